@@ -1,0 +1,1 @@
+"""Commands that turn a source of faces into a data set of pairs on disk."""

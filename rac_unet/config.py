@@ -1,0 +1,277 @@
+"""What a run is made of: frozen dataclasses, validated, in and out of YAML, overridden from the command line.
+
+Checking a name never imports TensorFlow: the tables map a name to 'module:function', resolved on first use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from rac_unet.errors import UserError
+
+MODELS = {
+    "rac_unet": "rac_unet.models.rac_unet:build_rac_unet",
+}
+LOSSES = {
+    "l1": "rac_unet.objectives.losses:l1",
+    "hole_l1": "rac_unet.objectives.losses:hole_l1",
+    "hole_l2": "rac_unet.objectives.losses:hole_l2",
+    "ms_ssim": "rac_unet.objectives.losses:ms_ssim",
+    "ms_ssim_l1": "rac_unet.objectives.losses:ms_ssim_l1",
+}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pairs come from and how they are fed.
+
+    Args:
+        path: Folder with a pairs.csv, as made by data_prep. Without it a toy data set is made once and reused.
+        toy_count: Toy faces to make when there is no path.
+        toy_mode: natural, or ambiguous: nothing above the mask tells the emotion, only the label does.
+        cache: Keep decoded pictures in memory, on disk, or not at all; auto takes memory if they fit a quarter of it.
+        augment: Flip and mildly relight the training pairs, both pictures alike.
+        label_dropout: Share of training pairs whose label is withheld (all zeros), so that "no label" is learned too.
+    """
+
+    path: str | None = None
+    toy_count: int = 2800
+    toy_mode: Literal["natural", "ambiguous"] = "natural"
+    cache: Literal["auto", "memory", "disk", "off"] = "auto"
+    augment: bool = True
+    label_dropout: float = 0.0
+
+    def __post_init__(self):
+        _check(self.toy_count >= 70, "data.toy_count", self.toy_count, "at least 70, ten faces of each emotion")
+        _check(0 <= self.label_dropout < 1, "data.label_dropout", self.label_dropout, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Args:
+        name: Which network.
+        filters: Channels of the first level; each level down doubles them. 64 is the original (66 M parameters, 16 has 4.1 M).
+        image_size: Side of the square picture in pixels, a multiple of 16.
+        conditioned: Whether the emotion label is an input.
+    """
+
+    name: str = "rac_unet"
+    filters: int = 64
+    image_size: int = 128
+    conditioned: bool = True
+
+    def __post_init__(self):
+        check_name("model.name", self.name, MODELS)
+        _check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
+        ok = self.image_size >= 32 and self.image_size % 16 == 0
+        _check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What training minimises.
+
+    Args:
+        terms: Name and weight of each loss term; their weighted sum is minimised and each is logged.
+    """
+
+    terms: dict[str, float] = field(default_factory=lambda: {"ms_ssim_l1": 1.0})
+
+    def __post_init__(self):
+        _check(bool(self.terms), "loss.terms", self.terms, f"at least one of {', '.join(LOSSES)}")
+        for name, weight in self.terms.items():
+            check_name("loss.terms", name, LOSSES)
+            _check(weight > 0, f"loss.terms.{name}", weight, "a weight above 0")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How it is minimised (Adam).
+
+    Args:
+        learning_rate: Highest learning rate.
+        schedule: constant, or cosine: down to zero over the run's steps.
+        warmup_steps: Steps of linear rise from zero before that.
+        beta_2: Adam's memory of squared gradients.
+        clip_norm: Gradients with a larger global norm are scaled down to it; 0 switches that off.
+        ema: Decay of an exponential moving average of the weights, which is then what is validated and kept; 0 for none.
+    """
+
+    learning_rate: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    beta_2: float = 0.999
+    clip_norm: float = 0.0
+    ema: float = 0.0
+
+    def __post_init__(self):
+        _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0 (1e-4 to 3e-3 is usual)")
+        _check(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
+        _check(0 < self.beta_2 < 1, "optimizer.beta_2", self.beta_2, "between 0 and 1")
+        _check(self.clip_norm >= 0, "optimizer.clip_norm", self.clip_norm, "0 or more")
+        _check(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 or more and below 1 (0.999 is usual)")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, how many at a time, and what is written on the way.
+
+    Args:
+        epochs: Passes over the training pairs; may be a fraction.
+        batch_size: Pairs per step.
+        max_hours: Stop cleanly after this much training time, validation not counted; 0 for no limit. --resume goes on.
+        precision: Number format of the computation; weights, outputs and losses stay float32.
+        jit_compile: Compile the step with XLA. Faster on GPUs, slower on CPUs.
+        seed: Of the weights, the order of the pairs and the augmentation.
+        validate_steps: Steps between validations, each of which chooses best weights; 0 for once an epoch.
+        sample_every: Validations between sample sheets.
+        backup_minutes: Least time between two backups within an epoch; every epoch's end makes one anyway.
+    """
+
+    epochs: float = 300.0
+    batch_size: int = 8
+    max_hours: float = 0.0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: bool = False
+    seed: int = 0
+    validate_steps: int = 0
+    sample_every: int = 1
+    backup_minutes: float = 5.0
+
+    def __post_init__(self):
+        _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
+        _check(self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
+        _check(self.max_hours >= 0, "training.max_hours", self.max_hours, "0 (no limit) or more")
+        _check(0 <= self.seed < 2**31, "training.seed", self.seed, "from 0 to 2147483647")
+        _check(self.validate_steps >= 0, "training.validate_steps", self.validate_steps, "0 or more")
+        _check(self.sample_every >= 1, "training.sample_every", self.sample_every, "1 or more")
+        _check(self.backup_minutes > 0, "training.backup_minutes", self.backup_minutes, "above 0")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, whole."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Plain nested dictionaries, in the order of the dataclasses."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
+    """Build a validated config from nested dictionaries; what is left out keeps its default.
+
+    Raises: UserError naming the key or value that is wrong, and the valid ones.
+    """
+    sections = {f.name: f.default_factory for f in dataclasses.fields(RunConfig)}
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected sections {', '.join(sections)}. Received: {values!r}")
+    built = {}
+    for name, content in values.items():
+        check_name(where, name, sections)
+        known = {f.name: f for f in dataclasses.fields(sections[name])}
+        if not isinstance(content, dict):
+            raise UserError(f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}")
+        for key in content:
+            check_name(f"{where}: {name}", key, known)
+        typed = {key: _coerce(value, sections[name], key, f"{name}.{key}") for key, value in content.items()}
+        built[name] = sections[name](**typed)
+    return RunConfig(**built)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Parse a YAML file of a run; raises UserError with the line when it is not YAML."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"no config file at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+
+
+def write_yaml(config: RunConfig) -> str:
+    """The config as YAML text; `from_dict(read_yaml(…))` gives it back."""
+    import yaml
+
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package."""
+    folder = resources.files("rac_unet") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """Path of a preset's YAML file; raises UserError with the names when there is none."""
+    check_name("--preset", name, preset_names())
+    return Path(str(resources.files("rac_unet") / "presets" / f"{name}.yaml"))
+
+
+def resolve(table: dict[str, str], name: str) -> Callable:
+    """Import what a table entry 'module:function' names."""
+    module, function = table[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def check_name(where: str, name: str, valid) -> None:
+    """Raise UserError unless `name` is among `valid`; suggests the nearest spelling and lists all."""
+    if name in valid:
+        return
+    near = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"{where}: unknown name {name!r}.{hint} Valid: {', '.join(map(str, valid))}")
+
+
+def _coerce(value: Any, section: type, key: str, where: str) -> Any:
+    """YAML writes 1e-4 as text and 1 for 1.0; take those, refuse the rest by naming the type wanted."""
+    import typing
+
+    kind = typing.get_type_hints(section)[key]
+    if typing.get_origin(kind) is Literal:
+        _check(value in typing.get_args(kind), where, value, "one of " + ", ".join(typing.get_args(kind)))
+        return value
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise UserError(f"{where}: expected names with weights, as in {{ms_ssim_l1: 1.0}}. Received: {value!r}")
+        return {str(k): _number(v, f"{where}.{k}") for k, v in value.items()}
+    if kind is float:
+        return _number(value, where)
+    allowed = typing.get_args(kind) or (kind,)
+    right = isinstance(value, allowed) and not (kind is int and isinstance(value, bool))
+    wanted = " or ".join("nothing" if t is type(None) else t.__name__ for t in allowed)
+    _check(right, where, value, f"a value of type {wanted}")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: expected a number. Received: {value!r}") from None
+    _check(number == number and abs(number) != float("inf"), where, value, "a finite number")
+    return number
+
+
+def _check(condition: bool, where: str, value: Any, wanted: str) -> None:
+    if not condition:
+        raise UserError(f"{where}: expected {wanted}. Received: {value!r}")

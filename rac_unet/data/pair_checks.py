@@ -1,0 +1,122 @@
+"""What must hold of a data set of pairs before anything is trained on it; each fault is told with its line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+
+from rac_unet.data.png_header import read_png_header
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+SPLITS = ("train", "val", "test")
+IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")
+_MAX_FAULTS_SHOWN = 20
+# Without these a path that begins with a name is fine; seen at once, so that a million paths are quick.
+_SUSPICIOUS = re.compile(r"\.\.|[:\0]")
+
+
+def path_fault(path: str) -> str | None:
+    """What is wrong with a path that should lie inside a folder; None when nothing is."""
+    if path and path[0] not in "./\\" and not _SUSPICIOUS.search(path):
+        return None
+    if not path or path in (".", ".."):
+        return "names no file"
+    if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor:
+        return "is absolute; give it relative to the folder"
+    if ".." in PurePosixPath(path).parts or ".." in PureWindowsPath(path).parts:
+        return "climbs out of the folder with '..'"
+    if "\0" in path:
+        return "holds a zero byte"
+    return None
+
+
+class Faults:
+    """Counts every fault, words only the first few."""
+
+    def __init__(self):
+        self._lines: list[str] = []
+        self._count = 0
+
+    def add(self, message: str) -> None:
+        self._count += 1
+        if len(self._lines) < _MAX_FAULTS_SHOWN:
+            self._lines.append(f"  {message}")
+
+    def raise_if_any(self, path: Path) -> None:
+        if self._count:
+            rest = self._count - len(self._lines)
+            lines = [*self._lines, f"  ... and {rest:,} more"] if rest else self._lines
+            raise UserError(
+                f"{path} has {self._count:,} fault{'s' * (self._count > 1)}:\n" + "\n".join(lines)
+            )
+
+
+def check_values(frame: pd.DataFrame, faults: Faults) -> None:
+    for column, valid in (("emotion", EMOTIONS), ("split", SPLITS)):
+        for row in np.flatnonzero(~frame[column].isin(valid).to_numpy()):
+            faults.add(
+                f"line {row + 2}: unknown {column} {frame[column].iloc[row]!r}; "
+                f"use one of: {', '.join(valid)}"
+            )
+    for row in np.flatnonzero((frame["key"] == "").to_numpy()):
+        faults.add(f"line {row + 2}: empty key")
+    for row in np.flatnonzero((frame["key"].duplicated() & (frame["key"] != "")).to_numpy()):
+        faults.add(f"line {row + 2}: key {frame['key'].iloc[row]!r} is already used above")
+    first = frame.drop_duplicates("identity").set_index("identity")["split"]
+    for row in np.flatnonzero((frame["split"] != frame["identity"].map(first)).to_numpy()):
+        identity = frame["identity"].iloc[row]
+        faults.add(
+            f"line {row + 2}: identity {identity!r} is in {frame['split'].iloc[row]!r} here "
+            f"and in {first[identity]!r} above; one person belongs to one split"
+        )
+
+
+def check_paths(frame: pd.DataFrame, faults: Faults) -> np.ndarray:
+    """Return which rows have three usable paths."""
+    sound = np.ones(len(frame), bool)
+    for column in IMAGE_COLUMNS:
+        for row, name in enumerate(frame[column]):
+            if fault := path_fault(name):
+                sound[row] = False
+                faults.add(f"line {row + 2}: {column} {name!r} {fault}")
+    return sound
+
+
+def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faults) -> tuple[int, bytes]:
+    """Look at every image file once; return the image size and a hash of all byte sizes."""
+    digest = hashlib.sha256()
+    seen: dict[str, None] = {}
+    first_size: tuple[int, int] | None = None
+    prefix = f"{root}{os.sep}"
+    columns = [frame[column].to_numpy(object) for column in IMAGE_COLUMNS]
+    for row in np.flatnonzero(rows):
+        for column, names in zip(IMAGE_COLUMNS, columns, strict=True):
+            name = names[row]
+            if name in seen:
+                continue
+            seen[name] = None
+            where = f"line {row + 2}: {column} {name!r}"
+            try:
+                header = read_png_header(prefix + name)
+            except FileNotFoundError:
+                faults.add(f"{where} is not there")
+                continue
+            except (OSError, ValueError) as error:
+                faults.add(f"{where} {error}")
+                continue
+            size = (header.height, header.width)
+            first_size = first_size or size
+            if size[0] != size[1]:
+                faults.add(f"{where} is {size[1]} x {size[0]} pixels; images must be square")
+            elif size != first_size:
+                faults.add(f"{where} is {size[0]} pixels wide, others are {first_size[0]}")
+            if header.bit_depth != 8:
+                faults.add(f"{where} has {header.bit_depth} bits per channel; 8 are needed")
+            digest.update(f"{name}\0{header.file_size}\n".encode())
+    return (first_size[0] if first_size else 0), digest.digest()

@@ -1,0 +1,207 @@
+"""The pairs data set on disk: `pairs.csv` beside lossless PNG images; schema, reading, checks, writing.
+
+    key         unique name of the pair
+    masked      image file of the face with a mask painted on
+    unmasked    image file of the same face without; several pairs may share one
+    occlusion   grey image file, > 0 where the mask hides the face
+    emotion     one of the seven names
+    split       train, val or test; all pairs of one identity are in the same split
+    identity    who is shown
+    source      where the face came from
+    mask_style  which kind of mask was painted
+
+Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Faults, check_images, check_paths, check_values
+from rac_unet.data.writing import open_whole
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+PAIRS_FILE = "pairs.csv"
+_FEW_VALUES = ("emotion", "split", "identity", "source", "mask_style")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One row of pairs.csv; the three image paths are relative to its folder."""
+
+    key: str
+    masked: str
+    unmasked: str
+    occlusion: str
+    emotion: str
+    split: str
+    identity: str
+    source: str
+    mask_style: str
+
+
+COLUMNS = tuple(field.name for field in fields(Pair))
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """A checked data set of pairs.
+
+    Attributes:
+        root: the folder of pairs.csv.
+        frame: one row per pair in the file's order, columns as in `Pair`.
+        image_size: height and width of every image in pixels.
+        fingerprint: SHA-256 over the bytes of pairs.csv and the byte size of every image file. It changes
+            with any row, label or split and with nearly any image; an image replaced by another of the same
+            byte size goes unseen, since reading every pixel takes minutes. A split keeps the whole's.
+    """
+
+    root: Path
+    frame: pd.DataFrame
+    image_size: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, index: int) -> Pair:
+        return Pair(*(str(value) for value in self.frame.iloc[index][list(COLUMNS)]))
+
+    def split(self, name: str) -> PairSet:
+        """The pairs of one split, in the file's order; may be empty.
+
+        Raises: UserError when `name` is none of train, val and test.
+        """
+        if name not in SPLITS:
+            raise UserError(f"unknown split {name!r}; use one of: {', '.join(SPLITS)}")
+        return PairSet(
+            self.root,
+            self.frame[(self.frame["split"] == name).to_numpy()].reset_index(drop=True),
+            self.image_size,
+            self.fingerprint,
+        )
+
+    def paths(self, column: str) -> list[str]:
+        """Full paths of one image column: masked, unmasked or occlusion."""
+        if column not in IMAGE_COLUMNS:
+            raise ValueError(f"column must be one of {IMAGE_COLUMNS}. Received: column={column!r}")
+        prefix = f"{self.root}{os.sep}"
+        return [prefix + path for path in self.frame[column]]
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(N,) object array of str."""
+        return self.frame["key"].to_numpy(object)
+
+    @property
+    def emotion_ids(self) -> np.ndarray:
+        """(N,) int64 positions in `EMOTIONS`, the order of the network's one-hot input."""
+        return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(
+            np.int64
+        )
+
+    def emotion_counts(self) -> dict[str, int]:
+        """Pairs per emotion, all seven named."""
+        counts = np.bincount(self.emotion_ids, minlength=len(EMOTIONS))
+        return dict(zip(EMOTIONS, counts.tolist(), strict=True))
+
+
+def read(path: str | os.PathLike) -> PairSet:
+    """Read and check a data set; `path` is its folder or its pairs.csv.
+
+    Every image file is opened and its PNG header and ending are read, no pixel is decoded: about 10 us each.
+
+    Raises: one UserError that lists the faults (the first 20, then their number).
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / PAIRS_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one"
+        ) from None
+    frame = _parse(path, content)
+    faults = Faults()
+    check_values(frame, faults)
+    sound_paths = check_paths(frame, faults)
+    image_size, sizes_hash = check_images(path.parent, frame, sound_paths, faults)
+    faults.raise_if_any(path)
+    digest = hashlib.sha256(content)
+    digest.update(sizes_hash)
+    for column in _FEW_VALUES:
+        frame[column] = frame[column].astype("category")
+    return PairSet(path.parent, frame, image_size, digest.hexdigest())
+
+
+def write(path: str | os.PathLike, pairs: Iterable[Pair]) -> None:
+    """Write pairs.csv in one step, after its images; the same pairs give the same bytes.
+
+    Args:
+        path: the file, or the folder in which to call it pairs.csv.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / PAIRS_FILE
+    with open_whole(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for pair in pairs:
+            writer.writerow([getattr(pair, column) for column in COLUMNS])
+        text.detach()
+
+
+def assign_splits(identities: Iterable[str], seed: int = 0) -> list[str]:
+    """Split by identity, about 80 % train, 10 % val, 10 % test.
+
+    Each identity's split follows from its own name and the seed alone, so adding people moves nobody.
+    """
+    known: dict[str, str] = {}
+    for identity in (identities := list(identities)):
+        if identity not in known:
+            digest = hashlib.blake2b(f"{seed}:{identity}".encode(), digest_size=8).digest()
+            share = int.from_bytes(digest, "big") / 2**64
+            known[identity] = "train" if share < 0.8 else "val" if share < 0.9 else "test"
+    return [known[identity] for identity in identities]
+
+
+def _parse(path: Path, content: bytes) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            # pandas would shift or drop the cells of a row that has too many.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Every cell is text: a person called NA or an identity 007 stays as written.
+            frame = pd.read_csv(
+                io.BytesIO(content),
+                dtype=dict.fromkeys(COLUMNS, object),
+                index_col=False,
+                keep_default_na=False,
+                na_filter=False,
+                encoding="utf-8-sig",
+            )
+    except (
+        pd.errors.ParserWarning,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+    ) as error:
+        raise UserError(f"{path} cannot be read as a table: {str(error).strip()}") from None
+    missing = [name for name in COLUMNS if name not in frame]
+    if missing:
+        raise UserError(f"{path} lacks the column {', '.join(missing)}; it needs: {', '.join(COLUMNS)}")
+    if frame.empty:
+        raise UserError(f"{path} holds no pair")
+    return frame[list(COLUMNS)]

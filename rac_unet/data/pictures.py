@@ -1,0 +1,136 @@
+"""The pixels of a split, by row number: decoded on the fly, or once into memory or onto the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rac_unet.data.pairs import PairSet
+from rac_unet.errors import UserError
+
+_PER_FOLDER = 1000
+CHANNELS = 7  # masked RGB, unmasked RGB, occlusion
+
+
+class Pictures:
+    """Random access to the pairs of one split as (S, S, 7) uint8: masked RGB, unmasked RGB, occlusion.
+
+    Args:
+        pairs: one split.
+        image_size: side to deliver; must divide the data set's own, whose pixels are then averaged.
+        cache: off, memory, disk, or auto: memory if the pixels fit a quarter of what is free, else disk.
+        report: called now and then with (done, total) while a cache is filled.
+    Raises: UserError when the sizes do not fit or the disk is full.
+    """
+
+    def __init__(self, pairs: PairSet, image_size: int, cache: str = "off", report: Callable | None = None):
+        if pairs.image_size % image_size:
+            raise UserError(
+                f"the data set's pictures are {pairs.image_size} px, which cannot be averaged down to {image_size}; "
+                f"set --model.image_size to {pairs.image_size} or a divisor, or prepare with --size {image_size}"
+            )
+        self._pairs, self._size, self._report = pairs, image_size, report
+        self._shrink = pairs.image_size // image_size
+        self._paths = tf.constant([pairs.paths(column) for column in ("masked", "unmasked", "occlusion")])
+        self.nbytes = len(pairs) * image_size * image_size * CHANNELS
+        if cache == "auto":
+            cache = "memory" if self.nbytes <= _free_memory() / 4 else "disk"
+        self.cache = cache
+        self._load = {"off": self._decode, "memory": self._from_memory, "disk": self._from_disk}[cache]
+        if cache == "memory":
+            pixels = np.empty((len(pairs), image_size, image_size, CHANNELS), np.uint8)
+            self._fill(pixels.__setitem__)
+            self._pixels = tf.constant(pixels)
+        elif cache == "disk":
+            self._folder = self._make_folder()
+
+    def load(self, index):
+        """(S, S, 7) uint8 of one row; traceable inside `Dataset.map`."""
+        return tf.ensure_shape(self._load(index), [self._size, self._size, CHANNELS])
+
+    def _decode(self, index):
+        masked, unmasked = (
+            tf.io.decode_png(tf.io.read_file(self._paths[i, index]), channels=3) for i in (0, 1)
+        )
+        occlusion = tf.io.decode_png(tf.io.read_file(self._paths[2, index]), channels=1)
+        stacked = tf.concat([masked, unmasked, occlusion], axis=-1)
+        if self._shrink == 1:
+            return stacked
+        means = tf.nn.avg_pool2d(tf.cast(stacked, tf.float32)[None], self._shrink, self._shrink, "VALID")[0]
+        # A pixel that is hidden in part stays hidden: its share is rounded up, the colours to the nearest.
+        means = tf.concat([tf.round(means[..., :6]), tf.math.ceil(means[..., 6:])], axis=-1)
+        return tf.cast(means, tf.uint8)
+
+    def _from_memory(self, index):
+        return tf.gather(self._pixels, index)
+
+    def _from_disk(self, index):
+        parts = [self._folder + "/", tf.strings.as_string(index // _PER_FOLDER), "/", tf.strings.as_string(index), ".u8"]
+        pixels = tf.io.decode_raw(tf.io.read_file(tf.strings.join(parts)), tf.uint8)
+        return tf.reshape(pixels, [self._size, self._size, CHANNELS])
+
+    def _fill(self, store: Callable[[int, np.ndarray], None]) -> None:
+        dataset = tf.data.Dataset.range(len(self._pairs)).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        told = time.monotonic()
+        for index, picture in enumerate(dataset.prefetch(64).as_numpy_iterator()):
+            store(index, picture)
+            if self._report and (time.monotonic() - told > 2 or index + 1 == len(self._pairs)):
+                told = time.monotonic()
+                self._report(index + 1, len(self._pairs))
+
+    def _make_folder(self) -> str:
+        """Decode into a folder named after what is in it, once; a later run on the same pairs finds it there.
+
+        One raw file a pair: TensorFlow reads a whole file faster than it seeks in a large one.
+        """
+        names = "\n".join(self._pairs.frame["key"].astype(str))
+        digest = hashlib.sha256(f"{self._pairs.root.resolve()}{self._pairs.fingerprint}{names}{self._size}".encode())
+        folder = cache_folder() / "pixels" / digest.hexdigest()[:24]
+        if folder.exists():
+            return str(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder.parent).free
+        if free < self.nbytes * 1.05:
+            raise UserError(
+                f"the pixel cache needs {self.nbytes / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} free; "
+                "set RAC_UNET_CACHE to a folder with more, or --data.cache off"
+            )
+        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+
+        def store(index: int, picture: np.ndarray) -> None:
+            if index % _PER_FOLDER == 0:
+                (unfinished / str(index // _PER_FOLDER)).mkdir(parents=True)
+            picture.tofile(unfinished / str(index // _PER_FOLDER) / f"{index}.u8")
+
+        try:
+            self._fill(store)
+            # Another process may have finished the same cache meanwhile; its files are as good.
+            with contextlib.suppress(OSError):
+                os.rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return str(folder)
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
+    return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30

@@ -1,0 +1,104 @@
+"""Make a data set of pairs from procedural faces: the embedded default, balanced over all seven emotions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rac_unet.data.preparing import ImageWriter, Made, Summary, draw_style, prepare
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+# Split of the n-th person: the first three cover all splits, so that a tiny set can be trained and scored on.
+_SPLIT_OF_TEN = ("train", "val", "test", *["train"] * 7)
+
+
+def write_toy_pairs(
+    output: str | Path,
+    count: int,
+    size: int = 128,
+    mode: str = "natural",
+    styles: Sequence[str] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: bool = True,
+) -> Summary:
+    """Write `count` pairs of procedural faces; safe to call again, continues what was interrupted.
+
+    Each person is drawn once with each of the seven emotions, so emotions are balanced in every split and 21
+    pairs are enough to fill all three.
+
+    Args:
+        output: a new or empty folder, or one begun with the same arguments (but for `workers`, `progress`).
+        size: side of the images in pixels.
+        mode: `natural`, or `ambiguous`: nothing outside the mask tells the emotion.
+        styles: mask styles to draw from; default all.
+    Raises: UserError for a wrong argument, and as `rac_unet.data.preparing.prepare` does.
+    """
+    from rac_unet.faces.masks import STYLES
+    from rac_unet.faces.toy import MAX_SIZE, MIN_SIZE, MODES
+
+    styles = tuple(styles or STYLES)
+    unknown = [style for style in styles if style not in STYLES]
+    if unknown:
+        raise UserError(f"unknown mask style {unknown[0]!r}; choose from: {', '.join(STYLES)}")
+    if mode not in MODES:
+        raise UserError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}")
+    if count < 1:
+        raise UserError(f"count must be 1 or more. Received: {count}")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise UserError(f"size must be {MIN_SIZE}..{MAX_SIZE} pixels. Received: {size}")
+    settings = {
+        "made_by": "toy",
+        "format": 1,
+        "count": count,
+        "mode": mode,
+        "size": size,
+        "styles": list(styles),
+        "seed": seed,
+    }
+    maker = ToyMaker(size, mode, styles, seed)
+    return prepare(output, range(count), maker, settings, workers, progress, "faces")
+
+
+@dataclass(frozen=True)
+class ToyMaker:
+    """Draw the n-th toy face with its mask; same arguments, same bytes."""
+
+    size: int
+    mode: str
+    styles: tuple[str, ...]
+    seed: int
+
+    def __call__(self, number: int, folder: str, unfinished: str) -> Made:
+        from rac_unet.faces.masks import paint_mask
+        from rac_unet.faces.toy import draw_face
+
+        person, which = divmod(number, len(EMOTIONS))
+        emotion, split = EMOTIONS[which], _SPLIT_OF_TEN[person % 10]
+        key = f"toy{self.seed}-{person:06d}-{emotion}"
+        # Other seeds draw other people, not the same ones anew.
+        face = draw_face(
+            self._number("person", person), emotion, self._number("face", number), self.size, self.mode
+        )
+        style, mask_seed = draw_style(self.styles, self.seed, key, 0)
+        masked = paint_mask(face.image, face.points, style, mask_seed)
+        images = ImageWriter(folder, unfinished, split, key)
+        row = {
+            "key": key,
+            "masked": images.write("_masked", masked.image),
+            "unmasked": images.write("", face.image),
+            "occlusion": images.write("_occlusion", masked.occlusion),
+            "emotion": emotion,
+            "split": split,
+            "identity": f"toy{self.seed}-{person:06d}",
+            "source": f"toy-{self.mode}",
+            "mask_style": style,
+        }
+        return Made(key, [row], images.files, [float((masked.occlusion > 0).mean())])
+
+    def _number(self, what: str, index: int) -> int:
+        digest = hashlib.blake2b(f"{self.seed}:{what}:{index}".encode(), digest_size=6).digest()
+        return int.from_bytes(digest, "big")

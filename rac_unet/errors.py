@@ -1,0 +1,40 @@
+"""One way for every command to fail: one message, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can put right. The message says what is wrong, where, and what to do."""
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and leave the process with its exit code.
+
+    0 or what `main` returns; 2 for a `UserError` or a full disk; 130 for Ctrl-C, after whatever `main` saved.
+    A pipe closed by the reader (`| head`) ends quietly.
+    """
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Python would complain again while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f" {error.filename!r}" if error.filename else ""
+        print(f"error: {error.strerror}{where}; check the path, its permissions and free space", file=sys.stderr)
+        code = 2
+    sys.exit(code)

@@ -1,0 +1,79 @@
+"""Draw a bent, textured grid with soft coverage; OpenCV can fill triangles, not texture them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def draw_grid(
+    grid: np.ndarray, depth: np.ndarray, texture: np.ndarray, size: tuple[int, int], blur: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Texture a grid of quadrilaterals, nearer ones over farther ones.
+
+    Args:
+        grid: (rows, columns, 2) pixel positions (x, y), pixel centres at integers.
+        depth: (rows, columns) nearness to the viewer; larger is nearer.
+        texture: (h, w, 3) float32; its corners lie on the grid's corners.
+        size: (height, width) of the drawing.
+        blur: standard deviation in pixels of the softness of cloth and edge, >= 0.3.
+    Returns: colour (height, width, 3) float32, already multiplied by coverage, and coverage (height, width)
+        float32 in [0, 1], 1 inside.
+    """
+    rows, columns = depth.shape
+    height, width = size
+    place = grid * 2 + 0.5  # edges are drawn at twice the resolution, cloth is looked up once a pixel
+    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
+    a = (row * columns + column).ravel()
+    b, c, d = a + 1, a + columns, a + columns + 1
+    corners = np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
+    corners = corners[np.argsort(depth.ravel()[corners].mean(1), kind="stable")]
+    points = place.reshape(-1, 2)[corners]
+    scale_u, scale_v = (texture.shape[1] - 1) / (columns - 1), (texture.shape[0] - 1) / (rows - 1)
+    where = np.stack([corners % columns * scale_u, corners // columns * scale_v], -1)
+
+    # Affine map pixel -> texture of every triangle; entry 0 stays for "nothing drawn".
+    side1, side2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+    area = side1[:, 0] * side2[:, 1] - side1[:, 1] * side2[:, 0]
+    # A triangle seen edge-on shows one colour; its slopes would be noise.
+    slope = np.where(np.abs(area) < 2.0, 0.0, 1 / np.where(np.abs(area) < 2.0, 1.0, area))[:, None]
+    step1, step2 = where[:, 1] - where[:, 0], where[:, 2] - where[:, 0]
+    by_x = (step1 * side2[:, 1:] - step2 * side1[:, 1:]) * slope
+    by_y = (step2 * side1[:, :1] - step1 * side2[:, :1]) * slope
+    base = where[:, 0] - by_x * points[:, :1, 0] - by_y * points[:, :1, 1]
+    table = np.zeros((6, len(corners) + 1), np.float32)
+    table[:, 1:] = np.concatenate([base, by_x, by_y], 1).T
+
+    number = np.zeros((height * 2, width * 2), np.int16)
+    fixed = np.rint(np.clip(points, -20000, 20000) * 16).astype(np.int32)
+    for k, triangle in enumerate(fixed, 1):
+        cv2.fillConvexPoly(number, triangle, k, cv2.LINE_8, 4)
+    x = np.arange(0, 2 * width, 2, dtype=np.float32)[None]
+    y = np.arange(0, 2 * height, 2, dtype=np.float32)[:, None]
+    index = number[::2, ::2].astype(np.intp)
+    map_u, map_v = (
+        # mode="clip" only because it spares NumPy a buffered copy; no index is out of range.
+        table[k].take(index, mode="clip")
+        + table[k + 2].take(index, mode="clip") * x
+        + table[k + 4].take(index, mode="clip") * y
+        for k in (0, 1)
+    )
+    colour = cv2.remap(texture, map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    hit = (index > 0).astype(np.float32)
+    colour *= hit[..., None]
+    cover = cv2.resize((number > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    colour, hit, cover = (cv2.GaussianBlur(sheet, (0, 0), blur) for sheet in (colour, hit, cover))
+    # Pixels just past the edge take the colour of the cloth beside them.
+    colour *= (cover / np.maximum(hit, 0.02))[..., None]
+    return colour, cover
+
+
+def draw_lines(paths: list[np.ndarray], size: tuple[int, int], thickness: float) -> np.ndarray:
+    """Coverage (height, width) float32 of polylines (n, 2) in pixels, `thickness` pixels wide, soft-edged."""
+    over = 3
+    sheet = np.zeros((size[0] * over, size[1] * over), np.uint8)
+    lines = [
+        np.rint(np.clip((path + 0.5) * over - 0.5, -20000, 20000) * 16).astype(np.int32) for path in paths
+    ]
+    cv2.polylines(sheet, lines, False, 255, max(1, round(thickness * over)), cv2.LINE_AA, 4)
+    return cv2.resize(sheet, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255

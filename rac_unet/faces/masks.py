@@ -1,0 +1,201 @@
+"""Paint a face mask on a photographed or drawn face, as people really wear them.
+
+Training needs pairs that differ by the mask alone, and a network trained on flat stickers fails on real
+masks. So the cloth is a 3-D surface fitted to the head (`mask_geometry`, `mask_shapes`), made of a named
+material (`mask_textures`, `mask_prints`), drawn by `mask_raster`, lit by the photo's own light and softened
+like the photo (`mask_light`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rac_unet.errors import UserError
+from rac_unet.faces import mask_textures
+from rac_unet.faces.mask_geometry import HeadPose, fit_head, surface_normals
+from rac_unet.faces.mask_light import LUMA, Light, measure_light
+from rac_unet.faces.mask_prints import Sheet
+from rac_unet.faces.mask_raster import draw_grid, draw_lines
+from rac_unet.faces.mask_shapes import CUTS, choose_wear, mask_surface, strap_paths
+
+# Style -> (materials, cuts); the seed draws one place in both lists, so that KN95 cloth gets a KN95's cut.
+_STYLES = {
+    "surgical": (("surgical",), ("pleated",)),
+    "kn95": (("kn95",), ("folded",)),
+    "n95_cup": (("n95_cup",), ("cup",)),
+    "cloth_plain": (("cloth_plain",), ("fitted", "fitted", "pleated")),
+    "cloth_patterned": (("cloth_patterned",), ("fitted", "fitted", "pleated")),
+    "cloth_black": (("cloth_black",), ("fitted", "fitted", "pleated")),
+    "valve": (("kn95", "n95_cup", "cloth_plain", "cloth_black"), ("folded", "cup", "fitted", "fitted")),
+    "bandana": (("bandana",), ("triangle", "gaiter")),
+}
+STYLES: tuple[str, ...] = tuple(_STYLES)
+
+
+@dataclass(frozen=True)
+class MaskedFace:
+    """A face with a mask painted on.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        occlusion: (H, W) uint8; 255 where only mask is seen, 0 where the input is untouched bit for bit,
+            between on the soft edge and in the shadow that the mask throws on the skin.
+    """
+
+    image: np.ndarray
+    occlusion: np.ndarray
+
+
+def paint_mask(image: np.ndarray, points: np.ndarray, style: str, seed: int) -> MaskedFace:
+    """Paint a mask of `style` on the face in `image`.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        points: (68, 2) iBUG-68 landmarks in pixels; may lie outside the image. Mouth and brows are not used.
+        style: one of `STYLES`.
+        seed: chooses colour, wear and folds; the same arguments give the same bytes.
+    Raises:
+        UserError: unknown style, image not (H, W, 3) uint8, or points not 68 finite pairs.
+    """
+    if style not in _STYLES:
+        raise UserError(f"unknown mask style {style!r}; choose one of: {', '.join(STYLES)}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise UserError(
+            f"cannot paint a mask: image must be (H, W, 3) uint8, received {image.shape} {image.dtype}"
+        )
+    points = np.asarray(points, np.float64)
+    if points.shape != (68, 2) or not np.isfinite(points).all():
+        raise UserError(
+            f"cannot paint a mask: points must be 68 finite (x, y) pairs, received shape {points.shape}"
+        )
+
+    rng = np.random.default_rng([int(seed) % 2**63, zlib.crc32(style.encode())])
+    pose = fit_head(points)
+    materials, cuts = _STYLES[style]
+    pick = int(rng.integers(12))
+    cut_name = cuts[pick % len(cuts)]
+    cut = CUTS[cut_name]
+    surface = mask_surface(cut, choose_wear(rng, cut_name), rng)
+    straps = strap_paths(cut, surface, rng)
+    grid = pose.project(surface)
+    lines = _seen(pose, straps)
+
+    box = _bounding_box(grid, lines, pose.scale, image.shape)
+    if box is None:
+        return MaskedFace(image.copy(), np.zeros(image.shape[:2], np.uint8))
+    x0, y0, x1, y1 = box
+    size = (y1 - y0, x1 - x0)
+    side = int(np.clip(2.1 * pose.scale, 48, 400))
+    tall = cut.centre[-1, 0] - cut.centre[0, 0]
+    sheet = Sheet(int(side * (0.76 if tall < 2 else 1.1)), side, float(tall))
+    cloth = getattr(mask_textures, materials[pick % len(materials)])(rng, sheet)
+    if style == "valve":
+        cloth = mask_textures.add_valve(rng, sheet, cloth)
+    light = measure_light(image, pose)
+    texture, tint = _light_cloth(cloth, surface, pose, light, rng)
+
+    corner = np.array([x0, y0], np.float64)
+    depth = surface @ pose.rotation[2]
+    blur = max(0.3, light.blur * rng.uniform(0.8, 1.2))
+    colour, cover = draw_grid(grid - corner, depth, texture, size, blur)
+    if lines:
+        band = np.clip(cloth.band * pose.scale, 1.0, 40.0)
+        strap = draw_lines([line - corner for line in lines], size, band)
+        strap = cv2.GaussianBlur(strap, (0, 0), blur) * (1 - cover)
+        colour += strap[..., None] * tint
+        cover = cover + strap
+    noise = cv2.GaussianBlur(rng.standard_normal(size, np.float32), (0, 0), 0.5) * (1.7 * light.grain)
+    colour += (noise * cover)[..., None]
+    colour, cover = _cast_shadow(colour, cover, pose.scale, light, rng)
+    return _composite(image, colour, cover, box)
+
+
+def _seen(pose: HeadPose, paths: list[np.ndarray]) -> list[np.ndarray]:
+    """Pixel polylines of the straps on the sides of the head that face the camera."""
+    seen = [path for path in paths if pose.rotate(np.array([np.sign(path[0, 0]), 0.0, 0.12]))[2] > -0.10]
+    return list(pose.project(np.stack(seen))) if seen else []
+
+
+def _bounding_box(
+    grid: np.ndarray, lines: list[np.ndarray], scale: float, shape: tuple[int, ...]
+) -> tuple[int, int, int, int] | None:
+    """(x0, y0, x1, y1) of what will be painted, inside the image; None if nothing is."""
+    every = np.concatenate([grid.reshape(-1, 2), *lines])
+    margin = 4 + 0.08 * min(scale, 1e4)
+    limit = np.array([shape[1], shape[0]])
+    low = np.clip(np.floor(every.min(0) - margin), 0, limit).astype(int)
+    high = np.clip(np.ceil(every.max(0) + margin) + 1, 0, limit).astype(int)
+    if (high - low < 2).any():
+        return None
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _light_cloth(
+    cloth: mask_textures.Cloth, surface: np.ndarray, pose: HeadPose, light: Light, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cloth as the camera sees it: texture (h, w, 3) float32 in 0..255, and the straps' colour (3,)."""
+    height, width = cloth.relief.shape
+    normals = pose.rotate(surface_normals(surface))
+    shade = 1 + cloth.contrast * (light.shade(normals) - 1)
+    # Less of the sky reaches the cloth where it meets the neck.
+    shade *= 1 - 0.14 * np.linspace(0, 1, len(shade))[:, None] ** 3
+    shade = cv2.resize(shade.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    shade *= 1 + cloth.relief
+    across = 1 - np.abs(np.linspace(-1, 1, width, dtype=np.float32))[None]
+    up = 2 * np.linspace(1, 0, height, dtype=np.float32)[:, None]
+    shade *= (1 - 0.10 * np.maximum(0, 1 - across / 0.15)) * (1 - 0.10 * np.maximum(0, 1 - up / 0.15))
+    level = light.exposure * rng.uniform(0.92, 1.06) * light.cast
+    reflectance = cloth.colour
+    strap = cloth.strap
+    if light.saturation < 1:
+        reflectance = reflectance + (1 - light.saturation) * ((reflectance @ LUMA)[..., None] - reflectance)
+        strap = strap + (1 - light.saturation) * (strap @ LUMA - strap)
+    # Even black cloth has a sheen where it faces the light.
+    lit = reflectance * level.astype(np.float32)
+    lit *= shade[..., None]
+    lit += (0.045 * light.exposure * shade**2)[..., None]
+    return _shoulder(lit), _shoulder((0.02 + strap * level) * 0.85).astype(np.float32)
+
+
+def _shoulder(brightness: np.ndarray) -> np.ndarray:
+    """0..1+ to 0..255, bending over above 0.8 as film and cameras do instead of clipping hard."""
+    above = np.maximum(brightness - 0.8, 0)
+    return 255 * (np.minimum(brightness, 0.8) + above / (1 + 5 * above))
+
+
+def _cast_shadow(
+    colour: np.ndarray,
+    cover: np.ndarray,
+    scale: float,
+    light: Light,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the soft dark line that the mask throws on the skin around it, away from the light."""
+    spread = float(np.clip(0.03 * scale, 0.6, 12))
+    toward = -light.direction[:2] * spread * 2.5 + [0, 0.5 * spread]
+    move = np.array([[1, 0, toward[0]], [0, 1, toward[1]]])
+    shadow = cv2.warpAffine(cover, move, cover.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    shadow = cv2.GaussianBlur(shadow, (0, 0), spread) * rng.uniform(0.25, 0.5)
+    shadow = np.maximum(shadow - 0.04, 0) * (1 - cover)
+    dark = (0.25 * light.skin).astype(np.float32)
+    return colour + shadow[..., None] * dark, cover + shadow
+
+
+def _composite(
+    image: np.ndarray, colour: np.ndarray, cover: np.ndarray, box: tuple[int, int, int, int]
+) -> MaskedFace:
+    """Lay premultiplied `colour` over `image` inside `box`, with the coverage rounded to bytes first."""
+    x0, y0, x1, y1 = box
+    alpha = np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
+    layer = colour / np.maximum(cover, 1e-3)[..., None]
+    share = (alpha.astype(np.float32) / 255)[..., None]
+    face = image[y0:y1, x0:x1].astype(np.float32)
+    painted = image.copy()
+    painted[y0:y1, x0:x1] = np.clip(np.rint(face + share * (layer - face)), 0, 255)
+    occlusion = np.zeros(image.shape[:2], np.uint8)
+    occlusion[y0:y1, x0:x1] = alpha
+    return MaskedFace(painted, occlusion)

@@ -1,0 +1,92 @@
+"""The parts of the network, as functions from Keras tensors to Keras tensors.
+
+Only stock layers, so that an exported model loads where this package is not installed. Every function takes the name
+of the place it builds for; layers are called `{place}_conv1`, `{place}_bn1`, …
+"""
+
+from __future__ import annotations
+
+from keras import layers
+
+# PyTorch's defaults, which the original's checkpoints assume. Its batch-norm momentum 0.1 is Keras's 0.9.
+BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}
+LEAKY_SLOPE = 0.01
+
+
+def convolution(x, filters, name, kernel_size=3, strides=1):
+    """Convolution with bias that keeps H and W, or divides them by `strides`.
+
+    A strided one is padded by 1 on every side first, as PyTorch does; Keras's `same` would pad bottom and right only,
+    shifting every feature by half a pixel per level.
+    """
+    if strides == 1:
+        return layers.Conv2D(filters, kernel_size, padding="same", name=name)(x)
+    x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+    return layers.Conv2D(filters, kernel_size, strides=strides, padding="valid", name=name)(x)
+
+
+def batch_norm(x, name):
+    """Batch normalisation with PyTorch's constants."""
+    return layers.BatchNormalization(name=name, **BATCH_NORM)(x)
+
+
+def leaky_relu(x, name):
+    """Leaky ReLU with PyTorch's slope of 0.01."""
+    return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
+
+
+def emotion_planes(emotion, image_size, name="emotion", planes=4):
+    """Spread a label over the picture: (B, 7) one-hot -> (B, image_size, image_size, 4).
+
+    A learned row of 4 numbers per emotion, the same at every pixel; an all-zero label gives all-zero planes.
+    """
+    row = layers.Dense(planes, use_bias=False, name=f"{name}_embedding")(emotion)
+    row = layers.RepeatVector(image_size * image_size, name=f"{name}_repeat")(row)
+    return layers.Reshape((image_size, image_size, planes), name=f"{name}_planes")(row)
+
+
+def residual_down(x, filters, name):
+    """Halve H and W: (B, H, W, C) -> (B, H/2, W/2, filters).
+
+    The strided convolution is both the first layer of the branch and the shortcut; no activation after the sum.
+    """
+    shortcut = convolution(x, filters, f"{name}_conv1", strides=2)
+    h = leaky_relu(batch_norm(shortcut, f"{name}_bn1"), f"{name}_act1")
+    h = convolution(h, filters, f"{name}_conv2")
+    h = leaky_relu(batch_norm(h, f"{name}_bn2"), f"{name}_act2")
+    h = batch_norm(convolution(h, filters, f"{name}_conv3"), f"{name}_bn3")
+    return layers.Add(name=f"{name}_sum")([shortcut, h])
+
+
+def attention_gate(skip, gating_signal, inter_filters, name):
+    """Scale a skip connection by coefficients learned from the decoder.
+
+    Additive gate of Oktay et al. 2018 (arXiv:1804.03999); both tensors already share H and W.
+
+    Args:
+        skip: (B, H, W, C) float, any range.
+        gating_signal: (B, H, W, G) float.
+        inter_filters: channels of the shared projection, usually C // 2.
+    Returns: (B, H, W, C); `skip` times a coefficient map in [0, 1].
+    """
+    g = batch_norm(convolution(gating_signal, inter_filters, f"{name}_gating_conv", 1), f"{name}_gating_bn")
+    s = batch_norm(convolution(skip, inter_filters, f"{name}_skip_conv", 1), f"{name}_skip_bn")
+    a = layers.ReLU(name=f"{name}_act")(layers.Add(name=f"{name}_sum")([g, s]))
+    psi = batch_norm(convolution(a, 1, f"{name}_psi_conv", 1), f"{name}_psi_bn")
+    psi = layers.Activation("sigmoid", name=f"{name}_psi")(psi)
+    return layers.Multiply(name=f"{name}_scale")([skip, psi])
+
+
+def residual_up(x, skip, filters, name):
+    """Double H and W and merge a skip: (B, H, W, C), (B, 2H, 2W, filters) -> (B, 2H, 2W, filters).
+
+    The residual is taken from the gated skip, as in the original's code (its figure draws the ungated one).
+    """
+    u = layers.Conv2DTranspose(filters, 2, strides=2, name=f"{name}_upsample")(x)
+    u = convolution(batch_norm(u, f"{name}_upsample_bn"), filters, f"{name}_conv1")
+    u = leaky_relu(batch_norm(u, f"{name}_bn1"), f"{name}_act1")
+    gated = attention_gate(skip, u, filters // 2, f"{name}_gate")
+    h = layers.Concatenate(name=f"{name}_concat")([u, gated])
+    h = leaky_relu(batch_norm(convolution(h, 2 * filters, f"{name}_conv2"), f"{name}_bn2"), f"{name}_act2")
+    h = batch_norm(convolution(h, filters, f"{name}_conv3"), f"{name}_bn3")
+    return leaky_relu(layers.Add(name=f"{name}_sum")([h, gated]), f"{name}_act3")

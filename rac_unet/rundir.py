@@ -1,0 +1,163 @@
+"""The run directory: the only module that knows its file names, and that files appear in it whole or not at all.
+
+    config.yaml       what was asked for, resolved; written before the first step
+    provenance.json   command, commit, versions, device, data set
+    history.csv       a row per validation
+    log.txt           what the command printed
+    checkpoints/      last.weights.h5, best.weights.h5 (lowest validation loss)
+    backup/           what --resume needs; two generations
+    samples/          the same validation faces after each epoch
+    eval/<split>/     scores.csv, metrics.json, pictures
+    export/           models for use elsewhere
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rac_unet.config import RunConfig, from_dict, read_yaml, write_yaml
+from rac_unet.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run; use `create` or `open_run` rather than the constructor."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def history_file(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def best_weights(self) -> Path:
+        return self.path / "checkpoints" / "best.weights.h5"
+
+    @property
+    def last_weights(self) -> Path:
+        return self.path / "checkpoints" / "last.weights.h5"
+
+    @property
+    def backup(self) -> Path:
+        return self.path / "backup"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def sample_sheet(self, epoch: float) -> Path:
+        """Sample sheet after that many epochs (1 or 0.25)."""
+        name = f"{epoch:06.2f}".replace(".", "_") if epoch % 1 else f"{int(epoch):03d}"
+        return self.path / "samples" / f"epoch_{name}.png"
+
+    def evaluation(self, split: str) -> Path:
+        """Folder of scores.csv, metrics.json and pictures of a split."""
+        return self.path / "eval" / split
+
+    def export(self) -> Path:
+        """Folder of exported models."""
+        return self.path / "export"
+
+    def config(self) -> RunConfig:
+        """The run's validated config."""
+        return from_dict(read_yaml(self.config_file), str(self.config_file))
+
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json holds; empty when it is missing or damaged."""
+        try:
+            return json.loads(self.provenance_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def history(self) -> list[dict[str, float]]:
+        """Rows of history.csv; empty when there is none."""
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            return []
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Replace history.csv."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        write_text(self.history_file, text.getvalue())
+
+
+def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, Any]) -> RunDir:
+    """Make `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json in it."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(100):
+        path = Path(parent) / (f"{stamp}-{preset}" + (f"-{attempt + 1}" if attempt else ""))
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if not path.is_dir():
+                raise UserError(f"cannot make a run directory in {parent}: it is not a folder") from None
+        except NotADirectoryError:
+            raise UserError(f"cannot make a run directory in {parent}: it is not a folder") from None
+    run = RunDir(path)
+    write_text(run.config_file, write_yaml(config))
+    write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+    return run
+
+
+def open_run(path: str | os.PathLike, need_weights: bool = True) -> RunDir:
+    """Open an existing run directory.
+
+    Raises: UserError when it is not one, or holds no weights yet though they are needed.
+    """
+    run = RunDir(Path(path))
+    if not run.path.is_dir():
+        near = sorted(p.name for p in run.path.parent.glob("*/config.yaml")) if run.path.parent.is_dir() else []
+        hint = "; see the folders in " + str(run.path.parent) if near else "; train makes one under runs/"
+        raise UserError(f"no run directory at {run.path}{hint}")
+    if not run.config_file.is_file():
+        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give the folder that train named")
+    if need_weights and not run.best_weights.is_file():
+        raise UserError(f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it")
+    return run
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole: beside itself first, then renamed."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write(temporary)` make a file, then rename it to `path`; nothing is left behind when it fails.
+
+    The temporary name keeps the ending, since writers choose their format by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head, ending = re.fullmatch(r"([^.]+)(.*)", path.name).groups()
+    temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""How near a picture is to the truth: one number per picture, never per batch.
+
+Three views of every output. *raw*: the network's picture as it is. *composite*: known pixels from the truth, hidden ones
+from the network, so nothing is gained or lost outside the mask. *hole*: the hidden pixels alone; the figure that binds,
+since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# A perfect picture would be infinitely good and ruin every mean; no 8-bit picture that differs reaches this.
+MAX_PSNR = 100.0
+
+
+def psnr(truth: np.ndarray, image: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
+    """Peak signal-to-noise ratio in dB for a peak of 1; higher is better.
+
+    Args:
+        truth, image: (B, H, W, C) float in [0, 1].
+        where: (B, H, W, 1) bool, the pixels that count; all when left out.
+    Returns: (B,) float64, at most 100; NaN where no pixel counts.
+    """
+    error = np.square(image.astype(np.float64) - truth).mean(-1, keepdims=True)
+    if where is None:
+        mean = error.mean(axis=(1, 2, 3))
+    else:
+        pixels = where.sum(axis=(1, 2, 3)).astype(np.float64)
+        mean = np.full(len(truth), np.nan)
+        np.divide((error * where).sum(axis=(1, 2, 3)), pixels, out=mean, where=pixels > 0)
+    return np.minimum(-10 * np.log10(np.maximum(mean, 1e-30)), MAX_PSNR)
+
+
+def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """`tf.image.ssim_multiscale` with window 7 and as many scales as fit (5 at 128 px); higher is better.
+
+    Args: (B, S, S, 3) float in [0, 1], S at least 32.
+    Returns: (B,) float32. Figures of different sizes use different scales and must not be compared.
+    """
+    import tensorflow as tf
+
+    from rac_unet.objectives.ssim import MS_SSIM_WINDOW, POWER_FACTORS, scales_that_fit
+
+    scales = scales_that_fit(truth.shape[1])
+    truth, image = (tf.convert_to_tensor(a, tf.float32) for a in (truth, image))
+    return tf.image.ssim_multiscale(
+        truth, image, 1.0, power_factors=POWER_FACTORS[:scales], filter_size=MS_SSIM_WINDOW
+    ).numpy()
+
+
+def compose(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
+    """Known pixels of `truth`, hidden ones (occlusion > 0) of `image`; (B, H, W, C)."""
+    return np.where(occlusion > 0, image, truth)
+
+
+def score_images(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> dict[str, np.ndarray]:
+    """All figures of a batch.
+
+    Args:
+        truth: (B, S, S, 3) float in [0, 1].
+        image: the same shape; clipped to [0, 1] here.
+        occlusion: (B, S, S, 1), > 0 where hidden.
+    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ms_ssim_raw, ms_ssim_composite.
+    """
+    image = np.clip(image, 0, 1).astype(np.float32)
+    composite = compose(truth, image, occlusion)
+    return {
+        "psnr_raw": psnr(truth, image),
+        "psnr_composite": psnr(truth, composite),
+        "psnr_hole": psnr(truth, image, occlusion > 0),
+        "ms_ssim_raw": ms_ssim(truth, image),
+        "ms_ssim_composite": ms_ssim(truth, composite),
+    }

@@ -1,0 +1,94 @@
+"""Train a network: `python -m rac_unet.train [--preset NAME | --config FILE] [--section.key value …]`."""
+
+from __future__ import annotations
+
+import os
+
+from rac_unet.errors import UserError, run_command
+from rac_unet.training.arguments import Request, parse
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train or resume as the command line asks; returns the exit code (130 when stopped by a signal)."""
+    request = parse(argv)
+    # Before TensorFlow is imported, which reads it then: hardware notes belong to nobody's training log.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return resume(request) if request.resume else start(request)
+
+
+def start(request: Request) -> int:
+    """Train a new run directory."""
+    from rac_unet import rundir
+    from rac_unet.training.provenance import device_name, make_provenance
+    from rac_unet.training.reporting import Log
+
+    config = request.config
+    pairs = open_pairs(config)
+    facts = {"device": device_name(), "data": str(pairs.root), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
+    run = rundir.create(request.runs, request.name, config, make_provenance(**facts))
+    log = Log(run.log_file)
+    log(f"run      {run.path}")
+    return _train(run, pairs, log, fresh=True)
+
+
+def resume(request: Request) -> int:
+    """Continue a run directory where its newest backup left it."""
+    from rac_unet import rundir
+    from rac_unet.training.reporting import Log
+
+    run = rundir.open_run(request.resume, need_weights=False)
+    config = run.config()
+    pairs = open_pairs(config)
+    before = run.provenance().get("data_fingerprint")
+    if before not in (None, pairs.fingerprint):
+        raise UserError(
+            f"the data set at {pairs.root} has changed since {run.path} was begun: fingerprint {before[:12]}… then, "
+            f"{pairs.fingerprint[:12]}… now; restore it, or start a new run"
+        )
+    return _train(run, pairs, Log(run.log_file), fresh=False)
+
+
+def open_pairs(config):
+    """The config's data set; without a path, the toy one, made on first use."""
+    from rac_unet.data import pairs
+
+    if config.data.path:
+        return pairs.read(config.data.path)
+    from rac_unet.data.pictures import cache_folder
+    from rac_unet.data.toy_pairs import write_toy_pairs
+
+    size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
+    folder = cache_folder() / f"toy-{mode}-{size}px-{count}"
+    if not (folder / pairs.PAIRS_FILE).exists():
+        print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
+    write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
+    return pairs.read(folder)
+
+
+def _train(run, pairs, log, fresh: bool) -> int:
+    from rac_unet.training.loop import Trainer
+    from rac_unet.training.reporting import StopSignal
+
+    with StopSignal() as stop:
+        trainer = Trainer(run, pairs, log)
+        if not fresh:
+            trainer.resume()
+            if trainer.step >= trainer.total_steps:
+                log(f"{run.path} is finished: {trainer.step:,} of {trainer.total_steps:,} steps done; nothing to do")
+                return 0
+        outcome = trainer.train(stop)
+    if outcome.reason != "finished":
+        why = "the time is up" if outcome.reason == "time" else "asked to stop"
+        log(f"stopped  at step {outcome.step:,} of {outcome.total_steps:,}: {why}; everything is saved")
+        log(f"continue python -m rac_unet.train --resume {run.path}")
+        return 0 if outcome.reason == "time" else 130
+    sheets = sorted((run.path / "samples").glob("*.png"))
+    log(f"weights  {run.best_weights} (best validation loss {trainer.best_loss:.4f}), {run.last_weights.name}")
+    log(f"history  {run.history_file}")
+    log(f"samples  {sheets[-1]}" if sheets else "samples  none")
+    log(f"next     python -m rac_unet.evaluate {run.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,120 @@
+"""The command line of a training run: a preset or file, overridden by `--section.key value`. Never imports TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rac_unet.config import RunConfig, check_name, from_dict, preset_names, preset_path, read_yaml
+from rac_unet.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        config: validated; None when resuming.
+        name: what to call the run, the preset's or file's name.
+        runs: folder for new run directories.
+        resume: run directory to continue, if that was asked.
+        overrides: the `--section.key` options given beside --resume, by key.
+    """
+
+    config: RunConfig | None
+    name: str
+    runs: Path
+    resume: Path | None
+
+
+def parse(argv: list[str] | None = None) -> Request:
+    """Parse the command line of `python -m rac_unet.train`.
+
+    Raises: UserError for an unknown option or value, naming the valid ones.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    base_args, overrides = _base_parser(add_help=False).parse_known_args(argv)
+    wants_help = any(arg in ("-h", "--help") for arg in overrides)
+    if base_args.resume and not wants_help:
+        if overrides or base_args.preset or base_args.config:
+            odd = " ".join(overrides) or "--preset/--config"
+            raise UserError(f"--resume continues a run with its own settings; leave out: {odd}")
+        return Request(None, base_args.resume.name, base_args.runs, base_args.resume)
+    if base_args.preset and base_args.config:
+        raise UserError("give --preset or --config, not both")
+    source = base_args.config or preset_path(base_args.preset or "rac_unet")
+    base = from_dict(read_yaml(source), str(source))
+    namespace = _config_parser(base).parse_args(overrides)
+    config = from_dict(_as_dict(namespace), "command line")
+    return Request(config, Path(source).stem, base_args.runs, None)
+
+
+def _base_parser(**options) -> argparse.ArgumentParser:
+    parser = _Parser(allow_abbrev=False, **options)
+    add_base_arguments(parser)
+    return parser
+
+
+def add_base_arguments(parser) -> None:
+    """The options that are not part of the config."""
+    names = ", ".join(preset_names())
+    parser.add_argument("--preset", metavar="NAME", help=f"settings that come with the package: {names} (default: rac_unet)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings instead of a preset")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run directory with its own settings")
+
+
+def _config_parser(base: RunConfig):
+    import jsonargparse
+
+    class Parser(jsonargparse.ArgumentParser):
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            raise UserError(_explain(message, self))
+
+    parser = Parser(
+        prog="python -m rac_unet.train",
+        description="Train a network on a pairs data set, in a run directory of its own.",
+        epilog="example: python -m rac_unet.train --data.path pairs --model.filters 16 --training.epochs 3",
+        default_env=False,
+    )
+    add_base_arguments(parser)
+    for section in dataclasses.fields(RunConfig):
+        parser.add_class_arguments(type(getattr(base, section.name)), section.name)
+    parser.set_defaults({
+        f"{section.name}.{key.name}": getattr(getattr(base, section.name), key.name)
+        for section in dataclasses.fields(RunConfig)
+        for key in dataclasses.fields(getattr(base, section.name))
+    })  # fmt: skip
+    return parser
+
+
+def _explain(message: str, parser) -> str:
+    """jsonargparse's message on one line; for an unknown option, the nearest and all valid ones."""
+    message = " ".join(message.split())
+    if "nrecognized arguments:" in message:
+        given = message.split("nrecognized arguments:")[1].split()[0].split("=")[0]
+        valid = sorted(o for action in parser._actions for o in action.option_strings if o.startswith("--") and o != "--print_shtab")
+        sections = {field.name for field in dataclasses.fields(RunConfig)}
+        section = given.removeprefix("--").split(".")[0]
+        if section in sections:
+            valid = [o for o in valid if o.startswith(f"--{section}.")]
+        else:
+            valid = [o for o in valid if o.removeprefix("--") not in sections]
+        try:
+            check_name("command line", given, valid)
+        except UserError as error:
+            return str(error)
+    return message.replace("<class '", "").replace("'>", "").replace("typing.Literal", "one of ")
+
+
+def _as_dict(namespace) -> dict:
+    values = namespace.as_dict()
+    return {section.name: dict(values[section.name]) for section in dataclasses.fields(RunConfig)}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)

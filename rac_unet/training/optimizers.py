@@ -1,0 +1,68 @@
+"""Adam with the config's schedule, and a moving average of the weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from rac_unet.config import RunConfig
+
+
+def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    """Adam as the config says; with float16 it also scales the loss, so that small gradients do not vanish."""
+    settings = config.optimizer
+    warmup = min(settings.warmup_steps, total_steps - 1)
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            settings.learning_rate * (1e-3 if warmup else 1.0),
+            decay_steps=total_steps - warmup,
+            warmup_target=settings.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    elif warmup:
+        rate = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate * 1e-3, warmup, settings.learning_rate)
+    else:
+        rate = settings.learning_rate
+    optimizer = keras.optimizers.Adam(
+        rate, beta_2=settings.beta_2, global_clipnorm=settings.clip_norm or None
+    )
+    if config.training.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+class MovingAverage:
+    """Exponential moving average of all weights, batch-norm statistics included.
+
+    Args:
+        weights: the model's weights.
+        decay: 0 keeps no average, and everything here does nothing.
+    """
+
+    def __init__(self, weights: list, decay: float):
+        self._weights, self._decay = weights, decay
+        self.variables = [tf.Variable(w.value, trainable=False) for w in weights] if decay else []
+
+    def update(self, step) -> None:
+        """Move towards the present weights; faster in the first steps, whose weights are soon worth nothing."""
+        if not self._decay:
+            return
+        step = tf.cast(step, tf.float32)
+        decay = tf.minimum(self._decay, (1 + step) / (10 + step))
+        for average, weight in zip(self.variables, self._weights, strict=True):
+            average.assign_add((1 - decay) * (tf.convert_to_tensor(weight.value) - average))
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Within the block the model has the averaged weights; after it, its own again."""
+        raw = [tf.identity(w.value) for w in self._weights] if self._decay else []
+        for weight, average in zip(self._weights, self.variables, strict=False):
+            weight.assign(average)
+        try:
+            yield
+        finally:
+            for weight, value in zip(self._weights, raw, strict=False):
+                weight.assign(value)

@@ -1,0 +1,79 @@
+"""What a training run tells the world: log lines, TensorBoard scalars; and what it hears: a request to stop."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Log:
+    """Print lines and keep them in a file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __call__(self, line: str) -> None:
+        print(line, flush=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+class Scalars:
+    """TensorBoard scalars, when the `tensorboard` package is installed; otherwise history.csv has the same numbers."""
+
+    def __init__(self, folder: Path, log: Callable[[str], None]):
+        self._writer = None
+        if importlib.util.find_spec("tensorboard"):
+            import tensorflow as tf
+
+            self._writer = tf.summary.create_file_writer(str(folder))
+            log(f"curves   tensorboard --logdir {folder}")
+
+    def write(self, step: int, row: dict[str, float]) -> None:
+        if self._writer is None:
+            return
+        import tensorflow as tf
+
+        with self._writer.as_default(step=step):
+            for name, value in row.items():
+                if name not in ("step", "images"):
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def __enter__(self) -> Scalars:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class StopSignal:
+    """Ctrl-C or SIGTERM asks the loop to stop after the present step; a second Ctrl-C stops at once.
+
+    Use as a context manager; what was installed before comes back after it.
+    """
+
+    def __init__(self):
+        self.is_set = False
+
+    def __enter__(self) -> StopSignal:
+        self._before = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._ask)
+            except ValueError:
+                # Not the main thread (a notebook's worker): there is nothing to install.
+                break
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, _frame) -> None:
+        if self.is_set and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.is_set = True

@@ -1,0 +1,182 @@
+"""pairs.csv: what was written is read back, and every kind of fault is told with its line."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rac_unet.data import pairs
+from rac_unet.data.writing import encode_png, write_file
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+
+def make_set(folder, count=6, size=32, **changes):
+    """A small valid data set; `changes`: row number -> fields to replace in that row."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        names = {column: f"images/{number}_{column}.png" for column in ("masked", "unmasked", "occlusion")}
+        for column, name in names.items():
+            shape = (size, size) if column == "occlusion" else (size, size, 3)
+            write_file(folder / name, encode_png(rng.integers(0, 255, shape, np.uint8)))
+        row = dict(
+            key=f"k{number}",
+            **names,
+            emotion=EMOTIONS[number % 7],
+            split=pairs.SPLITS[number % 3],
+            identity=f"p{number}",
+            source="here",
+            mask_style="kn95",
+        )
+        row.update(changes.get(f"row{number}", {}))
+        rows.append(pairs.Pair(**row))
+    pairs.write(folder, rows)
+    return rows
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    rows = make_set(tmp_path, row2={"identity": "007", "source": "NA", "key": 'odd, "key" é'})
+    for path in (tmp_path, tmp_path / "pairs.csv", str(tmp_path)):
+        found = pairs.read(path)
+        assert [found[index] for index in range(len(found))] == rows
+    assert found.image_size == 32
+    assert found.emotion_counts() == dict(zip(EMOTIONS, (1, 1, 1, 1, 1, 1, 0), strict=True))
+    assert found.emotion_ids.tolist() == [0, 1, 2, 3, 4, 5]
+    assert (tmp_path / "images/3_masked.png").samefile(found.paths("masked")[3])
+    val = found.split("val")
+    assert val.keys.tolist() == ["k1", "k4"] and val.image_size == 32 and val.fingerprint == found.fingerprint
+    assert val.emotion_ids.tolist() == [1, 4]
+
+
+def test_unknown_split_is_answered_with_the_three(tmp_path):
+    make_set(tmp_path)
+    with pytest.raises(UserError, match="train, val, test"):
+        pairs.read(tmp_path).split("dev")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"emotion": "joy"}, ["line 4", "'joy'", "surprise, fear, disgust"]),
+        ({"emotion": ""}, ["line 4", "unknown emotion ''"]),
+        ({"split": "dev"}, ["line 4", "'dev'", "train, val, test"]),
+        ({"key": "k0"}, ["line 4", "'k0'", "already used"]),
+        ({"key": ""}, ["line 4", "empty key"]),
+        ({"identity": "p0"}, ["line 4", "'p0'", "'test'", "'train'"]),
+        ({"masked": "images/none.png"}, ["line 4", "masked 'images/none.png' is not there"]),
+        ({"unmasked": "../secret.png"}, ["line 4", "climbs out"]),
+        ({"unmasked": "images/../../secret.png"}, ["line 4", "climbs out"]),
+        ({"occlusion": "/etc/passwd"}, ["line 4", "is absolute"]),
+        ({"occlusion": "C:\\x.png"}, ["line 4", "is absolute"]),
+        ({"occlusion": ""}, ["line 4", "names no file"]),
+        ({"masked": "images"}, ["line 4", "masked 'images'"]),
+    ],
+)
+def test_each_fault_is_told(tmp_path, change, words):
+    make_set(tmp_path, row2=change)
+    with pytest.raises(UserError) as error:
+        pairs.read(tmp_path)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (encode_png(np.zeros((16, 16, 3), np.uint8)), "is 16 pixels wide, others are 32"),
+        (encode_png(np.zeros((32, 16, 3), np.uint8)), "must be square"),
+        (encode_png(np.zeros((32, 32, 3), np.uint8))[:-5], "cut off"),
+        (b"", "is empty"),
+        (b"\xff\xd8\xff\xe0 not a png, but long enough to be read", "not a PNG"),
+    ],
+)
+def test_bad_images_are_told(tmp_path, content, words):
+    make_set(tmp_path)
+    (tmp_path / "images/4_masked.png").write_bytes(content)
+    with pytest.raises(UserError, match="line 6: masked 'images/4_masked.png'.*" + words):
+        pairs.read(tmp_path)
+
+
+def test_all_faults_come_at_once_and_the_list_ends(tmp_path):
+    make_set(tmp_path, row0={"emotion": "joy"}, row1={"split": "dev"}, row5={"masked": "gone.png"})
+    with pytest.raises(UserError) as error:
+        pairs.read(tmp_path)
+    assert "3 faults" in str(error.value)
+    assert all(word in str(error.value) for word in ("joy", "dev", "gone.png"))
+    make_set(tmp_path / "many", 40, **{f"row{number}": {"emotion": "joy"} for number in range(40)})
+    with pytest.raises(UserError) as error:
+        pairs.read(tmp_path / "many")
+    assert str(error.value).count("\n") == 21 and "... and 20 more" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "cannot be read"),
+        ("key,masked\na,b\n", "lacks the column unmasked, occlusion, emotion"),
+        (",".join(pairs.COLUMNS) + "\n", "holds no pair"),
+        (",".join(pairs.COLUMNS) + "\na,b,c,d,e,f,g,h,i,j,k,l\n", "cannot be read"),
+        (",".join(pairs.COLUMNS) + "\na,b,c,d,e,f,g,h,i\na,b,c,d,e,f,g,h,i,j,k,l\n", "cannot be read"),
+        (",".join(pairs.COLUMNS) + "\na,b,c\n", "unknown emotion"),
+        ("\0\xff\xfe", "cannot be read|lacks the column"),
+    ],
+)
+def test_a_broken_table_is_one_message(tmp_path, content, words):
+    (tmp_path / "pairs.csv").write_text(content)
+    with pytest.raises(UserError, match=words):
+        pairs.read(tmp_path)
+
+
+def test_a_missing_data_set_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="data_prep"):
+        pairs.read(tmp_path)
+
+
+def test_the_fingerprint_follows_rows_and_images(tmp_path):
+    make_set(tmp_path)
+    first = pairs.read(tmp_path).fingerprint
+    assert pairs.read(tmp_path).fingerprint == first
+    image = tmp_path / "images/0_masked.png"
+    before = image.read_bytes()
+    image.write_bytes(encode_png(np.zeros((32, 32, 3), np.uint8)))
+    assert pairs.read(tmp_path).fingerprint != first
+    image.write_bytes(before)
+    assert pairs.read(tmp_path).fingerprint == first
+    make_set(tmp_path, row0={"emotion": "anger"})
+    assert pairs.read(tmp_path).fingerprint != first
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path):
+    make_set(tmp_path)
+    before = (tmp_path / "pairs.csv").read_bytes()
+
+    def breaks_off():
+        yield pairs.read(tmp_path)[0]
+        raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="went away"):
+        pairs.write(tmp_path, breaks_off())
+    assert (tmp_path / "pairs.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "pairs.csv"]
+
+
+def test_splits_follow_from_the_name_alone():
+    people = [f"person {number}" for number in range(4000)]
+    splits = pairs.assign_splits(people, seed=1)
+    assert dict(zip(people[2000:], splits[2000:], strict=True)) == dict(
+        zip(people[2000:], pairs.assign_splits(people[2000:], seed=1), strict=True)
+    )
+    assert pairs.assign_splits(["a", "b", "a"], 5)[0] == pairs.assign_splits(["a"], 5)[0]
+    shares = [splits.count(name) / len(splits) for name in pairs.SPLITS]
+    assert np.allclose(shares, [0.8, 0.1, 0.1], atol=0.02)
+    assert splits != pairs.assign_splits(people, seed=2)
+
+
+def test_neither_reading_nor_preparing_imports_tensorflow():
+    code = (
+        "import sys, rac_unet.data.pairs, rac_unet.data.preparing, rac_unet.data.toy_pairs, data_prep.folder;"
+        "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
