@@ -1,4 +1,4 @@
-"""What must hold of a data set of pairs before anything is trained on it; each fault is told with its line."""
+"""What must hold of a data set of pairs before anything is trained on it; each fault with its line."""
 
 from __future__ import annotations
 

@@ -127,19 +127,21 @@ def read(path: str | os.PathLike) -> PairSet:
     path = Path(path)
     if path.is_dir():
         path = path / PAIRS_FILE
+    digest = hashlib.sha256()
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     except FileNotFoundError:
         raise UserError(
             f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one"
         ) from None
-    frame = _parse(path, content)
+    frame = _parse(path)
     faults = Faults()
     check_values(frame, faults)
     sound_paths = check_paths(frame, faults)
     image_size, sizes_hash = check_images(path.parent, frame, sound_paths, faults)
     faults.raise_if_any(path)
-    digest = hashlib.sha256(content)
     digest.update(sizes_hash)
     for column in _FEW_VALUES:
         frame[column] = frame[column].astype("category")
@@ -178,14 +180,14 @@ def assign_splits(identities: Iterable[str], seed: int = 0) -> list[str]:
     return [known[identity] for identity in identities]
 
 
-def _parse(path: Path, content: bytes) -> pd.DataFrame:
+def _parse(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             # pandas would shift or drop the cells of a row that has too many.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Every cell is text: a person called NA or an identity 007 stays as written.
             frame = pd.read_csv(
-                io.BytesIO(content),
+                path,
                 dtype=dict.fromkeys(COLUMNS, object),
                 index_col=False,
                 keep_default_na=False,

@@ -190,7 +190,7 @@ def _write_tables(folder: OutputFolder, count: int) -> Summary:
             f"see {folder.path / 'skipped.csv'}, put it right and name a new --output"
         )
     summary.hidden = hidden_sum / summary.counts.total()
-    # Written last: where pairs.csv is, everything is. Read again from the journal, so that memory stays small.
+    # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
     rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
     pairs.write(folder.path / pairs.PAIRS_FILE, rows)
     return summary

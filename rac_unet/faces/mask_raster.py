@@ -62,10 +62,11 @@ def draw_grid(
     hit = (index > 0).astype(np.float32)
     colour *= hit[..., None]
     cover = cv2.resize((number > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    colour, hit, cover = (cv2.GaussianBlur(sheet, (0, 0), blur) for sheet in (colour, hit, cover))
-    # Pixels just past the edge take the colour of the cloth beside them.
-    colour *= (cover / np.maximum(hit, 0.02))[..., None]
-    return colour, cover
+    # Edge pixels whose sample missed the cloth take the colour of the cloth beside them.
+    beside = (1 - hit) / np.maximum(cv2.blur(hit, (3, 3)), 0.05)
+    colour += cv2.blur(colour, (3, 3)) * beside[..., None]
+    colour *= cover[..., None]
+    return cv2.GaussianBlur(colour, (0, 0), blur), cv2.GaussianBlur(cover, (0, 0), blur)
 
 
 def draw_lines(paths: list[np.ndarray], size: tuple[int, int], thickness: float) -> np.ndarray:

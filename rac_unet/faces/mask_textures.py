@@ -133,9 +133,7 @@ def n95_cup(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         clip = np.clip((0.42 - np.abs(u)) / 0.03, 0, 1) * np.clip((0.032 - np.abs(v - 0.075)) / 0.01, 0, 1)
         colour += clip[..., None] * (np.float32(rng.uniform(0.5, 0.75)) - colour)
         relief += clip * (0.15 * (v < 0.07) - 0.05)
-    strap = [hsv(0.13, 0.5, 0.85), np.full(3, 0.93, np.float32), np.full(3, 0.12, np.float32)][
-        rng.integers(3)
-    ]
+    strap = (hsv(0.13, 0.5, 0.85), hsv(0, 0, 0.93), hsv(0, 0, 0.12))[rng.integers(3)]
     return Cloth(colour, relief, 0.95, strap, rng.uniform(0.035, 0.055))
 
 

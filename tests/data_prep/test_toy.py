@@ -34,6 +34,18 @@ def tree(folder):
     }
 
 
+def no_process_left(group, seconds=10):
+    """Whether every process of a group ends soon: workers must not outlive the command."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy") / "set"
@@ -96,6 +108,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
     _, said = run.communicate(timeout=60)
     assert run.returncode == (130 if end == signal.SIGINT else -end), said
     assert not (folder / "pairs.csv").exists()
+    assert no_process_left(run.pid)
     if end == signal.SIGINT:
         assert "run the same command again" in said and "Traceback" not in said
         assert not (folder / ".unfinished").exists()

@@ -93,6 +93,19 @@ def test_edge_is_soft_and_narrow():
     assert 0.5 * outline < partial < 4 * outline
 
 
+def test_edge_of_a_white_mask_is_never_darker_than_both_sides():
+    # Pixel noise makes the photo look razor-sharp, and the mask's edge with it.
+    image = np.random.default_rng(0).integers(190, 211, (128, 128, 3), np.uint8)
+    _, points = synthetic_face()
+    masked = paint_mask(image, points, "kn95", 0)
+    top = masked.occlusion.copy()
+    top[int(points[31, 1]) :] = 0  # above the nostrils no shadow falls
+    edge = (top > 100) & (top < 255)
+    cloth = masked.image[masked.occlusion == 255].mean()
+    assert edge.sum() > 20
+    assert masked.image[edge].mean(1).min() > 0.6 * min(cloth, 200)
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_same_seed_same_bytes_and_other_seed_other_mask(style):
     image, points = synthetic_face()
