@@ -11,8 +11,6 @@ from rac_unet.training.arguments import Request, parse
 def main(argv: list[str] | None = None) -> int:
     """Train or resume as the command line asks; returns the exit code (130 when stopped by a signal)."""
     request = parse(argv)
-    # Before TensorFlow is imported, which reads it then: hardware notes belong to nobody's training log.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return resume(request) if request.resume else start(request)
 
 

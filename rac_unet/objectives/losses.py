@@ -57,20 +57,19 @@ def ms_ssim_l1(targets, outputs):
     x = _channels_first(outputs["inpainted_image"])
     y = _channels_first(targets["unmasked_image"])
     side = x.shape[-1]
-    blurred_x = _blur_all(tf.stack([x, x * x, x * y]), side)
-    blurred_y = _blur_all(tf.stack([y, y * y]), side)
-    # (sigma, batch, channel, H, W)
-    mean_x, mean_xx, mean_xy = tf.unstack(blurred_x)
-    mean_y, mean_yy = tf.unstack(blurred_y)
-    product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    contrast = (2 * (mean_xy - product) + C2) / (mean_xx + mean_yy - squares + C2)
-    luminance = (2 * product[-1] + C1) / (squares[-1] + C1)
-    structure = tf.reduce_prod(contrast, axis=[0, 2]) * tf.reduce_prod(luminance, axis=1)
+    moments_x, moments_y = tf.stack([x, x * x, x * y]), tf.stack([y, y * y])
+    structure = 1.0
+    for sigma in SIGMAS:
+        mean_x, mean_xx, mean_xy = tf.unstack(_blur(moments_x, side, sigma))
+        mean_y, mean_yy = tf.unstack(_blur(moments_y, side, sigma))
+        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+        structure *= (2 * (mean_xy - product) + C2) / (mean_xx + mean_yy - squares + C2)
+    structure *= (2 * product + C1) / (squares + C1)
+    # Plain products: the gradient of reduce_prod costs more than all the blurs.
+    red, green, blue = tf.unstack(structure, axis=1)
     # Blurring is linear, so the mean over channels may come first: one map instead of three.
-    difference = tf.reduce_mean(tf.abs(x - y), axis=1)
-    widest = tf.constant(gaussian_matrix(side, SIGMAS[-1]))
-    smooth_l1 = tf.matmul(tf.matmul(widest, difference), widest)
-    return COMPENSATION * tf.reduce_mean(ALPHA * (1 - structure) + (1 - ALPHA) * smooth_l1, axis=[1, 2])
+    smooth_l1 = _blur(tf.reduce_mean(tf.abs(x - y), axis=1), side, SIGMAS[-1])
+    return COMPENSATION * tf.reduce_mean(ALPHA * (1 - red * green * blue) + (1 - ALPHA) * smooth_l1, axis=[1, 2])
 
 
 def weighted_sum(terms: dict[str, float], functions):
@@ -107,17 +106,12 @@ def gaussian_matrix(side: int, sigma: float, taps: int = TAPS) -> np.ndarray:
     return np.where(inside, kernel[np.clip(distance, 0, taps - 1)], 0).astype(np.float32)
 
 
-def _blur_all(maps, side):
-    """(K, B, C, S, S) -> (K, 5, B, C, S, S): every map blurred with every sigma."""
-    count, batch, channels = maps.shape[0], tf.shape(maps)[1], maps.shape[2]
-    matrices = np.stack([gaussian_matrix(side, sigma) for sigma in SIGMAS])
-    # Rows of all maps against all five matrices in one large product; the matrices are symmetric.
-    wide = tf.constant(matrices.transpose(1, 0, 2).reshape(side, -1))
-    rows = tf.reshape(tf.matmul(tf.reshape(maps, [-1, side]), wide), [-1, side, len(SIGMAS), side])
-    by_sigma = tf.reshape(tf.transpose(rows, [2, 1, 0, 3]), [len(SIGMAS), side, -1])
-    both = tf.matmul(tf.constant(matrices), by_sigma)
-    both = tf.reshape(both, [len(SIGMAS), side, count, batch, channels, side])
-    return tf.transpose(both, [2, 0, 3, 4, 1, 5])
+def _blur(maps, side, sigma):
+    """(..., S, S) blurred along both axes; the matrix is symmetric, so it serves rows and columns alike."""
+    matrix = tf.constant(gaussian_matrix(side, sigma))
+    shape = tf.shape(maps)
+    rows = tf.matmul(tf.reshape(maps, [-1, side]), matrix)
+    return tf.reshape(tf.matmul(matrix, tf.reshape(rows, [-1, side, side])), shape)
 
 
 def _channels_first(image):

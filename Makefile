@@ -1,0 +1,43 @@
+# `make help` lists the targets. Each makes .venv when it is missing, and again when setup.cfg has changed.
+#   PYTHON=python3.12   which Python .venv is made of
+#   VENV=path           use this finished environment as it is; nothing is installed
+#   ARGS='-k masks'     more arguments for pytest
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+ifeq ($(origin VENV),file)
+READY := $(VENV)/.installed
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+
+help: ## list the targets; installs nothing
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-6s", $$1, $$2; $$1=$$2=""; print}'
+
+demo: $(READY) ## train on toy faces, score the result and name a sheet of unmasked faces: 6 minutes on two cores
+	$(PY) -m rac_unet.train --preset demo --runs runs
+	@run=$$(ls -d runs/*-demo | tail -n 1) && sheet="$$run/eval/test/samples.png" && \
+	echo '$(PY) -m rac_unet.evaluate' "$$run" && $(PY) -m rac_unet.evaluate "$$run" && \
+	if [ -f "$$sheet" ]; then echo "sheet    $$sheet"; else echo "error: evaluate made no $$sheet" >&2; exit 1; fi
+
+test: $(READY) ## run all tests
+	$(PY) -m pytest -q $(ARGS)
+
+lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+# uv where there is one: it takes a third of pip's time.
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@set -e; if command -v uv >/dev/null; then \
+		[ -x $(PY) ] || uv venv --quiet --allow-existing --python "$(or $(PYTHON),$(shell sed -n 's/^python_requires = //p' setup.cfg))" $(VENV); \
+		echo "installing into $(VENV) with uv"; \
+		uv pip install --quiet --python $(PY) --editable '.[dev]'; \
+	else \
+		[ -x $(PY) ] || $(or $(PYTHON),python3) -m venv $(VENV); \
+		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip; \
+		echo "installing into $(VENV) with pip: a minute or two"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	fi
+	@touch $@

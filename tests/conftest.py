@@ -1,0 +1,39 @@
+"""What all tests share: a cache of their own, the development photographs, a tiny data set of pairs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# TensorFlow reads this while it is imported, which a test module may do before any fixture runs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Tests and the commands they start neither use nor fill the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("RAC_UNET_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of the development photographs (`faces/`, `real_masks/`), which never come with the repository."""
+    folder = Path(os.environ.get("RAC_UNET_SHARED") or ROOT.parent / "shared") / "data"
+    if not (folder / "faces/labels.csv").is_file():
+        pytest.skip(f"no development photographs at {folder}; RAC_UNET_SHARED names the folder above data/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_pairs(tmp_path_factory):
+    """Folder of 70 pairs of 64 px: ten toy people, each with all seven emotions, in all three splits."""
+    from rac_unet.data.toy_pairs import write_toy_pairs
+
+    folder = tmp_path_factory.mktemp("toy_pairs") / "pairs"
+    write_toy_pairs(folder, 70, size=64, progress=False)
+    return folder

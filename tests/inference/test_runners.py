@@ -1,0 +1,151 @@
+"""A network behaves the same wherever it lies, and what cannot be opened is refused by name."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet.config import ModelConfig, RunConfig, TrainingConfig
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+from rac_unet.inference.exporting import FORMATS
+from rac_unet.inference.runners import load_network, load_runner
+from rac_unet.models import build
+from rac_unet.rundir import RunDir, create
+
+
+def make_run(folder, conditioned=True) -> RunDir:
+    """A run directory with the weights of an untrained network, recorded as trained in mixed precision."""
+    config = RunConfig(
+        model=ModelConfig(filters=2, image_size=32, conditioned=conditioned),
+        training=TrainingConfig(precision="mixed_bfloat16"),
+    )
+    run = create(folder, "tiny", config, {})
+    keras.utils.set_random_seed(1)
+    model = build("rac_unet", filters=2, image_size=32, conditioned=conditioned)
+    run.best_weights.parent.mkdir()
+    model.save_weights(run.best_weights)
+    return run
+
+
+def pictures(count=3):
+    rng = np.random.default_rng(5)
+    return rng.random((count, 32, 32, 3), np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[:count]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def exports(run, tmp_path_factory):
+    """The same network in every format, as path by kind."""
+    folder = tmp_path_factory.mktemp("exports")
+    paths = {"savedmodel": folder / "savedmodel", "keras": folder / "tiny.keras"}
+    model = load_network(run)
+    for name, path in paths.items():
+        FORMATS[name].write(model, path)
+    return paths | {"run": run.path}
+
+
+def test_every_kind_gives_the_same_pictures(exports):
+    image, emotion = pictures()
+    runners = {kind: load_runner(path) for kind, path in exports.items()}
+    results = {kind: runner(image, emotion)["inpainted_image"] for kind, runner in runners.items()}
+    for kind, runner in runners.items():
+        assert (runner.kind, runner.image_size, runner.conditioned) == (kind, 32, True)
+        assert results[kind].shape == (3, 32, 32, 3) and results[kind].dtype == np.float32
+        np.testing.assert_allclose(results[kind], results["run"], atol=1e-5)
+        # A batch of one is the same picture as in a batch of three, and the emotion is heard.
+        np.testing.assert_allclose(runner(image[:1], emotion[:1])["inpainted_image"], results[kind][:1], atol=1e-5)
+        assert np.abs(runner(image, emotion[::-1])["inpainted_image"] - results[kind])[0].max() > 1e-3
+
+
+def test_a_network_without_emotion_runs_with_or_without_one(tmp_path):
+    runner = load_runner(make_run(tmp_path, conditioned=False).path)
+    image, emotion = pictures()
+    assert not runner.conditioned
+    outputs = runner(image)["inpainted_image"], runner(image, emotion)["inpainted_image"]
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_the_network_is_float32_and_made_of_stock_layers(run):
+    before = keras.config.dtype_policy()
+    model = load_network(run)
+    assert keras.config.dtype_policy() == before
+    for layer in model.layers:
+        assert type(layer).__module__.startswith("keras."), layer
+        assert not isinstance(layer, keras.layers.Lambda), layer
+        assert layer.dtype_policy.name == "float32", layer
+
+
+def test_unfit_pictures_are_refused(exports):
+    runner = load_runner(exports["keras"])
+    image, emotion = pictures()
+    with pytest.raises(UserError, match="32 x 32 px.*received.*64"):
+        runner(np.zeros((1, 64, 64, 3), np.float32), emotion[:1])
+    with pytest.raises(UserError, match="divide bytes by 255"):
+        runner((image * 255).astype(np.uint8), emotion)
+    with pytest.raises(UserError, match=r"\[0, 1\]; received float32"):
+        runner(image * 255, emotion)
+    with pytest.raises(UserError, match="one-hot.*surprise.*received None"):
+        runner(image)
+    with pytest.raises(UserError, match=r"one-hot \(3, 7\)"):
+        runner(image, emotion[:2])
+
+
+def test_a_path_that_holds_no_network_is_refused_with_the_kinds(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    for name, problem in (("absent", "nothing at"), ("notes.txt", "no network"), (".", "no network")):
+        with pytest.raises(UserError, match=f"{problem}.*SavedModel folder.*run directory.*keras file"):
+            load_runner(tmp_path / name)
+
+
+def test_damaged_models_are_refused(exports, tmp_path):
+    whole = exports["keras"].read_bytes()
+    for name, content in (("text", b"hello"), ("empty", b""), ("cut", whole[: len(whole) // 2])):
+        path = tmp_path / f"{name}.keras"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="not a .keras file, or a damaged one"):
+            load_runner(path)
+    flipped = tmp_path / "flipped.keras"
+    flipped.write_bytes(whole[: len(whole) // 2] + bytes(2000) + whole[len(whole) // 2 + 2000 :])
+    with pytest.raises(UserError, match="cannot be loaded|damaged"):
+        load_runner(flipped)
+    folder = shutil.copytree(exports["savedmodel"], tmp_path / "folder")
+    next((folder / "variables").glob("*.index")).write_bytes(b"rubbish")
+    with pytest.raises(UserError, match="cannot be loaded as a SavedModel"):
+        load_runner(folder)
+
+
+def test_a_network_of_another_kind_is_refused(tmp_path):
+    image = keras.Input((32, 32, 3), name="photo")
+    path = tmp_path / "other.keras"
+    keras.Model(image, keras.layers.Conv2D(3, 1)(image)).save(path)
+    with pytest.raises(UserError, match="another kind.*photo.*expected masked_image"):
+        load_runner(path)
+
+
+def test_damaged_or_foreign_weights_are_refused(tmp_path):
+    run = make_run(tmp_path)
+    whole = run.best_weights.read_bytes()
+    run.best_weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="best.weights.h5 is damaged"):
+        load_runner(run.path)
+    model = build("rac_unet", filters=4, image_size=32)
+    model.save_weights(run.best_weights)
+    with pytest.raises(UserError, match="or not of the network in .*config.yaml"):
+        load_network(run)
+    with pytest.raises(UserError, match="no last weights yet"):
+        load_network(run, "last")
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path):
+    run = make_run(tmp_path)
+    model = load_network(run)
+    model.get_layer("stem_conv1").bias.assign([np.nan])
+    model.save_weights(run.best_weights)
+    with pytest.raises(UserError, match="not numbers.*stem_conv1"):
+        load_network(run)

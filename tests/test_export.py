@@ -1,0 +1,85 @@
+"""The export command: what it prints is true, and what it refuses it refuses before TensorFlow is imported."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet import export
+from rac_unet.config import ModelConfig, RunConfig
+from rac_unet.errors import UserError, run_command
+from rac_unet.inference import exporting
+from rac_unet.inference.runners import load_runner
+from rac_unet.models import build
+from rac_unet.rundir import create
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of a network without an emotion input."""
+    config = RunConfig(model=ModelConfig(filters=2, image_size=32, conditioned=False))
+    run = create(tmp_path_factory.mktemp("runs"), "tiny", config, {})
+    keras.utils.set_random_seed(1)
+    run.best_weights.parent.mkdir()
+    build("rac_unet", filters=2, image_size=32, conditioned=False).save_weights(run.best_weights)
+    return run
+
+
+def test_a_saved_model_is_written_checked_and_loads_as_printed(run, capsys):
+    assert export.main([str(run.path), "--format", "savedmodel"]) == 0
+    printed = capsys.readouterr().out
+    path = run.path / "export" / "savedmodel"
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert f"wrote    {path} ({size / 1e6:.1f} MB)" in printed
+    assert "input    masked_image float32 (batch, 32, 32, 3), in [0, 1]" in printed
+    assert "output   inpainted_image float32 (batch, 32, 32, 3)" in printed
+    assert "largest difference" in printed and "emotion float32" not in printed
+    assert list(path.parent.iterdir()) == [path]
+
+    lines = printed.split("load it with\n")[1].splitlines()
+    assert len(lines) == 3
+    image = np.random.default_rng(2).random((2, 32, 32, 3), np.float32)
+    names = {"masked_image": image}
+    exec("\n".join(line.strip() for line in lines), names)
+    expected = load_runner(run.path)(image)["inpainted_image"]
+    np.testing.assert_allclose(names["outputs"]["inpainted_image"], expected, atol=1e-5)
+
+
+def test_a_failed_check_ends_with_code_2_and_no_export(run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(
+        exporting, "run_fresh", lambda lines, batches: [{"inpainted_image": batch["masked_image"]} for batch in batches]
+    )
+    path = tmp_path / "export.keras"
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: export.main([str(run.path), "--format", "keras", "--output", str(path)]))
+    streams = capsys.readouterr()
+    assert ended.value.code == 2
+    assert streams.err.startswith("error: the export did not pass its check and was removed: its pictures differ")
+    assert "wrote" not in streams.out and list(tmp_path.iterdir()) == []
+
+
+def test_bad_requests_are_refused(run, tmp_path):
+    for argv, reason in (
+        ([run.path], "--format"),
+        ([run.path, "--format", "onyx"], "onyx.*savedmodel.*keras"),
+        ([run.path, "--format", "keras", "--weights", "last"], "no last weights yet"),
+        ([tmp_path / "absent", "--format", "keras"], "no run directory at .*absent"),
+        ([tmp_path, "--format", "keras"], "has no config.yaml"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            export.main([str(arg) for arg in argv])
+
+
+def test_help_and_refusals_do_not_import_tensorflow(tmp_path):
+    code = (
+        "import sys\n"
+        "from rac_unet import export, errors\n"
+        "for argv in (['--help'], [sys.argv[1], '--format', 'keras']):\n"
+        "    try: export.main(argv)\n"
+        "    except (SystemExit, errors.UserError): pass\n"
+        "print('heavy:', sorted({'tensorflow', 'keras', 'pandas', 'cv2'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "--overwrite" in done.stdout and done.stdout.endswith("heavy: []\n")

@@ -1,0 +1,176 @@
+"""Data flows one way through the rooms, workers stay small, and who only asks for help does not wait for TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# What everyone shares, then the rooms: each may import those before it. Modules beside them are commands, the last.
+SHARED = ("errors", "emotions", "config", "rundir")
+ROOMS = ("faces", "data", "models", "objectives", "inference", "scoring", "training")
+COMMANDS = sorted(
+    f"{package}.{path.stem}"
+    for package in ("rac_unet", "data_prep")
+    for path in (ROOT / package).glob("*.py")
+    if "__main__" in path.read_text(encoding="utf-8")
+)
+TENSORFLOW = {"tensorflow", "keras", "tensorflow_datasets", "tf2onnx"}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for package in ("rac_unet", "data_prep") for path in (ROOT / package).rglob("*.py")}
+
+
+class Imports(ast.NodeVisitor):
+    """What a source imports: `always` when it is imported itself, `ever` also inside functions."""
+
+    def __init__(self, name, path):
+        self.always, self.ever = set(), set()
+        self._package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        self._depth = 0
+        self.visit(ast.parse(path.read_text(encoding="utf-8")))
+
+    def visit_Import(self, node):
+        self._note(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node):
+        base = node.module or ""
+        if node.level:
+            parents = self._package.split(".")
+            base = ".".join(parents[: len(parents) + 1 - node.level] + ([base] if base else []))
+        # `from package import module` imports the module; `from module import name` the module before it.
+        self._note(full if (full := f"{base}.{alias.name}") in MODULES else base for alias in node.names)
+
+    def visit_If(self, node):
+        if "TYPE_CHECKING" not in ast.dump(node.test):
+            self.generic_visit(node)
+
+    def visit_FunctionDef(self, node):
+        self._depth += 1
+        self.generic_visit(node)
+        self._depth -= 1
+
+    visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef
+
+    def _note(self, names):
+        for name in names:
+            self.ever.add(name)
+            if not self._depth:
+                self.always.add(name)
+
+
+@cache
+def imports(name):
+    return Imports(name, MODULES[name])
+
+
+def reach(start, when):
+    """Every module that `start` imports, over however many of our own; ours and others by their full names."""
+    seen, todo = set(), [start]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MODULES:
+            todo += getattr(imports(name), when)
+            # Importing a.b.c runs the __init__ of a and a.b too.
+            parents = name.split(".")[:-1]
+            todo += [".".join(parents[: i + 1]) for i in range(len(parents))]
+    return seen - {start}
+
+
+def tops(names):
+    return {name.split(".")[0] for name in names}
+
+
+def rank(name):
+    """Position in the order of import; every command has the last."""
+    part = name.split(".")[1]
+    if part in SHARED:
+        return 0
+    if part in ROOMS:
+        return 1 + ROOMS.index(part)
+    assert (ROOT / "rac_unet" / f"{part}.py").exists(), f"{part} is a new room: give it a place in ROOMS"
+    return 1 + len(ROOMS)
+
+
+def ours(names):
+    return sorted(name for name in names if name.startswith("rac_unet."))
+
+
+def test_the_sources_were_found():
+    assert {"rac_unet.train", "data_prep.toy"} <= set(COMMANDS)
+    assert "rac_unet.training.loop" in MODULES and "tensorflow" in imports("rac_unet.training.loop").always
+    assert "rac_unet.training.loop" in imports("rac_unet.train").ever - imports("rac_unet.train").always
+
+
+def test_rooms_import_only_those_before_them():
+    back = [
+        f"{name} imports {other}"
+        for name in ours(MODULES)
+        for other in ours(imports(name).ever)
+        if rank(other) > rank(name)
+    ]
+    assert back == []
+
+
+def test_rac_unet_never_imports_data_prep():
+    assert [name for name in MODULES if name.startswith("rac_unet") and "data_prep" in tops(imports(name).ever)] == []
+
+
+def test_data_prep_uses_faces_and_data_alone():
+    used = {other for name in MODULES if name.startswith("data_prep") for other in ours(imports(name).ever)}
+    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "faces", "data"}
+
+
+def test_what_prepares_data_never_imports_tensorflow():
+    """Neither at once nor later, nor through another module: a worker with TensorFlow would be five times as large."""
+    small = [name for name in MODULES if name.startswith(("data_prep", "rac_unet.faces"))]
+    for name in [*small, "rac_unet.data.pairs", "rac_unet.data.toy_pairs"]:
+        assert not TENSORFLOW & tops(reach(name, "ever")), name
+
+
+def test_packages_import_only_the_standard_library_by_themselves():
+    own = {"rac_unet", "data_prep"}
+    for name, path in MODULES.items():
+        if path.name == "__init__.py":
+            heavy = tops(reach(name, "always")) - sys.stdlib_module_names - own
+            assert not heavy, f"{name} imports {heavy}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_can_be_asked_for_help_without_tensorflow(command):
+    assert not TENSORFLOW & tops(reach(command, "always"))
+
+
+def modules_imported_by(*words):
+    """Exit code, stdout, and the modules that `python words…` imported."""
+    done = subprocess.run([sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    rest = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    return done.returncode, done.stdout + "\n".join(rest), {line.rpartition("|")[2].strip() for line in lines}
+
+
+def test_importing_the_packages_is_light():
+    code, _, found = modules_imported_by("-c", "import rac_unet, data_prep")
+    assert code == 0 and "data_prep" in found
+    assert not tops(found) & {*TENSORFLOW, "numpy", "cv2", "pandas", "matplotlib"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_a_wrong_option_never_import_tensorflow(command):
+    code, said, found = modules_imported_by("-m", command, "--help")
+    assert code == 0 and "usage:" in said
+    assert "argparse" in found and not tops(found) & TENSORFLOW
+    code, said, found = modules_imported_by("-m", command, "--no-such-option", "1")
+    assert code == 2 and "error: " in said and "Traceback" not in said
+    assert "argparse" in found and not tops(found) & TENSORFLOW

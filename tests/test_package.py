@@ -1,0 +1,104 @@
+"""What `pip install` gives people: a wheel that is complete and trains where there is no checkout."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("rac_unet", "data_prep")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: setuptools leaves a build folder that would feed old files to the next wheel."""
+    have = importlib.metadata.version("setuptools").split(".")[:2]
+    if tuple(map(int, have)) < (70, 1):
+        pytest.skip(f"setuptools {'.'.join(have)} cannot build wheels by itself; install the extra `dev`")
+    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(output)!r})"
+    done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(output.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """Interpreter of a new environment: the wheel, and this environment's other packages, which are too large to copy.
+
+    A path in a .pth file lends the packages in it, but its own .pth files are not read; so an editable install of
+    this checkout stays out.
+    """
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    made = subprocess.run(
+        [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    lent |= dict.fromkeys(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    install = [folder / "bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    done = subprocess.run(install, capture_output=True, text=True, env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    (Path(made.stdout.strip()) / "lent.pth").write_text("\n".join(lent) + "\n")
+    return folder / "bin/python"
+
+
+def clean_environment():
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))}
+
+
+def run(python, folder, *words):
+    """Run `python words…` in `folder`; returns stdout."""
+    done = subprocess.run([python, *words], cwd=folder, capture_output=True, text=True, env=clean_environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
+    expected = {
+        str(path.relative_to(ROOT))
+        for name in PACKAGES
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in path.relative_to(ROOT).parts)
+    }
+    found = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in found if ".dist-info/" not in name} == expected
+    assert any(name.endswith("LICENSE") for name in found)
+
+
+@pytest.mark.slow
+def test_the_metadata_says_what_is_needed(python, tmp_path):
+    code = "from importlib.metadata import metadata; print(metadata('rac_unet').as_string())"
+    said = run(python, tmp_path, "-c", code)
+    assert "Name: rac_unet" in said and "License: MIT" in said and "Requires-Python: <3.14,>=3.11" in said
+    for package in ("tensorflow", "keras", "numpy", "jsonargparse[signatures]", "ai-edge-litert"):
+        assert f"Requires-Dist: {package}" in said
+    assert "# " in said.split("\n\n", 1)[1], "README.md is the long description"
+
+
+@pytest.mark.slow
+def test_a_clean_environment_trains_a_step_with_a_preset_of_the_wheel(python, tmp_path):
+    code = "from rac_unet import config; from data_prep import toy; print(config.__file__, toy.__file__, sep='\\n')"
+    for path in run(python, tmp_path, "-c", code).splitlines():
+        assert Path(path).is_relative_to(python.parents[1]), "another installation was imported"
+    words = ["--preset", "smoke", "--data.toy_count", "70", "--training.epochs", "0.1"]
+    said = run(python, tmp_path, "-m", "rac_unet.train", *words)
+    (made,) = (tmp_path / "runs").iterdir()
+    assert f"run      {made.relative_to(tmp_path)}" in said
+    assert (made / "checkpoints/best.weights.h5").stat().st_size > 0
+    assert len((made / "history.csv").read_text().splitlines()) == 2
