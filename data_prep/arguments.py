@@ -48,11 +48,7 @@ def parse_styles(text: str) -> tuple[str, ...]:
         return STYLES
     unknown = [name for name in names if name not in STYLES]
     if unknown or not names:
-        what = (
-            f"unknown mask style {', '.join(map(repr, unknown))}"
-            if unknown
-            else "--styles names no mask style"
-        )
+        what = f"unknown mask style {', '.join(map(repr, unknown))}" if unknown else "--styles names no mask style"
         raise UserError(f"{what}; choose from: {', '.join(STYLES)} (or all)")
     return names
 

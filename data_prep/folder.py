@@ -139,16 +139,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS
-    )
+    parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS)
     parser.add_argument(
         "--labels", required=True, metavar="FILE", default=argparse.SUPPRESS,
         help="CSV file with the columns path (inside DIR) and emotion, and if known identity and split",
     )  # fmt: skip
-    parser.add_argument(
-        "--variants", type=positive, default=1, metavar="K", help="masks painted on each face"
-    )
+    parser.add_argument("--variants", type=positive, default=1, metavar="K", help="masks painted on each face")
     parser.add_argument(
         "--source", metavar="NAME", default=argparse.SUPPRESS,
         help="what the column source says (default: the name of DIR)",

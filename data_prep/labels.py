@@ -75,17 +75,9 @@ def read_labels(path: str | Path, content: bytes, seed: int) -> list[LabelledPho
         found.append((photo, key, emotion, identity, split))
     if faults:
         rest = len(faults) - _MAX_FAULTS_SHOWN
-        shown = [f"  {fault}" for fault in faults[:_MAX_FAULTS_SHOWN]] + [f"  ... and {rest:,} more"] * (
-            rest > 0
-        )
-        hint = (
-            f"\nthe emotions are: {', '.join(EMOTIONS)}"
-            if any("emotion" in fault for fault in faults)
-            else ""
-        )
-        raise UserError(
-            f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n" + "\n".join(shown) + hint
-        )
+        shown = [f"  {fault}" for fault in faults[:_MAX_FAULTS_SHOWN]] + [f"  ... and {rest:,} more"] * (rest > 0)
+        hint = f"\nthe emotions are: {', '.join(EMOTIONS)}" if any("emotion" in fault for fault in faults) else ""
+        raise UserError(f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n" + "\n".join(shown) + hint)
     if not found:
         raise UserError(f"{path} holds no row below its header")
     assigned = assign_splits((identity for _, _, _, identity, _ in found), seed)

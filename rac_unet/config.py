@@ -59,7 +59,7 @@ class ModelConfig:
 
     Args:
         name: Which network.
-        filters: Channels of the first level; each level down doubles them. 64 is the original (66 M parameters, 16 has 4.1 M).
+        filters: Channels of the first level; each level down doubles them. 64 is the original, with 66 M parameters.
         image_size: Side of the square picture in pixels, a multiple of 16.
         conditioned: Whether the emotion label is an input.
     """
@@ -103,7 +103,7 @@ class OptimizerConfig:
         warmup_steps: Steps of linear rise from zero before that.
         beta_2: Adam's memory of squared gradients.
         clip_norm: Gradients with a larger global norm are scaled down to it; 0 switches that off.
-        ema: Decay of an exponential moving average of the weights, which is then what is validated and kept; 0 for none.
+        ema: Decay of a moving average of the weights, which is then what is validated and kept; 0 for none.
     """
 
     learning_rate: float = 1e-4

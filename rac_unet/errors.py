@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class UserError(Exception):
     """Something the user can put right. The message says what is wrong, where, and what to do."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that reports a mistake as `UserError` instead of printing its usage; no abbreviations."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message if self.add_help is False else f"{message}; see --help")
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -1,14 +1,14 @@
 """The run directory: the only module that knows its file names, and that files appear in it whole or not at all.
 
-    config.yaml       what was asked for, resolved; written before the first step
-    provenance.json   command, commit, versions, device, data set
-    history.csv       a row per validation
-    log.txt           what the command printed
-    checkpoints/      last.weights.h5, best.weights.h5 (lowest validation loss)
-    backup/           what --resume needs; two generations
-    samples/          the same validation faces after each epoch
-    eval/<split>/     scores.csv, metrics.json, pictures
-    export/           models for use elsewhere
+config.yaml       what was asked for, resolved; written before the first step
+provenance.json   command, commit, versions, device, data set
+history.csv       a row per validation
+log.txt           what the command printed
+checkpoints/      last.weights.h5, best.weights.h5 (lowest validation loss)
+backup/           what --resume needs; two generations
+samples/          the same validation faces after each epoch
+eval/<split>/     scores.csv, metrics.json, pictures
+export/           models for use elsewhere
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ def open_run(path: str | os.PathLike, need_weights: bool = True) -> RunDir:
     if not run.config_file.is_file():
         raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give the folder that train named")
     if need_weights and not run.best_weights.is_file():
-        raise UserError(f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it")
+        raise UserError(
+            f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it"
+        )
     return run
 
 

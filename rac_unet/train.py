@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from rac_unet.errors import UserError, run_command
 from rac_unet.training.arguments import Request, parse
 
@@ -17,12 +15,18 @@ def main(argv: list[str] | None = None) -> int:
 def start(request: Request) -> int:
     """Train a new run directory."""
     from rac_unet import rundir
+    from rac_unet.data.source import open_pairs
     from rac_unet.training.provenance import device_name, make_provenance
     from rac_unet.training.reporting import Log
 
     config = request.config
     pairs = open_pairs(config)
-    facts = {"device": device_name(), "data": str(pairs.root), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
+    facts = {
+        "device": device_name(),
+        "data": str(pairs.root),
+        "data_fingerprint": pairs.fingerprint,
+        "pairs": len(pairs),
+    }
     run = rundir.create(request.runs, request.name, config, make_provenance(**facts))
     log = Log(run.log_file)
     log(f"run      {run.path}")
@@ -32,6 +36,7 @@ def start(request: Request) -> int:
 def resume(request: Request) -> int:
     """Continue a run directory where its newest backup left it."""
     from rac_unet import rundir
+    from rac_unet.data.source import open_pairs
     from rac_unet.training.reporting import Log
 
     run = rundir.open_run(request.resume, need_weights=False)
@@ -44,23 +49,6 @@ def resume(request: Request) -> int:
             f"{pairs.fingerprint[:12]}… now; restore it, or start a new run"
         )
     return _train(run, pairs, Log(run.log_file), fresh=False)
-
-
-def open_pairs(config):
-    """The config's data set; without a path, the toy one, made on first use."""
-    from rac_unet.data import pairs
-
-    if config.data.path:
-        return pairs.read(config.data.path)
-    from rac_unet.data.pictures import cache_folder
-    from rac_unet.data.toy_pairs import write_toy_pairs
-
-    size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
-    folder = cache_folder() / f"toy-{mode}-{size}px-{count}"
-    if not (folder / pairs.PAIRS_FILE).exists():
-        print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
-    write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
-    return pairs.read(folder)
 
 
 def _train(run, pairs, log, fresh: bool) -> int:

@@ -27,12 +27,11 @@ def run(tmp_path_factory):
     return run
 
 
-def test_a_saved_model_is_written_checked_and_loads_as_printed(run, capsys):
-    assert export.main([str(run.path), "--format", "savedmodel"]) == 0
+def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys):
+    assert export.main([str(run.path), "--format", "keras"]) == 0
     printed = capsys.readouterr().out
-    path = run.path / "export" / "savedmodel"
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    assert f"wrote    {path} ({size / 1e6:.1f} MB)" in printed
+    path = run.path / "export" / "rac_unet.keras"
+    assert f"wrote    {path} ({path.stat().st_size / 1e6:.1f} MB)" in printed
     assert "input    masked_image float32 (batch, 32, 32, 3), in [0, 1]" in printed
     assert "output   inpainted_image float32 (batch, 32, 32, 3)" in printed
     assert "largest difference" in printed and "emotion float32" not in printed
@@ -64,7 +63,10 @@ def test_bad_requests_are_refused(run, tmp_path):
     for argv, reason in (
         ([run.path], "--format"),
         ([run.path, "--format", "onyx"], "onyx.*savedmodel.*keras"),
-        ([run.path, "--format", "keras", "--weights", "last"], "no last weights yet"),
+        (
+            [run.path, "--format", "keras", "--output", tmp_path / "new.keras", "--weights", "last"],
+            "no last weights yet",
+        ),
         ([tmp_path / "absent", "--format", "keras"], "no run directory at .*absent"),
         ([tmp_path, "--format", "keras"], "has no config.yaml"),
     ):

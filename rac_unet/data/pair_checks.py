@@ -52,18 +52,13 @@ class Faults:
         if self._count:
             rest = self._count - len(self._lines)
             lines = [*self._lines, f"  ... and {rest:,} more"] if rest else self._lines
-            raise UserError(
-                f"{path} has {self._count:,} fault{'s' * (self._count > 1)}:\n" + "\n".join(lines)
-            )
+            raise UserError(f"{path} has {self._count:,} fault{'s' * (self._count > 1)}:\n" + "\n".join(lines))
 
 
 def check_values(frame: pd.DataFrame, faults: Faults) -> None:
     for column, valid in (("emotion", EMOTIONS), ("split", SPLITS)):
         for row in np.flatnonzero(~frame[column].isin(valid).to_numpy()):
-            faults.add(
-                f"line {row + 2}: unknown {column} {frame[column].iloc[row]!r}; "
-                f"use one of: {', '.join(valid)}"
-            )
+            faults.add(f"line {row + 2}: unknown {column} {frame[column].iloc[row]!r}; use one of: {', '.join(valid)}")
     for row in np.flatnonzero((frame["key"] == "").to_numpy()):
         faults.add(f"line {row + 2}: empty key")
     for row in np.flatnonzero((frame["key"].duplicated() & (frame["key"] != "")).to_numpy()):

@@ -107,9 +107,7 @@ class PairSet:
     @property
     def emotion_ids(self) -> np.ndarray:
         """(N,) int64 positions in `EMOTIONS`, the order of the network's one-hot input."""
-        return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(
-            np.int64
-        )
+        return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(np.int64)
 
     def emotion_counts(self) -> dict[str, int]:
         """Pairs per emotion, all seven named."""

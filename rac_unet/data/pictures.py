@@ -57,9 +57,7 @@ class Pictures:
         return tf.ensure_shape(self._load(index), [self._size, self._size, CHANNELS])
 
     def _decode(self, index):
-        masked, unmasked = (
-            tf.io.decode_png(tf.io.read_file(self._paths[i, index]), channels=3) for i in (0, 1)
-        )
+        masked, unmasked = (tf.io.decode_png(tf.io.read_file(self._paths[i, index]), channels=3) for i in (0, 1))
         occlusion = tf.io.decode_png(tf.io.read_file(self._paths[2, index]), channels=1)
         stacked = tf.concat([masked, unmasked, occlusion], axis=-1)
         if self._shrink == 1:
@@ -73,7 +71,13 @@ class Pictures:
         return tf.gather(self._pixels, index)
 
     def _from_disk(self, index):
-        parts = [self._folder + "/", tf.strings.as_string(index // _PER_FOLDER), "/", tf.strings.as_string(index), ".u8"]
+        parts = [
+            self._folder + "/",
+            tf.strings.as_string(index // _PER_FOLDER),
+            "/",
+            tf.strings.as_string(index),
+            ".u8",
+        ]
         pixels = tf.io.decode_raw(tf.io.read_file(tf.strings.join(parts)), tf.uint8)
         return tf.reshape(pixels, [self._size, self._size, CHANNELS])
 
@@ -100,8 +104,8 @@ class Pictures:
         free = shutil.disk_usage(folder.parent).free
         if free < self.nbytes * 1.05:
             raise UserError(
-                f"the pixel cache needs {self.nbytes / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} free; "
-                "set RAC_UNET_CACHE to a folder with more, or --data.cache off"
+                f"the cache takes {self.nbytes / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} free; "
+                "set RAC_UNET_CACHE to a larger disk, or --data.cache off"
             )
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
 

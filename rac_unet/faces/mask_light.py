@@ -29,9 +29,7 @@ _HALF = [
     (0.48, -0.42, 0.48),
     (0.14, 0.32, 0.80),
 ]
-SKIN = np.array(
-    _HALF + [(-x, y, z) for x, y, z in _HALF] + [(0, 0.18, 0.80), (0, 0.45, 0.98), (0, -0.42, 0.70)]
-)
+SKIN = np.array(_HALF + [(-x, y, z) for x, y, z in _HALF] + [(0, 0.18, 0.80), (0, 0.45, 0.98), (0, -0.42, 0.70)])
 _normal = SKIN / np.array([0.95, 1.9, 1.0]) ** 2 - np.array([0, 0.25 / 1.9**2, 0])
 SKIN_NORMALS = _normal / np.linalg.norm(_normal, axis=1, keepdims=True)
 

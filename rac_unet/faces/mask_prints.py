@@ -15,9 +15,7 @@ import numpy as np
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     """Reflectance (3,) float32; hue wraps round, saturation and value are clipped to [0, 1]."""
-    return np.array(
-        colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1)), np.float32
-    )
+    return np.array(colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1)), np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:

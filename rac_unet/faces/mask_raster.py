@@ -73,8 +73,6 @@ def draw_lines(paths: list[np.ndarray], size: tuple[int, int], thickness: float)
     """Coverage (height, width) float32 of polylines (n, 2) in pixels, `thickness` pixels wide, soft-edged."""
     over = 3
     sheet = np.zeros((size[0] * over, size[1] * over), np.uint8)
-    lines = [
-        np.rint(np.clip((path + 0.5) * over - 0.5, -20000, 20000) * 16).astype(np.int32) for path in paths
-    ]
+    lines = [np.rint(np.clip((path + 0.5) * over - 0.5, -20000, 20000) * 16).astype(np.int32) for path in paths]
     cv2.polylines(sheet, lines, False, 255, max(1, round(thickness * over)), cv2.LINE_AA, 4)
     return cv2.resize(sheet, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255

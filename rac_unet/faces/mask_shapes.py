@@ -150,9 +150,7 @@ def choose_wear(rng: np.random.Generator, cut: str) -> Wear:
     peak = rng.uniform(0.0, 0.06 if nose_out else 0.20)
     taper = max(0.0, rng.uniform(-0.06, 0.16))
     bend = rng.uniform(1.0, 1.7), rng.uniform(1.3, 1.8)
-    return Wear(
-        float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, nose_out, peak, taper, bend
-    )
+    return Wear(float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, nose_out, peak, taper, bend)
 
 
 def _stations(values: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -178,9 +176,7 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
     edge[:, 1] += 0.55 * wear.top * fade + wear.drop
     if wear.nose_out:
         # Nothing holds the cloth off the face any more: it lies on the lips.
-        centre[:, 1] -= 0.14 * np.array([1.0, 1.2, 1.0, 0.6, 0.2, 0.0]) - np.array(
-            [0.16, 0.1, 0.0, 0.0, 0.0, 0.0]
-        )
+        centre[:, 1] -= 0.14 * np.array([1.0, 1.2, 1.0, 0.6, 0.2, 0.0]) - np.array([0.16, 0.1, 0.0, 0.0, 0.0, 0.0])
     edge[:, 1] += wear.peak * fade
     edge[:, 0] *= 1 + wear.loose
     edge[:, 0] *= 1 - wear.taper * np.array([0.0, 0.0, 0.1, 0.35, 0.7, 1.0])

@@ -66,9 +66,7 @@ def surgical(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         )
         # Above the fold the cloth turns towards the light; below, the next layer lies in shadow.
         lip = np.maximum(0, 1 + below / 0.07) * (below < 0)
-        under = (np.maximum(0, 1 - below / 0.035) ** 2 + 0.35 * np.maximum(0, 1 - below / 0.10)) * (
-            below >= 0
-        )
+        under = (np.maximum(0, 1 - below / 0.035) ** 2 + 0.35 * np.maximum(0, 1 - below / 0.10)) * (below >= 0)
         relief[rows] += strength * fade * (0.45 * lip - under)
 
     bound = rng.uniform(0.035, 0.06)
@@ -192,11 +190,7 @@ def bandana(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         arc = v - low + sag * u**2 + tilt * u + 0.015 * smooth_noise(rng, (1, sheet.shape[1]), (1, 5))
         width = rng.uniform(0.015, 0.05)
         where = np.exp(-(((u - rng.uniform(-0.5, 0.5)) / rng.uniform(0.35, 0.9)) ** 2))
-        relief += (
-            where
-            * rng.uniform(0.10, 0.26)
-            * (sheet.line(arc + width, width) - sheet.line(arc - width, width))
-        )
+        relief += where * rng.uniform(0.10, 0.26) * (sheet.line(arc + width, width) - sheet.line(arc - width, width))
     relief -= 0.06 * sheet.line(v - 0.022, 0.008)
     relief += rng.uniform(0.01, 0.03) * rng.standard_normal(sheet.shape, np.float32)
     return Cloth(colour, relief, 1.05, base, 0.0)

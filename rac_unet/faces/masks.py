@@ -64,14 +64,10 @@ def paint_mask(image: np.ndarray, points: np.ndarray, style: str, seed: int) -> 
     if style not in _STYLES:
         raise UserError(f"unknown mask style {style!r}; choose one of: {', '.join(STYLES)}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise UserError(
-            f"cannot paint a mask: image must be (H, W, 3) uint8, received {image.shape} {image.dtype}"
-        )
+        raise UserError(f"cannot paint a mask: image must be (H, W, 3) uint8, received {image.shape} {image.dtype}")
     points = np.asarray(points, np.float64)
     if points.shape != (68, 2) or not np.isfinite(points).all():
-        raise UserError(
-            f"cannot paint a mask: points must be 68 finite (x, y) pairs, received shape {points.shape}"
-        )
+        raise UserError(f"cannot paint a mask: points must be 68 finite (x, y) pairs, received shape {points.shape}")
 
     rng = np.random.default_rng([int(seed) % 2**63, zlib.crc32(style.encode())])
     pose = fit_head(points)
@@ -185,9 +181,7 @@ def _cast_shadow(
     return colour + shadow[..., None] * dark, cover + shadow
 
 
-def _composite(
-    image: np.ndarray, colour: np.ndarray, cover: np.ndarray, box: tuple[int, int, int, int]
-) -> MaskedFace:
+def _composite(image: np.ndarray, colour: np.ndarray, cover: np.ndarray, box: tuple[int, int, int, int]) -> MaskedFace:
     """Lay premultiplied `colour` over `image` inside `box`, with the coverage rounded to bytes first."""
     x0, y0, x1, y1 = box
     alpha = np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)

@@ -102,9 +102,7 @@ def _webp(content: bytes) -> PhotoHeader:
         return PhotoHeader("WebP", width, height, cut_off, bool(content[20] & 0x10), orientation)
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", content, 21)[0]
-        return PhotoHeader(
-            "WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), cut_off, bool(bits >> 28 & 1)
-        )
+        return PhotoHeader("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), cut_off, bool(bits >> 28 & 1))
     width, height = struct.unpack_from("<HH", content, 26)
     return PhotoHeader("WebP", width & 0x3FFF, height & 0x3FFF, cut_off)
 

@@ -81,9 +81,7 @@ def draw_face(identity: int, emotion: str, seed: int, size: int = 128, mode: str
     return ToyFace(image, (face.points * size - 0.5).astype(np.float32), emotion, int(identity))
 
 
-def _make_portrait(
-    identity: int, emotion: str, mode: str, rng: np.random.Generator
-) -> tuple[Portrait, np.ndarray]:
+def _make_portrait(identity: int, emotion: str, mode: str, rng: np.random.Generator) -> tuple[Portrait, np.ndarray]:
     """The portrait to paint and the colour of its clothes; the same random draws for every emotion."""
     who = make_identity(identity)
     yaw, pitch, roll = np.clip(rng.normal(size=3), -2, 2) * (11.0, 3.5, 1.8)
@@ -101,9 +99,7 @@ def _make_portrait(
         resting = pose.landmarks(who.points)
         points = np.concatenate([resting[:48], points[48:]])
         upper, window = {}, mouth_window(resting)
-    face = Portrait(
-        who, pose, points, upper, units, light / np.linalg.norm(light), tint.astype(np.float32), window
-    )
+    face = Portrait(who, pose, points, upper, units, light / np.linalg.norm(light), tint.astype(np.float32), window)
     return face, cloth.astype(np.float32)
 
 

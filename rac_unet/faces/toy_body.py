@@ -27,9 +27,7 @@ def face_outline(f: Portrait) -> np.ndarray:
     """Closed outline of the face: the drawn jaw through landmarks 0..16, and the skull above."""
     skull = f.pose.project(both_halves(_SKULL), on_outline=True)[1:-1]
     skull[:, 1] = np.minimum(skull[:, 1], f.points[[0, 16], 1].min() - 0.02)
-    return np.concatenate(
-        [curve(f.points[:17]), curve(np.concatenate([f.points[16:17], skull[::-1], f.points[:1]]))]
-    )
+    return np.concatenate([curve(f.points[:17]), curve(np.concatenate([f.points[16:17], skull[::-1], f.points[:1]]))])
 
 
 def paint_body(canvas: Canvas, f: Portrait, cloth: np.ndarray) -> None:

@@ -35,9 +35,7 @@ def paint_eyes(canvas: Canvas, f: Portrait) -> None:
     canvas.fill(lid_shadow, (60, 38, 44), 0.40, soft=0.006, clip=white)
     ink = who.hair * 0.35 + _BROWN * 0.35
     lash = 0.0095 + 0.0035 * (1 - who.masculine) + 0.003 * who.makeup
-    canvas.stroke(
-        [e[3::-1] for e in eyes], np.array((1.0, 1.1, 1.0, 0.8, 0.3)) * lash, ink, 0.95, soft=0.0012
-    )
+    canvas.stroke([e[3::-1] for e in eyes], np.array((1.0, 1.1, 1.0, 0.8, 0.3)) * lash, ink, 0.95, soft=0.0012)
     if not who.masculine:
         reach = 0.016 + 0.008 * who.makeup
         wings = [
@@ -72,9 +70,7 @@ def paint_eyes(canvas: Canvas, f: Portrait) -> None:
         for rise in (-0.022, 0.0, 0.020):
             start = eye[0] + away * 0.022 + (0, rise * 0.6)
             feet.append(
-                np.stack(
-                    [start, start + away * 0.016 + (0, rise * 0.5), start + away * 0.032 + (0, rise * 1.2)]
-                )
+                np.stack([start, start + away * 0.016 + (0, rise * 0.5), start + away * 0.032 + (0, rise * 1.2)])
             )
     canvas.stroke(feet, (0.001, 0.006, 0.001), skin * (0.62, 0.48, 0.46), 0.55 * squint, soft=0.002)
 
@@ -104,9 +100,7 @@ def paint_brows(canvas: Canvas, f: Portrait) -> None:
     color = np.minimum(color, who.skin * 0.62)
     brows = [f.points[17:22], f.points[26:21:-1]]
     canvas.stroke(brows, (0.004, thick * 0.8, thick, thick * 1.08, thick * 0.9), color, 0.55, soft=0.005)
-    canvas.stroke(
-        brows, (0.003, thick * 0.6, thick * 0.8, thick * 0.95, thick * 0.6), color * 0.9, 0.75, soft=0.002
-    )
+    canvas.stroke(brows, (0.003, thick * 0.6, thick * 0.8, thick * 0.95, thick * 0.6), color * 0.9, 0.75, soft=0.002)
     dark = who.skin * (0.55, 0.40, 0.38)
     frown = f.upper.get(4, 0) + 0.2 * who.age
     furrows = []
@@ -120,7 +114,5 @@ def paint_brows(canvas: Canvas, f: Portrait) -> None:
     for i in range(3):
         y, half = 0.118 + 0.034 * i, 0.13 - 0.012 * i if wide else 0.07
         x = np.array([-1, -0.5, 0, 0.5, 1]) * half + 0.5
-        creases.append(
-            f.pose.project(np.stack([x, y + np.array([0.008, -0.002, 0.003, -0.002, 0.008])], axis=1))
-        )
+        creases.append(f.pose.project(np.stack([x, y + np.array([0.008, -0.002, 0.003, -0.002, 0.008])], axis=1)))
     canvas.stroke(creases, (0.001, 0.006, 0.006, 0.001), dark, 0.34 * lines, soft=0.003)

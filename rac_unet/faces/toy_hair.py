@@ -36,9 +36,7 @@ def paint_hair_behind(canvas: Canvas, f: Portrait) -> None:
         (0.075 - w, 0.2),
         (0.2, -0.1),
     ]
-    canvas.fill(
-        loop(f.pose.project(both_halves([*back, (0.5, -0.16)]), -0.10, on_outline=True)), color, soft=0.003
-    )
+    canvas.fill(loop(f.pose.project(both_halves([*back, (0.5, -0.16)]), -0.10, on_outline=True)), color, soft=0.003)
     if style == "curly":
         rim = [(0.05 - w, end), (0.03 - w, end - 0.14), (0.03 - w, 0.3), (0.1 - w, 0.12), (0.2, 0.0)]
         centers = f.pose.project(both_halves(rim), -0.10, on_outline=True)
@@ -184,9 +182,7 @@ def _paint_scarf(canvas: Canvas, f: Portrait) -> None:
         ),
         on_outline=True,
     )
-    ring = np.concatenate(
-        [loop(inner[:-1]), loop(inner[:-1])[:1], loop(outer[:-1])[:1], loop(outer[:-1])[::-1]]
-    )
+    ring = np.concatenate([loop(inner[:-1]), loop(inner[:-1])[:1], loop(outer[:-1])[:1], loop(outer[:-1])[::-1]])
     canvas.fill(ring + (0, 0.012), (0.66, 0.54, 0.52), 0.5, soft=0.014, multiply=True)
     canvas.fill(ring, color, soft=0.002)
     body = canvas.mask(ring)

@@ -50,9 +50,7 @@ class Pose:
 
     def landmarks(self, points: np.ndarray) -> np.ndarray:
         """(68, 2) crop coordinates of frontal landmarks (68, 2); the jaw lies on the silhouette."""
-        return np.concatenate(
-            [self.project(points[:17], on_outline=True), self.project(points[17:], _RELIEF[17:])]
-        )
+        return np.concatenate([self.project(points[:17], on_outline=True), self.project(points[17:], _RELIEF[17:])])
 
 
 def make_pose(yaw: float, pitch: float, roll: float, who: Identity, jitter) -> Pose:
@@ -84,9 +82,7 @@ class Portrait:
     lower: dict[int, float]
     light: np.ndarray  # (3,) direction towards the light, unit length; x right, y down, z towards the viewer
     tint: np.ndarray  # (3,) colour of the light, about 1
-    window: np.ndarray | None = (
-        None  # (GRID, GRID), where the mouth may differ between expressions; None: anywhere
-    )
+    window: np.ndarray | None = None  # (GRID, GRID), where the mouth may differ between expressions; None: anywhere
     skin: np.ndarray = field(default_factory=lambda: np.zeros((3, 1, 1), np.float32))  # (3, S, S), once lit
 
     def at(self, *xy, relief: float = 0.0) -> np.ndarray:

@@ -69,9 +69,7 @@ _NOSE = np.array(
     [(.5, .365), (.5, .435), (.5, .505), (.5, .575), (.431, .612), (.464, .625), (.5, .632), (.536, .625),
      (.569, .612)]
 )  # fmt: skip
-_HALF_EYE = np.array(
-    [(0.27, 0.364), (0.312, 0.334), (0.372, 0.334), (0.421, 0.368), (0.374, 0.387), (0.316, 0.387)]
-)
+_HALF_EYE = np.array([(0.27, 0.364), (0.312, 0.334), (0.372, 0.334), (0.421, 0.368), (0.374, 0.387), (0.316, 0.387)])
 # outer: corner, upper 49..51; lower 57..59; inner: corner, upper 61, 62; lower 66, 67
 _MOUTH = {
     48: (.373, .733), 49: (.418, .713), 50: (.466, .701), 51: (.5, .707), 57: (.5, .780), 58: (.458, .775),
@@ -88,9 +86,7 @@ MIRROR = np.array(
 
 def _neutral_points(rng: np.random.Generator, masculine: float, lips: float) -> tuple[np.ndarray, float]:
     """(68, 2) landmarks of this person at rest, frontal, symmetric; and the nose width factor."""
-    wide, square, chin, nose, nose_long, mouth, eye_open, eye_tilt, arch = np.clip(
-        rng.normal(size=9), -1.8, 1.8
-    )
+    wide, square, chin, nose, nose_long, mouth, eye_open, eye_tilt, arch = np.clip(rng.normal(size=9), -1.8, 1.8)
     p = np.zeros((68, 2))
     jaw = _HALF_JAW.copy()
     half = 0.5 - jaw[:, 0]
@@ -141,16 +137,10 @@ def make_identity(identity: int) -> Identity:
     lip_base = skin * (0.86, 0.64, 0.62) + (14, 0, 4)
     lip_paint = np.array([(186, 62, 72), (170, 70, 84), (150, 52, 60)][rng.integers(3)])
     beard_draw = rng.random()
-    beard = (
-        ("stubble", "moustache", "goatee", "full")[rng.integers(4)]
-        if beard_draw < 0.3 and masculine
-        else "none"
-    )
+    beard = ("stubble", "moustache", "goatee", "full")[rng.integers(4)] if beard_draw < 0.3 and masculine else "none"
     glasses_draw = rng.random()
     glasses = ("round", "square")[rng.integers(2)] if glasses_draw < 0.2 else "none"
-    glasses_color = np.array(
-        [(40, 36, 38), (110, 62, 38), (60, 72, 100), (150, 120, 80)][rng.integers(4)], np.float32
-    )
+    glasses_color = np.array([(40, 36, 38), (110, 62, 38), (60, 72, 100), (150, 120, 80)][rng.integers(4)], np.float32)
     freckles = int(rng.integers(14, 34)) if tone < 2.6 and rng.random() < 0.3 else 0
     hair = (1 - 0.05 * max(tone - 3, 0) * (not grey)) * np.array(
         hair_set[rng.integers(len(hair_set))], np.float32

@@ -52,9 +52,7 @@ def paint_mouth(canvas: Canvas, f: Portrait) -> None:
     canvas.stroke(under, (0.004, 0.016, 0.004), lips * (0.72, 0.62, 0.64), 0.55, soft=0.005, clip=full)
     shine = (p[66] * 0.5 + p[57] * 0.5) + (0.012 * np.sign(f.light[0] + 1e-6), 0)
     canvas.glow(shine, 0.030, 0.008, (255, 232, 226), 0.34 + 0.25 * who.makeup, clip=full)
-    canvas.stroke(
-        p[49:54] + (0, -0.004), (0.001, 0.006, 0.004, 0.006, 0.001), who.skin * 0.4 + 150, 0.28, soft=0.003
-    )
+    canvas.stroke(p[49:54] + (0, -0.004), (0.001, 0.006, 0.004, 0.006, 0.001), who.skin * 0.4 + 150, 0.28, soft=0.003)
     opening = float(np.max(p[65:68, 1] - p[61:64, 1][::-1]))
     if opening > 0.006:
         _paint_inside(canvas, f, np.concatenate([inner_top, inner_low]), opening)
@@ -101,9 +99,7 @@ def _paint_inside(canvas: Canvas, f: Portrait, hole: np.ndarray, opening: float)
         if units.get(26, 0) > 0.4 or tongue:
             reach = opening * (0.26 + 0.26 * min(tongue, 1))
             center = p[66] + (0, 0.3 * reach - 0.75 * reach * min(tongue, 1))
-            canvas.fill(
-                ellipse(center, width * 0.30, reach + 0.006), (188, 84, 88), 0.9, soft=0.004, clip=inside
-            )
+            canvas.fill(ellipse(center, width * 0.30, reach + 0.006), (188, 84, 88), 0.9, soft=0.004, clip=inside)
             canvas.glow(
                 center + (0, -0.3 * reach),
                 width * 0.10,
@@ -113,9 +109,7 @@ def _paint_inside(canvas: Canvas, f: Portrait, hole: np.ndarray, opening: float)
                 clip=inside,
             )
         if tense > 0.05:
-            canvas.fill(
-                np.concatenate([low, low[::-1] + (0, -min(0.022, opening * 0.30))]), tooth * 0.90, clip=inside
-            )
+            canvas.fill(np.concatenate([low, low[::-1] + (0, -min(0.022, opening * 0.30))]), tooth * 0.90, clip=inside)
             _tooth_gaps(canvas, low, p[66, 0], width, -opening * 0.28, inside)
         share = 0.16 if units.get(27, 0) else 0.92 if units.get(12, 0) else 0.30
         show = min(opening * share, 0.040)
@@ -135,9 +129,7 @@ def _tooth_gaps(
     for place in (-0.30, -0.19, -0.065, 0.065, 0.19, 0.30):
         x = middle + place * width
         y = float(np.interp(x, gum[order, 0], gum[order, 1]))
-        gaps.append(
-            np.array([(x - 0.0015, y), (x + 0.0015, y), (x + 0.0012, y + height), (x - 0.0012, y + height)])
-        )
+        gaps.append(np.array([(x - 0.0015, y), (x + 0.0015, y), (x + 0.0012, y + height), (x - 0.0012, y + height)]))
     canvas.fill(gaps, (150, 128, 118), 0.5, clip=inside)
 
 
@@ -146,12 +138,7 @@ def _paint_folds(canvas: Canvas, f: Portrait) -> None:
     p, units, who = f.points, f.lower, f.who
     dark = who.skin * (0.52, 0.38, 0.36)
     smile, sneer = units.get(12, 0), units.get(10, 0)
-    depth = (
-        0.06
-        + 0.20 * who.age
-        + 0.50 * max(smile, 0.9 * sneer)
-        + 0.12 * max(units.get(15, 0), units.get(20, 0))
-    )
+    depth = 0.06 + 0.20 * who.age + 0.50 * max(smile, 0.9 * sneer) + 0.12 * max(units.get(15, 0), units.get(20, 0))
     folds, drops, stretches = [], [], []
     for wing, corner, side in ((p[31], p[48], -1), (p[35], p[54], 1)):
         start = wing + (side * 0.018, 0.002)
@@ -161,9 +148,7 @@ def _paint_folds(canvas: Canvas, f: Portrait) -> None:
         near, tip = corner + (side * 0.006, 0.004), corner + (side * 0.014, 0.034)
         drops.append(np.stack([near, corner + (side * 0.013, 0.016), tip]))
         line = corner + (side * 0.034, 0)
-        stretches.append(
-            np.stack([line + (0, -0.03), line + (side * 0.006, 0), line + (-side * 0.004, 0.034)])
-        )
+        stretches.append(np.stack([line + (0, -0.03), line + (side * 0.006, 0), line + (-side * 0.004, 0.034)]))
     canvas.stroke(folds, (0.003, 0.014, 0.002), dark, depth * 0.75, soft=0.006)
     canvas.stroke(folds, (0.002, 0.006, 0.001), dark * 0.9, depth * 0.35, soft=0.003)
     drop = units.get(15, 0) + 0.5 * units.get(20, 0)

@@ -125,9 +125,7 @@ class Canvas:
             full[y0:y1, x0:x1] = cover * np.float32(1 / 255)
         return full
 
-    def fill(
-        self, outlines, color, opacity: float = 1.0, soft: float = 0.0, clip=None, multiply: bool = False
-    ):
+    def fill(self, outlines, color, opacity: float = 1.0, soft: float = 0.0, clip=None, multiply: bool = False):
         """Paint a polygon, or a list of polygons as one layer.
 
         Args:
@@ -142,9 +140,7 @@ class Canvas:
             box, cover = found
             self._blend(box, cover * np.float32(opacity / 255), color, clip, multiply)
 
-    def stroke(
-        self, lines, widths, color, opacity: float = 1.0, soft: float = 0.0, clip=None, multiply=False
-    ):
+    def stroke(self, lines, widths, color, opacity: float = 1.0, soft: float = 0.0, clip=None, multiply=False):
         """Paint a tapered stroke along a smooth curve, or along a list of curves; see `ribbon` and `fill`."""
         if opacity > 0.01:
             # OpenCV draws every edge about half a pixel outwards; hairlines must look alike on every canvas.
@@ -153,9 +149,7 @@ class Canvas:
             outlines = [ribbon(line, widths) for line in lines] if many else ribbon(lines, widths)
             self.fill(outlines, color, opacity, soft, clip, multiply)
 
-    def glow(
-        self, center, sx: float, sy: float, color, opacity: float = 1.0, clip=None, multiply: bool = False
-    ):
+    def glow(self, center, sx: float, sy: float, color, opacity: float = 1.0, clip=None, multiply: bool = False):
         """Paint a Gaussian blot with standard deviations sx, sy; it ends exactly at 2.5 of them."""
         c = np.asarray(center, np.float32) * self.side - 0.5
         reach = np.array([sx, sy], np.float32) * self.side * 2.5

@@ -33,10 +33,7 @@ def paint_beard(canvas: Canvas, f: Portrait, clip: np.ndarray) -> None:
         chin = p[8] + (0, -0.05)
         canvas.fill(
             loop(
-                chin
-                + np.array(
-                    [(-0.075, -0.02), (0, -0.035), (0.075, -0.02), (0.06, 0.04), (0, 0.058), (-0.06, 0.04)]
-                )
+                chin + np.array([(-0.075, -0.02), (0, -0.035), (0.075, -0.02), (0.06, 0.04), (0, 0.058), (-0.06, 0.04)])
             ),
             color,
             0.85,
@@ -56,9 +53,7 @@ def paint_moustache(canvas: Canvas, f: Portrait) -> None:
         (lip[-1] + (0.010, 0.004), lip[0] + (-0.010, 0.004)),
         (lip[5] + (0, -0.018), lip[1] + (0, -0.018)),
     )
-    top = np.stack(
-        [tips[0], sides[0], (sides[0] + crest) / 2, crest, (sides[1] + crest) / 2, sides[1], tips[1]]
-    )
+    top = np.stack([tips[0], sides[0], (sides[0] + crest) / 2, crest, (sides[1] + crest) / 2, sides[1], tips[1]])
     canvas.fill(np.concatenate([curve(lip), curve(top)]), color, 0.20 if stubble else 0.86, soft=0.006)
 
 
@@ -69,10 +64,7 @@ def paint_marks(canvas: Canvas, f: Portrait) -> None:
         spots = rng.normal((0.5, 0.50), (0.12, 0.035), (f.who.freckles, 2))
         spots[:, 0] = np.clip(spots[:, 0], 0.26, 0.74)
         sizes = rng.uniform(0.0035, 0.006, len(spots))
-        dots = [
-            ellipse(spot, size, size, 8)
-            for spot, size in zip(f.pose.project(spots, 0.01), sizes, strict=True)
-        ]
+        dots = [ellipse(spot, size, size, 8) for spot, size in zip(f.pose.project(spots, 0.01), sizes, strict=True)]
         canvas.fill(dots, f.who.skin * (0.66, 0.46, 0.36), 0.5, soft=0.0025)
 
 

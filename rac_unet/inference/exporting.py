@@ -22,7 +22,7 @@ import numpy as np
 from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
-from rac_unet.inference.runners import EMOTION, IMAGE, one_line, load_network, weights_file
+from rac_unet.inference.runners import EMOTION, IMAGE, load_network, one_line, weights_file
 from rac_unet.rundir import RunDir
 
 # Of the largest output, or of 1 where that is less: a fortieth of one of 255 grey levels. Fused kernels and other
@@ -194,7 +194,9 @@ def compare(expected: list[dict[str, np.ndarray]], received: list[dict[str, np.n
     scale = max([1.0, *(float(np.abs(value).max()) for outputs in expected for value in outputs.values())])
     for wanted, found in zip(expected, received, strict=True):
         if set(wanted) != set(found):
-            raise UserError(f"its outputs are {', '.join(sorted(found))} instead of {', '.join(sorted(wanted))}")
+            raise UserError(
+                f"its outputs are {', '.join(sorted(found)) or 'none'} instead of {', '.join(sorted(wanted))}"
+            )
         for name, value in wanted.items():
             other = found[name]
             if other.shape != value.shape or other.dtype != value.dtype:
@@ -214,12 +216,20 @@ def _run_network(model, batches) -> list[dict[str, np.ndarray]]:
 
 
 def _write_saved_model(model, path: Path) -> None:
+    """One signature, `serving_default`, for any batch. Keras's own `export` would store every weight twice."""
+    import tensorflow as tf
+
+    signature = {name: tf.TensorSpec((None, *t.shape[1:]), tf.float32, name=name) for name, t in model.input.items()}
+    serve = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], jit_compile=False)
+    module = tf.Module()
+    # What a SavedModel stores is what its root object refers to.
+    module.weights = list(serve.get_concrete_function().graph.variables)
     # TensorFlow announces where it put the assets that there are none of.
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        model.export(str(path), format="tf_saved_model", verbose=False)
+        tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
     finally:
         logger.setLevel(level)
 

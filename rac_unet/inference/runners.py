@@ -127,7 +127,7 @@ def load_network(run: RunDir, weights: str = "best"):
             f"{file} is damaged, or not of the network in {run.config_file} ({one_line(error)}); "
             "use the other weights, restore the file, or continue the run with --resume"
         ) from error
-    bad = [variable.path for variable in model.weights if not np.isfinite(np.asarray(variable)).all()]
+    bad = [variable.path for variable in model.weights if not np.isfinite(variable.value.numpy()).all()]
     if bad:
         raise UserError(f"{file} holds values that are not numbers (first in {bad[0]}); use the other weights")
     return model
@@ -226,7 +226,7 @@ def _check_interface(path: Path, shapes: dict[str, tuple], outputs: tuple[str, .
     if not fits:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none by name"
         raise UserError(
-            f"{path} is a network of another kind: its inputs: {found}; its outputs: {', '.join(outputs) or 'unnamed'}; "
+            f"{path} is a network of another kind; inputs: {found}; outputs: {', '.join(outputs) or 'unnamed'}; "
             f"expected {IMAGE} (B, S, S, 3), perhaps {EMOTION} (B, {len(EMOTIONS)}), and {OUTPUT}"
         )
     return int(shape[1]), EMOTION in shapes

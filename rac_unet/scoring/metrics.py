@@ -1,6 +1,6 @@
 """How near a picture is to the truth: one number per picture, never per batch.
 
-Three views of every output. *raw*: the network's picture as it is. *composite*: known pixels from the truth, hidden ones
+Three views of every output. *raw*: the picture as it is. *composite*: known pixels from the truth, hidden ones
 from the network, so nothing is gained or lost outside the mask. *hole*: the hidden pixels alone; the figure that binds,
 since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
 """

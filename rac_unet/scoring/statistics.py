@@ -34,7 +34,7 @@ class Mean:
 def summarise(values: np.ndarray, identities: np.ndarray, seed: int = 0) -> Mean | None:
     """Mean and percentile-bootstrap 95 % interval, resampling identities rather than pictures.
 
-    Pictures of one person, let alone one photo under two masks, are not independent; treating them as if they were would
+    Pictures of one person, let alone one photo under two masks, are not independent; treating them so would
     make every interval too narrow.
 
     Args:

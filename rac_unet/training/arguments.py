@@ -1,4 +1,4 @@
-"""The command line of a training run: a preset or file, overridden by `--section.key value`. Never imports TensorFlow."""
+"""A training run's command line: a preset or file, overridden by `--section.key value`; never imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rac_unet.config import RunConfig, check_name, from_dict, preset_names, preset_path, read_yaml
-from rac_unet.errors import UserError
+from rac_unet.errors import CommandParser, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,6 @@ class Request:
         name: what to call the run, the preset's or file's name.
         runs: folder for new run directories.
         resume: run directory to continue, if that was asked.
-        overrides: the `--section.key` options given beside --resume, by key.
     """
 
     config: RunConfig | None
@@ -53,7 +52,7 @@ def parse(argv: list[str] | None = None) -> Request:
 
 
 def _base_parser(**options) -> argparse.ArgumentParser:
-    parser = _Parser(allow_abbrev=False, **options)
+    parser = CommandParser(**options)
     add_base_arguments(parser)
     return parser
 
@@ -61,9 +60,13 @@ def _base_parser(**options) -> argparse.ArgumentParser:
 def add_base_arguments(parser) -> None:
     """The options that are not part of the config."""
     names = ", ".join(preset_names())
-    parser.add_argument("--preset", metavar="NAME", help=f"settings that come with the package: {names} (default: rac_unet)")
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"settings that come with the package: {names} (default: rac_unet)"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings instead of a preset")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)"
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run directory with its own settings")
 
 
@@ -96,7 +99,12 @@ def _explain(message: str, parser) -> str:
     message = " ".join(message.split())
     if "nrecognized arguments:" in message:
         given = message.split("nrecognized arguments:")[1].split()[0].split("=")[0]
-        valid = sorted(o for action in parser._actions for o in action.option_strings if o.startswith("--") and o != "--print_shtab")
+        valid = sorted(
+            o
+            for action in parser._actions
+            for o in action.option_strings
+            if o.startswith("--") and o != "--print_shtab"
+        )
         sections = {field.name for field in dataclasses.fields(RunConfig)}
         section = given.removeprefix("--").split(".")[0]
         if section in sections:
@@ -113,8 +121,3 @@ def _explain(message: str, parser) -> str:
 def _as_dict(namespace) -> dict:
     values = namespace.as_dict()
     return {section.name: dict(values[section.name]) for section in dataclasses.fields(RunConfig)}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)

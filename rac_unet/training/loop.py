@@ -91,7 +91,7 @@ class Trainer:
         log(f"network  {config.model.name}, {self.model.count_params():,} parameters, {config.training.precision}")
 
     def train(self, stop: StopSignal) -> Outcome:
-        """Train to the end, or until the time is up or `stop` is set; every way out leaves a backup to continue from."""
+        """Train to the end, until the time is up or `stop` is set; every way out leaves a backup to continue from."""
         config = self.config
         dataset = make_training_dataset(
             self._train, self._train_pictures, config.training.batch_size, config.training.seed,
@@ -297,7 +297,11 @@ class _Meter:
     def _explain_nan(self, values: np.ndarray) -> None:
         bad = [name for name, value in zip(self._names, values, strict=True) if not np.isfinite(value)]
         run, rate = self._trainer.run, self._trainer.config.optimizer.learning_rate
-        kept = f"the best weights so far are in {run.best_weights}" if run.best_weights.exists() else "no weights were kept"
+        kept = (
+            f"the best weights so far are in {run.best_weights}"
+            if run.best_weights.exists()
+            else "no weights were kept"
+        )
         raise UserError(
             f"training broke down near step {self._trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
             f"--optimizer.learning_rate {rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "

@@ -26,9 +26,7 @@ def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Opti
         rate = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate * 1e-3, warmup, settings.learning_rate)
     else:
         rate = settings.learning_rate
-    optimizer = keras.optimizers.Adam(
-        rate, beta_2=settings.beta_2, global_clipnorm=settings.clip_norm or None
-    )
+    optimizer = keras.optimizers.Adam(rate, beta_2=settings.beta_2, global_clipnorm=settings.clip_norm or None)
     if config.training.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

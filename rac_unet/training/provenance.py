@@ -34,7 +34,10 @@ def device_name() -> str:
     """The accelerators TensorFlow sees, or the processor's name."""
     import tensorflow as tf
 
-    names = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in tf.config.list_physical_devices("GPU")]
+    names = [
+        tf.config.experimental.get_device_details(d).get("device_name", d.name)
+        for d in tf.config.list_physical_devices("GPU")
+    ]
     if names:
         return " + ".join(names)
     try:
@@ -51,7 +54,9 @@ def _commit() -> str | None:
         return None
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        ).stdout
 
     try:
         edited = git("status", "--porcelain", "--untracked-files=no").strip()

@@ -67,11 +67,13 @@ def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
 
     Raises: UserError when count or shapes differ, that is, when the network or optimizer is not the one backed up.
     """
-    stored = {name for name in arrays}
+    stored = set(arrays)
     wanted = {f"{name}/{i:04d}": v for name, group in groups.items() for i, v in enumerate(group)}
     odd = sorted(stored ^ set(wanted)) or [n for n, v in wanted.items() if tuple(v.shape) != arrays[n].shape]
     if odd:
-        raise UserError(f"the backup does not fit this network and optimizer ({len(odd)} tensors differ, first {odd[0]})")
+        raise UserError(
+            f"the backup does not fit this network and optimizer ({len(odd)} tensors differ, first {odd[0]})"
+        )
     for name, variable in wanted.items():
         variable.assign(arrays[name])
 

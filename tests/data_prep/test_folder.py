@@ -68,9 +68,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def labels(photos):
-    rows = [
-        f"{'a' if n % 2 else 'b'}/face {n}.jpg,{'Happy' if n % 3 else 'anger'},p{n // 2}" for n in range(12)
-    ]
+    rows = [f"{'a' if n % 2 else 'b'}/face {n}.jpg,{'Happy' if n % 3 else 'anger'},p{n // 2}" for n in range(12)]
     return write_labels(photos / "labels.csv", rows, "path,emotion,identity")
 
 
@@ -266,9 +264,7 @@ def test_other_labels_or_settings_are_refused_with_the_difference(photos, labels
         run(photos, other, prepared, "--size", "96")
 
 
-def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(
-    photos, labels, prepared, tmp_path, monkeypatch
-):
+def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, labels, prepared, tmp_path, monkeypatch):
     output = tmp_path / "set"
     written = []
 

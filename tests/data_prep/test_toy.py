@@ -29,9 +29,7 @@ def command(output, *more):
 
 def tree(folder):
     """Every file below a folder: relative path -> bytes."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def no_process_left(group, seconds=10):
@@ -75,18 +73,14 @@ def test_outside_the_mask_both_images_agree_bit_for_bit(reference):
 
 
 def test_two_workers_make_the_same_bytes_as_one(tmp_path, reference):
-    done = subprocess.run(
-        command(tmp_path / "set", "--workers", "2"), cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run(command(tmp_path / "set", "--workers", "2"), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "set") == tree(reference)
     assert "70/70 faces (100 %)" in done.stderr and "\r" not in done.stderr
     assert str(tmp_path / "set/pairs.csv") in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("workers", "end"), [("1", signal.SIGKILL), ("2", signal.SIGKILL), ("2", signal.SIGINT)]
-)
+@pytest.mark.parametrize(("workers", "end"), [("1", signal.SIGKILL), ("2", signal.SIGKILL), ("2", signal.SIGINT)])
 def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, reference, workers, end):
     folder = tmp_path / "set"
     run = subprocess.Popen(

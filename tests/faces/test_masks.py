@@ -18,18 +18,14 @@ def synthetic_face(yaw=0.0, roll=0.0, open_mouth=False, size=128, centre=(64.0, 
     head[USED] = HEAD
     head[17:27] = np.column_stack([np.linspace(-0.7, 0.7, 10), np.full(10, -0.28), np.full(10, 0.5)])
     around = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    lips = np.column_stack(
-        [-0.36 * np.cos(around), 0.97 - 0.13 * np.sin(around), 0.8 - 0.2 * np.cos(around) ** 2]
-    )
+    lips = np.column_stack([-0.36 * np.cos(around), 0.97 - 0.13 * np.sin(around), 0.8 - 0.2 * np.cos(around) ** 2])
     head[48:60], head[60:68] = lips, lips[[0, 2, 3, 4, 6, 8, 9, 10]] * [0.8, 1, 1]
     if open_mouth:
         head[5:12, 1] += JAW_DROP
         head[[55, 56, 57, 58, 59, 65, 66, 67], 1] += JAW_DROP
     turn, lean = np.radians(yaw), np.radians(roll)
     x = head[:, 0] * np.cos(turn) + head[:, 2] * np.sin(turn)
-    flat = np.column_stack([x, head[:, 1]]) @ np.array(
-        [[np.cos(lean), np.sin(lean)], [-np.sin(lean), np.cos(lean)]]
-    )
+    flat = np.column_stack([x, head[:, 1]]) @ np.array([[np.cos(lean), np.sin(lean)], [-np.sin(lean), np.cos(lean)]])
     points = (flat * scale + centre).astype(np.float32)
     image = np.full((size, size, 3), (40, 60, 90), np.uint8)
     cv2.fillConvexPoly(image, cv2.convexHull(np.rint(points).astype(np.int32)), (205, 160, 135), cv2.LINE_AA)

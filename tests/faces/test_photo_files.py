@@ -85,9 +85,7 @@ def test_of_an_animation_the_first_frame_is_taken(picture, kind):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(
-    ("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("WEBP", "RGBA")]
-)
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("WEBP", "RGBA")])
 def test_exif_orientation_is_applied(picture, kind, mode, orientation):
     pil = pytest.importorskip("PIL.Image")
     from PIL import ImageOps

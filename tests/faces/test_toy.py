@@ -31,8 +31,7 @@ def mouth_region(points: np.ndarray, size: int) -> np.ndarray:
     y, x = np.mgrid[:size, :size]
     polygon = points[1:16].astype(np.float32)
     inside = [
-        cv2.pointPolygonTest(polygon, (float(a), float(b)), False) > 0
-        for a, b in zip(x.flat, y.flat, strict=True)
+        cv2.pointPolygonTest(polygon, (float(a), float(b)), False) > 0 for a, b in zip(x.flat, y.flat, strict=True)
     ]
     return np.reshape(inside, (size, size)) & (y > points[30, 1])
 
@@ -63,8 +62,7 @@ def test_same_face_in_another_process():
         "print(zlib.crc32(f.image.tobytes() + f.points.tobytes()))"
     )
     runs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in "ab"
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
     }
     assert len(runs) == 1
 
@@ -143,9 +141,7 @@ def test_ambiguous_mouths_stay_inside_the_jaw(faces):
     for (mode, _, _), face in faces.items():
         if mode == "ambiguous":
             jaw = face.points[:17].astype(np.float32)
-            assert all(
-                cv2.pointPolygonTest(jaw, (float(x), float(y)), True) > 4 for x, y in face.points[48:60]
-            )
+            assert all(cv2.pointPolygonTest(jaw, (float(x), float(y)), True) > 4 for x, y in face.points[48:60])
 
 
 def test_natural_faces_show_the_expression_above_the_mouth_too(faces):

@@ -1,5 +1,6 @@
 """An export is proven in a fresh process or it does not exist; what stood there before is not lost."""
 
+import contextlib
 import dataclasses
 import errno
 
@@ -10,7 +11,7 @@ import pytest
 from rac_unet.config import ModelConfig, RunConfig
 from rac_unet.errors import UserError
 from rac_unet.inference import exporting
-from rac_unet.inference.exporting import FORMATS, check_batches, compare, export_network, plan_output, run_fresh
+from rac_unet.inference.exporting import FORMATS, compare, export_network, plan_output, run_fresh
 from rac_unet.inference.runners import load_runner
 from rac_unet.models import build
 from rac_unet.rundir import create
@@ -26,45 +27,28 @@ def run(tmp_path_factory):
     return run
 
 
-@pytest.fixture
-def checked_here(monkeypatch):
-    """Check exports in this process: a fresh one spends many seconds on importing TensorFlow."""
-
-    def run_here(lines, batches):
-        path = next(part for line in lines for part in line.split("'") if "tmp" in part)
-        runner = load_runner(path)
-        return [runner(**batch) for batch in batches]
-
-    monkeypatch.setattr(exporting, "run_fresh", run_here)
-
-
 def replace_writer(monkeypatch, name, write):
     monkeypatch.setitem(FORMATS, name, dataclasses.replace(FORMATS[name], write=write))
 
 
-def damage(name):
-    """The format's writer, applied to a network that has one weight changed."""
-    whole = FORMATS[name].write
-
-    def write(model, path):
-        layer = model.get_layer("inpainted_image")
-        layer.bias.assign(layer.bias + 0.001)
-        whole(model, path)
-
-    return write
+def load_here(lines, batches):
+    """Stands in for the fresh process, which spends many seconds on importing TensorFlow."""
+    runner = load_runner(lines[1].split("'")[1])
+    return [runner(**batch) for batch in batches]
 
 
-def test_a_keras_file_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
-    path = tmp_path / "new" / "tiny.keras"
-    exported = export_network(run, "keras", path)
-    assert exported.path == path and exported.size == path.stat().st_size
+def test_a_saved_model_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
+    path = tmp_path / "new" / "model"
+    exported = export_network(run, "savedmodel", path)
+    assert exported.path == path
+    assert exported.size == sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert exported.inputs == {"masked_image": (None, 32, 32, 3), "emotion": (None, 7)}
     assert exported.outputs == {"inpainted_image": (None, 32, 32, 3)}
     assert exported.pictures == 4 and exported.difference <= exported.allowed <= 1e-3
-    assert [entry.name for entry in path.parent.iterdir()] == ["tiny.keras"]
-    for batch in check_batches(exported.inputs):
-        here, there = load_runner(run.path)(**batch), load_runner(path)(**batch)
-        np.testing.assert_allclose(there["inpainted_image"], here["inpainted_image"], atol=1e-5)
+    assert list(path.parent.iterdir()) == [path]
+    # Each weight once: 4 bytes a parameter, and an index.
+    parameters = build("rac_unet", filters=2, image_size=32).count_params()
+    assert (path / "variables" / "variables.data-00000-of-00001").stat().st_size < 1.1 * 4 * parameters
 
 
 def test_a_fresh_process_cannot_import_the_package():
@@ -78,25 +62,58 @@ def test_a_fresh_process_cannot_import_the_package():
         run_fresh(["import os", "os.kill(os.getpid(), 9)"], batches)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_network_that_differs_is_removed_and_the_older_export_stays(run, name, tmp_path, monkeypatch, checked_here):
-    path = tmp_path / FORMATS[name].file_name.format(model="tiny")
-    first = export_network(run, name, path)
-    before = {file: file.read_bytes() for file in [path, *path.rglob("*")] if file.is_file()}
-    assert first.difference <= first.allowed
+def test_a_network_with_a_changed_weight_is_removed_and_the_older_export_stays(run, tmp_path, monkeypatch):
+    path = tmp_path / "tiny.keras"
+    path.write_bytes(b"older")
+
+    def damage(model, path):
+        layer = model.get_layer("inpainted_image")
+        layer.bias.assign(layer.bias + 0.001)
+        model.save(path)
+
+    monkeypatch.setattr(exporting, "run_fresh", load_here)
     with monkeypatch.context() as patched:
-        replace_writer(patched, name, damage(name))
+        replace_writer(patched, "keras", damage)
         with pytest.raises(UserError, match=r"did not pass its check and was removed.*differ.*0\.001"):
-            export_network(run, name, path, overwrite=True)
-    assert {file: file.read_bytes() for file in [path, *path.rglob("*")] if file.is_file()} == before
-    assert list(tmp_path.iterdir()) == [path]
+            export_network(run, "keras", path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"older"
     with pytest.raises(UserError, match="exists already; give --overwrite"):
-        export_network(run, name, path)
-    if name == "savedmodel":
-        # Replacing a folder takes two renames; nothing of the old one may stay behind.
-        (path / "assets.extra").mkdir()
-        export_network(run, name, path, overwrite=True)
-        assert not (path / "assets.extra").exists() and list(tmp_path.iterdir()) == [path]
+        export_network(run, "keras", path)
+    export_network(run, "keras", path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() != b"older"
+
+
+def test_a_cut_off_file_does_not_become_an_export(run, tmp_path, monkeypatch):
+    def cut(model, path):
+        model.save(path)
+        path.write_bytes(path.read_bytes()[:5000])
+
+    replace_writer(monkeypatch, "keras", cut)
+    monkeypatch.setattr(exporting, "run_fresh", load_here)
+    with pytest.raises(UserError, match="did not pass its check and was removed.*damaged"):
+        export_network(run, "keras", tmp_path / "tiny.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(run, tmp_path, monkeypatch):
+    """With a writer that makes only the outline of a SavedModel, since the renaming is what is tested."""
+    path = tmp_path / "savedmodel"
+    (path / "assets.extra").mkdir(parents=True)
+    (path / "saved_model.pb").write_text("older")
+
+    def outline(model, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_text("newer")
+
+    network = load_runner(run.path)
+    answers = {True: lambda _, batches: [network(**batch) for batch in batches], False: lambda _, batches: [{}, {}]}
+    replace_writer(monkeypatch, "savedmodel", outline)
+    for good, text in ((False, "older"), (True, "newer")):
+        monkeypatch.setattr(exporting, "run_fresh", answers[good])
+        with contextlib.nullcontext() if good else pytest.raises(UserError, match="removed: its outputs are none"):
+            export_network(run, "savedmodel", path, overwrite=True)
+        assert (path / "saved_model.pb").read_text() == text and list(tmp_path.iterdir()) == [path]
+    assert not (path / "assets.extra").exists()
 
 
 def test_a_writer_that_fails_leaves_nothing(run, tmp_path, monkeypatch):

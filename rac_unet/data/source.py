@@ -1,0 +1,26 @@
+"""The data set a config asks for."""
+
+from __future__ import annotations
+
+import os
+
+from rac_unet.config import RunConfig
+from rac_unet.data import pairs
+
+
+def open_pairs(config: RunConfig) -> pairs.PairSet:
+    """Read the config's data set; without a path, the toy one, which is drawn on first use and kept.
+
+    Raises: UserError when there is none at the path, or it has faults.
+    """
+    if config.data.path:
+        return pairs.read(config.data.path)
+    from rac_unet.data.pictures import cache_folder
+    from rac_unet.data.toy_pairs import write_toy_pairs
+
+    size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
+    folder = cache_folder() / f"toy-{mode}-{size}px-{count}"
+    if not (folder / pairs.PAIRS_FILE).exists():
+        print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
+        write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
+    return pairs.read(folder)

@@ -1,0 +1,118 @@
+"""Score a trained run: `python -m rac_unet.evaluate RUN [--split test]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rac_unet.data.pairs import SPLITS
+from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.rundir import open_run, replace_file, write_text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Score, write the evaluation folder, print the table."""
+    args = _parser().parse_args(argv)
+    if args.batch_size < 1:
+        raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
+    run = open_run(args.run)
+    from rac_unet.data import pairs as pairs_module
+    from rac_unet.data.progress import Progress
+    from rac_unet.data.source import open_pairs
+    from rac_unet.inference.runners import load_runner
+    from rac_unet.scoring.evaluation import evaluate, summarise_scores
+    from rac_unet.training.provenance import device_name, make_provenance
+
+    config = run.config()
+    pairs = pairs_module.read(args.data) if args.data else open_pairs(config)
+    trained_on = run.provenance().get("data_fingerprint")
+    if not args.data and trained_on not in (None, pairs.fingerprint):
+        print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
+    runner = load_runner(run.path)
+    progress = Progress(len(pairs.split(args.split)), noun="pictures")
+    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance)
+    progress.close()
+
+    folder = args.output or run.evaluation(args.split)
+    metrics = summarise_scores(result.scores, runner.image_size)
+    facts = {"run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
+    replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_text(folder / "provenance.json", json.dumps(make_provenance(**facts), indent=2) + "\n")
+    write_text(folder / "config.yaml", run.config_file.read_text(encoding="utf-8"))
+    write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
+    _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
+    print(_table(metrics))
+    for name in ("scores.csv", "metrics.json", "emotions.png" if runner.conditioned else None, "samples.png"):
+        if name:
+            print(f"wrote    {folder / name}")
+    return 0
+
+
+def _write_pictures(folder: Path, runner, result, title: str) -> None:
+    from rac_unet.scoring.evaluation import paint_all_emotions
+    from rac_unet.scoring.metrics import compose
+    from rac_unet.scoring.sheets import write_sheet
+
+    shown = result.shown
+    emotions = result.scores["emotion"].iloc[result.shown_rows].tolist()
+    columns = {
+        "masked": shown["masked"],
+        "painted": shown["network"],
+        "pasted": compose(shown["masked"], shown["network"], shown["occlusion"]),
+        "Telea": shown["telea"],
+        "truth": shown["truth"],
+    }
+    write_sheet(folder / "samples.png", columns, emotions, title)
+    if runner.conditioned:
+        # The same faces asked for every emotion; pasted, so that only what the mask hid can differ.
+        few = slice(0, 4)
+        painted = paint_all_emotions(runner, shown["masked"][few])
+        pasted = {
+            name: compose(shown["masked"][few], image, shown["occlusion"][few]) for name, image in painted.items()
+        }
+        columns = {"masked": shown["masked"][few], **pasted, "truth": shown["truth"][few]}
+        write_sheet(folder / "emotions.png", columns, [f"is {name}" for name in emotions[few]], f"{title}: asked for …")
+
+
+def _table(metrics: dict) -> str:
+    """The overall figures and, for the network, each emotion's; higher is better throughout."""
+    overall, settings = metrics["overall"], metrics["settings"]
+    lines = [
+        f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
+        "mean [95 % interval]; higher is better",
+        f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}",
+    ]
+
+    def row(name: str, figures: dict) -> str:
+        def cell(figure: str, digits: int) -> str:
+            m = figures[figure]
+            return f"{m['mean']:.{digits}f} [{m['low']:.{digits}f}, {m['high']:.{digits}f}]"
+
+        psnrs = "".join(f"{cell(f'psnr_{view}', 2):>22}" for view in ("hole", "composite", "raw"))
+        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', 4):>26}"
+
+    systems = [name for name in overall if isinstance(overall[name], dict)]
+    lines += [row(name.replace("_", " "), overall[name]) for name in systems]
+    lines.append("the network by emotion (n)")
+    lines += [row(f"{name} ({g['n']})", g["network"]) for name, g in metrics["by_emotion"].items()]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.evaluate",
+        description="Score a run's best weights on one split, beside three baselines on the same pictures.",
+        epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
+    parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
+    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,37 @@
+"""What no network is needed for: the pictures every trained network must beat, on the same images."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rac_unet.data.pairs import PairSet
+
+BASELINES = ("masked_input", "mean_face", "telea")
+# OpenCV's own example value; the hidden half of a face is far larger than any sensible radius.
+TELEA_RADIUS = 3
+
+
+def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
+    """(S, S, 3) float32 mean of the training split's true pictures, each file counted once."""
+    total, files = np.zeros((image_size, image_size, 3)), sorted(set(pairs.split("train").paths("unmasked")))
+    for file in files:
+        image = cv2.cvtColor(cv2.imread(file), cv2.COLOR_BGR2RGB)
+        total += cv2.resize(image, (image_size, image_size), interpolation=cv2.INTER_AREA)
+    return (total / (255 * max(len(files), 1))).astype(np.float32)
+
+
+def telea(masked: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
+    """OpenCV's inpainting after Telea 2004, which grows the hole's border inwards.
+
+    Args:
+        masked: (B, S, S, 3) float in [0, 1].
+        occlusion: (B, S, S, 1); > 0 is filled.
+    Returns: (B, S, S, 3) float32 in [0, 1].
+    """
+    filled = []
+    for image, hidden in zip(masked, occlusion, strict=True):
+        eight_bit = np.rint(image * 255).astype(np.uint8)
+        hole = (hidden[..., 0] > 0).astype(np.uint8)
+        filled.append(cv2.inpaint(eight_bit, hole, TELEA_RADIUS, cv2.INPAINT_TELEA))
+    return np.stack(filled).astype(np.float32) / 255

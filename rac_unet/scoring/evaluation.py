@@ -1,0 +1,134 @@
+"""Score a network on a split: one row per picture beside three baselines, then means with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+from rac_unet.inference.runners import Runner
+from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
+from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
+from rac_unet.scoring.metrics import score_images
+from rac_unet.scoring.statistics import summarise
+
+NETWORK = "network"
+SYSTEMS = (NETWORK, *BASELINES)
+FIGURES = ("psnr_hole", "psnr_composite", "psnr_raw", "ms_ssim_composite", "ms_ssim_raw")
+# Faces on the sample sheet; one of each emotion there is, then more.
+SHOWN = 7
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        scores: a row per picture: key, emotion, identity, mask_style, source, hidden (share of pixels), then every
+            figure as `<system>_<figure>`.
+        shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
+        shown_rows: their row numbers in `scores`.
+    """
+
+    scores: pd.DataFrame
+    shown: dict[str, np.ndarray]
+    shown_rows: list[int]
+
+
+def evaluate(runner: Runner, pairs: PairSet, split: str, batch_size: int, advance: Callable[[int], Any]) -> Evaluation:
+    """Score every picture of a split.
+
+    Args:
+        pairs: the whole data set; its training split gives the mean face.
+        advance: called with the number of pictures of each finished batch.
+    Raises: UserError when the split is empty.
+    """
+    chosen = pairs.split(split)
+    if not len(chosen):
+        raise UserError(f"{pairs.root} has no pairs in split {split!r}")
+    pictures = Pictures(chosen, runner.image_size)
+    mean_face = mean_training_face(pairs, runner.image_size)
+    shown_rows = _rows_to_show(chosen)
+    columns: dict[str, list[np.ndarray]] = {}
+    shown: dict[int, dict[str, np.ndarray]] = {}
+    seen = 0
+    for inputs, targets in make_scoring_dataset(chosen, pictures, batch_size):
+        masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
+        truth, occlusion = targets["unmasked_image"].numpy(), targets["occlusion"].numpy()
+        images = {
+            NETWORK: np.clip(runner(masked, emotion)["inpainted_image"], 0, 1),
+            "masked_input": masked,
+            "mean_face": np.broadcast_to(mean_face, masked.shape),
+            "telea": telea(masked, occlusion),
+        }
+        columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
+        for system in SYSTEMS:
+            for figure, values in score_images(truth, images[system], occlusion).items():
+                columns.setdefault(f"{system}_{figure}", []).append(values)
+        for row in shown_rows:
+            if seen <= row < seen + len(masked):
+                i = row - seen
+                shown[row] = {
+                    "masked": masked[i], "network": images[NETWORK][i], "telea": images["telea"][i], "truth": truth[i],
+                    "occlusion": occlusion[i], "emotion": emotion[i],
+                }  # fmt: skip
+        seen += len(masked)
+        advance(len(masked))
+    scores = chosen.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
+    scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
+    stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
+    return Evaluation(scores, stacked, shown_rows)
+
+
+def summarise_scores(scores: pd.DataFrame, image_size: int) -> dict[str, Any]:
+    """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures."""
+
+    def group(rows: pd.DataFrame) -> dict[str, Any]:
+        result: dict[str, Any] = {"n": len(rows), "hidden_share": float(rows["hidden"].mean())}
+        for system in SYSTEMS:
+            means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in FIGURES}
+            result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}
+        return result
+
+    present = [emotion for emotion in EMOTIONS if (scores["emotion"] == emotion).any()]
+    return {
+        "settings": {
+            "image_size": image_size,
+            "ms_ssim": {"window": MS_SSIM_WINDOW, "scales": scales_that_fit(image_size)},
+            "psnr": "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0",
+            "interval": "95 %, percentile bootstrap over identities",
+            "better": "higher, for every figure here",
+        },
+        "overall": group(scores),
+        "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},
+    }
+
+
+def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarray]:
+    """Every picture with each of the seven labels: emotion -> (N, S, S, 3) float32 in [0, 1]."""
+    labels = np.eye(len(EMOTIONS), dtype=np.float32)
+    painted = {}
+    for name, label in zip(EMOTIONS, labels, strict=True):
+        output = runner(masked, np.tile(label, (len(masked), 1)))["inpainted_image"]
+        painted[name] = np.clip(output, 0, 1)
+    return painted
+
+
+def _rows_to_show(pairs: PairSet) -> list[int]:
+    """The first picture of each emotion, each of a person not shown yet where there is one; then the next ones."""
+    frame, rows, people = pairs.frame, [], set()
+    for emotion in EMOTIONS:
+        candidates = np.flatnonzero((frame["emotion"] == emotion).to_numpy())
+        fresh = [i for i in candidates if frame["identity"].iloc[i] not in people]
+        if len(candidates):
+            rows.append(int((fresh or candidates.tolist())[0]))
+            people.add(frame["identity"].iloc[rows[-1]])
+    return rows + [i for i in range(len(frame)) if i not in rows][: max(0, SHOWN - len(rows))]

@@ -1,0 +1,108 @@
+"""The pipeline: same pixels and order whatever the cache, continued anywhere, both pictures changed alike."""
+
+import numpy as np
+import pytest
+
+from rac_unet.data import pairs as pairs_module
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def train(toy_pairs):
+    return pairs_module.read(toy_pairs).split("train")
+
+
+def _batches(pairs, count, cache="memory", **options):
+    settings = {"batch_size": 4, "seed": 5, "epochs": 3} | options
+    dataset = make_training_dataset(pairs, Pictures(pairs, 64, cache), **settings)
+    return [tuple({k: v.numpy() for k, v in part.items()} for part in batch) for batch in dataset.take(count)]
+
+
+def _same(a, b):
+    return all((x[k] == y[k]).all() for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True) for k in x)
+
+
+def test_contract(train):
+    inputs, targets = _batches(train, 1)[0]
+    shapes = {name: array.shape for name, array in {**inputs, **targets}.items()}
+    assert shapes == {
+        "masked_image": (4, 64, 64, 3),
+        "emotion": (4, 7),
+        "unmasked_image": (4, 64, 64, 3),
+        "occlusion": (4, 64, 64, 1),
+    }
+    for name, array in {**inputs, **targets}.items():
+        assert array.dtype == np.float32 and array.min() >= 0 and array.max() <= 1, name
+    assert (inputs["emotion"].sum(1) == 1).all()
+
+
+@pytest.mark.parametrize("cache", ["off", "disk"])
+def test_a_cache_changes_nothing(train, cache):
+    assert _same(_batches(train, 4), _batches(train, 4, cache))
+
+
+def test_disk_cache_is_found_again(train):
+    reports = []
+    Pictures(train, 64, "disk")
+    Pictures(train, 64, "disk", lambda done, total: reports.append(done))
+    assert reports == []
+
+
+def test_continued_at_any_step_sees_the_same(train):
+    steps = 2 * (len(train) // 4) + 1  # into the third epoch
+    assert _same(_batches(train, steps + 2)[steps:], _batches(train, 2, first_step=steps))
+
+
+def test_order_follows_the_seed_and_differs_between_epochs(train):
+    steps = len(train) // 4
+    batches = _batches(train, 2 * steps, augment=False)
+    first, second = batches[:steps], batches[steps:]
+    assert not _same(first, second) and not _same(first[:1], _batches(train, 1, seed=6, augment=False))
+    # Each epoch shows every picture once, up to the last incomplete batch.
+    sums = [sorted(float(i.sum()) for b in epoch for i in b[1]["unmasked_image"]) for epoch in (first, second)]
+    assert len(sums[0]) == len(sums[1]) == steps * 4
+
+
+def test_augmentation_changes_both_pictures_alike(train):
+    plain, augmented = _batches(train, 6, augment=False), _batches(train, 6)
+    flips = changed = 0
+    for (inputs, targets), (inputs2, targets2) in zip(plain, augmented, strict=True):
+        known = targets2["occlusion"][..., 0] == 0
+        assert (inputs2["masked_image"][known] == targets2["unmasked_image"][known]).all()
+        for old, new in zip(targets["occlusion"], targets2["occlusion"], strict=True):
+            flips += (old[:, ::-1] == new).all() and not (old == new).all()
+            assert (old[:, ::-1] == new).all() or (old == new).all()
+        changed += (inputs["emotion"] == inputs2["emotion"]).all()
+        assert np.abs(targets2["unmasked_image"].mean() - targets["unmasked_image"].mean()) < 0.15
+    assert 0 < flips < 24 and changed == 6
+
+
+def test_label_dropout_withholds_a_share(train):
+    labels = np.concatenate([i["emotion"] for i, _ in _batches(train, 36, label_dropout=0.5)])
+    assert 0.3 < (labels.sum(1) == 0).mean() < 0.7
+
+
+def test_scoring_is_every_pair_in_order(train):
+    ids = np.concatenate(
+        [i["emotion"].numpy().argmax(1) for i, _ in make_scoring_dataset(train, Pictures(train, 64), 5)]
+    )
+    assert [EMOTIONS[i] for i in ids] == train.frame["emotion"].tolist()
+
+
+def test_smaller_pictures_are_means_and_keep_the_promise(train):
+    full = next(iter(make_scoring_dataset(train, Pictures(train, 64), 4)))
+    half = next(iter(make_scoring_dataset(train, Pictures(train, 32), 4)))
+    means = full[1]["unmasked_image"].numpy().reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(half[1]["unmasked_image"], means, atol=0.6 / 255)
+    known = half[1]["occlusion"].numpy()[..., 0] == 0
+    assert (half[0]["masked_image"].numpy()[known] == half[1]["unmasked_image"].numpy()[known]).all()
+
+
+def test_refusals(train):
+    with pytest.raises(UserError, match="cannot be averaged down to 48"):
+        Pictures(train, 48)
+    with pytest.raises(UserError, match="fewer than one batch"):
+        make_training_dataset(train, Pictures(train, 64), 1000, 0, 1)

@@ -1,0 +1,93 @@
+"""Figures against values worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rac_unet.scoring.baselines import telea
+from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images
+from rac_unet.scoring.statistics import summarise
+
+
+def test_psnr_by_hand():
+    truth = np.zeros((2, 4, 4, 3))
+    image = np.stack([np.full((4, 4, 3), 0.1), np.full((4, 4, 3), 0.01)])
+    np.testing.assert_allclose(psnr(truth, image), [20, 40], atol=1e-9)
+    np.testing.assert_array_equal(psnr(truth, truth), [100, 100])
+
+
+def test_psnr_is_a_mean_of_pictures_not_of_their_errors():
+    truth = np.zeros((2, 2, 2, 3))
+    image = np.stack([np.full((2, 2, 3), 0.1), np.full((2, 2, 3), 0.01)])
+    assert psnr(truth, image).mean() == pytest.approx(30)
+    assert psnr(truth.reshape(1, 4, 2, 3), image.reshape(1, 4, 2, 3))[0] < 23
+
+
+def test_hole_composite_and_raw_by_hand():
+    truth = np.full((1, 32, 32, 3), 0.5, np.float32)
+    image = truth + 0.1
+    occlusion = np.zeros((1, 32, 32, 1), np.float32)
+    occlusion[:, :8] = 0.2  # a quarter of the pixels; barely hidden is hidden
+    image[:, :8] = 0.7
+    scores = score_images(truth, image, occlusion)
+    assert scores["psnr_hole"][0] == pytest.approx(-10 * np.log10(0.04), abs=1e-4)
+    assert scores["psnr_composite"][0] == pytest.approx(-10 * np.log10(0.04 / 4), abs=1e-4)
+    assert scores["psnr_raw"][0] == pytest.approx(-10 * np.log10(0.04 / 4 + 0.01 * 3 / 4), abs=1e-4)
+
+
+def test_nothing_hidden_has_no_hole_figure():
+    truth = np.zeros((1, 32, 32, 3), np.float32)
+    scores = score_images(truth, truth + 0.1, np.zeros((1, 32, 32, 1)))
+    assert np.isnan(scores["psnr_hole"][0]) and scores["psnr_composite"][0] == 100
+
+
+def test_unbounded_output_is_clipped():
+    truth = np.ones((1, 32, 32, 3), np.float32)
+    assert score_images(truth, truth * 7, np.ones((1, 32, 32, 1)))["psnr_raw"][0] == 100
+
+
+def test_compose_keeps_known_pixels_bit_for_bit():
+    rng = np.random.default_rng(0)
+    truth, image = rng.random((2, 1, 8, 8, 3)).astype(np.float32)
+    occlusion = (rng.random((1, 8, 8, 1)) > 0.5) * 0.3
+    result, known = compose(truth, image, occlusion), occlusion[..., 0] == 0
+    assert (result[known] == truth[known]).all() and (result[~known] == image[~known]).all()
+
+
+def test_ms_ssim_bounds():
+    picture = np.random.default_rng(0).random((1, 64, 64, 3)).astype(np.float32)
+    assert ms_ssim(picture, picture)[0] == pytest.approx(1, abs=1e-5)
+    assert ms_ssim(picture, 1 - picture)[0] < 0.1
+
+
+def test_telea_fills_a_flat_picture_with_its_colour():
+    masked = np.full((1, 32, 32, 3), 100 / 255, np.float32)
+    occlusion = np.zeros((1, 32, 32, 1), np.float32)
+    occlusion[:, 10:20, 10:20] = 1
+    masked[:, 10:20, 10:20] = 1
+    np.testing.assert_allclose(telea(masked, occlusion), 100 / 255, atol=2.5 / 255)
+
+
+def test_mean_and_interval():
+    rng = np.random.default_rng(0)
+    values = rng.normal(20, 2, 400)
+    mean = summarise(values, np.arange(400))
+    assert mean.n == 400 and mean.mean == pytest.approx(values.mean())
+    half = 1.96 * values.std() / 20
+    assert mean.low == pytest.approx(mean.mean - half, abs=0.05)
+    assert mean.high == pytest.approx(mean.mean + half, abs=0.05)
+
+
+def test_pictures_of_one_person_do_not_narrow_the_interval():
+    per_person = np.random.default_rng(0).normal(20, 2, 40)
+    single = summarise(per_person, np.arange(40))
+    tenfold = summarise(np.repeat(per_person, 10), np.repeat(np.arange(40), 10))
+    assert tenfold.n == 400
+    assert tenfold.high - tenfold.low == pytest.approx(single.high - single.low, rel=0.15)
+
+
+def test_missing_figures_are_left_out():
+    assert summarise(np.array([1.0, np.nan, 3.0]), pd.Series(["a", "b", "c"])).n == 2
+    assert summarise(np.array([np.nan]), np.array(["a"])) is None
+    one = summarise(np.array([1.0, 2.0]), np.array(["a", "a"]))
+    assert one.low == one.high == one.mean == 1.5

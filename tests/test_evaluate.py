@@ -1,0 +1,61 @@
+"""The evaluate command, on a network trained for a moment."""
+
+import json
+
+import cv2
+import pandas as pd
+import pytest
+
+from rac_unet import rundir
+from rac_unet.errors import UserError
+from rac_unet.evaluate import main
+from rac_unet.train import main as train
+
+
+@pytest.fixture(scope="module")
+def run(toy_pairs, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    train(["--preset", "smoke", "--training.epochs", "1", "--data.path", str(toy_pairs), "--runs", str(runs)])
+    return rundir.RunDir(next(runs.iterdir()))
+
+
+def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
+    assert main([str(run.path)]) == 0
+    printed = capsys.readouterr().out
+    folder = run.evaluation("test")
+    scores = pd.read_csv(folder / "scores.csv")
+    expected = pd.read_csv(toy_pairs / "pairs.csv").query("split == 'test'")
+    assert scores["key"].tolist() == expected["key"].tolist()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for system in ("network", "masked_input", "mean_face", "telea"):
+        for figure in ("psnr_hole", "psnr_composite", "psnr_raw", "ms_ssim_raw"):
+            mean = metrics["overall"][system][figure]
+            assert mean["mean"] == pytest.approx(scores[f"{system}_{figure}"].mean(), rel=1e-4)
+            assert mean["low"] <= mean["mean"] <= mean["high"] and mean["n"] == len(scores)
+    assert sum(group["n"] for group in metrics["by_emotion"].values()) == len(scores)
+    # The masked input is the truth outside the mask, so pasting changes nothing.
+    assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
+    assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
+    for name in ("samples.png", "emotions.png"):
+        assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
+
+
+def test_other_split_goes_beside(run):
+    assert main([str(run.path), "--split", "val"]) == 0
+    assert (run.evaluation("val") / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["nowhere"], "no run directory"),
+        (["{run}", "--split", "testing"], "choose from"),
+        (["{run}", "--data", "nowhere"], "no data set of pairs"),
+        (["{run}", "--batch_size", "0"], "1 or more"),
+        ([], "required"),
+    ],
+)
+def test_mistakes(run, argv, words):
+    with pytest.raises(UserError) as error:
+        main([word.format(run=run.path) for word in argv])
+    assert words in str(error.value)

@@ -1,0 +1,123 @@
+"""The train command: what it writes, how it stops, how it goes on."""
+
+import cv2
+import numpy as np
+import pytest
+
+from rac_unet import rundir
+from rac_unet.errors import UserError
+from rac_unet.train import main
+from rac_unet.training import loop
+from rac_unet.training.reporting import StopSignal
+from rac_unet.training.state import load_state, save_state
+
+COMMON = ["--preset", "smoke", "--training.epochs", "2", "--optimizer.warmup_steps", "0"]
+
+
+def _train(toy_pairs, runs, *more):
+    before = set(runs.glob("*"))
+    code = main([*COMMON, "--data.path", str(toy_pairs), "--runs", str(runs), *more])
+    (run,) = set(runs.glob("*")) - before
+    return code, rundir.RunDir(run)
+
+
+@pytest.fixture(scope="module")
+def finished(toy_pairs, tmp_path_factory):
+    code, run = _train(toy_pairs, tmp_path_factory.mktemp("runs"), "--optimizer.ema", "0.9")
+    assert code == 0
+    return run
+
+
+def test_a_run_directory_has_everything(finished):
+    history = finished.history()
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert history[1]["images"] == 112 and {"val_psnr_hole", "val_ms_ssim_l1", "learning_rate"} <= set(history[0])
+    assert finished.best_weights.is_file() and finished.last_weights.is_file()
+    assert finished.provenance()["versions"]["tensorflow"] and finished.provenance()["data_fingerprint"]
+    assert str(finished.best_weights) in finished.log_file.read_text()
+    sheet = cv2.imread(str(finished.sample_sheet(2)))
+    assert sheet.shape[0] > 300 and sheet.std() > 20
+    leftovers = [p for p in finished.path.rglob("*") if ".tmp" in p.name]
+    assert leftovers == []
+
+
+def test_validation_loss_falls(finished):
+    first, last = finished.history()[0], finished.history()[-1]
+    assert last["val_loss"] < first["val_loss"] and last["loss"] < first["loss"]
+
+
+def test_resuming_a_finished_run_says_so(finished, capsys):
+    before = finished.last_weights.read_bytes()
+    assert main(["--resume", str(finished.path)]) == 0
+    assert "is finished" in capsys.readouterr().out and finished.last_weights.read_bytes() == before
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_path, monkeypatch, capsys):
+    stop_after, steps = 9, []
+    original = loop._Meter.end_step
+
+    def end_step(self, values):
+        original(self, values)
+        steps.append(1)
+        if len(steps) == stop_after:
+            stop[0].is_set = True
+
+    stop = []
+    enter = StopSignal.__enter__
+    monkeypatch.setattr(StopSignal, "__enter__", lambda self: stop.append(self) or enter(self))
+    monkeypatch.setattr(loop._Meter, "end_step", end_step)
+    code, run = _train(toy_pairs, tmp_path, "--optimizer.ema", "0.9")
+    assert code == 130 and f"--resume {run.path}" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert main(["--resume", str(run.path)]) == 0
+    for mine, reference in zip(run.history(), finished.history(), strict=True):
+        for key in ("step", "loss", "val_loss", "learning_rate"):
+            # Threads add in any order, so not bit for bit; a lost optimizer state would differ in the first digit.
+            assert mine[key] == pytest.approx(reference[key], rel=2e-2), key
+
+
+def test_time_limit_stops_cleanly_and_resume_finishes(toy_pairs, tmp_path):
+    code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7")
+    assert code == 0 and not run.history() and list(run.backup.glob("*.npz"))
+
+
+def test_nan_stops_with_advice_and_keeps_no_bad_weights(toy_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "READ_EVERY", 1)
+    with pytest.raises(UserError, match="--optimizer.learning_rate"):
+        _train(toy_pairs, tmp_path, "--optimizer.learning_rate", "1e30")
+    (run,) = tmp_path.glob("*")
+    assert not rundir.RunDir(run).best_weights.exists()
+
+
+def test_changed_data_set_is_refused(toy_pairs, finished, tmp_path):
+    import json
+
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in (finished.config_file, finished.provenance_file):
+        (copy / file.name).write_bytes(file.read_bytes())
+    facts = json.loads((copy / "provenance.json").read_text()) | {"data_fingerprint": "0" * 64}
+    (copy / "provenance.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="has changed since"):
+        main(["--resume", str(copy)])
+
+
+def test_missing_data_set(tmp_path):
+    with pytest.raises(UserError, match="no data set of pairs"):
+        main([*COMMON, "--data.path", str(tmp_path / "absent"), "--runs", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_backup_falls_back_to_the_one_before(tmp_path):
+    for step in (1, 2, 3):
+        save_state(tmp_path, {"model": [np.full(3, step)]}, {"step": step})
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["step_00000002.npz", "step_00000003.npz"]
+    newest = tmp_path / "step_00000003.npz"
+    newest.write_bytes(newest.read_bytes()[:-80])
+    lines = []
+    arrays, numbers = load_state(tmp_path, lines.append)
+    assert numbers["step"] == 2 and (arrays["model/0000"] == 2).all() and "damaged" in lines[0]
+    (tmp_path / "step_00000002.npz").write_bytes(b"")
+    with pytest.raises(UserError, match="every backup"):
+        load_state(tmp_path, lines.append)
+    assert load_state(tmp_path / "none", lines.append) is None
