@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.arguments import add_common_arguments, parse_styles, positive
-from rac_unet.errors import UserError, run_command
+from rac_unet.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
     from data_prep.labels import LabelledPhoto
@@ -131,13 +131,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m data_prep.folder",
         description="Prepare a folder of labelled photos as a data set of pairs (masked and unmasked faces).",
         epilog="Run it again to continue an interrupted run. Photos without a usable face go to skipped.csv.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS)
     parser.add_argument(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from data_prep.arguments import add_common_arguments, parse_styles, positive
-from rac_unet.errors import run_command
+from rac_unet.errors import CommandParser, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,13 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m data_prep.toy",
         description="Make a data set of pairs from procedural faces, all seven emotions in equal number.",
         epilog="Run it again to continue an interrupted run. 21 faces are the fewest to fill all splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--count", type=positive, required=True, metavar="N", help="pairs to make", default=argparse.SUPPRESS

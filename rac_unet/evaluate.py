@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from rac_unet.config import to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.rundir import open_run, replace_file, write_text
@@ -36,11 +37,16 @@ def main(argv: list[str] | None = None) -> int:
 
     folder = args.output or run.evaluation(args.split)
     metrics = summarise_scores(result.scores, runner.image_size)
-    facts = {"run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
+    settings = to_dict(config)
+    # The figures may be published; where somebody keeps their photos is nobody's business.
+    settings["data"].pop("path")
+    facts = {
+        "run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name(),
+        "config": settings, "training": {k: v for k, v in run.provenance().items() if k not in ("command", "data")},
+    }  # fmt: skip
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_text(folder / "provenance.json", json.dumps(make_provenance(**facts), indent=2) + "\n")
-    write_text(folder / "config.yaml", run.config_file.read_text(encoding="utf-8"))
     write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
     _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
     print(_table(metrics))

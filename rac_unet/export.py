@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError, run_command
+from rac_unet.errors import CommandParser, run_command
 from rac_unet.inference.exporting import FORMATS, Exported, export_network, plan_output
 from rac_unet.inference.runners import EMOTION, IMAGE, OUTPUT, WEIGHTS, weights_file
 from rac_unet.rundir import open_run
@@ -52,12 +50,11 @@ def _report(exported: Exported) -> None:
         print(f"    {line}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m rac_unet.export",
         description="Write a run's network for use where rac_unet is not installed, and check it in a fresh process.",
         epilog="example: python -m rac_unet.export runs/20260101-120000-rac_unet --format savedmodel",
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
     parser.add_argument(
@@ -70,11 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an older export of the same name")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ import contextlib
 import logging
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +19,13 @@ import numpy as np
 from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from rac_unet.inference.fresh_process import run_fresh
 from rac_unet.inference.runners import EMOTION, IMAGE, load_network, one_line, weights_file
 from rac_unet.rundir import RunDir
 
 # Of the largest output, or of 1 where that is less: a fortieth of one of 255 grey levels. Fused kernels and other
 # orders of summation differ by about 1e-6.
 TOLERANCE = 1e-4
-CHECK_SECONDS = 600
 # What a SavedModel folder may hold; a folder with anything else in it is never replaced.
 _SAVED_MODEL_ENTRIES = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 
@@ -151,40 +148,6 @@ def check_batches(inputs: dict[str, tuple]) -> list[dict[str, np.ndarray]]:
     return batches
 
 
-def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
-    """Run loading lines in a new Python process that cannot import `rac_unet`, on each batch.
-
-    Args:
-        lines: Python code that finds the inputs as variables and leaves `outputs`, a dict of tensors.
-    Returns: per batch, output name -> array.
-    Raises: UserError when the process fails, with its reason.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder, "given.npz"), Path(folder, "made.npz")
-        np.savez(given, **{f"{i}/{name}": value for i, batch in enumerate(batches) for name, value in batch.items()})
-        # No accelerator: the parent may hold all its memory, and products of reduced precision blur the comparison.
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-        # -P: nothing is imported from the working directory.
-        command = [sys.executable, "-P", "-c", _FRESH_PROCESS, "\n".join(lines), str(given), str(made)]
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
-                stdin=subprocess.DEVNULL, timeout=CHECK_SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise UserError(f"a fresh process did not finish within {CHECK_SECONDS} seconds") from None
-        if done.returncode < 0:
-            raise UserError(f"a fresh process was killed by signal {-done.returncode}; is there enough memory?")
-        if done.returncode:
-            raise UserError(f"a fresh process could not run it: {_reason(done.stderr)}")
-        with np.load(made, allow_pickle=False) as file:
-            results: list[dict[str, np.ndarray]] = [{} for _ in batches]
-            for key in file.files:
-                i, name = key.split("/", 1)
-                results[int(i)][name] = file[key]
-    return results
-
-
 def compare(expected: list[dict[str, np.ndarray]], received: list[dict[str, np.ndarray]]) -> tuple[float, float]:
     """Largest absolute difference, and the largest allowed.
 
@@ -270,34 +233,6 @@ def _remove(path: Path) -> None:
     else:
         path.unlink(missing_ok=True)
 
-
-def _reason(stderr: str) -> str:
-    """The line that names the error in a traceback; the last line when there is none."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    if not lines:
-        return "it said nothing"
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
-    named = [line for line in lines[starts[-1] + 1 :] if not line[0].isspace()] if starts else lines[-1:]
-    return (named or lines[-1:])[0][:300]
-
-
-_FRESH_PROCESS = """
-import sys
-sys.modules["rac_unet"] = None  # importing it fails from here on, wherever it is installed
-import numpy as np
-lines, given, made = sys.argv[1:]
-batches, results = {}, {}
-with np.load(given, allow_pickle=False) as file:
-    for key in file.files:
-        i, name = key.split("/", 1)
-        batches.setdefault(i, {})[name] = file[key]
-code = compile(lines, "<how to load it>", "exec")
-for i, batch in batches.items():
-    names = dict(batch)
-    exec(code, names)
-    results.update({f"{i}/{name}": np.asarray(value) for name, value in names["outputs"].items()})
-np.savez(made, **results)
-"""
 
 FORMATS = {
     "savedmodel": Format(

@@ -18,13 +18,12 @@ from rac_unet.inference.runners import Runner
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
 from rac_unet.scoring.metrics import score_images
+from rac_unet.scoring.sheets import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 NETWORK = "network"
 SYSTEMS = (NETWORK, *BASELINES)
 FIGURES = ("psnr_hole", "psnr_composite", "psnr_raw", "ms_ssim_composite", "ms_ssim_raw")
-# Faces on the sample sheet; one of each emotion there is, then more.
-SHOWN = 7
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def evaluate(runner: Runner, pairs: PairSet, split: str, batch_size: int, advanc
         raise UserError(f"{pairs.root} has no pairs in split {split!r}")
     pictures = Pictures(chosen, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
-    shown_rows = _rows_to_show(chosen)
+    shown_rows = faces_to_show(chosen)
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
     seen = 0
@@ -120,15 +119,3 @@ def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarr
         output = runner(masked, np.tile(label, (len(masked), 1)))["inpainted_image"]
         painted[name] = np.clip(output, 0, 1)
     return painted
-
-
-def _rows_to_show(pairs: PairSet) -> list[int]:
-    """The first picture of each emotion, each of a person not shown yet where there is one; then the next ones."""
-    frame, rows, people = pairs.frame, [], set()
-    for emotion in EMOTIONS:
-        candidates = np.flatnonzero((frame["emotion"] == emotion).to_numpy())
-        fresh = [i for i in candidates if frame["identity"].iloc[i] not in people]
-        if len(candidates):
-            rows.append(int((fresh or candidates.tolist())[0]))
-            people.add(frame["identity"].iloc[rows[-1]])
-    return rows + [i for i in range(len(frame)) if i not in rows][: max(0, SHOWN - len(rows))]

@@ -7,9 +7,34 @@ from pathlib import Path
 
 import numpy as np
 
+from rac_unet.data.pairs import PairSet
+from rac_unet.emotions import EMOTIONS
 from rac_unet.rundir import replace_file
 
 TILE_INCHES = 1.3
+# Pixels of a sheet per pixel of a picture, so that small faces can be judged.
+ZOOM = 1.6
+
+
+def faces_to_show(pairs: PairSet, count: int = 7) -> list[int]:
+    """Row numbers for a sheet, always the same: the first face of each emotion there is, then more up to `count`.
+
+    Each shows a person not shown yet, as long as there is one.
+    """
+    identities, emotions = (pairs.frame[column].astype(str).to_numpy() for column in ("identity", "emotion"))
+    rows: list[int] = []
+
+    def add(candidates: np.ndarray) -> None:
+        fresh = candidates[~np.isin(identities[candidates], identities[rows])]
+        rows.append(int((fresh if len(fresh) else candidates)[0]))
+
+    for emotion in EMOTIONS:
+        candidates = np.flatnonzero(emotions == emotion)
+        if len(candidates):
+            add(candidates)
+    while len(rows) < min(count, len(pairs)):
+        add(np.setdiff1d(np.arange(len(pairs)), rows))
+    return rows
 
 
 def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], title: str = "") -> None:
@@ -24,8 +49,8 @@ def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], tit
     from matplotlib.figure import Figure
 
     pictures = list(columns.values())
-    size = max(pictures[0].shape[1], 96)
-    height, width = len(rows) * TILE_INCHES + 0.55, len(columns) * TILE_INCHES + 1.0
+    size = max(pictures[0].shape[1], 96) * ZOOM
+    height, width = len(rows) * TILE_INCHES + 0.4, len(columns) * TILE_INCHES + 1.0
     # No pyplot: a sheet must not touch the figures or the backend of a notebook that trains.
     figure = Figure(figsize=(width, height), dpi=size / TILE_INCHES, facecolor="white")
     FigureCanvasAgg(figure)

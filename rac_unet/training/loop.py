@@ -19,18 +19,16 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset, steps_per_epoch
 from rac_unet.data.progress import format_seconds
-from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models import build
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
 from rac_unet.scoring.metrics import compose, psnr
-from rac_unet.scoring.sheets import write_sheet
+from rac_unet.scoring.sheets import faces_to_show, write_sheet
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
 from rac_unet.training.reporting import Scalars, StopSignal
 from rac_unet.training.state import load_state, restore, save_state
 
-SAMPLE_FACES = 7
 # Losses are read back in blocks, so that an accelerator never waits for the host after each step.
 READ_EVERY = 10
 
@@ -170,7 +168,7 @@ class Trainer:
         self._backup()
         mark = " (best)" if better else ""
         self.log(
-            f"epoch {epoch:g}/{self.config.training.epochs:g}: loss {train_means['loss']:.4f}, validation loss "
+            f"epoch {epoch:.4g}/{self.config.training.epochs:g}: loss {train_means['loss']:.4f}, validation loss "
             f"{scores['val_loss']:.4f}{mark}, composite {scores['val_psnr_composite']:.2f} dB, hole "
             f"{scores['val_psnr_hole']:.2f} dB [{format_seconds(time.monotonic() - started)}]"
         )
@@ -178,7 +176,7 @@ class Trainer:
     def _validate(self, epoch: float) -> dict[str, float]:
         """Means over the validation split; draws the sample sheet on the way."""
         rows, composite, hole = [], [], []
-        chosen = self._sample_rows()
+        chosen = faces_to_show(self._val)
         shown: dict[int, tuple[np.ndarray, ...]] = {}
         seen = 0
         for inputs, targets in make_scoring_dataset(self._val, self._val_pictures, self.config.training.batch_size):
@@ -199,20 +197,13 @@ class Trainer:
                 "masked": masked, "painted": image, "pasted": compose(truth, image, occlusion), "truth": truth,
             }  # fmt: skip
             emotions = [self._val[i].emotion for i in chosen]
-            write_sheet(self.run.sample_sheet(epoch), columns, emotions, f"validation faces after {epoch:g} epochs")
+            write_sheet(self.run.sample_sheet(epoch), columns, emotions, f"validation faces after {epoch:.3g} epochs")
         means = np.concatenate(rows).mean(0)
         names = ["val_loss", *(f"val_{name}" for name in self.config.loss.terms)]
         scores = dict(zip(names, (float(m) for m in means), strict=True))
         scores["val_psnr_composite"] = float(np.nanmean(np.concatenate(composite)))
         scores["val_psnr_hole"] = float(np.nanmean(np.concatenate(hole)))
         return scores
-
-    def _sample_rows(self) -> list[int]:
-        """The same faces every time: the first of each emotion there is, then from the start, of different people."""
-        ids = self._val.emotion_ids
-        rows = [int(np.flatnonzero(ids == e)[0]) for e in range(len(EMOTIONS)) if (ids == e).any()]
-        rows += [i for i in range(len(ids)) if i not in rows][: max(0, SAMPLE_FACES - len(rows))]
-        return rows
 
     def _groups(self) -> dict[str, list]:
         return {"model": self.model.weights, "optimizer": self.optimizer.variables, "average": self.average.variables}

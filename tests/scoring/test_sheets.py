@@ -1,0 +1,32 @@
+"""Sample sheets: which faces, and a picture that holds them."""
+
+import cv2
+import numpy as np
+
+from rac_unet.data import pairs as pairs_module
+from rac_unet.emotions import EMOTIONS
+from rac_unet.scoring.sheets import faces_to_show, write_sheet
+
+
+def test_one_face_of_each_emotion_of_different_people(toy_pairs):
+    pairs = pairs_module.read(toy_pairs).split("train")
+    rows = faces_to_show(pairs)
+    assert pairs.frame["emotion"].iloc[rows].tolist() == list(EMOTIONS)
+    assert pairs.frame["identity"].iloc[rows].nunique() == 7
+    assert faces_to_show(pairs) == rows
+
+
+def test_small_splits_show_what_there_is(toy_pairs):
+    val = pairs_module.read(toy_pairs).split("val")
+    assert sorted(faces_to_show(val, 20)) == list(range(7))
+
+
+def test_sheet_holds_every_picture(tmp_path):
+    red, blue = np.zeros((3, 32, 32, 3), np.float32), np.zeros((3, 32, 32, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 2.0, 255  # beyond 1 is clipped
+    write_sheet(tmp_path / "s.png", {"a": red, "b": blue}, ["x", "y", "z"])
+    sheet = cv2.imread(str(tmp_path / "s.png"))[:, :, ::-1].astype(int)
+    reds = (sheet[..., 0] > 240) & (sheet[..., 1] < 15) & (sheet[..., 2] < 15)
+    blues = (sheet[..., 2] > 240) & (sheet[..., 0] < 15) & (sheet[..., 1] < 15)
+    assert abs(reds.sum() / blues.sum() - 1) < 0.02 and reds.mean() > 0.2
+    assert np.flatnonzero(reds.any(0)).max() < np.flatnonzero(blues.any(0)).min()

@@ -1,0 +1,46 @@
+"""Every command the README shows is one that its program understands."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rac_unet.config import preset_names
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_line_is_accepted(command):
+    python, dash_m, module, *argv = shlex.split(command)
+    assert (python, dash_m) == ("python", "-m")
+    if module == "rac_unet.train":
+        from rac_unet.training.arguments import parse
+
+        parse(argv)
+    else:
+        importlib.import_module(module)._parser().parse_args(argv)
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make (\w+)`|^    make (\w+)", README, re.M):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.M), target
+
+
+def test_every_preset_is_explained():
+    for name in preset_names():
+        assert f"| `{name}` |" in README
+
+
+def test_pictures_and_linked_files_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
