@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import write_text
 
 PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     if (args.photos is None) != (args.labels is None):
         raise UserError("--photos and --labels go together")
 
+    import_tensorflow()
     from rac_unet import config
     from rac_unet.scoring import speed
     from rac_unet.training.provenance import device_name, make_provenance

@@ -9,6 +9,7 @@ from pathlib import Path
 from rac_unet.config import to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import open_run, replace_file, write_text
 
 
@@ -18,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.batch_size < 1:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
     run = open_run(args.run)
+    import_tensorflow()
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs

@@ -10,6 +10,7 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import CommandParser, run_command
 from rac_unet.inference.exporting import FORMATS, Exported, export_network, plan_output
 from rac_unet.inference.runners import EMOTION, IMAGE, OUTPUT, WEIGHTS, weights_file
+from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import open_run
 
 _MEANING = {
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     if "tensorflow" not in sys.modules:
         # An export needs no accelerator, and a training may be using it.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     print(f"network  {run.path}, {args.weights} weights ({file.name})", flush=True)
     print("checking in a fresh process: 10 to 60 seconds", flush=True)
     _report(export_network(run, args.format, path, args.weights, args.overwrite))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rac_unet.errors import UserError, run_command
+from rac_unet.models.backend import import_tensorflow
 from rac_unet.training.arguments import Request, parse
 
 
@@ -21,6 +22,8 @@ def start(request: Request) -> int:
 
     config = request.config
     pairs = open_pairs(config)
+    # What can be refused without TensorFlow has been, by now.
+    import_tensorflow()
     facts = {
         "device": device_name(),
         "data": str(pairs.root),
@@ -30,6 +33,7 @@ def start(request: Request) -> int:
     run = rundir.create(request.runs, request.name, config, make_provenance(**facts))
     log = Log(run.log_file)
     log(f"run      {run.path}")
+    log(f"device   {facts['device']}")
     return _train(run, pairs, log, fresh=True)
 
 
@@ -48,6 +52,7 @@ def resume(request: Request) -> int:
             f"the data set at {pairs.root} has changed since {run.path} was begun: fingerprint {before[:12]}… then, "
             f"{pairs.fingerprint[:12]}… now; restore it, or start a new run"
         )
+    import_tensorflow()
     return _train(run, pairs, Log(run.log_file), fresh=False)
 
 

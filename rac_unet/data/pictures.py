@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from rac_unet.data.pairs import PairSet
+from rac_unet.data.source import cache_folder
 from rac_unet.errors import UserError
 
 _PER_FOLDER = 1000
@@ -122,11 +123,6 @@ class Pictures:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return str(folder)
-
-
-def cache_folder() -> Path:
-    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
-    return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")
 
 
 def _free_memory() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from rac_unet.config import RunConfig
 from rac_unet.data import pairs
@@ -15,7 +16,6 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
     """
     if config.data.path:
         return pairs.read(config.data.path)
-    from rac_unet.data.pictures import cache_folder
     from rac_unet.data.toy_pairs import write_toy_pairs
 
     size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
@@ -24,3 +24,8 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
         print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
         write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
     return pairs.read(folder)
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
+    return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")

@@ -8,10 +8,7 @@ written here from the papers. LiteRT runs a face in about 3 ms on one core, in u
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +16,7 @@ import cv2
 import numpy as np
 
 from rac_unet.errors import UserError
+from rac_unet.quiet import silenced_stderr
 
 # Face-mesh vertices that lie where the 68 iBUG points do; in iBUG order (jaw, brows, nose, eyes, lips).
 # The jaw's upper points are on the mesh's outline, which is as far out as the mesh goes.
@@ -208,20 +206,7 @@ def _model_folder() -> Path:
 def _load(path: Path):
     from ai_edge_litert.interpreter import Interpreter
 
-    with _quiet_stderr():
+    with silenced_stderr():
         network = Interpreter(model_path=str(path), num_threads=1)
         network.allocate_tensors()
     return network
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """LiteRT's C++ announces its delegate on stderr for every network and offers no switch."""
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

@@ -105,7 +105,6 @@ def load_network(run: RunDir, weights: str = "best"):
     Raises: UserError when the weights are missing, damaged, not numbers, or of another network than config.yaml's.
     """
     config, file = run.config().model, weights_file(run, weights)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     from rac_unet.models import build
@@ -155,7 +154,6 @@ def _open_run(path: Path):
 
 def _open_keras(path: Path):
     metadata = _keras_metadata(path)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     try:
@@ -197,7 +195,6 @@ def _keras_call(model):
 
 
 def _open_saved_model(path: Path):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
     try:
