@@ -100,7 +100,7 @@ class OptimizerConfig:
     Args:
         learning_rate: Highest learning rate.
         schedule: constant, or cosine: down to zero over the run's steps.
-        warmup_steps: Steps of linear rise from zero before that.
+        warmup_steps: Steps of linear rise from near zero before that; at most a tenth of the run.
         beta_2: Adam's memory of squared gradients.
         clip_norm: Gradients with a larger global norm are scaled down to it; 0 switches that off.
         ema: Decay of a moving average of the weights, which is then what is validated and kept; 0 for none.
@@ -128,7 +128,7 @@ class TrainingConfig:
     Args:
         epochs: Passes over the training pairs; may be a fraction.
         batch_size: Pairs per step.
-        max_hours: Stop cleanly after this much training time, validation not counted; 0 for no limit. --resume goes on.
+        max_hours: Stop cleanly after this much training a session, validation not counted; 0 for no limit.
         precision: Number format of the computation; weights, outputs and losses stay float32.
         jit_compile: Compile the step with XLA. Faster on GPUs, slower on CPUs.
         seed: Of the weights, the order of the pairs and the augmentation.

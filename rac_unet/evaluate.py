@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     }  # fmt: skip
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_text(folder / "provenance.json", json.dumps(make_provenance(**facts), indent=2) + "\n")
+    provenance = make_provenance(**facts) | {"command": "python -m rac_unet.evaluate RUN"}
+    write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
     _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
     print(_table(metrics))
@@ -95,8 +96,8 @@ def _table(metrics: dict) -> str:
 
     def row(name: str, figures: dict) -> str:
         def cell(figure: str, digits: int) -> str:
-            m = figures[figure]
-            return f"{m['mean']:.{digits}f} [{m['low']:.{digits}f}, {m['high']:.{digits}f}]"
+            m = figures.get(figure)
+            return f"{m['mean']:.{digits}f} [{m['low']:.{digits}f}, {m['high']:.{digits}f}]" if m else "–"
 
         psnrs = "".join(f"{cell(f'psnr_{view}', 2):>22}" for view in ("hole", "composite", "raw"))
         return f"{name:<14}{psnrs}{cell('ms_ssim_composite', 4):>26}"

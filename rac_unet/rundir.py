@@ -103,7 +103,7 @@ class RunDir:
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        writer.writerows({k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
         write_text(self.history_file, text.getvalue())
 
 
@@ -156,7 +156,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     The temporary name keeps the ending, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    head, ending = re.fullmatch(r"([^.]+)(.*)", path.name).groups()
+    head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
     temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
     try:
         write(temporary)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from rac_unet.errors import UserError, run_command
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.training.arguments import Request, parse
@@ -21,6 +24,10 @@ def start(request: Request) -> int:
     from rac_unet.training.reporting import Log
 
     config = request.config
+    if config.data.path:
+        # The run is scored and resumed from other folders than this one.
+        path = str(Path(config.data.path).expanduser().absolute())
+        config = replace(config, data=replace(config.data, path=path))
     pairs = open_pairs(config)
     # What can be refused without TensorFlow has been, by now.
     import_tensorflow()
@@ -72,7 +79,8 @@ def _train(run, pairs, log, fresh: bool) -> int:
         why = "the time is up" if outcome.reason == "time" else "asked to stop"
         log(f"stopped  at step {outcome.step:,} of {outcome.total_steps:,}: {why}; everything is saved")
         log(f"continue python -m rac_unet.train --resume {run.path}")
-        return 0 if outcome.reason == "time" else 130
+        if outcome.reason == "signal":
+            return 130
     sheets = sorted((run.path / "samples").glob("*.png"))
     log(f"weights  {run.best_weights} (best validation loss {trainer.best_loss:.4f}), {run.last_weights.name}")
     log(f"history  {run.history_file}")

@@ -22,8 +22,10 @@ def test_two_runs_in_one_second_are_two(tmp_path):
 def test_history_round_trip(tmp_path):
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     assert run.history() == []
-    run.write_history([{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
-    assert run.history() == [{"step": 1.0, "loss": 0.5}, {"step": 2.0, "loss": 0.25}]
+    rows = [{"step": 1.0, "images": 1005648.0, "loss": 0.5}, {"step": 2.0, "images": 1005656.0, "loss": 0.25}]
+    run.write_history(rows)
+    run.write_history(run.history())  # as each validation does
+    assert run.history() == rows
 
 
 def test_open_refuses_what_is_no_run(tmp_path):

@@ -76,9 +76,25 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
             assert mine[key] == pytest.approx(reference[key], rel=2e-2), key
 
 
-def test_time_limit_stops_cleanly_and_resume_finishes(toy_pairs, tmp_path):
+def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path):
     code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7")
-    assert code == 0 and not run.history() and list(run.backup.glob("*.npz"))
+    assert code == 0 and [row["step"] for row in run.history()] == [1] and run.best_weights.is_file()
+    assert main(["--resume", str(run.path)]) == 0
+    assert [row["step"] for row in run.history()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.conditioned", "false"],
+        ["--training.precision", "mixed_bfloat16", "--optimizer.schedule", "constant", "--optimizer.clip_norm", "1"],
+        ["--training.precision", "mixed_float16", "--data.label_dropout", "0.3", "--data.cache", "off"],
+    ],
+)
+def test_every_option_trains_and_resumes(toy_pairs, tmp_path, options):
+    code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7", *options)
+    assert code == 0 and main(["--resume", str(run.path)]) == 0
+    assert [np.isfinite(row["val_loss"]) for row in run.history()] == [True, True]
 
 
 def test_nan_stops_with_advice_and_keeps_no_bad_weights(toy_pairs, tmp_path, monkeypatch):
@@ -117,6 +133,8 @@ def test_damaged_backup_falls_back_to_the_one_before(tmp_path):
     lines = []
     arrays, numbers = load_state(tmp_path, lines.append)
     assert numbers["step"] == 2 and (arrays["model/0000"] == 2).all() and "damaged" in lines[0]
+    # The damaged one is gone, so that it cannot push the good one out.
+    assert [p.name for p in tmp_path.iterdir()] == ["step_00000002.npz"]
     (tmp_path / "step_00000002.npz").write_bytes(b"")
     with pytest.raises(UserError, match="every backup"):
         load_state(tmp_path, lines.append)

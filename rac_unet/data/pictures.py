@@ -36,7 +36,7 @@ class Pictures:
         if pairs.image_size % image_size:
             raise UserError(
                 f"the data set's pictures are {pairs.image_size} px, which cannot be averaged down to {image_size}; "
-                f"set --model.image_size to {pairs.image_size} or a divisor, or prepare with --size {image_size}"
+                f"prepare them with --size {image_size}, or train with --model.image_size {pairs.image_size}"
             )
         self._pairs, self._size, self._report = pairs, image_size, report
         self._shrink = pairs.image_size // image_size
@@ -49,7 +49,9 @@ class Pictures:
         if cache == "memory":
             pixels = np.empty((len(pairs), image_size, image_size, CHANNELS), np.uint8)
             self._fill(pixels.__setitem__)
-            self._pixels = tf.constant(pixels)
+            # Never on an accelerator, whose memory is for training.
+            with tf.device("/CPU:0"):
+                self._pixels = tf.constant(pixels)
         elif cache == "disk":
             self._folder = self._make_folder()
 

@@ -63,7 +63,9 @@ def ms_ssim_l1(targets, outputs):
         mean_x, mean_xx, mean_xy = tf.unstack(_blur(moments_x, side, sigma))
         mean_y, mean_yy = tf.unstack(_blur(moments_y, side, sigma))
         product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-        structure *= (2 * (mean_xy - product) + C2) / (mean_xx + mean_yy - squares + C2)
+        # A variance is a difference of means; rounding must not take it below 0, where the quotient would explode.
+        variances = tf.maximum(mean_xx + mean_yy - squares, 0.0)
+        structure *= (2 * (mean_xy - product) + C2) / (variances + C2)
     structure *= (2 * product + C1) / (squares + C1)
     # Plain products: the gradient of reduce_prod costs more than all the blurs.
     red, green, blue = tf.unstack(structure, axis=1)

@@ -251,6 +251,8 @@ def _write_first_rows(labels: Path, subset: Path, count: int) -> int:
     except OSError:
         raise UserError(f"--labels {labels} cannot be read") from None
     body = rows[1:]
+    if not body:
+        raise UserError(f"--labels {labels} lists no photos")
     kept = body[:: max(1, len(body) // count)][:count]
     with subset.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([rows[0], *kept])

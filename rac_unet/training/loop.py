@@ -86,10 +86,12 @@ class Trainer:
         self._step = tf.function(self._train_step, jit_compile=config.training.jit_compile)
         self._infer = tf.function(self._evaluate_step, jit_compile=config.training.jit_compile)
         self.step, self.best_loss, self.train_seconds = 0, math.inf, 0.0
+        # Losses summed since the last validation.
+        self.round_sums, self.round_count = np.zeros(1 + len(config.loss.terms)), 0
         log(f"network  {config.model.name}, {self.model.count_params():,} parameters, {config.training.precision}")
 
     def train(self, stop: StopSignal) -> Outcome:
-        """Train to the end, until the time is up or `stop` is set; every way out leaves a backup to continue from."""
+        """Train to the end, until the time is up or `stop` is set; a stop leaves a backup to continue from."""
         config = self.config
         dataset = make_training_dataset(
             self._train, self._train_pictures, config.training.batch_size, config.training.seed,
@@ -107,14 +109,18 @@ class Trainer:
                 if at_end or self.step % self.validate_steps == 0:
                     meter.read()
                     self._end_round(meter.round_means(), scalars)
-                    meter.start_round()
+                    meter.restart_clock()
                 elif meter.backup_is_due():
                     meter.read()
                     self._backup()
                 reason = "signal" if stop.is_set else "time" if meter.time_is_up() else None
                 if reason and not at_end:
                     meter.read()
-                    self._backup()
+                    if reason == "time" and self.round_count:
+                        # Whoever gave it this much time wants to use the result, not only to continue.
+                        self._end_round(meter.round_means(), scalars)
+                    else:
+                        self._backup()
                     return Outcome(reason, self.step, self.total_steps)
         return Outcome("finished", self.step, self.total_steps)
 
@@ -128,13 +134,14 @@ class Trainer:
         restore(arrays, self._groups())
         self.step, self.best_loss = int(numbers["step"]), float(numbers["best_loss"])
         self.train_seconds = float(numbers["train_seconds"])
+        self.round_sums, self.round_count = np.array(numbers["round_sums"]), int(numbers["round_count"])
         # Rows written after the backup belong to steps that are about to be taken again.
         self.run.write_history([row for row in self.run.history() if row["step"] <= self.step])
         self.log(f"resumed  at step {self.step:,} of {self.total_steps:,}, best validation loss {self.best_loss:.4f}")
 
     def _train_step(self, inputs, targets):
         with tf.GradientTape() as tape:
-            outputs = self.model(inputs, training=True)
+            outputs = self.model(self._named(inputs), training=True)
             total, terms = self._loss(targets, outputs)
             total = tf.reduce_mean(total)
             scaled = self.optimizer.scale_loss(total)
@@ -143,8 +150,12 @@ class Trainer:
         self.average.update(self.optimizer.iterations)
         return tf.stack([total] + [tf.reduce_mean(terms[name]) for name in self.config.loss.terms])
 
+    def _named(self, inputs):
+        """Only the inputs the network names: one without a label must not be handed one."""
+        return {name: inputs[name] for name in self.model.input}
+
     def _evaluate_step(self, inputs, targets):
-        outputs = self.model(inputs, training=False)
+        outputs = self.model(self._named(inputs), training=False)
         total, terms = self._loss(targets, outputs)
         return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self.config.loss.terms], axis=1)
 
@@ -153,6 +164,8 @@ class Trainer:
         epoch = self.step / self.steps_per_epoch
         with self.average.swapped_in():
             scores = self._validate(epoch)
+            if not math.isfinite(scores["val_loss"]):
+                raise UserError(breakdown_advice(self, ["the validation loss"]))
             better = scores["val_loss"] < self.best_loss
             replace_file(self.run.last_weights, self.model.save_weights)
             if better:
@@ -164,6 +177,7 @@ class Trainer:
             "train_seconds": round(self.train_seconds, 1),
         }  # fmt: skip
         self.run.write_history([*self.run.history(), row])
+        self.round_sums, self.round_count = np.zeros_like(self.round_sums), 0
         scalars.write(self.step, row)
         self._backup()
         mark = " (best)" if better else ""
@@ -209,7 +223,13 @@ class Trainer:
         return {"model": self.model.weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
 
     def _backup(self) -> None:
-        numbers = {"step": self.step, "best_loss": self.best_loss, "train_seconds": self.train_seconds}
+        numbers = {
+            "step": self.step,
+            "best_loss": self.best_loss,
+            "train_seconds": self.train_seconds,
+            "round_sums": self.round_sums.tolist(),
+            "round_count": self.round_count,
+        }
         save_state(self.run.backup, self._groups(), numbers)
 
 
@@ -217,6 +237,17 @@ def build_network(config: RunConfig) -> keras.Model:
     """The untrained network a config describes."""
     model = config.model
     return build(model.name, filters=model.filters, image_size=model.image_size, conditioned=model.conditioned)
+
+
+def breakdown_advice(trainer: Trainer, bad: list[str]) -> str:
+    """What to tell the user when something is no longer a number."""
+    best, rate = trainer.run.best_weights, trainer.config.optimizer.learning_rate
+    kept = f"the best weights so far are in {best}" if best.exists() else "no weights were kept"
+    return (
+        f"training broke down near step {trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
+        f"--optimizer.learning_rate {rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "
+        f"--training.precision float32; {kept}"
+    )
 
 
 class _Meter:
@@ -229,10 +260,8 @@ class _Meter:
         self._began_step, self._began_seconds = trainer.step, trainer.train_seconds
         self._ended_last = None
         self._unread: list = []
-        self.start_round()
 
-    def start_round(self) -> None:
-        self._sums, self._count = np.zeros(len(self._names)), 0
+    def restart_clock(self) -> None:
         # What happened since the last step was validation, which the time limit does not count.
         self._ended_last = None
 
@@ -258,12 +287,13 @@ class _Meter:
             values = values.numpy()
             if not np.isfinite(values).all():
                 self._explain_nan(values)
-            self._sums += values
-            self._count += 1
+            self._trainer.round_sums += values
+            self._trainer.round_count += 1
         self._unread.clear()
 
     def round_means(self) -> dict[str, float]:
-        return dict(zip(self._names, (self._sums / max(self._count, 1)).tolist(), strict=True))
+        means = self._trainer.round_sums / max(self._trainer.round_count, 1)
+        return dict(zip(self._names, means.tolist(), strict=True))
 
     def backup_is_due(self) -> bool:
         due = time.monotonic() - self._last_backup > 60 * self._trainer.config.training.backup_minutes
@@ -273,7 +303,7 @@ class _Meter:
 
     def time_is_up(self) -> bool:
         limit = self._trainer.config.training.max_hours * 3600
-        return bool(limit) and self._trainer.train_seconds >= limit
+        return bool(limit) and self._trainer.train_seconds - self._began_seconds >= limit
 
     def _line(self) -> None:
         trainer = self._trainer
@@ -287,14 +317,4 @@ class _Meter:
 
     def _explain_nan(self, values: np.ndarray) -> None:
         bad = [name for name, value in zip(self._names, values, strict=True) if not np.isfinite(value)]
-        run, rate = self._trainer.run, self._trainer.config.optimizer.learning_rate
-        kept = (
-            f"the best weights so far are in {run.best_weights}"
-            if run.best_weights.exists()
-            else "no weights were kept"
-        )
-        raise UserError(
-            f"training broke down near step {self._trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
-            f"--optimizer.learning_rate {rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "
-            f"--training.precision float32; {kept}"
-        )
+        raise UserError(breakdown_advice(self._trainer, bad))

@@ -14,7 +14,8 @@ from rac_unet.config import RunConfig
 def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Optimizer:
     """Adam as the config says; with float16 it also scales the loss, so that small gradients do not vanish."""
     settings = config.optimizer
-    warmup = min(settings.warmup_steps, total_steps - 1)
+    # A short run must not spend itself on warming up.
+    warmup = min(settings.warmup_steps, total_steps // 10)
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
             settings.learning_rate * (1e-3 if warmup else 1.0),

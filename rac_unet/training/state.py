@@ -50,13 +50,20 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
     Raises: UserError when there are backups and every one is damaged.
     """
     backups = _backups(folder)
+    for unfinished in folder.glob(".step_*"):
+        unfinished.unlink()
     for path in backups:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            return arrays, json.loads(str(arrays.pop("numbers")))
+            numbers = json.loads(str(arrays.pop("numbers")))
         except Exception as error:  # zipfile, zlib, NumPy and JSON each fail in ways of their own on a damaged file
             log(f"backup {path.name} is damaged ({type(error).__name__}); trying the one before")
+            continue
+        for damaged in backups[: backups.index(path)]:
+            # It would count as the newest generation and push a good one out.
+            damaged.unlink()
+        return arrays, numbers
     if backups:
         raise UserError(f"every backup in {folder} is damaged; start a new run")
     return None

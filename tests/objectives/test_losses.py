@@ -114,6 +114,13 @@ def test_ms_ssim_pulls_an_inverted_picture_back():
     assert float(tf.reduce_mean(tf.abs(truth - variable))) < first
 
 
+def test_ms_ssim_l1_survives_few_bits_of_mantissa():
+    """Rounding can bring a flat picture's variance below 0; the quotient must not explode."""
+    truth = tf.fill((1, 64, 64, 3), 0.9)
+    rounded = tf.cast(tf.cast(truth, tf.bfloat16), tf.float32)
+    assert 0 <= float(_call("ms_ssim_l1", truth, rounded)[0]) < 10
+
+
 def test_hole_losses_see_the_hole_alone():
     truth = tf.zeros((1, 4, 4, 3))
     image = np.zeros((1, 4, 4, 3), np.float32)
