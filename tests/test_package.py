@@ -83,7 +83,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
 
 @pytest.mark.slow
 def test_the_metadata_says_what_is_needed(python, tmp_path):
-    code = "from importlib.metadata import metadata; print(metadata('rac_unet').as_string())"
+    code = "from importlib.metadata import metadata; m = metadata('rac_unet')"
+    code += "; print(*(f'{k}: {v}' for k, v in m.items()), '', m.get_payload() or m['Description'], sep='\\n')"
     said = run(python, tmp_path, "-c", code)
     assert "Name: rac_unet" in said and "License: MIT" in said and "Requires-Python: <3.14,>=3.11" in said
     for package in ("tensorflow", "keras", "numpy", "jsonargparse[signatures]", "ai-edge-litert"):

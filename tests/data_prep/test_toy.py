@@ -19,7 +19,7 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT = 70
+COUNT = 140
 
 
 def command(output, *more):
