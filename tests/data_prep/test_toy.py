@@ -89,6 +89,8 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has switched Ctrl-C off for all its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     journal = folder / JOURNAL_FILE
     deadline = time.monotonic() + 60
