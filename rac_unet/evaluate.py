@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def _table(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.evaluate",
         description="Score a run's best weights on one split, beside three baselines on the same pictures.",

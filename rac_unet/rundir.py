@@ -133,8 +133,8 @@ def open_run(path: str | os.PathLike, need_weights: bool = True) -> RunDir:
     """
     run = RunDir(Path(path))
     if not run.path.is_dir():
-        near = sorted(p.name for p in run.path.parent.glob("*/config.yaml")) if run.path.parent.is_dir() else []
-        hint = "; see the folders in " + str(run.path.parent) if near else "; train makes one under runs/"
+        others = any(run.path.parent.glob("*/config.yaml"))
+        hint = f"; see the folders in {run.path.parent}" if others else "; train makes one under runs/"
         raise UserError(f"no run directory at {run.path}{hint}")
     if not run.config_file.is_file():
         raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give the folder that train named")

@@ -65,7 +65,7 @@ def make_training_dataset(
             inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
         return inputs, targets
 
-    return dataset.map(finish, num_parallel_calls=2).prefetch(4)
+    return dataset.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
 
 
 def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) -> tf.data.Dataset:
@@ -75,7 +75,8 @@ def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) ->
         lambda index: (pictures.load(index), tf.gather(emotions, index)), num_parallel_calls=tf.data.AUTOTUNE
     )
     dataset = dataset.batch(batch_size)
-    return dataset.map(lambda stacked, emotion: _to_float(stacked, emotion, None)).prefetch(2)
+    dataset = dataset.map(lambda stacked, emotion: _to_float(stacked, emotion, None))
+    return dataset.prefetch(2).with_options(_options())
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -86,6 +87,13 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
             "lower --training.batch_size or prepare more pairs"
         )
     return count // batch_size
+
+
+def _options() -> tf.data.Options:
+    """No rewriting of the graph: for that, every new iterator would copy the memory cache, all of it."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
 
 def _to_float(stacked, emotion, draws):

@@ -105,17 +105,9 @@ def load_network(run: RunDir, weights: str = "best"):
     Raises: UserError when the weights are missing, damaged, not numbers, or of another network than config.yaml's.
     """
     config, file = run.config().model, weights_file(run, weights)
-    import keras
+    from rac_unet.models import build_configured
 
-    from rac_unet.models import build
-
-    before = keras.config.dtype_policy()
-    # Layers remember the policy they were built under, and an exported model would carry it along.
-    keras.config.set_dtype_policy("float32")
-    try:
-        model = build(config.name, filters=config.filters, image_size=config.image_size, conditioned=config.conditioned)
-    finally:
-        keras.config.set_dtype_policy(before)
+    model = build_configured(config)
     try:
         with warnings.catch_warnings():
             # Keras warns of each container it misses, in thousands, and then raises for what is really missing.

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rac_unet.config import ModelConfig
+
 
 def build(name: str, **options):
     """Build an untrained network.
@@ -17,3 +23,23 @@ def build(name: str, **options):
 
     check_name("model.name", name, MODELS)
     return resolve(MODELS, name)(**options)
+
+
+def build_configured(model: ModelConfig, precision: str = "float32"):
+    """The untrained network a config's model section describes; see `build`.
+
+    Layers remember the precision policy they were built under and an exported model would carry it along, so the
+    global policy is set for the building alone.
+
+    Args:
+        precision: float32, mixed_bfloat16 or mixed_float16.
+    """
+    import keras
+
+    options = asdict(model)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return build(options.pop("name"), **options)
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import multiprocessing
 import statistics
 import subprocess
@@ -176,10 +177,10 @@ def _median_seconds(call: Callable, repeats: int) -> float:
 
 
 def _network(model: ModelConfig):
-    from rac_unet.models import build
+    from rac_unet.models import build_configured
     from rac_unet.models.cost import forward_flops
 
-    network = build(model.name, filters=model.filters, image_size=model.image_size, conditioned=model.conditioned)
+    network = build_configured(model)
     return network, forward_flops(network)
 
 
@@ -196,8 +197,6 @@ def _random_batch(model: ModelConfig, size: int):
 
 def _training_dataset(scratch: Path, data: Path | None, image_size: int, batch_size: int, count: int | None):
     """A training dataset over the given pairs, or toy ones; repeated or cut to `count` rows."""
-    import dataclasses
-
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.pictures import Pictures
     from rac_unet.data.pipeline import make_training_dataset

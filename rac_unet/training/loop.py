@@ -14,13 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.config import RunConfig
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset, steps_per_epoch
 from rac_unet.data.progress import format_seconds
 from rac_unet.errors import UserError
-from rac_unet.models import build
+from rac_unet.models import build_configured
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
 from rac_unet.scoring.metrics import compose, psnr
@@ -74,11 +73,7 @@ class Trainer:
             f"cache {self._train_pictures.cache} ({self._train_pictures.nbytes / 1e9:.2f} GB)"
         )
         keras.utils.set_random_seed(config.training.seed)
-        keras.config.set_dtype_policy(config.training.precision)
-        try:
-            self.model = build_network(config)
-        finally:
-            keras.config.set_dtype_policy("float32")
+        self.model = build_configured(config.model, config.training.precision)
         self.optimizer = make_optimizer(config, self.total_steps)
         self.optimizer.build(self.model.trainable_variables)
         self.average = MovingAverage(self.model.weights, config.optimizer.ema)
@@ -231,12 +226,6 @@ class Trainer:
             "round_count": self.round_count,
         }
         save_state(self.run.backup, self._groups(), numbers)
-
-
-def build_network(config: RunConfig) -> keras.Model:
-    """The untrained network a config describes."""
-    model = config.model
-    return build(model.name, filters=model.filters, image_size=model.image_size, conditioned=model.conditioned)
 
 
 def breakdown_advice(trainer: Trainer, bad: list[str]) -> str:
