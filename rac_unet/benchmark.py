@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet import config
     from rac_unet.scoring import speed
     from rac_unet.training.provenance import device_name, make_provenance
+    from rac_unet.training.speed import training_rate
 
     model = config.ModelConfig(filters=args.filters, image_size=args.image_size)
     results: dict[str, dict] = {}
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             elif part == "inference":
                 results[part] = speed.inference_rate(model, args.batch_size, args.repeats)
             else:
-                results[part] = speed.training_rate(model, args.batch_size, args.repeats)
+                results[part] = training_rate(model, args.batch_size, args.repeats)
             for name, value in results[part].items():
                 shown = f"{value:,.4g}" if isinstance(value, float) else value
                 print(f"{part:<10} {name.replace('_', ' '):<44} {shown}", flush=True)

@@ -27,7 +27,7 @@ def matrix_multiply_rate(side: int = 2048, repeats: int = 15) -> float:
 
     a = tf.random.stateless_normal([side, side], seed=[1, 2])
     product = tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)[:1, :1]))
-    return 2 * side**3 / _median_seconds(lambda: product(a).numpy(), repeats) / 1e9
+    return 2 * side**3 / median_seconds(lambda: product(a).numpy(), repeats) / 1e9
 
 
 def face_rate(folder: Path, photos: Path | None, labels: Path | None, count: int, workers: int) -> dict:
@@ -107,7 +107,7 @@ def loss_cost(image_size: int, batch_size: int) -> dict:
             total = tf.reduce_mean(ms_ssim_l1({"unmasked_image": truth}, {"inpainted_image": image}))
         return tape.gradient(total, image)
 
-    seconds = _median_seconds(lambda: slope(image).numpy(), 20)
+    seconds = median_seconds(lambda: slope(image).numpy(), 20)
     return {"ms_ssim_l1_milliseconds_per_picture": 1000 * seconds / batch_size}
 
 
@@ -119,53 +119,15 @@ def inference_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
     run = tf.function(lambda inputs: network(inputs, training=False))
     result: dict = {"parameters": network.count_params(), "gflop_per_picture": flops / 1e9}
     for size in (1, batch_size):
-        inputs, _ = _random_batch(model, size)
-        seconds = _median_seconds(lambda inputs=inputs: run(inputs)["inpainted_image"].numpy(), repeats)
+        inputs, _ = random_batch(model, size)
+        seconds = median_seconds(lambda inputs=inputs: run(inputs)["inpainted_image"].numpy(), repeats)
         result[f"batch_{size}_pictures_per_second"] = size / seconds
         result[f"batch_{size}_gflops"] = size * flops / seconds / 1e9
     return result
 
 
-def training_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
-    """Pictures per second and GFLOP/s of a whole training step (`ms_ssim_l1`, Adam); 3 forward passes' worth of work.
-
-    The machine's matrix-multiply rate is measured right before and right after, for the share.
-    """
-    import keras
-    import tensorflow as tf
-
-    from rac_unet.objectives.losses import make_loss
-
-    network, flops = _network(model)
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build(network.trainable_variables)
-    loss = make_loss({"ms_ssim_l1": 1.0})
-
-    @tf.function
-    def step(inputs, targets):
-        with tf.GradientTape() as tape:
-            total = tf.reduce_mean(loss(targets, network(inputs, training=True))[0])
-        variables = network.trainable_variables
-        optimizer.apply(tape.gradient(total, variables), variables)
-        return total
-
-    batch = _random_batch(model, batch_size)
-    before = matrix_multiply_rate()
-    seconds = _median_seconds(lambda: step(*batch).numpy(), repeats)
-    after = matrix_multiply_rate()
-    gflops = 3 * flops * batch_size / seconds / 1e9
-    return {
-        "filters": model.filters,
-        "seconds_per_step": seconds,
-        "pictures_per_second": batch_size / seconds,
-        "gflops": gflops,
-        "matrix_multiply_gflops_before": before,
-        "matrix_multiply_gflops_after": after,
-        "share_of_matrix_multiply_rate": gflops / ((before + after) / 2),
-    }
-
-
-def _median_seconds(call: Callable, repeats: int) -> float:
+def median_seconds(call: Callable, repeats: int) -> float:
+    """Median of `repeats` calls, after three that are not counted."""
     for _ in range(WARM_UP):
         call()
     times = []
@@ -184,7 +146,8 @@ def _network(model: ModelConfig):
     return network, forward_flops(network)
 
 
-def _random_batch(model: ModelConfig, size: int):
+def random_batch(model: ModelConfig, size: int):
+    """Noise in the form of the pipeline's `(inputs, targets)`, all of it hidden."""
     import tensorflow as tf
 
     rng, side = np.random.default_rng(0), model.image_size

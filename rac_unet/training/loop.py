@@ -20,6 +20,7 @@ from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset, 
 from rac_unet.data.progress import format_seconds
 from rac_unet.errors import UserError
 from rac_unet.models import build_configured
+from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
 from rac_unet.scoring.metrics import compose, psnr
@@ -73,7 +74,7 @@ class Trainer:
             f"cache {self._train_pictures.cache} ({self._train_pictures.nbytes / 1e9:.2f} GB)"
         )
         keras.utils.set_random_seed(config.training.seed)
-        self.model = build_configured(config.model, config.training.precision)
+        self.model = fuse_batch_norms(build_configured(config.model, config.training.precision))
         self.optimizer = make_optimizer(config, self.total_steps)
         self.optimizer.build(self.model.trainable_variables)
         self.average = MovingAverage(self.model.weights, config.optimizer.ema)

@@ -27,10 +27,34 @@ def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Opti
         rate = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate * 1e-3, warmup, settings.learning_rate)
     else:
         rate = settings.learning_rate
-    optimizer = keras.optimizers.Adam(rate, beta_2=settings.beta_2, global_clipnorm=settings.clip_norm or None)
+    optimizer = FusedAdam(rate, beta_2=settings.beta_2, global_clipnorm=settings.clip_norm or None)
     if config.training.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, each variable in one pass of TensorFlow's own kernel instead of a dozen operations.
+
+    Same arithmetic, variables and names. Worth a hundredth of a step at 64 filters, far more of a small network's.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        kind = variable.dtype
+        step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, kind)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, kind), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, kind), step),
+            lr=tf.cast(learning_rate, kind),
+            beta1=tf.cast(self.beta_1, kind),
+            beta2=tf.cast(self.beta_2, kind),
+            epsilon=tf.cast(self.epsilon, kind),
+            grad=tf.cast(gradient, kind),
+        )
 
 
 class MovingAverage:

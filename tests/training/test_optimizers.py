@@ -1,0 +1,50 @@
+"""The optimizer against Keras's own, step by step."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rac_unet.config import OptimizerConfig, RunConfig
+from rac_unet.training.optimizers import FusedAdam, make_optimizer
+
+
+def _walk(optimizer, steps=5):
+    rng = np.random.default_rng(0)
+    variables = [keras.Variable(rng.normal(size=shape)) for shape in ((3, 4), (5,))]
+    optimizer.build(variables)
+
+    @tf.function
+    def step(gradients):
+        optimizer.apply(gradients, variables)
+
+    for _ in range(steps):
+        step([tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables])
+    return [v.numpy() for v in variables], [np.asarray(v) for v in optimizer.variables]
+
+
+def test_fused_adam_is_adam():
+    settings = {"learning_rate": 0.01, "beta_2": 0.99, "global_clipnorm": 1.0}
+    ours, theirs = _walk(FusedAdam(**settings)), _walk(keras.optimizers.Adam(**settings))
+    for a, b in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_first_step_goes_the_learning_rate_against_the_gradients_sign():
+    variable = keras.Variable([1.0, -2.0])
+    optimizer = FusedAdam(0.5)
+    optimizer.build([variable])
+    optimizer.apply([tf.constant([3.0, -0.1])], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.5, -1.5], rtol=1e-4)
+
+
+def test_warm_up_then_cosine():
+    config = RunConfig(optimizer=OptimizerConfig(learning_rate=1.0, schedule="cosine", warmup_steps=1000))
+    optimizer = make_optimizer(config, total_steps=100)
+    rates = []
+    variable = keras.Variable([0.0])
+    optimizer.build([variable])
+    for _ in range(101):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([tf.ones(1)], [variable])
+    # At most a tenth of the run is warm-up.
+    assert rates[0] < 0.01 and rates[10] == max(rates) > 0.99 and 0.4 < rates[55] < 0.6 and rates[100] < 1e-3
