@@ -100,6 +100,7 @@ class Trainer:
                 meter.start_step()
                 values = self._step(inputs, targets)
                 self.step += 1
+                self.average.update(self.step)
                 meter.end_step(values)
                 at_end = self.step == self.total_steps
                 if at_end or self.step % self.validate_steps == 0:
@@ -143,7 +144,6 @@ class Trainer:
             scaled = self.optimizer.scale_loss(total)
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self.average.update(self.optimizer.iterations)
         return tf.stack([total] + [tf.reduce_mean(terms[name]) for name in self.config.loss.terms])
 
     def _named(self, inputs):

@@ -10,6 +10,9 @@ import tensorflow as tf
 
 from rac_unet.config import RunConfig
 
+# Averaging after each step would cost a small network more than the step; over so few, the weights hardly change.
+AVERAGE_EVERY = 8
+
 
 def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Optimizer:
     """Adam as the config says; with float16 it also scales the loss, so that small gradients do not vanish."""
@@ -69,14 +72,19 @@ class MovingAverage:
         self._weights, self._decay = weights, decay
         self.variables = [tf.Variable(w.value, trainable=False) for w in weights] if decay else []
 
-    def update(self, step) -> None:
-        """Move towards the present weights; faster in the first steps, whose weights are soon worth nothing."""
-        if not self._decay:
-            return
-        step = tf.cast(step, tf.float32)
-        decay = tf.minimum(self._decay, (1 + step) / (10 + step))
+    def update(self, step: int) -> None:
+        """Move towards the present weights, if it is time: after every `AVERAGE_EVERY`-th step.
+
+        Faster in the first steps, whose weights are soon worth nothing.
+        """
+        if self._decay and step % AVERAGE_EVERY == 0:
+            decay = min(self._decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
+            self._move(tf.constant(1 - decay, tf.float32))
+
+    @tf.function
+    def _move(self, share):
         for average, weight in zip(self.variables, self._weights, strict=True):
-            average.assign_add((1 - decay) * (tf.convert_to_tensor(weight.value) - average))
+            average.assign_add(share * (tf.convert_to_tensor(weight.value) - average))
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:

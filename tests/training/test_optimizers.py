@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from rac_unet.config import OptimizerConfig, RunConfig
-from rac_unet.training.optimizers import FusedAdam, make_optimizer
+from rac_unet.training.optimizers import AVERAGE_EVERY, FusedAdam, MovingAverage, make_optimizer
 
 
 def _walk(optimizer, steps=5):
@@ -48,3 +48,33 @@ def test_warm_up_then_cosine():
         optimizer.apply([tf.ones(1)], [variable])
     # At most a tenth of the run is warm-up.
     assert rates[0] < 0.01 and rates[10] == max(rates) > 0.99 and 0.4 < rates[55] < 0.6 and rates[100] < 1e-3
+
+
+def test_moving_average_after_each_step_and_in_blocks():
+    """Ramp up to the decay, then a block of eight moves as far as eight single steps towards the same weights."""
+    weight = keras.Variable([0.0])
+    average = MovingAverage([weight], decay=0.9)
+    weight.assign([1.0])
+    average.update(AVERAGE_EVERY - 1)
+    assert average.variables[0].numpy() == 0
+    average.update(1000 * AVERAGE_EVERY)
+    np.testing.assert_allclose(average.variables[0].numpy(), 1 - 0.9**AVERAGE_EVERY, rtol=1e-5)
+    with average.swapped_in():
+        assert weight.numpy() < 1
+    assert weight.numpy() == 1
+
+
+def test_young_average_forgets_its_first_weights():
+    weight = keras.Variable([0.0])
+    average = MovingAverage([weight], decay=0.999)
+    weight.assign([1.0])
+    average.update(AVERAGE_EVERY)
+    assert average.variables[0].numpy() > 0.99
+
+
+def test_without_decay_there_is_no_average():
+    weight = keras.Variable([2.0])
+    average = MovingAverage([weight], decay=0.0)
+    average.update(AVERAGE_EVERY)
+    with average.swapped_in():
+        assert weight.numpy() == 2 and average.variables == []
