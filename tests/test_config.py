@@ -33,6 +33,8 @@ def test_yaml_numbers_written_as_text_are_numbers():
         ({"loss": {"terms": {}}}, "at least one"),
         ({"loss": {"terms": {"l1": -1}}}, "above 0"),
         ({"loss": {"terms": ["l1"]}}, "names with weights"),
+        ({"loss": {"features": "vgg18"}}, "vgg16, vgg19, FILE.keras"),
+        ({"loss": {"feature_weights": "imagnet"}}, "Did you mean 'imagenet'"),
         ({"data": {"cache": "ram"}}, "auto, memory, disk, off"),
         ({"optimizer": {"learning_rate": float("nan")}}, "finite"),
         ({"training": {"precision": "float8"}}, "mixed_bfloat16"),
