@@ -29,7 +29,7 @@ def test_yaml_numbers_written_as_text_are_numbers():
         ({"model": {"filters": True}}, "type int"),
         ({"model": {"image_size": 100}}, "multiple of 16"),
         ({"model": {"name": "unet"}}, "rac_unet"),
-        ({"loss": {"terms": {"mssim": 1}}}, "Did you mean 'ms_ssim'"),
+        ({"loss": {"terms": {"ms_sim": 1}}}, "Did you mean 'ms_ssim'"),
         ({"loss": {"terms": {}}}, "at least one"),
         ({"loss": {"terms": {"l1": -1}}}, "above 0"),
         ({"loss": {"terms": ["l1"]}}, "names with weights"),

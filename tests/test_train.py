@@ -110,6 +110,7 @@ def extractor(tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_perceptual_loss_trains_resumes_elsewhere_and_is_scored(toy_pairs, tmp_path, extractor, monkeypatch, capsys):
     monkeypatch.chdir(extractor.parent)
     options = ["--loss.terms", "{perceptual: 1, ssim: 0.5}", "--loss.features", "maps.keras"]
@@ -155,8 +156,8 @@ def test_what_the_loss_looks_through_is_refused_before_anything_is_made(toy_pair
 def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys):
     options = ["--loss.terms", "{perceptual: 1}", "--loss.features", "vgg16", "--loss.feature_weights", "none"]
     code, run = _train(
-        toy_pairs, tmp_path, *options, "--training.batch_size", "2", "--training.max_hours", "1e-7", "--model.image_size",
-        "32", "--training.precision", "mixed_bfloat16",
+        toy_pairs, tmp_path, *options, "--training.batch_size", "2", "--training.max_hours", "1e-7",
+        "--model.image_size", "32", "--training.precision", "mixed_bfloat16",
     )  # fmt: skip
     assert code == 0 and "extractor is untrained" in capsys.readouterr().out
     assert run.provenance()["features"]["trained"] is False

@@ -171,10 +171,14 @@ def _exact_ms_ssim(x, y, scales):
 
 def test_ms_ssim_is_exact_and_its_gradient_finite_for_any_two_pictures():
     rng = np.random.default_rng(7)
-    pairs = [(_picture(a, rng), _picture(b, rng)) for a in PICTURES for b in PICTURES]
-    for kind in PICTURES:
-        picture = _picture(kind, rng)
+    pairs, textured = [], []
+    for first in PICTURES:
+        picture = _picture(first, rng)
+        for second in PICTURES:
+            pairs.append((picture, _picture(second, rng)))
+            textured.append({first, second} <= {"noise", "smooth"})
         pairs += [(picture, picture), (picture, 1 - picture), (picture, picture + np.float32(1e-3) * rng.random())]
+        textured += 3 * [first in ("noise", "smooth")]
     truth, image = (np.stack(side) for side in zip(*pairs, strict=True))
     variable = tf.Variable(image)
     with tf.GradientTape() as tape:
@@ -183,10 +187,8 @@ def test_ms_ssim_is_exact_and_its_gradient_finite_for_any_two_pictures():
     assert np.isfinite(gradient).all() and np.abs(gradient).max() < 1
     np.testing.assert_allclose(value, _exact_ms_ssim(np.float64(truth), np.float64(image), 4), atol=1e-5)
     tensorflows = tf.image.ssim_multiscale(truth, image, 1.0, POWER_FACTORS[:4], filter_size=7).numpy()
-    # TensorFlow's own rounding reaches 3e-4 where a picture is flat; elsewhere the two are one.
-    rough = truth.std((1, 2)).min(-1) * image.std((1, 2)).min(-1) > 1e-3
-    assert rough.sum() >= 15
-    np.testing.assert_allclose(value.numpy()[rough], tensorflows[rough], atol=1e-5)
+    # TensorFlow's own rounding reaches 3e-4 where a picture, or its coarsest scale, is flat; else the two are one.
+    np.testing.assert_allclose(value.numpy()[textured], tensorflows[textured], atol=1e-5)
     np.testing.assert_allclose(value, tensorflows, atol=1e-3)
 
 
