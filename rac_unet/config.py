@@ -25,7 +25,12 @@ LOSSES = {
     "hole_l2": "rac_unet.objectives.losses:hole_l2",
     "ms_ssim": "rac_unet.objectives.losses:ms_ssim",
     "ms_ssim_l1": "rac_unet.objectives.losses:ms_ssim_l1",
+    "perceptual": "rac_unet.objectives.losses:perceptual",
+    "ssim": "rac_unet.objectives.losses:ssim",
 }
+# These are also given the feature extractor, which is loaded for them alone.
+FEATURE_LOSSES = ("perceptual",)
+EXTRACTORS = ("vgg16", "vgg19")
 
 
 @dataclass(frozen=True)
@@ -82,15 +87,27 @@ class LossConfig:
 
     Args:
         terms: Name and weight of each loss term; their weighted sum is minimised and each is logged.
+        features: What the perceptual term looks through: vgg19, vgg16, or a .keras file from RGB in [0, 1] to feature
+            maps. Without that term it is not used.
+        feature_weights: Of vgg19 and vgg16: imagenet (Keras's file, downloaded once), none (random), or a .h5, .keras
+            file.
     """
 
     terms: dict[str, float] = field(default_factory=lambda: {"ms_ssim_l1": 1.0})
+    features: str = "vgg19"
+    feature_weights: str = "imagenet"
 
     def __post_init__(self):
         _check(bool(self.terms), "loss.terms", self.terms, f"at least one of {', '.join(LOSSES)}")
         for name, weight in self.terms.items():
             check_name("loss.terms", name, LOSSES)
             _check(weight > 0, f"loss.terms.{name}", weight, "a weight above 0")
+        check_features(self.features, self.feature_weights, "loss.")
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a term looks through the feature extractor."""
+        return any(name in FEATURE_LOSSES for name in self.terms)
 
 
 @dataclass(frozen=True)
@@ -229,6 +246,18 @@ def resolve(table: dict[str, str], name: str) -> Callable:
     """Import what a table entry 'module:function' names."""
     module, function = table[name].split(":")
     return getattr(importlib.import_module(module), function)
+
+
+def check_features(features: str, weights: str, prefix: str = "") -> None:
+    """Raise UserError unless these can name a feature extractor; whether the files exist is seen when they are needed.
+
+    Args:
+        prefix: of the options that name the two, for the message.
+    """
+    if not features.endswith(".keras"):
+        check_name(f"{prefix}features", features, (*EXTRACTORS, "FILE.keras"))
+    if not weights.endswith((".h5", ".keras")):
+        check_name(f"{prefix}feature_weights", weights, ("imagenet", "none", "FILE.h5", "FILE.keras"))
 
 
 def check_name(where: str, name: str, valid) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,13 @@ from typing import NoReturn
 
 class UserError(Exception):
     """Something the user can put right. The message says what is wrong, where, and what to do."""
+
+
+def one_line(error: Exception) -> str:
+    """An error in one line of at most 240 characters; Keras's and TensorFlow's run over whole screens."""
+    # TensorFlow colours some of its messages.
+    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split()) or type(error).__name__
+    return text if len(text) <= 240 else text[:239] + "…"
 
 
 class CommandParser(argparse.ArgumentParser):

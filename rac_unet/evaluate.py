@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rac_unet.config import to_dict
+from rac_unet.config import LossConfig, check_features, to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.models.backend import import_tensorflow
+from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.rundir import open_run, replace_file, write_text
 
 
@@ -18,11 +19,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.batch_size < 1:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
     run = open_run(args.run)
+    features = _features(args, run.config().loss)
     import_tensorflow()
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs
     from rac_unet.inference.runners import load_runner
+    from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.evaluation import evaluate, summarise_scores
     from rac_unet.training.provenance import device_name, make_provenance
 
@@ -32,15 +35,18 @@ def main(argv: list[str] | None = None) -> int:
     if not args.data and trained_on not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
     runner = load_runner(run.path)
+    extractor = load_extractor(*features, runner.image_size) if features else None
     progress = Progress(len(pairs.split(args.split)), noun="pictures")
-    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance)
+    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor)
     progress.close()
 
     folder = args.output or run.evaluation(args.split)
-    metrics = summarise_scores(result.scores, runner.image_size)
+    metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts())
     settings = to_dict(config)
     # The figures may be published; where somebody keeps their photos is nobody's business.
     settings["data"].pop("path")
+    for key in ("features", "feature_weights"):
+        settings["loss"][key] = Path(settings["loss"][key]).name
     facts = {
         "run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name(),
         "config": settings, "training": {k: v for k, v in run.provenance().items() if k not in ("command", "data")},
@@ -56,6 +62,28 @@ def main(argv: list[str] | None = None) -> int:
         if name:
             print(f"wrote    {folder / name}")
     return 0
+
+
+def _features(args, loss: LossConfig) -> tuple[str, str] | None:
+    """Which extractor to measure with: the one asked for, else the one the run's loss used, else none.
+
+    Raises: UserError when its weights cannot be had, before anything slow is done.
+    """
+    if args.features is None and args.feature_weights is not None:
+        raise UserError("--feature_weights goes with --features")
+    if args.features is None and loss.needs_features:
+        features, weights = loss.features, loss.feature_weights
+    elif args.features in (None, "off"):
+        return None
+    else:
+        features, weights = args.features, args.feature_weights or "imagenet"
+        check_features(features, weights, "--")
+    try:
+        find_extractor_file(features, weights)
+    except UserError as error:
+        hint = "" if args.features else ". The run's loss used it; --features off scores without feature distances"
+        raise UserError(f"{error}{hint}") from error
+    return features, weights
 
 
 def _write_pictures(folder: Path, runner, result, title: str) -> None:
@@ -85,13 +113,17 @@ def _write_pictures(folder: Path, runner, result, title: str) -> None:
 
 
 def _table(metrics: dict) -> str:
-    """The overall figures and, for the network, each emotion's; higher is better throughout."""
+    """The overall figures and, for the network, each emotion's."""
     overall, settings = metrics["overall"], metrics["settings"]
+    features = settings.get("features")
     lines = [
         f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
-        "mean [95 % interval]; higher is better",
-        f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}",
+        f"mean [95 % interval]; {settings['better'].replace('_', ' ')}",
+        f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}"
+        + (f"{'composite feature dist.':>28}{'raw feature distance':>28}" if features else ""),
     ]
+    if features:
+        lines.insert(1, f"feature distance by {features['description']}")
 
     def row(name: str, figures: dict) -> str:
         def cell(figure: str, digits: int) -> str:
@@ -99,7 +131,8 @@ def _table(metrics: dict) -> str:
             return f"{m['mean']:.{digits}f} [{m['low']:.{digits}f}, {m['high']:.{digits}f}]" if m else "–"
 
         psnrs = "".join(f"{cell(f'psnr_{view}', 2):>22}" for view in ("hole", "composite", "raw"))
-        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', 4):>26}"
+        distances = "".join(f"{cell(f'feature_distance_{view}', 4):>28}" for view in ("composite", "raw"))
+        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', 4):>26}{distances if features else ''}"
 
     systems = [name for name in overall if isinstance(overall[name], dict)]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]
@@ -117,6 +150,16 @@ def _parser() -> CommandParser:
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
     parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
     parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
+    parser.add_argument(
+        "--features",
+        metavar="NAME",
+        help="measure feature distances: vgg19, vgg16, a .keras file, or off (default: as the run's loss, if it does)",
+    )
+    parser.add_argument(
+        "--feature_weights",
+        metavar="W",
+        help="of vgg19 and vgg16: imagenet (default), none (random), or a .h5, .keras file",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
     return parser

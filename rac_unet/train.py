@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from rac_unet.config import EXTRACTORS, RunConfig
 from rac_unet.errors import UserError, run_command
 from rac_unet.models.backend import import_tensorflow
+from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.training.arguments import Request, parse
 
 
@@ -23,25 +25,25 @@ def start(request: Request) -> int:
     from rac_unet.training.provenance import device_name, make_provenance
     from rac_unet.training.reporting import Log
 
-    config = request.config
-    if config.data.path:
-        # The run is scored and resumed from other folders than this one.
-        path = str(Path(config.data.path).expanduser().absolute())
-        config = replace(config, data=replace(config.data, path=path))
+    config = _with_whole_paths(request.config)
+    if config.loss.needs_features:
+        find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     pairs = open_pairs(config)
     # What can be refused without TensorFlow has been, by now.
     import_tensorflow()
+    extractor = _extractor(config)
     facts = {
         "device": device_name(),
         "data": str(pairs.root),
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
+        **({"features": extractor.facts()} if extractor else {}),
     }
     run = rundir.create(request.runs, request.name, config, make_provenance(**facts))
     log = Log(run.log_file)
     log(f"run      {run.path}")
     log(f"device   {facts['device']}")
-    return _train(run, pairs, log, fresh=True)
+    return _train(run, pairs, log, extractor, fresh=True)
 
 
 def resume(request: Request) -> int:
@@ -52,6 +54,11 @@ def resume(request: Request) -> int:
 
     run = rundir.open_run(request.resume, need_weights=False)
     config = run.config()
+    if config.loss.needs_features:
+        try:
+            find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
+        except UserError as error:
+            raise UserError(f"{error}; for --resume, change loss: in {run.config_file} if it lies elsewhere") from error
     pairs = open_pairs(config)
     before = run.provenance().get("data_fingerprint")
     if before not in (None, pairs.fingerprint):
@@ -60,15 +67,51 @@ def resume(request: Request) -> int:
             f"{pairs.fingerprint[:12]}… now; restore it, or start a new run"
         )
     import_tensorflow()
-    return _train(run, pairs, Log(run.log_file), fresh=False)
+    extractor = _extractor(config)
+    before = run.provenance().get("features", {}).get("sha256")
+    if extractor and extractor.sha256 and before not in (None, extractor.sha256):
+        raise UserError(
+            f"{extractor.weights}, which the perceptual loss of {run.path} looks through, is not the file it was begun "
+            f"with (SHA-256 {before[:12]}… then, {extractor.sha256[:12]}… now); restore it, or start a new run"
+        )
+    return _train(run, pairs, Log(run.log_file), extractor, fresh=False)
 
 
-def _train(run, pairs, log, fresh: bool) -> int:
+def _with_whole_paths(config: RunConfig) -> RunConfig:
+    """The same config with absolute paths: the run is scored and resumed from other folders than this one."""
+
+    def whole(path: str) -> str:
+        return str(Path(path).expanduser().absolute())
+
+    data, loss = config.data, config.loss
+    if data.path:
+        data = replace(data, path=whole(data.path))
+    if loss.features not in EXTRACTORS:
+        loss = replace(loss, features=whole(loss.features))
+    if loss.feature_weights not in ("imagenet", "none"):
+        loss = replace(loss, feature_weights=whole(loss.feature_weights))
+    return replace(config, data=data, loss=loss)
+
+
+def _extractor(config: RunConfig):
+    """The feature extractor, where the loss needs one."""
+    if not config.loss.needs_features:
+        return None
+    from rac_unet.objectives.features import load_extractor
+
+    return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
+
+
+def _train(run, pairs, log, extractor, fresh: bool) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
+    if extractor:
+        log(f"features {extractor.description}")
+        if not extractor.trained:
+            log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log)
+        trainer = Trainer(run, pairs, log, extractor)
         if not fresh:
             trainer.resume()
             if trainer.step >= trainer.total_steps:

@@ -14,6 +14,9 @@ def test_measures_writes_and_relates(tmp_path, toy_pairs, capsys):
     assert main(["--parts", "loss,inference,training", "--output", str(output), *small]) == 0
     report = json.loads(output.read_text())
     assert report["matrix_multiply_gflops"]["before"] > 0 and report["provenance"]["device"]
+    loss = report["results"]["loss"]
+    ours, direct = (loss[f"{name}_milliseconds_per_picture"] for name in ("ms_ssim_l1", "direct_form"))
+    assert loss["direct_form_over_ms_ssim_l1"] == pytest.approx(direct / ours, rel=1e-6)
     inference, training = report["results"]["inference"], report["results"]["training"]
     assert training["gflops"] == pytest.approx(
         3 * inference["gflop_per_picture"] * training["pictures_per_second"], rel=1e-6

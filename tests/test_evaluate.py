@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import keras
 import pandas as pd
 import pytest
 
@@ -40,6 +41,31 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
         assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
 
 
+def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
+    output = tmp_path / "scores"
+    image = keras.Input((None, None, 3))
+    keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(tmp_path / "tiny.keras")
+    options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output)]
+    assert main([str(run.path), "--split", "val", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "lower for feature distance" in printed and "composite feature dist." in printed and "tiny.keras" in printed
+    scores, metrics = pd.read_csv(output / "scores.csv"), json.loads((output / "metrics.json").read_text())
+    for system in ("network", "masked_input", "mean_face", "telea"):
+        mean = metrics["overall"][system]["feature_distance_raw"]["mean"]
+        assert 0 < mean == pytest.approx(scores[f"{system}_feature_distance_raw"].mean(), rel=1e-4)
+    # Outside the hole the composite is the truth, so it can only be nearer.
+    assert (scores["mean_face_feature_distance_composite"] < scores["mean_face_feature_distance_raw"]).all()
+    settings = metrics["settings"]
+    assert settings["features"]["weights"] == "tiny.keras" and "lower for feature_distance" in settings["better"]
+    assert str(tmp_path) not in (output / "metrics.json").read_text() + (output / "provenance.json").read_text()
+
+
+def test_without_request_there_are_none(run):
+    assert main([str(run.path), "--split", "val"]) == 0
+    folder = run.evaluation("val")
+    assert "feature" not in (folder / "scores.csv").read_text() + (folder / "metrics.json").read_text()
+
+
 def test_other_split_goes_beside(run):
     assert main([str(run.path), "--split", "val"]) == 0
     assert (run.evaluation("val") / "metrics.json").is_file()
@@ -52,6 +78,10 @@ def test_other_split_goes_beside(run):
         (["{run}", "--split", "testing"], "choose from"),
         (["{run}", "--data", "nowhere"], "no data set of pairs"),
         (["{run}", "--batch_size", "0"], "1 or more"),
+        (["{run}", "--features", "vgg20"], "--features: unknown name 'vgg20'"),
+        (["{run}", "--features", "absent.keras"], "absent.keras does not exist"),
+        (["{run}", "--features", "vgg16", "--feature_weights", "absent.h5"], "absent.h5 does not exist"),
+        (["{run}", "--feature_weights", "none"], "goes with --features"),
         ([], "required"),
     ],
 )

@@ -1,11 +1,14 @@
 """The train command: what it writes, how it stops, how it goes on."""
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
 from rac_unet import rundir
 from rac_unet.errors import UserError
+from rac_unet.evaluate import main as evaluate
+from rac_unet.objectives import extractor_files
 from rac_unet.train import main
 from rac_unet.training import loop
 from rac_unet.training.reporting import StopSignal
@@ -94,6 +97,70 @@ def test_every_option_trains_and_resumes(toy_pairs, tmp_path, options):
     code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7", "--model.image_size", "32", *options)
     assert code == 0 and main(["--resume", str(run.path)]) == 0
     assert [np.isfinite(row["val_loss"]) for row in run.history()] == [True, True]
+
+
+@pytest.fixture
+def extractor(tmp_path):
+    """A model file of two random feature maps, for the perceptual loss."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    file = tmp_path / "maps.keras"
+    keras.Model(image, [first, keras.layers.Conv2D(4, 3, strides=2)(first)]).save(file)
+    return file
+
+
+@pytest.mark.slow
+def test_perceptual_loss_trains_resumes_elsewhere_and_is_scored(toy_pairs, tmp_path, extractor, monkeypatch, capsys):
+    monkeypatch.chdir(extractor.parent)
+    options = ["--loss.terms", "{perceptual: 1, ssim: 0.5}", "--loss.features", "maps.keras"]
+    code, run = _train(toy_pairs, tmp_path / "runs", "--training.max_hours", "1e-7", *options)
+    assert code == 0 and "features maps.keras, 2 maps" in capsys.readouterr().out
+    facts = run.provenance()["features"]
+    assert facts["weights"] == "maps.keras" and facts["trained"] and len(facts["sha256"]) == 64
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["--resume", str(run.path)]) == 0
+    history = run.history()
+    assert len(history) == 2 and all(row["perceptual"] > 0 and row["val_ssim"] > 0 for row in history)
+    assert evaluate([str(run.path), "--split", "val"]) == 0
+    assert "network_feature_distance_raw" in (run.evaluation("val") / "scores.csv").read_text()
+    assert str(tmp_path) not in (run.evaluation("val") / "provenance.json").read_text()
+    image = keras.Input((None, None, 3))
+    keras.Model(image, keras.layers.Conv2D(2, 3)(image)).save(extractor)
+    with pytest.raises(UserError, match="is not the file it was begun with"):
+        main(["--resume", str(run.path)])
+    extractor.unlink()
+    with pytest.raises(UserError, match="maps.keras does not exist.*config.yaml"):
+        main(["--resume", str(run.path)])
+    with pytest.raises(UserError, match="--features off"):
+        evaluate([str(run.path), "--split", "val"])
+    assert evaluate([str(run.path), "--split", "val", "--features", "off"]) == 0
+
+
+def test_what_the_loss_looks_through_is_refused_before_anything_is_made(toy_pairs, tmp_path, monkeypatch):
+    options = ["--loss.terms", "{perceptual: 1}", "--data.path", str(tmp_path / "not_even_read")]
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+    def no_connection(*_):
+        raise extractor_files.DownloadError("no route")
+
+    monkeypatch.setattr(extractor_files, "fetch", no_connection)
+    with pytest.raises(UserError, match="cannot be downloaded.*no route"):
+        main([*COMMON, *options, "--runs", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys):
+    options = ["--loss.terms", "{perceptual: 1}", "--loss.features", "vgg16", "--loss.feature_weights", "none"]
+    code, run = _train(
+        toy_pairs, tmp_path, *options, "--training.batch_size", "2", "--training.max_hours", "1e-7",
+        "--model.image_size", "32", "--training.precision", "mixed_bfloat16",
+    )  # fmt: skip
+    assert code == 0 and "extractor is untrained" in capsys.readouterr().out
+    assert run.provenance()["features"]["trained"] is False
 
 
 def test_nan_stops_with_advice_and_keeps_no_bad_weights(toy_pairs, tmp_path, monkeypatch):

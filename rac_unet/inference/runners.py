@@ -19,7 +19,7 @@ import numpy as np
 
 from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from rac_unet.errors import UserError, one_line
 from rac_unet.rundir import RunDir, open_run
 
 IMAGE, EMOTION, OUTPUT = "masked_image", "emotion", "inpainted_image"
@@ -131,12 +131,6 @@ def weights_file(run: RunDir, weights: str) -> Path:
     if not file.is_file():
         raise UserError(f"{run.path} has no {weights} weights yet ({file.name}); finish one epoch, or --resume it")
     return file
-
-
-def one_line(error: Exception) -> str:
-    """An error in one line of at most 240 characters; Keras's and TensorFlow's run over whole screens."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 240 else text[:239] + "…"
 
 
 def _open_run(path: Path):

@@ -1,4 +1,4 @@
-"""MS-SSIM that can be trained: TensorFlow's value, with a gradient that never becomes NaN.
+"""SSIM and MS-SSIM that can be trained: TensorFlow's values, with a gradient that never becomes NaN.
 
 `tf.image.ssim_multiscale` raises each scale's contrast to a small power after clipping it at 0, where the power's slope
 is infinite; untrained networks land there almost always. Here the value is the same and the slope is bounded.
@@ -15,6 +15,7 @@ import tensorflow as tf
 POWER_FACTORS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # TensorFlow's default window of 11 does not fit a 128-pixel picture at 5 scales; 7 does.
 MS_SSIM_WINDOW = 7
+SSIM_WINDOW = 11
 _SIGMA, _C1, _C2 = 1.5, 0.01**2, 0.03**2
 # Below this contrast the power is continued by a curve with bounded slope.
 _FLOOR = 1e-3
@@ -23,6 +24,18 @@ _FLOOR = 1e-3
 def scales_that_fit(side: int, window: int = MS_SSIM_WINDOW) -> int:
     """How many of the 5 scales a picture of this side allows: side / 2**(scales - 1) >= window."""
     return max(s for s in range(1, len(POWER_FACTORS) + 1) if s == 1 or side // 2 ** (s - 1) >= window)
+
+
+def mean_ssim(truth, image, window: int = SSIM_WINDOW):
+    """SSIM per picture, the mean over pixels and channels.
+
+    Args:
+        truth, image: (B, H, W, C) float32 in [0, 1] (values beyond are allowed), no side below `window`.
+        window: side of the Gaussian window.
+    Returns: (B,) float32, the value of `tf.image.ssim` with the same window and `filter_sigma=1.5`.
+    """
+    luminance, contrast = _ssim_parts(truth, image, window)
+    return tf.reduce_mean(luminance * contrast, axis=[1, 2, 3])
 
 
 def ms_ssim_map(truth, image, scales: int, window: int = MS_SSIM_WINDOW):
@@ -71,13 +84,19 @@ def _window_matrix(side: int, window: int) -> np.ndarray:
 def _ssim_parts(x, y, window):
     """Luminance and contrast-structure maps, (B, H', W', C) each."""
     # Two products with a banded matrix: depthwise convolutions are several times slower on a CPU, backwards above all.
-    maps = tf.transpose(tf.stack([x, y, x * y, x**2 + y**2]), [0, 1, 4, 2, 3])
+    # A variance is a difference of means. Two things keep its rounding small: each picture's own mean is taken out,
+    # which changes no variance, and with d = x - y contrast is 1 - var(d) / (var(x) + var(y) + C2).
+    centre_x, centre_y = (tf.stop_gradient(tf.reduce_mean(a, axis=[1, 2], keepdims=True)) for a in (x, y))
+    x, y = x - centre_x, y - centre_y
+    maps = tf.transpose(tf.stack([x, y, tf.square(x - y), x**2 + y**2]), [0, 1, 4, 2, 3])
     rows, columns = (tf.constant(_window_matrix(side, window)) for side in (x.shape[1], x.shape[2]))
     blurred = tf.matmul(rows, tf.matmul(maps, columns), transpose_a=True)
-    mean_x, mean_y, mean_xy, mean_squares = tf.unstack(tf.transpose(blurred, [0, 1, 3, 4, 2]))
-    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
-    contrast = (2 * (mean_xy - product) + _C2) / (mean_squares - squares + _C2)
-    return (2 * product + _C1) / (squares + _C1), contrast
+    mean_x, mean_y, mean_difference, mean_squares = tf.unstack(tf.transpose(blurred, [0, 1, 3, 4, 2]))
+    # What rounding is left must not take a variance below 0, where the quotient would explode.
+    variances = tf.maximum(mean_squares - mean_x**2 - mean_y**2, 0.0)
+    contrast = 1 - (mean_difference - tf.square(mean_x - mean_y)) / (variances + _C2)
+    mean_x, mean_y = mean_x + centre_x, mean_y + centre_y
+    return 1 - tf.square(mean_x - mean_y) / (mean_x**2 + mean_y**2 + _C1), contrast
 
 
 def _halve(image):

@@ -17,13 +17,14 @@ from rac_unet.errors import UserError
 from rac_unet.inference.runners import Runner
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
-from rac_unet.scoring.metrics import score_images
+from rac_unet.scoring.metrics import distance_to, score_images
 from rac_unet.scoring.sheets import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 NETWORK = "network"
 SYSTEMS = (NETWORK, *BASELINES)
 FIGURES = ("psnr_hole", "psnr_composite", "psnr_raw", "ms_ssim_composite", "ms_ssim_raw")
+FEATURE_FIGURES = ("feature_distance_composite", "feature_distance_raw")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class Evaluation:
     shown_rows: list[int]
 
 
-def evaluate(runner: Runner, pairs: PairSet, split: str, batch_size: int, advance: Callable[[int], Any]) -> Evaluation:
+def evaluate(
+    runner: Runner, pairs: PairSet, split: str, batch_size: int, advance: Callable[[int], Any], extractor=None
+) -> Evaluation:
     """Score every picture of a split.
 
     Args:
         pairs: the whole data set; its training split gives the mean face.
         advance: called with the number of pictures of each finished batch.
+        extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
     Raises: UserError when the split is empty.
     """
     chosen = pairs.split(split)
@@ -68,9 +72,10 @@ def evaluate(runner: Runner, pairs: PairSet, split: str, batch_size: int, advanc
             "mean_face": np.broadcast_to(mean_face, masked.shape),
             "telea": telea(masked, occlusion),
         }
+        distance = distance_to(truth, extractor) if extractor else None
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
         for system in SYSTEMS:
-            for figure, values in score_images(truth, images[system], occlusion).items():
+            for figure, values in score_images(truth, images[system], occlusion, distance).items():
                 columns.setdefault(f"{system}_{figure}", []).append(values)
         for row in shown_rows:
             if seen <= row < seen + len(masked):
@@ -87,13 +92,18 @@ def evaluate(runner: Runner, pairs: PairSet, split: str, batch_size: int, advanc
     return Evaluation(scores, stacked, shown_rows)
 
 
-def summarise_scores(scores: pd.DataFrame, image_size: int) -> dict[str, Any]:
-    """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures."""
+def summarise_scores(scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None) -> dict[str, Any]:
+    """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures.
+
+    Args:
+        features: `Extractor.facts()` of the one that measured feature distances; None where there are none.
+    """
+    figures = FIGURES + (FEATURE_FIGURES if features else ())
 
     def group(rows: pd.DataFrame) -> dict[str, Any]:
         result: dict[str, Any] = {"n": len(rows), "hidden_share": float(rows["hidden"].mean())}
         for system in SYSTEMS:
-            means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in FIGURES}
+            means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in figures}
             result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}
         return result
 
@@ -104,7 +114,9 @@ def summarise_scores(scores: pd.DataFrame, image_size: int) -> dict[str, Any]:
             "ms_ssim": {"window": MS_SSIM_WINDOW, "scales": scales_that_fit(image_size)},
             "psnr": "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0",
             "interval": "95 %, percentile bootstrap over identities",
-            "better": "higher, for every figure here",
+            "better": "higher for psnr and ms_ssim" + (", lower for feature_distance" if features else ""),
+            **({"feature_distance": "L1 between feature maps, mean over each, summed over depths"} if features else {}),
+            **({"features": features} if features else {}),
         },
         "overall": group(scores),
         "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},

@@ -7,6 +7,8 @@ since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 # A perfect picture would be infinitely good and ruin every mean; no 8-bit picture that differs reaches this.
@@ -48,26 +50,55 @@ def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     ).numpy()
 
 
+def feature_distance(truth: np.ndarray, image: np.ndarray, extractor) -> np.ndarray:
+    """What the perceptual loss minimises: L1 between feature maps, summed over depths; lower is better.
+
+    Args:
+        truth, image: (B, H, W, 3) float in [0, 1].
+        extractor: of `rac_unet.objectives.features.load_extractor`; figures of different ones must not be compared.
+    Returns: (B,) float32, 0 for equal pictures.
+    """
+    return distance_to(truth, extractor)(image)
+
+
+def distance_to(truth: np.ndarray, extractor) -> Callable[[np.ndarray], np.ndarray]:
+    """`feature_distance` from one batch to many: the truth goes through the extractor once."""
+    from rac_unet.objectives.features import map_distance
+
+    true_maps = extractor.maps(truth)
+    return lambda image: map_distance(true_maps, extractor.maps(image)).numpy()
+
+
 def compose(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
     """Known pixels of `truth`, hidden ones (occlusion > 0) of `image`; (B, H, W, C)."""
     return np.where(occlusion > 0, image, truth)
 
 
-def score_images(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> dict[str, np.ndarray]:
+def score_images(
+    truth: np.ndarray,
+    image: np.ndarray,
+    occlusion: np.ndarray,
+    distance: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
     """All figures of a batch.
 
     Args:
         truth: (B, S, S, 3) float in [0, 1].
         image: the same shape; clipped to [0, 1] here.
         occlusion: (B, S, S, 1), > 0 where hidden.
-    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ms_ssim_raw, ms_ssim_composite.
+        distance: `distance_to(truth, extractor)`, where feature distances are wanted.
+    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ms_ssim_raw, ms_ssim_composite; with `distance`
+        also feature_distance_raw, feature_distance_composite.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     composite = compose(truth, image, occlusion)
-    return {
+    scores = {
         "psnr_raw": psnr(truth, image),
         "psnr_composite": psnr(truth, composite),
         "psnr_hole": psnr(truth, image, occlusion > 0),
         "ms_ssim_raw": ms_ssim(truth, image),
         "ms_ssim_composite": ms_ssim(truth, composite),
     }
+    if distance:
+        scores |= {"feature_distance_raw": distance(image), "feature_distance_composite": distance(composite)}
+    return scores

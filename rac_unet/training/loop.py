@@ -49,10 +49,11 @@ class Trainer:
         run: a run directory with a config.
         pairs: the data set.
         log: called with each line to print.
+        extractor: for loss terms that look through one (`rac_unet.objectives.features.load_extractor`).
     Raises: UserError when the data cannot be trained on.
     """
 
-    def __init__(self, run: RunDir, pairs: PairSet, log):
+    def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None):
         self.run, self.config, self.log = run, run.config(), log
         train, val = pairs.split("train"), pairs.split("val")
         if not len(val):
@@ -78,7 +79,7 @@ class Trainer:
         self.optimizer = make_optimizer(config, self.total_steps)
         self.optimizer.build(self.model.trainable_variables)
         self.average = MovingAverage(self.model.weights, config.optimizer.ema)
-        self._loss = make_loss(config.loss.terms)
+        self._loss = make_loss(config.loss.terms, extractor)
         self._step = tf.function(self._train_step, jit_compile=config.training.jit_compile)
         self._infer = tf.function(self._evaluate_step, jit_compile=config.training.jit_compile)
         self.step, self.best_loss, self.train_seconds = 0, math.inf, 0.0

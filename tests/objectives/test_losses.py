@@ -1,11 +1,15 @@
 """Losses against independent references, and their gradients on hard inputs."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import LOSSES, resolve
+from rac_unet.config import LOSSES
 from rac_unet.objectives import losses
+from rac_unet.objectives.features import Extractor
+from rac_unet.objectives.ssim import POWER_FACTORS, ms_ssim_map
+from rac_unet.scoring.direct_ms_ssim import direct_ms_ssim_l1
 
 
 def _pair(kind, size=64, batch=2):
@@ -34,7 +38,19 @@ def _call(name, truth, image, occlusion=None):
         occlusion = np.zeros((*truth.shape[:3], 1))
         occlusion[:, truth.shape[1] // 2 :] = 1
     targets = {"unmasked_image": truth, "occlusion": tf.constant(occlusion, tf.float32)}
-    return resolve(LOSSES, name)(targets, {"inpainted_image": image})
+    return losses.make_loss({name: 1.0}, EXTRACTOR)(targets, {"inpainted_image": image})[0]
+
+
+def _small_extractor():
+    """Two maps of random weights, strides and a ReLU: enough to have kinks and depths."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    second = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(first)
+    return Extractor("small", False, "two random layers", None, None, keras.Model(image, [first, second]))
+
+
+EXTRACTOR = _small_extractor()
 
 
 def _direct_ms_ssim_l1(truth, image):
@@ -65,10 +81,26 @@ def _direct_ms_ssim_l1(truth, image):
     return np.array(scipy_like)
 
 
-@pytest.mark.parametrize("kind", ["near", "noise", "flat"])
+@pytest.mark.parametrize("kind", ["near", "noise", "flat", "inverted", "beyond"])
 def test_ms_ssim_l1_equals_the_two_dimensional_form(kind):
     truth, image = _pair(kind)
-    np.testing.assert_allclose(_call("ms_ssim_l1", truth, image), _direct_ms_ssim_l1(truth, image), rtol=2e-5)
+    reference = _direct_ms_ssim_l1(truth, image)
+    np.testing.assert_allclose(_call("ms_ssim_l1", truth, image), reference, rtol=1e-6)
+    np.testing.assert_allclose(direct_ms_ssim_l1(truth, image), reference, rtol=1e-5)
+
+
+def test_ms_ssim_l1_is_exact_for_nearly_equal_pictures():
+    """Where differences of large means are small, float32 leaves the covariance's form four right digits."""
+    rng = np.random.default_rng(1)
+    truth = tf.constant(0.9 + 0.02 * rng.normal(size=(2, 64, 64, 3)), tf.float32)
+    image = truth + tf.constant(1e-3 * rng.normal(size=truth.shape), tf.float32)
+    np.testing.assert_allclose(_call("ms_ssim_l1", truth, image), _direct_ms_ssim_l1(truth, image), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["near", "noise", "inverted"])
+def test_ssim_equals_tensorflows(kind):
+    truth, image = _pair(kind)
+    np.testing.assert_allclose(1 - _call("ssim", truth, image), tf.image.ssim(truth, image, 1.0), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -98,6 +130,82 @@ def test_ms_ssim_equals_tensorflows(kind, size, scales):
     factors = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)[:scales]
     reference = tf.image.ssim_multiscale(truth, image, 1.0, factors, filter_size=7)
     np.testing.assert_allclose(1 - _call("ms_ssim", truth, image), reference, atol=1e-5)
+
+
+PICTURES = ("noise", "smooth", "flat", "black", "white", "checkerboard")
+
+
+def _picture(kind, rng, side=64):
+    y, x = np.mgrid[:side, :side]
+    wave = 0.5 + 0.4 * np.sin(x * rng.uniform(0.02, 0.3) + y * rng.uniform(0.02, 0.3))
+    grey = np.ones((side, side, 1))
+    drawn = {
+        "noise": rng.random((side, side, 3)), "smooth": wave[..., None] * rng.random(3), "flat": grey * rng.random(3),
+        "black": 0 * grey, "white": grey, "checkerboard": ((x // rng.integers(1, 5) + y // 3) % 2)[..., None],
+    }  # fmt: skip
+    return np.broadcast_to(drawn[kind], (side, side, 3)).astype(np.float32)
+
+
+def _exact_ms_ssim(x, y, scales):
+    """Wang's formula in float64, window 7, by sliding windows."""
+    offsets = np.arange(7) - 3
+    kernel = np.exp(-(offsets**2) / (2 * 1.5**2))
+    kernel /= kernel.sum()
+
+    def blur(a):
+        for axis in (1, 2):
+            a = np.lib.stride_tricks.sliding_window_view(a, 7, axis) @ kernel
+        return a
+
+    result = 1.0
+    for scale in range(scales):
+        if scale:
+            x, y = (a.reshape(len(a), a.shape[1] // 2, 2, a.shape[2] // 2, 2, 3).mean((2, 4)) for a in (x, y))
+        mx, my = blur(x), blur(y)
+        value = (2 * (blur(x * y) - mx * my) + 9e-4) / (blur(x * x) + blur(y * y) - mx**2 - my**2 + 9e-4)
+        if scale == scales - 1:
+            value = value * (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
+        result = result * np.maximum(value.mean((1, 2)), 0) ** POWER_FACTORS[scale]
+    return result.mean(-1)
+
+
+def test_ms_ssim_is_exact_and_its_gradient_finite_for_any_two_pictures():
+    rng = np.random.default_rng(7)
+    pairs, textured = [], []
+    for first in PICTURES:
+        picture = _picture(first, rng)
+        for second in PICTURES:
+            pairs.append((picture, _picture(second, rng)))
+            textured.append({first, second} <= {"noise", "smooth"})
+        pairs += [(picture, picture), (picture, 1 - picture), (picture, picture + np.float32(1e-3) * rng.random())]
+        textured += 3 * [first in ("noise", "smooth")]
+    truth, image = (np.stack(side) for side in zip(*pairs, strict=True))
+    variable = tf.Variable(image)
+    with tf.GradientTape() as tape:
+        value = ms_ssim_map(tf.constant(truth), variable, 4)
+    gradient = tape.gradient(value, variable)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() < 1
+    np.testing.assert_allclose(value, _exact_ms_ssim(np.float64(truth), np.float64(image), 4), atol=1e-5)
+    tensorflows = tf.image.ssim_multiscale(truth, image, 1.0, POWER_FACTORS[:4], filter_size=7).numpy()
+    # TensorFlow's own rounding reaches 3e-4 where a picture, or its coarsest scale, is flat; else the two are one.
+    np.testing.assert_allclose(value.numpy()[textured], tensorflows[textured], atol=1e-5)
+    np.testing.assert_allclose(value, tensorflows, atol=1e-3)
+
+
+def test_perceptual_by_hand():
+    """A 1x1 convolution that doubles, then halves: maps known, distances by hand."""
+    image = keras.Input((None, None, 3))
+    double = keras.layers.Conv2D(3, 1, use_bias=False, name="double")(image)
+    pooled = keras.layers.AveragePooling2D(2, name="pooled")(double)
+    model = keras.Model(image, {"a": double, "b": pooled})
+    model.get_layer("double").set_weights([2 * np.eye(3, dtype=np.float32)[None, None]])
+    extractor = Extractor("double", True, "", None, None, model)
+    truth, painted = np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4, 3), np.float32)
+    painted[0, 0, 0, 0] = 0.6  # 1.2 in one of 48 values of the first map, 0.3 in one of 12 of the second
+    painted[1] = 0.25
+    loss = losses.make_loss({"perceptual": 1.0}, extractor)
+    total, _ = loss({"unmasked_image": truth}, {"inpainted_image": tf.constant(painted)})
+    np.testing.assert_allclose(total, [1.2 / 48 + 0.3 / 12, 1.0], rtol=1e-6)
 
 
 def test_ms_ssim_pulls_an_inverted_picture_back():

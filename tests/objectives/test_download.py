@@ -1,0 +1,92 @@
+"""A download is whole or it is not there, and nothing waits for a server that does not answer."""
+
+import hashlib
+import http.server
+import socket
+import threading
+import time
+
+import pytest
+
+from rac_unet.objectives import download
+
+CONTENT = bytes(range(256)) * 20_000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """`/whole`, `/other` bytes, `/short`: breaks off, `/drip`: a byte now and then, anything else: 404."""
+
+    def do_GET(self):
+        if self.path not in ("/whole", "/other", "/short", "/drip"):
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if self.path == "/drip":
+            for _ in range(200):
+                try:
+                    self.wfile.write(b"x")
+                    self.wfile.flush()
+                except OSError:
+                    break
+                time.sleep(0.02)
+        else:
+            self.wfile.write({"/whole": CONTENT, "/other": CONTENT[::-1], "/short": CONTENT[:70_000]}[self.path])
+        return None
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def url():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_whole_file_arrives_and_replaces(url, tmp_path, capsys):
+    file = tmp_path / "models" / "weights.h5"
+    download.fetch(f"{url}/whole", file, MD5)
+    assert file.read_bytes() == CONTENT
+    file.write_bytes(b"damaged")
+    download.fetch(f"{url}/whole", file, MD5)
+    assert file.read_bytes() == CONTENT and [p.name for p in file.parent.iterdir()] == ["weights.h5"]
+    assert "weights.h5 (5 MB)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("other", "not the published file"), ("short", "arrived|broke"), ("drip", "crawls"), ("gone", "404")],
+)
+def test_anything_else_leaves_no_trace(url, tmp_path, monkeypatch, path, words):
+    monkeypatch.setattr(download, "GRACE", 0.2)
+    file = tmp_path / "weights.h5"
+    file.write_bytes(b"before")
+    with pytest.raises(download.DownloadError, match=words):
+        download.fetch(f"{url}/{path}", file, MD5)
+    assert file.read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["weights.h5"]
+
+
+def test_silence_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = time.monotonic()
+        with pytest.raises(download.DownloadError, match="no answer|timed out"):
+            download.fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/whole", tmp_path / "w.h5", MD5)
+    assert time.monotonic() - start < 5 and list(tmp_path.iterdir()) == []
+
+
+def test_a_name_lookup_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20) and [])
+    start = time.monotonic()
+    try:
+        with pytest.raises(download.DownloadError, match="no answer"):
+            download.fetch("http://weights.invalid/whole", tmp_path / "w.h5", MD5)
+        assert time.monotonic() - start < 5
+    finally:
+        over.set()
