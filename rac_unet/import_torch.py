@@ -95,9 +95,9 @@ def _write_rac_unet(args, checkpoint, kind, data: str | None) -> list[str]:
     import yaml
 
     from rac_unet.models import build_configured
-    from rac_unet.models.torch_names import fill, rac_unet_filters
+    from rac_unet.models.torch_names import fill, first_filters
 
-    config = ModelConfig("rac_unet", rac_unet_filters(checkpoint.arrays), _image_size(args), kind.name == "rac_unet")
+    config = ModelConfig("rac_unet", first_filters(kind, checkpoint.arrays), _image_size(args), kind.name == "rac_unet")
     model = build_configured(config)
     count = fill(model, kind, checkpoint.arrays)
     sections = {"data": {"path": DataConfig(path=data).path}, "model": vars(config)}
@@ -117,14 +117,13 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
     import keras
 
     from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
-    from rac_unet.models.torch_names import fill
+    from rac_unet.models.torch_names import fill, first_filters
 
-    size = _image_size(args)
+    size = {"filters": first_filters(kind, checkpoint.arrays), "image_size": _image_size(args)}
     if kind.name == "classifier":
-        classes = tuple(SOURCE_LABELS["original_classifier"].values())
-        config = ClassifierConfig(classes, image_size=size)
+        config = ClassifierConfig(tuple(SOURCE_LABELS["original_classifier"].values()), **size)
     else:
-        config = ClassifierConfig(EMOTIONS, image_size=size, preprocessing="torchvision", head="untrained")
+        config = ClassifierConfig(EMOTIONS, **size, preprocessing="torchvision", head="untrained")
     # The head that ImageNet's weights do not have is drawn the same every time.
     keras.utils.set_random_seed(0)
     model = build_classifier(config)
@@ -135,7 +134,9 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
     else:
         last = "note     its last layer is new and untrained: a start for training, it cannot judge emotions yet"
     return [
-        _network(model, count, f"{size} px, preprocessing {config.preprocessing}"),
+        _network(
+            model, count, f"{config.filters} filters, {config.image_size} px, preprocessing {config.preprocessing}"
+        ),
         f"classes  {', '.join(config.classes)}",
         f"wrote    {args.output}: config.yaml, provenance.json, checkpoints/ with the names of the classes inside",
         last,

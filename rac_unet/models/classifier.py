@@ -35,6 +35,7 @@ class ClassifierConfig:
     Args:
         classes: the seven emotions in the order of the logits.
         name: which network, from `CLASSIFIERS`.
+        filters: channels of the first stage; 64 is the standard network.
         image_size: side of the square picture in pixels.
         preprocessing: what the network does to RGB in [0, 1] first; see `rac_unet.models.resnet18.PREPROCESSING`.
         head: `untrained` when only the layers before the logits have been trained, as in a start from ImageNet.
@@ -43,6 +44,7 @@ class ClassifierConfig:
 
     classes: tuple[str, ...]
     name: str = "resnet18"
+    filters: int = 64
     image_size: int = 128
     preprocessing: str = "none"
     head: str = "trained"
@@ -54,8 +56,10 @@ class ClassifierConfig:
                 raise UserError(f"classifier.{key}: expected a name. Received: {getattr(self, key)!r}")
         check_name("classifier.name", self.name, CLASSIFIERS)
         check_name("classifier.head", self.head, HEADS)
-        if type(self.image_size) is not int or self.image_size < 1:
-            raise UserError(f"classifier.image_size: expected pixels, 1 or more. Received: {self.image_size!r}")
+        for key in ("filters", "image_size"):
+            value = getattr(self, key)
+            if type(value) is not int or value < 1:
+                raise UserError(f"classifier.{key}: expected 1 or more. Received: {value!r}")
 
 
 def check_classes(names: Any, where: str) -> tuple[str, ...]:
@@ -120,8 +124,12 @@ class Classifier:
 
 def build_classifier(config: ClassifierConfig):
     """The untrained network a config describes: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`."""
-    build = resolve(CLASSIFIERS, config.name)
-    return build(image_size=config.image_size, classes=len(config.classes), preprocessing=config.preprocessing)
+    return resolve(CLASSIFIERS, config.name)(
+        image_size=config.image_size,
+        classes=len(config.classes),
+        preprocessing=config.preprocessing,
+        filters=config.filters,
+    )
 
 
 def write_classifier(path: str | os.PathLike, model, config: ClassifierConfig, provenance: dict[str, Any]) -> RunDir:

@@ -97,7 +97,7 @@ def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # by what is wrong: UnpicklingError, RuntimeError, EOFError, KeyError, tarfile's, …
-        if any(sign in str(error) for sign in ("Unsupported", "TorchScript", "GLOBAL")):
+        if any(sign in str(error) for sign in ("GLOBAL", "TorchScript", "Unsupported class")):
             raise UserError(
                 f"{path} holds more than tensors{_forbidden(error)}: a whole pickled model, other objects or code, "
                 f"none of which is ever run; {STATE_DICT_ADVICE}"
@@ -170,10 +170,14 @@ def shortened(items: list[str], most: int = 12) -> str:
 
 def _forbidden(error: Exception) -> str:
     """What PyTorch's reader would not make, such as `posix.system`, out of its long advice; empty if unsaid."""
-    found = re.search(r"(?:GLOBAL|Unsupported (?:global|class|operand)\S*)\s+(?:GLOBAL\s+)?(\w+[\w.]*)", str(error))
+    found = re.search(r"(?:GLOBAL|Unsupported class) (\w[\w.]*)", str(error))
     return f" ({found.group(1)})" if found else ""
 
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    if "weights_only" in text:
+        # Around its reason PyTorch explains how to read the file unsafely.
+        reason = re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", text)
+        text = reason.group(1) if reason else type(error).__name__
     return text if len(text) <= 160 else text[:159] + "…"

@@ -245,7 +245,7 @@ def _takes_planes(arrays: Mapping[str, np.ndarray]) -> bool:
     return first is not None and first.ndim == 4 and first.shape[1] > 3
 
 
-def rac_unet_filters(arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
-    """Channels of a RAC-UNET's first level; the default where its entries do not tell."""
-    array = arrays.get("contract0.0.weight")
+def first_filters(kind: Kind, arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
+    """Channels of a RAC-UNET's or ResNet-18's first level; the default where the entries do not tell."""
+    array = arrays.get("contract0.0.weight" if kind.name.startswith("rac_unet") else "conv1.weight")
     return array.shape[0] if array is not None and array.ndim == 4 else default
