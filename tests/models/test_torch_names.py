@@ -136,14 +136,19 @@ class ResNet18(nn.Module):
         return x if features else getattr(self, self.head)(x)
 
 
-def lived_in(module, seed=0):
-    """Random weights, and statistics and scales as after training, so that nothing is 0 or 1 by chance."""
+def lived_in(module, size, *label, seed=0):
+    """Random weights, with the scales of a trained network and statistics of pictures it has really seen.
+
+    Statistics that do not fit would let the signal of the deep layers die away, and a mistake there with it.
+    """
     torch.manual_seed(seed)
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5), nn.init.normal_(part.bias, std=0.3)
-            nn.init.normal_(part.running_mean, std=0.3), nn.init.uniform_(part.running_var, 0.3, 2)
-            part.num_batches_tracked.fill_(1000)
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    for part in norms:
+        part.momentum = None  # the plain mean of all batches
+        nn.init.uniform_(part.weight, 0.5, 1.5), nn.init.normal_(part.bias, std=0.3)
+    with torch.no_grad():
+        for _ in range(2):
+            module.train()(torch.rand(4, 3, size, size), *label)
     return module.eval()
 
 
@@ -174,7 +179,8 @@ def assert_agree(ours, expected):
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    module, model = lived_in(RacUnet(8)), build("rac_unet", filters=8, image_size=64)
+    module = lived_in(RacUnet(6), 32, torch.tensor([0, 2, 4, 6]))
+    model = build("rac_unet", filters=6, image_size=32)
     assert through_a_file(module, tmp_path_factory.mktemp("w") / "a.pth", model) == "rac_unet"
     return module, model
 
@@ -182,7 +188,7 @@ def labelled(tmp_path_factory):
 @pytest.mark.parametrize("folder", range(7))
 def test_rac_unet_with_each_label(labelled, folder):
     module, model = labelled
-    image = pictures(1, 64, folder)
+    image = pictures(1, 32, folder)
     emotion = np.eye(7, dtype=np.float32)[[EMOTIONS.index(FOLDERS[folder])]]
     ours = model({"masked_image": image, "emotion": emotion}, training=False)["inpainted_image"]
     assert_agree(ours, theirs(module, image, torch.tensor([folder])).transpose(0, 2, 3, 1))
@@ -190,7 +196,7 @@ def test_rac_unet_with_each_label(labelled, folder):
 
 def test_rac_unet_in_a_batch_of_8(labelled):
     module, model = labelled
-    image, folders = pictures(8, 64), [6, 5, 4, 3, 2, 1, 0, 3]
+    image, folders = pictures(8, 32), [6, 5, 4, 3, 2, 1, 0, 3]
     emotion = np.eye(7, dtype=np.float32)[[EMOTIONS.index(FOLDERS[folder]) for folder in folders]]
     ours = model({"masked_image": image, "emotion": emotion}, training=False)["inpainted_image"]
     expected = theirs(module, image, torch.tensor(folders)).transpose(0, 2, 3, 1)
@@ -199,10 +205,29 @@ def test_rac_unet_in_a_batch_of_8(labelled):
     assert np.abs(other - expected).max() > 1e-2 * np.ptp(expected), "the label must matter for this to test anything"
 
 
+def test_the_comparison_would_notice_every_entry(labelled):
+    """Turning round the order of any entry's numbers changes the picture by far more than is allowed.
+
+    To first order, by the gradient of the picture's projection on random directions.
+    """
+    module, _ = labelled
+    picture = module(torch.from_numpy(pictures(1, 32)).permute(0, 3, 1, 2), torch.tensor([3]))
+    names, values = zip(*((n, v) for n, v in module.named_parameters() if v.numel() > 1), strict=True)
+    change = dict.fromkeys(names, 0.0)
+    for seed in range(3):
+        direction = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed))
+        gradients = torch.autograd.grad((picture * direction).sum(), values, retain_graph=True)
+        for name, value, gradient in zip(names, values, gradients, strict=True):
+            turned = value.detach().flatten().flip(0).reshape(value.shape)
+            moved = abs(float((gradient * (turned - value.detach())).sum())) / picture.numel() ** 0.5
+            change[name] = max(change[name], moved / np.ptp(picture.detach().numpy()))
+    assert min(change.values()) > 3e-4, sorted(change.items(), key=lambda item: item[1])[:5]
+
+
 def test_rac_unet_without_a_label_at_another_width_and_size(tmp_path):
     module, model = (
-        lived_in(RacUnet(6, conditioned=False)),
-        build("rac_unet", filters=6, image_size=48, conditioned=False),
+        lived_in(RacUnet(4, conditioned=False), 48),
+        build("rac_unet", filters=4, image_size=48, conditioned=False),
     )
     assert through_a_file(module, tmp_path / "a.pth", model) == "rac_unet_unlabelled"
     image = pictures(2, 48)
@@ -210,19 +235,19 @@ def test_rac_unet_without_a_label_at_another_width_and_size(tmp_path):
     assert_agree(ours, theirs(module, image).transpose(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize(("size", "batch"), [(64, 1), (64, 8), (75, 2)])
+@pytest.mark.parametrize(("size", "batch"), [(32, 1), (64, 8), (75, 2)])
 def test_resnet18_of_the_original(tmp_path, size, batch):
-    module, model = lived_in(ResNet18(8, 7, "classifier")), build_resnet18(image_size=size, filters=8)
+    module, model = lived_in(ResNet18(4, 7, "classifier"), size), build_resnet18(image_size=size, filters=4)
     assert through_a_file(module, tmp_path / "a.pth", model) == "classifier"
     image = pictures(batch, size)
     assert_agree(model({"image": image}, training=False)["logits"], theirs(module, image))
 
 
 def test_resnet18_of_torchvision_up_to_its_head(tmp_path):
-    module = lived_in(ResNet18(8, 20, "fc"))
-    model = build_resnet18(image_size=64, filters=8, preprocessing="torchvision")
+    module = lived_in(ResNet18(4, 20, "fc"), 48)
+    model = build_resnet18(image_size=48, filters=4, preprocessing="torchvision")
     assert through_a_file(module, tmp_path / "a.pth", model) == "resnet18"
-    image = pictures(3, 64)
+    image = pictures(3, 48)
     normalised = ((image - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).astype(np.float32)
     ours = keras.Model(model.input, model.get_layer("pool").output)({"image": image}, training=False)
     assert_agree(ours, theirs(module, normalised, features=True))
