@@ -131,7 +131,8 @@ def _unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
             others = sorted(str(key) for key in content if key != wrapper)
             beside = f"; dropped beside it: {', '.join(others)}" if others else ""
             notes.append(f"took the entries under {wrapper!r}{beside}")
-            return content[wrapper]
+            content = content[wrapper]
+            break
     if not isinstance(content, Mapping) or not content:
         what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise UserError(f"{path} holds {what}, not a state dict of named tensors; {STATE_DICT_ADVICE}")

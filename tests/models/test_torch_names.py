@@ -343,6 +343,7 @@ def test_a_whole_model_is_refused_with_what_to_save(tmp_path):
         (torch.ones(3), "holds a Tensor, not a state dict"),
         ([torch.ones(3)], "holds a list, not a state dict"),
         ({}, "holds an empty dictionary"),
+        ({"state_dict": {}, "epoch": 3}, "holds an empty dictionary"),
         ({"epoch": 3, "a": torch.ones(3)}, "not plain tensors of numbers: epoch .int"),
         ({"a": torch.ones(2).to_sparse()}, "a .torch.float32, torch.sparse_coo"),
         ({"a": torch.ones(2, dtype=torch.complex64)}, "a .torch.complex64"),
