@@ -100,6 +100,7 @@ def test_unlabelled(tmp_path, capsys):
     assert not load_runner(tmp_path / "run").conditioned
 
 
+@pytest.mark.slow
 def test_evaluate_asks_for_data_and_takes_it(imported, toy_pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("rac_unet.evaluate.import_tensorflow", lambda: pytest.fail("should have been refused before"))
     with pytest.raises(UserError, match="was imported and names no data set; .*--data D"):
@@ -123,6 +124,7 @@ def test_the_data_set_is_recorded(checkpoint, toy_pairs, tmp_path, monkeypatch, 
     assert "--data PAIRS" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
     def run_here(lines, batches):
         # As printed, though not in a process of its own, which tests/test_export.py already waits for.

@@ -124,12 +124,8 @@ class Classifier:
 
 def build_classifier(config: ClassifierConfig):
     """The untrained network a config describes: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`."""
-    return resolve(CLASSIFIERS, config.name)(
-        image_size=config.image_size,
-        classes=len(config.classes),
-        preprocessing=config.preprocessing,
-        filters=config.filters,
-    )
+    build = resolve(CLASSIFIERS, config.name)
+    return build(config.image_size, len(config.classes), config.preprocessing, config.filters)
 
 
 def write_classifier(path: str | os.PathLike, model, config: ClassifierConfig, provenance: dict[str, Any]) -> RunDir:
@@ -179,18 +175,15 @@ def read_classifier_config(run: RunDir) -> ClassifierConfig:
         raise UserError(f"{where}: {error}") from None
 
 
-def read_classifier(path: str | os.PathLike, weights: Path | None = None):
-    """Rebuild a classifier with its weights, trained head or not; what training on from it starts with.
+def read_classifier(path: str | os.PathLike):
+    """Rebuild a run's classifier with its best weights, trained head or not; what training on from it starts with.
 
-    Args:
-        path: a classifier's run directory.
-        weights: its weights file; default the run's best.
     Returns: keras.Model as `build_classifier` makes it, and its ClassifierConfig.
     Raises: UserError when it is no classifier's run, or the weights are missing, damaged, not numbers, or of a
         classifier with other classes.
     """
     run = open_run(path, kind=CLASSIFIER)
-    config, file = read_classifier_config(run), weights or run.best_weights
+    config, file = read_classifier_config(run), run.best_weights
     _check_weights_file(run, file, config)
     try:
         model = build_classifier(config)

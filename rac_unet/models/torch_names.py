@@ -20,7 +20,7 @@ from rac_unet.emotions import EMOTIONS, SOURCE_LABELS
 from rac_unet.errors import UserError
 from rac_unet.models.torch_checkpoint import shortened
 
-LEVELS = 4
+LEVELS = 4  # of RAC-UNET
 # Convolutions of torchvision's `features`, by position there. The fifth block is not part of our extractors.
 VGG_CONVOLUTIONS = {
     "vgg16": ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),
@@ -163,9 +163,10 @@ def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
     Raises: UserError when that is less than half of them.
     """
 
+    found = {name for name in arrays if not name.endswith(COUNTER)}
+
     def likeness(kind: Kind) -> float:
         # What a kind drops counts as its own: `fc` tells torchvision's ResNet-18 from the original's classifier.
-        found = {name for name in arrays if not name.endswith(COUNTER)}
         wanted = set(kind.names) | {name for name in found if kind.drops(name)}
         return len(found & wanted) / max(len(found | wanted), 1)
 
