@@ -19,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.batch_size < 1:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
     run = open_run(args.run)
+    if run.imported() and not args.data and not run.config().data.path:
+        raise UserError(f"{run.path} was imported and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss)
     import_tensorflow()
     from rac_unet.data import pairs as pairs_module
@@ -47,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):
         settings["loss"][key] = Path(settings["loss"][key]).name
+    if run.imported():
+        # How it was trained is not known here.
+        settings = {"model": settings["model"]}
     facts = {
         "run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name(),
         "config": settings, "training": {k: v for k, v in run.provenance().items() if k not in ("command", "data")},
@@ -55,7 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     provenance = make_provenance(**facts) | {"command": "python -m rac_unet.evaluate RUN"}
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
+    if run.history_file.is_file():
+        write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
+    else:
+        # An imported run has none, and another run's must not stay beside these scores.
+        (folder / "history.csv").unlink(missing_ok=True)
     _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
     print(_table(metrics))
     for name in ("scores.csv", "metrics.json", "emotions.png" if runner.conditioned else None, "samples.png"):

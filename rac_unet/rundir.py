@@ -1,6 +1,6 @@
 """The run directory: the only module that knows its file names, and that files appear in it whole or not at all.
 
-config.yaml       what was asked for, resolved; written before the first step
+config.yaml       what was asked for, resolved; written before the first step. An emotion classifier's says so: kind
 provenance.json   command, commit, versions, device, data set
 history.csv       a row per validation
 log.txt           what the command printed
@@ -13,19 +13,25 @@ export/           models for use elsewhere
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import re
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rac_unet.config import RunConfig, from_dict, read_yaml, write_yaml
 from rac_unet.errors import UserError
+
+# What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
+NETWORK, CLASSIFIER = "network", "classifier"
+_KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,12 @@ class RunDir:
         return self.path / "export"
 
     def config(self) -> RunConfig:
-        """The run's validated config."""
-        return from_dict(read_yaml(self.config_file), str(self.config_file))
+        """The validated config of a network that paints."""
+        values = read_yaml(self.config_file)
+        _check_kind(self, values, NETWORK)
+        if isinstance(values, dict):
+            values.pop("kind", None)
+        return from_dict(values, str(self.config_file))
 
     def provenance(self) -> dict[str, Any]:
         """What provenance.json holds; empty when it is missing or damaged."""
@@ -89,6 +99,10 @@ class RunDir:
             return json.loads(self.provenance_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
+
+    def imported(self) -> dict[str, Any] | None:
+        """What provenance.json says of the file this run was imported from; None for a run that was trained here."""
+        return self.provenance().get("imported")
 
     def history(self) -> list[dict[str, float]]:
         """Rows of history.csv; empty when there is none."""
@@ -126,10 +140,46 @@ def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, A
     return run
 
 
-def open_run(path: str | os.PathLike, need_weights: bool = True) -> RunDir:
+def check_new(path: str | os.PathLike) -> None:
+    """Raise UserError when there is something at the path where a run directory is to be made."""
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it")
+
+
+@contextlib.contextmanager
+def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any]) -> Iterator[RunDir]:
+    """A run directory that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+
+    Args:
+        config_text: what its config.yaml says.
+        provenance: what its provenance.json says.
+    Yields: the RunDir to fill, under a temporary name.
+    Raises: UserError when something is at `path` already, or its parent is no folder.
+    """
+    check_new(path)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"cannot make {path}: {path.parent} is not a folder") from None
+    try:
+        run = RunDir(temporary)
+        write_text(run.config_file, config_text)
+        write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+        yield run
+        check_new(path)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NETWORK) -> RunDir:
     """Open an existing run directory.
 
-    Raises: UserError when it is not one, or holds no weights yet though they are needed.
+    Args:
+        kind: what it should hold, `NETWORK` or `CLASSIFIER`.
+    Raises: UserError when it is not one, holds something else, or no weights yet though they are needed.
     """
     run = RunDir(Path(path))
     if not run.path.is_dir():
@@ -138,11 +188,20 @@ def open_run(path: str | os.PathLike, need_weights: bool = True) -> RunDir:
         raise UserError(f"no run directory at {run.path}{hint}")
     if not run.config_file.is_file():
         raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give the folder that train named")
+    _check_kind(run, read_yaml(run.config_file), kind)
     if need_weights and not run.best_weights.is_file():
         raise UserError(
             f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it"
         )
     return run
+
+
+def _check_kind(run: RunDir, values: Any, wanted: str) -> None:
+    found = values.get("kind", NETWORK) if isinstance(values, dict) else NETWORK
+    if found not in list(_KINDS):
+        raise UserError(f"{run.config_file}: kind: expected {' or '.join(_KINDS)}. Received: {found!r}")
+    if found != wanted:
+        raise UserError(f"{run.path} holds {_KINDS[found]}; this needs the run directory of {_KINDS[wanted]}")
 
 
 def write_text(path: Path, text: str) -> None:

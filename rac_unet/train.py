@@ -53,6 +53,11 @@ def resume(request: Request) -> int:
     from rac_unet.training.reporting import Log
 
     run = rundir.open_run(request.resume, need_weights=False)
+    if run.imported():
+        raise UserError(
+            f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
+            "settings are known; start a new run"
+        )
     config = run.config()
     if config.loss.needs_features:
         try:

@@ -18,7 +18,7 @@ COMMANDS = sorted(
     for path in (ROOT / package).glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
-TENSORFLOW = {"tensorflow", "keras", "tensorflow_datasets", "tf2onnx"}
+TENSORFLOW = {"tensorflow", "keras", "tensorflow_datasets", "tf2onnx", "torch"}
 
 
 def module_name(path):

@@ -38,6 +38,30 @@ def test_open_refuses_what_is_no_run(tmp_path):
         rundir.open_run(run.path)
 
 
+def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep/run"
+    with pytest.raises(OSError, match="disk full"), rundir.new_run(path, "model: {}\n", {}) as run:
+        rundir.write_text(run.log_file, "half")
+        assert not path.exists()
+        raise OSError("disk full")
+    assert list(path.parent.iterdir()) == []
+    with rundir.new_run(path, "model: {filters: 8}\n", {"imported": {"file": "a.pth"}}) as run:
+        rundir.write_text(run.log_file, "all")
+    made = rundir.open_run(path, need_weights=False)
+    assert made.config().model.filters == 8 and made.imported() == {"file": "a.pth"}
+    assert made.log_file.read_text() == "all" and [p.name for p in path.parent.iterdir()] == ["run"]
+    with pytest.raises(UserError, match="exists already"), rundir.new_run(path, "", {}):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("kind", ["discriminator", "[classifier]"])
+def test_an_unknown_kind_is_refused(tmp_path, kind):
+    run = rundir.create(tmp_path, "x", RunConfig(), {})
+    run.config_file.write_text(f"kind: {kind}\n" + run.config_file.read_text())
+    with pytest.raises(UserError, match="kind: expected network or classifier"):
+        rundir.open_run(run.path)
+
+
 def test_runs_under_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="not a folder"):

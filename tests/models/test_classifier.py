@@ -1,0 +1,194 @@
+"""Classifiers on disk: their classes are read by name, and no weights file is taken for another's."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from rac_unet.config import RunConfig
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+from rac_unet.models.classifier import (
+    Classifier,
+    ClassifierConfig,
+    build_classifier,
+    load_classifier,
+    read_classifier,
+    write_classifier,
+    write_classifier_weights,
+)
+from rac_unet.rundir import RunDir, create, open_run
+
+ALPHABETICAL = tuple(sorted(EMOTIONS))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A classifier's run directory and the network in it."""
+    config = ClassifierConfig(ALPHABETICAL, image_size=32, filters=4)
+    model = build_classifier(config)
+    return write_classifier(tmp_path_factory.mktemp("runs") / "judge", model, config, {"commit": "abc"}), model
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy to spoil."""
+    shutil.copytree(made[0].path, tmp_path / "judge")
+    return RunDir(tmp_path / "judge")
+
+
+def test_round_trip(made):
+    run, model = made
+    classifier = load_classifier(run.path)
+    assert classifier.classes == ALPHABETICAL and classifier.image_size == 32
+    pictures = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
+    expected = model({"image": pictures}, training=False)["logits"].numpy()
+    np.testing.assert_allclose(classifier.call(pictures), expected, atol=1e-5)
+    assert run.provenance() == {"commit": "abc"} and run.last_weights.is_file()
+    assert [path.name for path in run.path.parent.iterdir()] == ["judge"]
+
+
+def test_probabilities_are_moved_by_name():
+    logits = np.log(np.array([[1, 2, 3, 4, 5, 6, 7]], np.float32))
+    judged = Classifier("x", ALPHABETICAL, 4, lambda image: logits).probabilities(np.zeros((1, 4, 4, 3), np.float32))
+    # surprise is the last of the alphabet, fear the third, …
+    np.testing.assert_allclose(judged[0] * 28, [7, 3, 2, 4, 6, 1, 5], rtol=1e-5)
+
+
+def test_very_sure_logits_do_not_overflow():
+    logits = np.array([[1e4, 0, 0, 0, 0, 0, -1e4]], np.float32)
+    judged = Classifier("x", EMOTIONS, 4, lambda image: logits).probabilities(np.zeros((1, 4, 4, 3), np.float32))
+    np.testing.assert_array_equal(judged, [[1, 0, 0, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((1, 64, 64, 3), np.float32), "judges pictures of 32 x 32 px.*(1, 64, 64, 3)"),
+        (np.zeros((32, 32, 3), np.float32), "judges pictures"),
+        (np.zeros((1, 32, 32, 3), np.uint8), "uint8"),
+        (np.full((1, 32, 32, 3), 255.0), r"in \[0, 1\]"),
+        (np.full((1, 32, 32, 3), np.nan), r"in \[0, 1\]"),
+    ],
+)
+def test_wrong_pictures(picture, words):
+    with pytest.raises(UserError, match=words):
+        Classifier("x", EMOTIONS, 32, lambda image: image).call(picture)
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (("joy", *EMOTIONS[1:]), ["unknown 'joy'", "'surprise' missing"]),
+        ((*EMOTIONS[:6], "fear"), ["'fear' twice", "'neutral' missing"]),
+        (EMOTIONS[:5], ["'anger' missing, 'neutral' missing", "Received 5"]),
+        ((*EMOTIONS, "contempt"), ["unknown 'contempt'", "Received 8"]),
+        ("surprise", ["expected a list"]),
+        (None, ["expected a list"]),
+    ],
+)
+def test_classes_are_the_seven_once_each(classes, words):
+    with pytest.raises(UserError) as error:
+        ClassifierConfig(classes)
+    assert all(word in str(error.value) for word in words)
+
+
+def edit(run, **values):
+    content = yaml.safe_load(run.config_file.read_text())
+    content["classifier"].update(values)
+    run.config_file.write_text(yaml.safe_dump(content))
+
+
+def test_weights_of_another_order_are_noticed(run):
+    edit(run, classes=list(EMOTIONS))
+    with pytest.raises(UserError, match="belongs to another classifier.*classes anger, .*surprise, fear"):
+        load_classifier(run.path)
+
+
+def test_weights_without_names_are_noticed(run, made):
+    made[1].save_weights(run.best_weights)
+    with pytest.raises(UserError, match="does not say which classes"):
+        load_classifier(run.path)
+
+
+def test_weights_with_odd_names_are_noticed(run):
+    with h5py.File(run.best_weights, "r+") as archive:
+        archive.attrs["classes"] = json.dumps(["anger"] * 7)
+    with pytest.raises(UserError, match="'anger' twice.*'fear' missing"):
+        load_classifier(run.path)
+
+
+def test_a_head_is_not_trained_by_editing_the_config(made, run):
+    config = ClassifierConfig(ALPHABETICAL, image_size=32, filters=4, head="untrained")
+    write_classifier_weights(run.best_weights, made[1], config)
+    with pytest.raises(UserError, match="head untrained in the weights, trained in the config"):
+        load_classifier(run.path)
+    edit(run, head="untrained")
+    with pytest.raises(UserError, match="cannot judge emotions yet"):
+        load_classifier(run.path)
+    model, read = read_classifier(run.path)  # what training starts from
+    assert read == config
+    np.testing.assert_array_equal(model.get_weights()[0], made[1].get_weights()[0])
+
+
+def test_damaged_weights(run, made):
+    whole = run.best_weights.read_bytes()
+    run.best_weights.write_bytes(whole[:1000])
+    with pytest.raises(UserError, match="not a weights file, or a damaged one"):
+        load_classifier(run.path)
+    run.best_weights.unlink()
+    with pytest.raises(UserError, match="no trained weights"):
+        load_classifier(run.path)
+
+
+def test_weights_that_are_no_numbers(run, made):
+    kernel = made[1].get_layer("logits").kernel
+    before = kernel.numpy()
+    kernel.assign(np.full(before.shape, np.nan))
+    try:
+        write_classifier_weights(run.best_weights, made[1], ClassifierConfig(ALPHABETICAL, image_size=32, filters=4))
+    finally:
+        kernel.assign(before)
+    with pytest.raises(UserError, match="not numbers.*logits"):
+        load_classifier(run.path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", "resnet50", "classifier.name.*Valid: resnet18"),
+        ("name", ["resnet18"], "expected a name"),
+        ("preprocessing", "caffe", "none, torchvision"),
+        ("head", "half", "trained, untrained"),
+        ("image_size", "128", "image_size: expected 1 or more"),
+        ("image_size", 8, "32 px or more"),
+        ("filters", 0, "expected 1 or more"),
+        ("filters", 8, "not of the network in"),
+        ("clases", list(EMOTIONS), "Did you mean 'classes'"),
+    ],
+)
+def test_faults_of_the_config_name_the_file(run, key, value, words):
+    edit(run, **{key: value})
+    with pytest.raises(UserError, match=words) as error:
+        load_classifier(run.path)
+    assert str(run.config_file) in str(error.value)
+
+
+def test_an_existing_run_stays(made):
+    before = sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*"))
+    with pytest.raises(UserError, match="exists already"):
+        write_classifier(made[0].path, made[1], ClassifierConfig(EMOTIONS, image_size=32, filters=4), {})
+    assert sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*")) == before
+
+
+def test_neither_kind_of_run_is_taken_for_the_other(made, tmp_path):
+    painter = create(tmp_path, "painter", RunConfig(), {})
+    with pytest.raises(UserError, match="holds a network that paints faces; this needs .* an emotion classifier"):
+        load_classifier(painter.path)
+    with pytest.raises(UserError, match="holds an emotion classifier; this needs .* a network that paints"):
+        open_run(made[0].path)
+    with pytest.raises(UserError, match="holds an emotion classifier"):
+        made[0].config()

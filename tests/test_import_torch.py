@@ -1,0 +1,297 @@
+"""The import command: what it writes is a run like any other, and what it refuses leaves nothing behind."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet import evaluate, export, train
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError, run_command
+from rac_unet.import_torch import main
+from rac_unet.inference.runners import load_runner
+from rac_unet.models.classifier import load_classifier, read_classifier
+from rac_unet.models.torch_names import KINDS
+from rac_unet.rundir import open_run
+
+TITLES = {kind.name: kind for kind in KINDS}
+
+
+def drawn(kind, model, seed=0):
+    """Random entries for everything a kind names, in the shapes that PyTorch keeps what `model` has."""
+    rng, entries = np.random.default_rng(seed), {}
+    for part in TITLES[kind].parts:
+        for name, weight in zip(part.names, model.get_layer(part.layers[0]).weights, strict=True):
+            shape = tuple(weight.shape)
+            if name.endswith("weight") and len(shape) == 4:
+                shape = (shape[3], shape[2], *shape[:2])
+            elif name.endswith("weight") and len(shape) == 2 and part.rows is None:
+                shape = shape[::-1]
+            value = rng.uniform(0.5, 1.5, shape) if name.endswith("var") else 0.2 * rng.normal(size=shape)
+            entries[name] = value.astype(np.float32)
+        if len(part.entries) > 2:
+            entries[f"{part.module}.num_batches_tracked"] = np.int64(9)
+    return entries
+
+
+def rac_unet_entries(conditioned=True):
+    from rac_unet.models import build
+
+    name = "rac_unet" if conditioned else "rac_unet_unlabelled"
+    return drawn(name, build("rac_unet", filters=2, image_size=32, conditioned=conditioned))
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return rac_unet_entries()
+
+
+@pytest.fixture
+def checkpoint(entries, tmp_path):
+    np.savez(tmp_path / "net.npz", **{f"module.{name}": value for name, value in entries.items()})
+    return tmp_path / "net.npz"
+
+
+@pytest.fixture(scope="module")
+def imported(entries, tmp_path_factory):
+    """An imported run, 64 px, and what was printed about it."""
+    folder = tmp_path_factory.mktemp("imported")
+    np.savez(folder / "net.npz", **entries)
+    main([str(folder / "net.npz"), "--output", str(folder / "run"), "--image_size", "64"])
+    return folder / "run"
+
+
+def test_an_imported_run_says_what_it_is(checkpoint, entries, tmp_path, capsys):
+    assert main([str(checkpoint), "--output", str(tmp_path / "runs/net")]) == 0
+    printed = capsys.readouterr().out
+    run = open_run(tmp_path / "runs/net")
+    learned = sum(v.size for n, v in entries.items() if not n.endswith(("mean", "var", "tracked")))
+    assert f"{learned:,} trained ones" in printed and "the original's RAC-UNET, " in printed
+    assert "copied   contract3.batchnorm2 to down3_bn2 and down3_bn3" in printed
+    assert "removed the prefix 'module.'" in printed and "dropped  37 entries num_batches_tracked" in printed
+    assert f"python -m rac_unet.evaluate {run.path} --data PAIRS" in printed
+    model = run.config().model
+    assert (model.name, model.filters, model.image_size, model.conditioned) == ("rac_unet", 2, 128, True)
+    source = run.provenance()["imported"]
+    assert source["file"] == "net.npz" and source["model"] == "the original's RAC-UNET"
+    assert source["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert run.best_weights.read_bytes() == run.last_weights.read_bytes()
+    assert sorted(path.name for path in run.path.iterdir()) == ["checkpoints", "config.yaml", "provenance.json"]
+    assert [path.name for path in run.path.parent.iterdir()] == ["net"]
+
+
+def test_its_network_runs_and_heeds_the_label(imported):
+    runner = load_runner(imported)
+    assert runner.conditioned and runner.image_size == 64
+    picture = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    one, other = (runner(picture, np.eye(7)[[k, k]])["inpainted_image"] for k in (0, 4))
+    assert np.isfinite(one).all() and np.abs(one - other).max() > 1e-3
+
+
+def test_unlabelled(tmp_path, capsys):
+    np.savez(tmp_path / "net.npz", **rac_unet_entries(conditioned=False))
+    main([str(tmp_path / "net.npz"), "--output", str(tmp_path / "run"), "--image_size", "32"])
+    assert "RAC-UNET without a label" in capsys.readouterr().out
+    assert not load_runner(tmp_path / "run").conditioned
+
+
+@pytest.mark.slow
+def test_evaluate_asks_for_data_and_takes_it(imported, toy_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("rac_unet.evaluate.import_tensorflow", lambda: pytest.fail("should have been refused before"))
+    with pytest.raises(UserError, match="was imported and names no data set; .*--data D"):
+        evaluate.main([str(imported)])
+    monkeypatch.undo()
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "history.csv").write_text("of another run")
+    assert evaluate.main([str(imported), "--data", str(toy_pairs), "--output", str(folder)]) == 0
+    assert json.loads((folder / "metrics.json").read_text())["overall"]["n"] == 7
+    told = json.loads((folder / "provenance.json").read_text())
+    # Nothing is claimed about a training that is not known.
+    assert set(told["config"]) == {"model"} and told["training"]["imported"]["file"] == "net.npz"
+    assert not (folder / "history.csv").exists()
+
+
+def test_the_data_set_is_recorded(checkpoint, toy_pairs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(toy_pairs.parent)
+    main([str(checkpoint), "--output", str(tmp_path / "run"), "--data", toy_pairs.name])
+    assert open_run(tmp_path / "run").config().data.path == str(toy_pairs)
+    assert "--data PAIRS" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
+    def run_here(lines, batches):
+        # As printed, though not in a process of its own, which tests/test_export.py already waits for.
+        received = []
+        for batch in batches:
+            names = dict(batch)
+            exec("\n".join(lines), names)
+            received.append({name: value.numpy() for name, value in names["outputs"].items()})
+        return received
+
+    monkeypatch.setattr("rac_unet.inference.exporting.run_fresh", run_here)
+    path = tmp_path / "net.keras"
+    assert export.main([str(imported), "--format", "keras", "--output", str(path)]) == 0
+    picture, label = np.random.default_rng(1).random((1, 64, 64, 3), np.float32), np.eye(7, dtype=np.float32)[[2]]
+    ours = load_runner(imported)(picture, label)["inpainted_image"]
+    np.testing.assert_allclose(load_runner(path)(picture, label)["inpainted_image"], ours, atol=1e-5)
+
+
+def test_training_does_not_go_on_from_it(imported):
+    before = (imported / "checkpoints/best.weights.h5").read_bytes()
+    with pytest.raises(UserError, match="was imported, so there is no training to go on with"):
+        train.main(["--resume", str(imported)])
+    assert (imported / "checkpoints/best.weights.h5").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    from rac_unet.models.resnet18 import build_resnet18
+
+    return build_resnet18(image_size=32, filters=2)
+
+
+def test_the_originals_classifier(resnet, tmp_path, capsys):
+    entries = drawn("classifier", resnet)
+    # A picture that it takes for its third class, whatever is in it: of the alphabet, fear.
+    entries["classifier.weight"][:] = 0
+    entries["classifier.bias"][:] = [0, 0, 9, 0, 0, 0, 0]
+    np.savez(tmp_path / "judge.npz", **{f"module.{name}": value for name, value in entries.items()})
+    main([str(tmp_path / "judge.npz"), "--output", str(tmp_path / "judge"), "--image_size", "48"])
+    assert "classes  anger, disgust, fear, happiness, neutral, sadness, surprise" in capsys.readouterr().out
+    classifier = load_classifier(tmp_path / "judge")
+    assert classifier.image_size == 48
+    judged = classifier.probabilities(np.zeros((1, 48, 48, 3), np.float32))
+    assert EMOTIONS[judged[0].argmax()] == "fear"
+
+    for command in (evaluate.main, lambda argv: export.main([*argv, "--format", "keras"]), load_runner_of):
+        with pytest.raises(UserError, match="holds an emotion classifier; this needs"):
+            command([str(tmp_path / "judge")])
+
+
+def load_runner_of(argv):
+    load_runner(argv[0])
+
+
+def test_an_imagenet_start_cannot_judge(resnet, tmp_path, capsys):
+    entries = drawn("resnet18", resnet) | {"fc.weight": np.zeros((10, 16), np.float32), "fc.bias": np.zeros(10)}
+    np.savez(tmp_path / "start.npz", **entries)
+    for name in ("a", "b"):
+        main([str(tmp_path / "start.npz"), "--output", str(tmp_path / name), "--image_size", "32"])
+    printed = capsys.readouterr().out
+    assert "dropped  fc.weight, fc.bias" in printed and "cannot judge emotions yet" in printed
+    with pytest.raises(UserError, match="cannot judge emotions yet"):
+        load_classifier(tmp_path / "a")
+    (a, config), (b, _) = (read_classifier(tmp_path / name) for name in ("a", "b"))
+    assert config.preprocessing == "torchvision" and config.head == "untrained"
+    kernel = a.get_layer("stem_conv").get_weights()[0]
+    np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), entries["conv1.weight"])
+    # The same file gives the same run, its new head too.
+    np.testing.assert_array_equal(a.get_layer("logits").get_weights()[0], b.get_layer("logits").get_weights()[0])
+
+
+@pytest.mark.slow
+def test_vgg_becomes_a_keras_file(tmp_path, capsys):
+    from rac_unet.models.vgg import build_vgg_features
+
+    model = build_vgg_features("vgg16", "torchvision")
+    entries = drawn("vgg16", model) | {"features.24.weight": np.zeros((2, 2, 3, 3)), "classifier.6.bias": np.zeros(5)}
+    np.savez(tmp_path / "vgg16.npz", **entries)
+    path = tmp_path / "vgg16.keras"
+    assert main([str(tmp_path / "vgg16.npz"), "--output", str(path)]) == 0
+    assert "dropped  features.24.weight, classifier.6.bias" in capsys.readouterr().out
+    loaded = keras.saving.load_model(path, compile=False)
+    assert list(loaded.output) == ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
+    kernel = loaded.get_layer("block3_conv2").get_weights()[0]
+    np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), entries["features.12.weight"])
+    for words, argv in (
+        ("leave out --image_size", ["--output", tmp_path / "b.keras", "--image_size", "64"]),
+        ("becomes a file: --output FILE.keras", ["--output", tmp_path / "b"]),
+    ):
+        with pytest.raises(UserError, match=words):
+            main([str(arg) for arg in (tmp_path / "vgg16.npz", *argv)])
+
+
+def test_nothing_is_overwritten(checkpoint, imported, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "empty").mkdir()
+    for path in (imported, tmp_path / "file", tmp_path / "empty"):
+        with pytest.raises(UserError, match="exists already and is never overwritten"):
+            main([str(checkpoint), "--output", str(path)])
+    assert (tmp_path / "file").read_text() == "kept" and not any((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "required.*--output"),
+        (["--output", "{tmp}/x", "--image_size", "100"], r"net.npz: model.image_size: expected a multiple of 16"),
+        (["--output", "{tmp}/x", "--image_size", "0"], "model.image_size"),
+        (["--output", "{tmp}/x.keras"], "becomes a run directory: --output RUN"),
+        (["--output", "{tmp}/net.npz/x"], "is not a folder"),
+        (["--output", "{tmp}/x", "--data", "{tmp}"], "no data set of pairs"),
+    ],
+)
+def test_mistakes_leave_nothing(checkpoint, tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        main([str(checkpoint), *(option.format(tmp=tmp_path) for option in options)])
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_faults_of_the_checkpoint_leave_nothing(entries, tmp_path, capsys):
+    broken = dict(entries)
+    del broken["bridge.weight"]
+    broken["downfeature.bias"] = np.full(3, np.inf, np.float32)
+    broken["contract1.conv2.weight"] = broken["contract1.conv2.weight"][:, :, :2]
+    np.savez(tmp_path / "net.npz", **broken)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: main([str(tmp_path / "net.npz"), "--output", str(tmp_path / "run")]))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith(f"error: {tmp_path / 'net.npz'}: it looks like the original's")
+    for words in ("bridge.weight (32, 32, 3, 3)", "downfeature.bias (3 of 3", "received (4, 4, 2, 3)"):
+        assert words in said
+    assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]
+
+
+def test_a_failed_write_leaves_nothing(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        main([str(checkpoint), "--output", str(tmp_path / "run"), "--image_size", "32"])
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_unknown_files(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3), b=np.zeros(3))
+    for name, words in (
+        ("other.npz", "its 2 entries are of no model.*: a, b; known are"),
+        ("none.pth", "no checkpoint"),
+    ):
+        with pytest.raises(UserError, match=words):
+            main([str(tmp_path / name), "--output", str(tmp_path / "run")])
+
+
+def test_data_is_refused_where_it_means_nothing(resnet, toy_pairs, tmp_path):
+    np.savez(tmp_path / "judge.npz", **drawn("classifier", resnet))
+    with pytest.raises(UserError, match="leave out --data"):
+        main([str(tmp_path / "judge.npz"), "--output", str(tmp_path / "run"), "--data", str(toy_pairs)])
+
+
+def test_neither_library_is_imported_to_refuse(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    code = (
+        "import sys\n"
+        "from rac_unet import import_torch, errors\n"
+        "for argv in (['--help'], [sys.argv[1], '--output', sys.argv[1]], [sys.argv[1], '--output', 'new']):\n"
+        "    try: import_torch.main(argv)\n"
+        "    except (SystemExit, errors.UserError) as error: print(error)\n"
+        "print('heavy:', sorted({'tensorflow', 'keras', 'torch', 'pandas', 'cv2'} & set(sys.modules)))\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "other.npz")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert "exists already" in done.stdout and "of no model" in done.stdout and done.stdout.endswith("heavy: []\n")
