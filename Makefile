@@ -5,12 +5,13 @@
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
+KAGGLE := .venv-kaggle
 ifeq ($(origin VENV),file)
 READY := $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test kaggle lint
 
 help: ## list the targets; installs nothing
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-6s", $$1, $$2; $$1=$$2=""; print}'
@@ -23,6 +24,13 @@ demo: $(READY) ## train on toy faces, score the result and name a sheet of unmas
 
 test: $(READY) ## run all tests
 	$(PY) -m pytest -q $(ARGS)
+
+kaggle: $(READY) ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
+	@[ -x $(KAGGLE)/bin/python ] || $(PY) -m venv $(KAGGLE)
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
+	$(PY) -m uv pip install --quiet --python $(KAGGLE)/bin/python --editable '.[dev]' 'tensorflow==2.20.*' 'keras==3.13.2' 'numpy==2.0.*'
+	RAC_UNET_OTHER_PYTHON=$(KAGGLE)/bin/python $(PY) -m pytest -q tests/models/test_keras_versions.py $(ARGS)
+	$(KAGGLE)/bin/python -m pytest -q tests/models tests/objectives tests/inference tests/training tests/test_train.py $(ARGS)
 
 lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
 	$(PY) -m ruff format --check .

@@ -1,0 +1,56 @@
+"""Weights travel between this Keras and another one: `make kaggle` makes an environment with Kaggle's and runs this."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rac_unet.config import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+# Run by either Python: `save` makes weights and a picture from them, `load` reads them and paints the same picture.
+SCRIPT = """
+import json, sys
+import numpy as np
+from rac_unet.config import LABELLED_MODELS
+from rac_unet.models import build
+what, folder, name = sys.argv[1:]
+model = build(name, filters=4, image_size=32, conditioned=name in LABELLED_MODELS)
+rng = np.random.default_rng(0)
+if what == "save":
+    # Batch-norm statistics too, which a fresh network would leave at 0 and 1.
+    model.set_weights([rng.uniform(0.1, 0.3, w.shape).astype(np.float32) for w in model.get_weights()])
+    model.save_weights(f"{folder}/{name}.weights.h5")
+else:
+    model.load_weights(f"{folder}/{name}.weights.h5")
+inputs = {"masked_image": np.linspace(0, 1, 2 * 32 * 32 * 3, dtype=np.float32).reshape(2, 32, 32, 3)}
+if "emotion" in model.input:
+    inputs["emotion"] = np.eye(7, dtype=np.float32)[:2]
+np.save(f"{folder}/{name}-{what}.npy", model(inputs, training=False)["inpainted_image"].numpy())
+import keras
+print(json.dumps({"keras": keras.__version__}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_weights_travel_both_ways(name, tmp_path):
+    other = os.environ.get("RAC_UNET_OTHER_PYTHON")
+    if not other:
+        pytest.skip("RAC_UNET_OTHER_PYTHON names no Python with another Keras; `make kaggle` makes one")
+
+    def run(python, what):
+        # Not resolved: a virtual environment is found by the link's own place.
+        command = [str(ROOT / python), "-c", SCRIPT, what, str(tmp_path), name]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.strip().splitlines()[-1])["keras"], np.load(tmp_path / f"{name}-{what}.npy")
+
+    for first, second in ((sys.executable, other), (other, sys.executable)):
+        (one, saved), (two, loaded) = run(first, "save"), run(second, "load")
+        assert one != two, "both Pythons have the same Keras"
+        np.testing.assert_allclose(loaded, saved, atol=1e-5 * np.abs(saved).max())
