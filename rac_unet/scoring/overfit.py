@@ -18,7 +18,7 @@ FILTERS, IMAGE_SIZE, PAIRS, STEPS = 8, 64, 8, 500
 LEARNING_RATE, BETA_2 = 1e-2, 0.95
 
 
-def every_network(filters: int = FILTERS, image_size: int = IMAGE_SIZE) -> dict[str, ModelConfig]:
+def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
     """Name -> network: all of `MODELS`, and those that take a label without it too, as `{name}_unlabelled`."""
     networks = {}
     for name in MODELS:
@@ -33,7 +33,7 @@ def overfit_all(seed: int = 0) -> dict[str, float | int]:
     """PSNR of every network after learning the same few pairs by heart; see `overfit`."""
     inputs, truth = make_toy_batch(PAIRS, IMAGE_SIZE)
     result: dict[str, float | int] = {"filters": FILTERS, "image_size": IMAGE_SIZE, "pairs": PAIRS, "steps": STEPS}
-    for name, model in every_network().items():
+    for name, model in every_network(FILTERS, IMAGE_SIZE).items():
         decibels = overfit(model, inputs, truth, STEPS, seed)
         result[f"{name}_psnr"] = float(decibels.mean())
         result[f"{name}_psnr_of_the_worst_picture"] = float(decibels.min())
