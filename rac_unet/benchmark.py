@@ -17,7 +17,8 @@ from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import write_text
 
-PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
+DEFAULT_PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
+PARTS = (*DEFAULT_PARTS, "overfit")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
     import_tensorflow()
     from rac_unet import config
-    from rac_unet.scoring import speed
+    from rac_unet.scoring import overfit, speed
     from rac_unet.training.provenance import device_name, make_provenance
     from rac_unet.training.speed import training_rate
 
@@ -59,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
                 results[part] = speed.loss_cost(args.image_size, args.batch_size)
             elif part == "inference":
                 results[part] = speed.inference_rate(model, args.batch_size, args.repeats)
+            elif part == "overfit":
+                results[part] = overfit.overfit_all()
             else:
                 results[part] = training_rate(model, args.batch_size, args.repeats)
             for name, value in results[part].items():
@@ -84,11 +87,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.benchmark",
-        description="Measure preparation, reading, training and inference on this machine.",
+        description="Measure preparation, reading, training and inference on this machine, and whether networks learn.",
         epilog="example: python -m rac_unet.benchmark --parts loss,inference --filters 16",
     )
     parser.add_argument(
-        "--parts", default=",".join(PARTS), help=f"comma-separated, of: {', '.join(PARTS)} (default: all)"
+        "--parts",
+        default=",".join(DEFAULT_PARTS),
+        help=f"comma-separated, of: {', '.join(PARTS)} (default: all but overfit, which has each network, 8 filters wide "
+        "whatever the options say, learn 8 toy faces of 64 px by heart and gives its PSNR in dB)",
     )
     parser.add_argument("--filters", type=int, default=64, help="width of the network (default: 64, the original's)")
     parser.add_argument("--image_size", type=int, default=128, help="side of the pictures in pixels (default: 128)")

@@ -18,7 +18,11 @@ from rac_unet.errors import UserError
 
 MODELS = {
     "rac_unet": "rac_unet.models.rac_unet:build_rac_unet",
+    "ra_unet": "rac_unet.models.ra_unet:build_ra_unet",
+    "a_unet": "rac_unet.models.a_unet:build_a_unet",
 }
+# Those that can be conditioned on the emotion; their builders alone have that option.
+LABELLED_MODELS = ("rac_unet",)
 LOSSES = {
     "l1": "rac_unet.objectives.losses:l1",
     "hole_l1": "rac_unet.objectives.losses:hole_l1",
@@ -66,7 +70,7 @@ class ModelConfig:
         name: Which network.
         filters: Channels of the first level; each level down doubles them. 64 is the original, with 66 M parameters.
         image_size: Side of the square picture in pixels, a multiple of 16.
-        conditioned: Whether the emotion label is an input.
+        conditioned: Whether the emotion label is an input; false for ra_unet and a_unet, which take none.
     """
 
     name: str = "rac_unet"
@@ -76,6 +80,7 @@ class ModelConfig:
 
     def __post_init__(self):
         check_name("model.name", self.name, MODELS)
+        check_label(self.name, self.conditioned)
         _check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
         ok = self.image_size >= 32 and self.image_size % 16 == 0
         _check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")
@@ -267,6 +272,15 @@ def check_name(where: str, name: str, valid) -> None:
     near = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UserError(f"{where}: unknown name {name!r}.{hint} Valid: {', '.join(map(str, valid))}")
+
+
+def check_label(name: str, conditioned: bool) -> None:
+    """Raise UserError where a network is to be conditioned on a label that it does not take."""
+    if conditioned and name not in LABELLED_MODELS:
+        raise UserError(
+            f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, or choose a network "
+            f"that takes one: {', '.join(LABELLED_MODELS)}"
+        )
 
 
 def _coerce(value: Any, section: type, key: str, where: str) -> Any:

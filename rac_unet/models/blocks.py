@@ -1,4 +1,4 @@
-"""The parts of the network, as functions from Keras tensors to Keras tensors.
+"""The parts of the networks, as functions from Keras tensors to Keras tensors.
 
 Only stock layers, so that an exported model loads where this package is not installed. Every function takes the name
 of the place it builds for; layers are called `{place}_conv1`, `{place}_bn1`, …
@@ -93,3 +93,55 @@ def residual_up(x, skip, filters, name):
     h = leaky_relu(batch_norm(convolution(h, 2 * filters, f"{name}_conv2"), f"{name}_bn2"), f"{name}_act2")
     h = batch_norm(convolution(h, filters, f"{name}_conv3"), f"{name}_bn3")
     return leaky_relu(layers.Add(name=f"{name}_sum")([h, gated]), f"{name}_act3")
+
+
+def double_convolution(x, filters, name):
+    """Two 3 x 3 convolutions, each with batch norm and ReLU: (B, H, W, C) -> (B, H, W, filters)."""
+    for i in (1, 2):
+        x = batch_norm(convolution(x, filters, f"{name}_conv{i}"), f"{name}_bn{i}")
+        x = layers.ReLU(name=f"{name}_act{i}")(x)
+    return x
+
+
+def residual_convolution(x, filters, name):
+    """Two 3 x 3 convolutions beside a 1 x 1 shortcut, without norm: (B, H, W, C) -> (B, H, W, filters), not negative.
+
+    ReLU between the two and after the sum.
+    """
+    shortcut = convolution(x, filters, f"{name}_shortcut", 1)
+    h = layers.ReLU(name=f"{name}_act1")(convolution(x, filters, f"{name}_conv1"))
+    h = convolution(h, filters, f"{name}_conv2")
+    return layers.ReLU(name=f"{name}_act2")(layers.Add(name=f"{name}_sum")([shortcut, h]))
+
+
+def max_pool(x, name):
+    """The largest of every 2 x 2 pixels: (B, H, W, C) -> (B, H/2, W/2, C)."""
+    return layers.MaxPooling2D(2, name=name)(x)
+
+
+def upsample(x, name):
+    """Every pixel twice along both axes, without weights: (B, H, W, C) -> (B, 2H, 2W, C)."""
+    return layers.UpSampling2D(2, interpolation="nearest", name=name)(x)
+
+
+def coarse_attention_gate(skip, coarse, name):
+    """Scale a skip connection by coefficients computed at half its resolution.
+
+    The additive gate as RA-UNET has it (Hosen and Islam, ASYU 2022): the skip comes down to the decoder's resolution
+    instead of the decoder up to the skip's, and the scaled skip passes a last 1 x 1 convolution and batch norm.
+
+    Args:
+        skip: (B, 2H, 2W, C) float, any range.
+        coarse: (B, H, W, G) float, the decoder before up-sampling.
+    Returns: (B, 2H, 2W, C).
+    """
+    filters = skip.shape[-1]
+    gating = layers.ReLU(name=f"{name}_gating_act")(convolution(coarse, filters, f"{name}_gating_conv", 1))
+    # As large as its stride, so there is nothing to pad.
+    s = layers.Conv2D(filters, 2, strides=2, name=f"{name}_skip_conv")(skip)
+    g = convolution(gating, filters, f"{name}_gating_project", 1)
+    g = layers.Conv2DTranspose(filters, 3, padding="same", name=f"{name}_gating_transpose")(g)
+    a = layers.ReLU(name=f"{name}_act")(layers.Add(name=f"{name}_sum")([s, g]))
+    psi = layers.Activation("sigmoid", name=f"{name}_psi")(convolution(a, 1, f"{name}_psi_conv", 1))
+    scaled = layers.Multiply(name=f"{name}_scale")([skip, upsample(psi, f"{name}_psi_upsample")])
+    return batch_norm(convolution(scaled, filters, f"{name}_conv", 1), f"{name}_bn")

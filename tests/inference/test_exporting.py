@@ -13,8 +13,9 @@ from rac_unet.errors import UserError
 from rac_unet.inference import exporting
 from rac_unet.inference.exporting import FORMATS, compare, export_network, plan_output, run_fresh
 from rac_unet.inference.runners import load_runner
-from rac_unet.models import build
+from rac_unet.models import build, build_configured
 from rac_unet.rundir import create
+from rac_unet.scoring.overfit import every_network
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,21 @@ def test_a_saved_model_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
     # Each weight once: 4 bytes a parameter, and an index.
     parameters = build("rac_unet", filters=2, image_size=32).count_params()
     assert (path / "variables" / "variables.data-00000-of-00001").stat().st_size < 1.1 * 4 * parameters
+
+
+def test_every_network_loads_where_the_package_is_not(tmp_path):
+    """All in one process, whose imports are what takes long."""
+    batch = {"masked_image": np.random.default_rng(0).random((2, 32, 32, 3), np.float32)}
+    batch["emotion"] = np.eye(7, dtype=np.float32)[[2, 5]]
+    expected, lines = {}, ["made = {}"]
+    for name, config in every_network(filters=2, image_size=32).items():
+        network = build_configured(config)
+        FORMATS["keras"].write(network, tmp_path / f"{name}.keras")
+        lines += FORMATS["keras"].loading_lines(tmp_path / f"{name}.keras", network.input)
+        lines.append(f"made[{name!r}] = outputs['inpainted_image']")
+        expected[name] = network({key: batch[key] for key in network.input}, training=False)["inpainted_image"].numpy()
+    compare([expected], run_fresh([*lines, "outputs = made"], [batch]))
+    assert len(expected) >= 4
 
 
 def test_a_fresh_process_cannot_import_the_package():

@@ -1,0 +1,138 @@
+"""What every network promises, whichever it is: sizes, layers, precision, a label or none."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rac_unet.config import LABELLED_MODELS, LOSSES, MODELS, ModelConfig
+from rac_unet.errors import UserError
+from rac_unet.models import build, build_configured
+from rac_unet.objectives.losses import make_loss
+from rac_unet.scoring.overfit import every_network
+
+NETWORKS = every_network(filters=2, image_size=32)
+every = pytest.mark.parametrize("name", NETWORKS)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return build_configured(NETWORKS[request.param])
+
+
+def make_inputs(model, batch=2, size=32):
+    image = np.random.default_rng(0).random((batch, size, size, 3)).astype(np.float32)
+    inputs = {"masked_image": image, "emotion": np.eye(7, dtype=np.float32)[np.arange(batch) % 7]}
+    return {name: inputs[name] for name in model.input}
+
+
+def test_every_model_is_tested_with_and_without_the_label_it_takes():
+    assert {model.name for model in NETWORKS.values()} == set(MODELS)
+    assert sorted(m.name for m in NETWORKS.values() if m.conditioned) == sorted(LABELLED_MODELS)
+    assert sorted(m.name for m in NETWORKS.values() if not m.conditioned) == sorted(MODELS)
+
+
+def test_inputs_and_outputs_by_name(network):
+    assert network.name in MODELS
+    assert set(network.input) in ({"masked_image"}, {"masked_image", "emotion"})
+    assert {name: (t.shape, t.dtype) for name, t in network.output.items()} == {
+        "inpainted_image": ((None, 32, 32, 3), "float32")
+    }
+
+
+@every
+@pytest.mark.parametrize("size", [48, 80])
+def test_any_multiple_of_16(name, size):
+    model = build_configured(dataclasses.replace(NETWORKS[name], image_size=size))
+    assert model(make_inputs(model, 1, size))["inpainted_image"].shape == (1, size, size, 3)
+
+
+def test_only_stock_layers(network):
+    for layer in network.layers:
+        assert type(layer).__module__.startswith("keras.src.layers"), layer
+        assert not isinstance(layer, keras.layers.Lambda)
+
+
+def test_layer_names_say_where(network):
+    places = ("stem_", "labelled_image", "emotion_", "down", "bottleneck", "up", "head_")
+    for layer in network.layers:
+        assert layer.name.startswith(places) or layer.name in ("masked_image", "emotion", "inpainted_image"), layer.name
+    names = {layer.name for layer in network.layers}
+    assert {"stem_conv2" if network.name != "ra_unet" else "stem_shortcut"} <= names
+    for level in (1, 2, 3, 4):
+        assert {f"down{level}_conv1", f"up{level}_upsample", f"up{level}_gate_psi", f"up{level}_concat"} <= names
+    # The nearer the picture, the lower the number.
+    assert network.get_layer("up1_concat").output.shape[1] == 32 > network.get_layer("down4_conv2").output.shape[1] == 2
+
+
+def test_every_skip_goes_through_its_gate_alone(network):
+    """Half of every merge is the decoder's, half the gate's; nothing goes around them."""
+    for level in (1, 2, 3, 4):
+        decoder, gated = network.get_layer(f"up{level}_concat").input
+        assert decoder.shape[:3] == gated.shape[:3]
+        # Where each comes from: the layer that made it.
+        assert gated._keras_history.operation.name.startswith(f"up{level}_gate_")
+        assert decoder._keras_history.operation.name.startswith(f"up{level}_")
+        # The encoder's part that the gate scales.
+        skip, _ = network.get_layer(f"up{level}_gate_scale").input
+        place = "stem" if level == 1 else f"down{level - 1}"
+        assert skip._keras_history.operation.name.startswith(f"{place}_")
+        assert skip.shape[1] == gated.shape[1]
+
+
+def test_coefficients_lie_between_0_and_1_and_differ_by_place(network):
+    psi = keras.Model(network.input, {f"up{i}": network.get_layer(f"up{i}_gate_psi").output for i in (1, 2, 3, 4)})
+    for level, values in psi(make_inputs(network)).items():
+        assert values.shape[-1] == 1
+        assert (values.numpy() > 0).all() and (values.numpy() < 1).all(), level
+        assert np.ptp(values) > 0
+
+
+def test_the_last_pixel_depends_on_every_weight_and_on_the_first_pixel(network):
+    """From corner to corner the way leads through the deepest level."""
+    inputs = {name: tf.constant(value) for name, value in make_inputs(network).items()}
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        total = tf.reduce_sum(network(inputs, training=True)["inpainted_image"][:, -1, -1] ** 2)
+    slopes, pixels = tape.gradient(total, (network.trainable_variables, inputs["masked_image"]))
+    assert pixels[0, 0, 0].numpy().any()
+    for weight, slope in zip(network.trainable_variables, slopes, strict=True):
+        assert slope is not None, weight.path
+
+
+@every
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_gives_float32_pictures_and_finite_losses(name, policy):
+    model = build_configured(NETWORKS[name], policy)
+    assert model.get_layer("down1_conv2").compute_dtype == policy.removeprefix("mixed_")
+    assert {w.dtype for w in model.weights} == {"float32"}
+    loss = make_loss(dict.fromkeys(LOSSES, 1.0))
+    truth = np.random.default_rng(1).random((2, 32, 32, 3)).astype(np.float32)
+    targets = {"unmasked_image": truth, "occlusion": np.ones((2, 32, 32, 1), np.float32)}
+    with tf.GradientTape() as tape:
+        outputs = model(make_inputs(model), training=True)
+        total, terms = loss(targets, outputs)
+    assert outputs["inpainted_image"].dtype == tf.float32
+    for term, values in terms.items():
+        assert np.isfinite(values).all(), term
+    slopes = tape.gradient(total, model.trainable_variables)
+    assert all(np.isfinite(slope).all() for slope in slopes)
+    assert sum(float(tf.reduce_sum(tf.abs(slope))) for slope in slopes) > 0
+
+
+def test_unknown_network_lists_the_known():
+    with pytest.raises(UserError, match="rac_unet, ra_unet, a_unet"):
+        build("unet")
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(LABELLED_MODELS)))
+def test_a_network_without_a_label_is_not_conditioned_on_one(name):
+    refusal = f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, .*: rac_unet$"
+    with pytest.raises(UserError, match=refusal):
+        ModelConfig(name=name)
+    with pytest.raises(UserError, match=refusal):
+        build(name, filters=2, image_size=32, conditioned=True)
+    for options in ({}, {"conditioned": False}):
+        assert set(build(name, filters=2, image_size=32, **options).input) == {"masked_image"}

@@ -1,0 +1,34 @@
+"""Every network learns a few faces by heart, far beyond what one with a broken path could."""
+
+import numpy as np
+import pytest
+
+from rac_unet.scoring.metrics import psnr
+from rac_unet.scoring.overfit import every_network, make_toy_batch, overfit
+
+NETWORKS = every_network(filters=8, image_size=48)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return make_toy_batch(2, 48)
+
+
+def test_toy_batch_is_masked_faces_with_their_labels(batch):
+    inputs, truth = batch
+    assert inputs["masked_image"].shape == truth.shape == (2, 48, 48, 3) and truth.max() <= 1
+    np.testing.assert_array_equal(inputs["emotion"], np.eye(7)[:2])
+    differ = (inputs["masked_image"] != truth).any(-1).mean(axis=(1, 2))
+    assert (differ > 0.1).all() and (differ < 0.7).all()
+    np.testing.assert_array_equal(make_toy_batch(2, 48)[1], truth)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_overfits(name, batch):
+    inputs, truth = batch
+    decibels = overfit(NETWORKS[name], inputs, truth, steps=STEPS, seed=0)
+    assert decibels.shape == (2,)
+    # Each face's own mean colour, and the picture as it came, mask and all.
+    flat = psnr(truth, np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True), truth.shape)).mean()
+    unchanged = psnr(truth, inputs["masked_image"]).mean()
+    assert decibels.mean() > BOUND > max(flat, unchanged)
