@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from rac_unet.benchmark import main
+from rac_unet.benchmark import DEFAULT_PARTS, main
 from rac_unet.errors import UserError
+from rac_unet.scoring import overfit
 
 
 def test_measures_writes_and_relates(tmp_path, toy_pairs, capsys):
@@ -19,6 +21,24 @@ def test_measures_writes_and_relates(tmp_path, toy_pairs, capsys):
         3 * inference["gflop_per_picture"] * training["pictures_per_second"], rel=1e-6
     )
     assert "share of matrix multiply rate" in capsys.readouterr().out
+
+
+def test_overfitting_is_reported_for_every_network_and_is_no_default(tmp_path, capsys, monkeypatch):
+    seen = []
+
+    def overfit_two(model, inputs, truth, steps, seed):
+        seen.append((model.name, model.conditioned, model.filters, truth.shape, steps))
+        return np.array([30.0 + len(seen), 28.0])
+
+    monkeypatch.setattr(overfit, "overfit", overfit_two)
+    output = tmp_path / "benchmark.json"
+    assert main(["--parts", "overfit", "--output", str(output)]) == 0
+    result = json.loads(output.read_text())["results"]["overfit"]
+    assert result["rac_unet_psnr"] == 29.5 and result["rac_unet_psnr_of_the_worst_picture"] == 28
+    assert {"rac_unet_unlabelled_psnr", "ra_unet_psnr", "a_unet_psnr"} <= set(result)
+    assert {(*network[:2],) for network in seen} >= {("rac_unet", True), ("rac_unet", False), ("ra_unet", False)}
+    assert {network[2:] for network in seen} == {(8, (8, 64, 64, 3), 500)}
+    assert "ra unet psnr" in capsys.readouterr().out and "overfit" not in DEFAULT_PARTS
 
 
 def test_mistakes(tmp_path):

@@ -86,8 +86,9 @@ def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path)
 @pytest.mark.parametrize(
     "options",
     [
-        ["--model.conditioned", "false", "--optimizer.schedule", "constant", "--optimizer.clip_norm", "1"],
-        ["--training.precision", "mixed_float16", "--data.label_dropout", "0.3", "--data.cache", "off"],
+        ["--model.name", "ra_unet", "--model.conditioned", "false", "--optimizer.schedule", "constant"],
+        ["--training.precision", "mixed_float16", "--data.label_dropout", "0.3", "--data.cache", "off"]
+        + ["--optimizer.clip_norm", "1"],
     ],
 )
 def test_every_option_trains_and_resumes(toy_pairs, tmp_path, options):

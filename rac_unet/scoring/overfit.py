@@ -12,12 +12,14 @@ from rac_unet.config import LABELLED_MODELS, MODELS, ModelConfig
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 
-# Settings with which every network here passes 30 dB.
+# Settings with which every network passes 30 dB. Adam makes weights before a batch norm grow, and the larger they are
+# the less a step changes the picture: without decay RAC-UNET ends at 29 dB. With Adam's usual memory of 1,000 squared
+# gradients and no warm-up, the large ones of the first steps slow all that follow, and it ends at 25 dB.
 FILTERS, IMAGE_SIZE, PAIRS, STEPS = 8, 64, 8, 500
-LEARNING_RATE = 3e-3
+LEARNING_RATE, BETA_2, WEIGHT_DECAY = 1e-2, 0.95, 0.3
 
 
-def every_network(filters: int = FILTERS, image_size: int = IMAGE_SIZE) -> dict[str, ModelConfig]:
+def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
     """Name -> network: all of `MODELS`, and those that take a label without it too, as `{name}_unlabelled`."""
     networks = {}
     for name in MODELS:
@@ -32,19 +34,18 @@ def overfit_all(seed: int = 0) -> dict[str, float | int]:
     """PSNR of every network after learning the same few pairs by heart; see `overfit`."""
     inputs, truth = make_toy_batch(PAIRS, IMAGE_SIZE)
     result: dict[str, float | int] = {"filters": FILTERS, "image_size": IMAGE_SIZE, "pairs": PAIRS, "steps": STEPS}
-    for name, model in every_network().items():
-        decibels = overfit(model, inputs, truth, STEPS, LEARNING_RATE, seed)
+    for name, model in every_network(FILTERS, IMAGE_SIZE).items():
+        decibels = overfit(model, inputs, truth, STEPS, seed)
         result[f"{name}_psnr"] = float(decibels.mean())
         result[f"{name}_psnr_of_the_worst_picture"] = float(decibels.min())
     return result
 
 
-def overfit(
-    model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray, steps: int, learning_rate: float, seed: int
-) -> np.ndarray:
+def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray, steps: int, seed: int) -> np.ndarray:
     """Train a new network on one batch and score it on the same batch as it would be used: in inference mode.
 
-    L1 loss; Adam, its rate falling to zero along a cosine. Seeds Keras's random numbers for the whole process.
+    L1 loss; AdamW, its rate rising over the first tenth of the steps and falling to zero along a cosine. Seeds Keras's
+    random numbers for the whole process.
 
     Args:
         inputs: `masked_image` (B, S, S, 3) float32 in [0, 1], and `emotion` (B, 7), left out where it is not an input.
@@ -62,7 +63,11 @@ def overfit(
     keras.utils.set_random_seed(seed)
     network = build_configured(model)
     variables = network.trainable_variables
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+    warmup = steps // 10
+    rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / 100, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(rate, beta_2=BETA_2, weight_decay=WEIGHT_DECAY)
     optimizer.build(variables)
     batch = {name: tf.constant(inputs[name]) for name in network.input}
     targets = {"unmasked_image": tf.constant(truth)}
@@ -77,7 +82,7 @@ def overfit(
     for _ in range(steps):
         loss = step()
     if not np.isfinite(loss.numpy()):
-        raise UserError(f"{network.name}: the loss is {loss.numpy()} after {steps} steps at rate {learning_rate:g}")
+        raise UserError(f"{network.name}: the loss is {loss.numpy()} after {steps} steps of overfitting")
     picture = network(batch, training=False)["inpainted_image"].numpy()
     return psnr(truth, np.clip(picture, 0, 1))
 

@@ -1,5 +1,7 @@
 """What every network promises, whichever it is: sizes, layers, precision, a label or none."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from rac_unet.models import build, build_configured
 from rac_unet.objectives.losses import make_loss
 from rac_unet.scoring.overfit import every_network
 
-NETWORKS = every_network(filters=2, image_size=32)
+NETWORKS = every_network(filters=4, image_size=32)
 every = pytest.mark.parametrize("name", NETWORKS)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request):
+    # So narrow, an unlucky start leaves a gate with dead units alone.
+    keras.utils.set_random_seed(0)
     return build_configured(NETWORKS[request.param])
 
 
@@ -43,7 +47,7 @@ def test_inputs_and_outputs_by_name(network):
 @every
 @pytest.mark.parametrize("size", [48, 80])
 def test_any_multiple_of_16(name, size):
-    model = build(NETWORKS[name].name, filters=2, image_size=size)
+    model = build_configured(dataclasses.replace(NETWORKS[name], image_size=size))
     assert model(make_inputs(model, 1, size))["inpainted_image"].shape == (1, size, size, 3)
 
 
@@ -88,8 +92,8 @@ def test_coefficients_lie_between_0_and_1_and_differ_by_place(network):
         assert np.ptp(values) > 0
 
 
-def test_every_pixel_and_every_weight_counts(network):
-    """A gradient reaches every weight, and a change of one pixel at a corner the far corner's too."""
+def test_the_last_pixel_depends_on_every_weight_and_on_the_first_pixel(network):
+    """From corner to corner the way leads through the deepest level."""
     inputs = {name: tf.constant(value) for name, value in make_inputs(network).items()}
     with tf.GradientTape() as tape:
         tape.watch(inputs)
