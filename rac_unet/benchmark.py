@@ -93,8 +93,8 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--parts",
         default=",".join(DEFAULT_PARTS),
-        help=f"comma-separated, of: {', '.join(PARTS)} (default: all but overfit, which has each network, 8 filters "
-        "wide whatever the options say, learn 8 toy faces of 64 px by heart and gives its PSNR in dB)",
+        help=f"comma-separated, of: {', '.join(PARTS)} (default: all but overfit, which takes minutes: each network, "
+        "8 filters wide whatever the options say, learns 8 toy faces of 64 px by heart; its PSNR in dB)",
     )
     parser.add_argument("--filters", type=int, default=64, help="width of the network (default: 64, the original's)")
     parser.add_argument("--image_size", type=int, default=128, help="side of the pictures in pixels (default: 128)")

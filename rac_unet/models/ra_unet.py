@@ -1,8 +1,8 @@
 """RA-UNET: A-UNET with residual blocks, gates at the coarser resolution and a sigmoid at the end; no label.
 
 The second of the original's rivals, Hosen and Islam, "Masked Face Inpainting Through Residual Attention UNet", ASYU
-2022. Batch norms only in the gates and before the last sigmoid. With 64 filters: 39,051,347 parameters in all,
-39,049,421 of them trainable, 32.4 GFLOP per 128 x 128 picture.
+2022. Batch norms only in the gates and before the last sigmoid. With 64 filters: 39,051,347 parameters in all, of which
+39,049,421 trainable, and 32.4 GFLOP per 128 x 128 picture.
 """
 
 from __future__ import annotations
