@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rac_unet.config import LossConfig, check_features, to_dict
+from rac_unet.config import LossConfig, to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file
+from rac_unet.registry import check_features
 from rac_unet.rundir import open_run, replace_file, write_text
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import EXTRACTORS, RunConfig
+from rac_unet.config import RunConfig
 from rac_unet.errors import UserError, run_command
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file
+from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
 
 

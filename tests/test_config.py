@@ -2,7 +2,7 @@
 
 import pytest
 
-from rac_unet import config
+from rac_unet import config, registry
 from rac_unet.errors import UserError
 from rac_unet.training.arguments import parse
 
@@ -60,7 +60,7 @@ def test_broken_yaml_is_one_line(tmp_path):
 @pytest.mark.parametrize("name", config.preset_names())
 def test_presets_are_valid(name):
     made = config.from_dict(config.read_yaml(config.preset_path(name)))
-    assert made.model.name in config.MODELS
+    assert made.model.name in registry.MODELS
 
 
 def test_command_line_overrides_the_preset():

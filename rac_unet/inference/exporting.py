@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError, one_line
 from rac_unet.inference.fresh_process import run_fresh
 from rac_unet.inference.runners import EMOTION, IMAGE, load_network, weights_file
+from rac_unet.registry import check_name
 from rac_unet.rundir import RunDir
 
 # Of the largest output, or of 1 where that is less: a fortieth of one of 255 grey levels. Fused kernels and other

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError, one_line
+from rac_unet.registry import check_name
 from rac_unet.rundir import RunDir, open_run
 
 IMAGE, EMOTION, OUTPUT = "masked_image", "emotion", "inpainted_image"

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from rac_unet.config import check_name, read_yaml, resolve
+from rac_unet.config import read_yaml
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from rac_unet.registry import check_name, resolve
 from rac_unet.rundir import CLASSIFIER, RunDir, new_run, open_run, replace_file
 
 CLASSIFIERS = {"resnet18": "rac_unet.models.resnet18:build_resnet18"}

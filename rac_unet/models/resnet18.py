@@ -9,11 +9,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from rac_unet.config import check_name
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models.blocks import batch_norm
 from rac_unet.models.vgg import TORCHVISION_DEVIATION, TORCHVISION_MEAN
+from rac_unet.registry import check_name
 
 # `none`: what the original trained on, RGB in [0, 1] as it is. `torchvision`: less ImageNet's mean, divided by its
 # deviation, which torchvision's weights expect.

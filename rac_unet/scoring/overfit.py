@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rac_unet.config import LABELLED_MODELS, MODELS, ModelConfig
+from rac_unet.config import ModelConfig
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from rac_unet.registry import LABELLED_MODELS, MODELS
 
 # Settings with which every network passes 30 dB. Adam makes weights before a batch norm grow, and the larger they are
 # the less a step changes the picture: without decay RAC-UNET ends at 29 dB. With Adam's usual memory of 1,000 squared

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from rac_unet.config import RunConfig, check_name, from_dict, preset_names, preset_path, read_yaml
+from rac_unet.config import RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import CommandParser, UserError
+from rac_unet.registry import check_name
 
 
 @dataclasses.dataclass(frozen=True)

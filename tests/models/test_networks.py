@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import LABELLED_MODELS, LOSSES, MODELS, ModelConfig
+from rac_unet.config import ModelConfig
 from rac_unet.errors import UserError
 from rac_unet.models import build, build_configured
 from rac_unet.objectives.losses import make_loss
+from rac_unet.registry import LABELLED_MODELS, LOSSES, MODELS
 from rac_unet.scoring.overfit import every_network
 
 NETWORKS = every_network(filters=4, image_size=32)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import LOSSES
 from rac_unet.objectives import losses
 from rac_unet.objectives.features import Extractor
 from rac_unet.objectives.ssim import POWER_FACTORS, ms_ssim_map
+from rac_unet.registry import LOSSES
 from rac_unet.scoring.direct_ms_ssim import direct_ms_ssim_l1
 
 
