@@ -16,7 +16,7 @@ endif
 help: ## list the targets; installs nothing
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-6s", $$1, $$2; $$1=$$2=""; print}'
 
-demo: $(READY) ## train on toy faces, score the result and name a sheet of unmasked faces: 6 minutes on two cores
+demo: $(READY) ## train on toy faces, score the result and name a sheet of unmasked faces: 5 minutes on two cores
 	$(PY) -m rac_unet.train --preset demo --runs runs
 	@run=$$(ls -d runs/*-demo | tail -n 1) && sheet="$$run/eval/test/samples.png" && \
 	echo '$(PY) -m rac_unet.evaluate' "$$run" && $(PY) -m rac_unet.evaluate "$$run" && \
