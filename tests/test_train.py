@@ -115,6 +115,7 @@ def extractor(tmp_path):
 def test_perceptual_loss_trains_resumes_elsewhere_and_is_scored(toy_pairs, tmp_path, extractor, monkeypatch, capsys):
     monkeypatch.chdir(extractor.parent)
     options = ["--loss.terms", "{perceptual: 1, ssim: 0.5}", "--loss.features", "maps.keras"]
+    options += ["--model.image_size", "32"]
     code, run = _train(toy_pairs, tmp_path / "runs", "--training.max_hours", "1e-7", *options)
     assert code == 0 and "features maps.keras, 2 maps" in capsys.readouterr().out
     facts = run.provenance()["features"]
@@ -158,7 +159,7 @@ def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys):
     options = ["--loss.terms", "{perceptual: 1}", "--loss.features", "vgg16", "--loss.feature_weights", "none"]
     code, run = _train(
         toy_pairs, tmp_path, *options, "--training.batch_size", "2", "--training.max_hours", "1e-7",
-        "--model.image_size", "32", "--training.precision", "mixed_bfloat16",
+        "--model.image_size", "32",
     )  # fmt: skip
     assert code == 0 and "extractor is untrained" in capsys.readouterr().out
     assert run.provenance()["features"]["trained"] is False
