@@ -194,7 +194,7 @@ def test_missing_data_set(tmp_path):
 
 def test_damaged_backup_falls_back_to_the_one_before(tmp_path):
     for step in (1, 2, 3):
-        save_state(tmp_path, {"model": [np.full(3, step)]}, {"step": step})
+        save_state(tmp_path, {"model": [keras.Variable(np.full(3, step))]}, {"step": step})
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["step_00000002.npz", "step_00000003.npz"]
     newest = tmp_path / "step_00000003.npz"
     newest.write_bytes(newest.read_bytes()[:-80])

@@ -28,7 +28,7 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
         numbers: JSON-able, with `step`.
     Returns: the file written.
     """
-    arrays = {f"{name}/{i:04d}": np.asarray(v) for name, group in groups.items() for i, v in enumerate(group)}
+    arrays = {f"{name}/{i:04d}": v.numpy() for name, group in groups.items() for i, v in enumerate(group)}
     arrays["numbers"] = np.array(json.dumps(numbers))
     path = folder / f"step_{numbers['step']:08d}.npz"
 

@@ -19,7 +19,7 @@ def _walk(optimizer, steps=5):
 
     for _ in range(steps):
         step([tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables])
-    return [v.numpy() for v in variables], [np.asarray(v) for v in optimizer.variables]
+    return [v.numpy() for v in variables], [v.numpy() for v in optimizer.variables]
 
 
 def test_fused_adam_is_adam():
