@@ -130,19 +130,20 @@ def _table(metrics: dict) -> str:
         f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
         f"mean [95 % interval]; {settings['better'].replace('_', ' ')}",
         f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}"
-        + (f"{'composite feature dist.':>28}{'raw feature distance':>28}" if features else ""),
+        + (f"{'composite feature distance':>28}{'raw feature distance':>28}" if features else ""),
     ]
     if features:
         lines.insert(1, f"feature distance by {features['description']}")
 
     def row(name: str, figures: dict) -> str:
-        def cell(figure: str, digits: int) -> str:
+        def cell(figure: str, form: str) -> str:
             m = figures.get(figure)
-            return f"{m['mean']:.{digits}f} [{m['low']:.{digits}f}, {m['high']:.{digits}f}]" if m else "–"
+            return f"{m['mean']:{form}} [{m['low']:{form}}, {m['high']:{form}}]" if m else "–"
 
-        psnrs = "".join(f"{cell(f'psnr_{view}', 2):>22}" for view in ("hole", "composite", "raw"))
-        distances = "".join(f"{cell(f'feature_distance_{view}', 4):>28}" for view in ("composite", "raw"))
-        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', 4):>26}{distances if features else ''}"
+        psnrs = "".join(f"{cell(f'psnr_{view}', '.2f'):>22}" for view in ("hole", "composite", "raw"))
+        # Their scale is the extractor's own, from thousandths to hundreds.
+        distances = "".join(f"{cell(f'feature_distance_{view}', '#.4g'):>28}" for view in ("composite", "raw"))
+        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', '.4f'):>26}{distances if features else ''}"
 
     systems = [name for name in overall if isinstance(overall[name], dict)]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]
