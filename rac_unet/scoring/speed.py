@@ -188,6 +188,9 @@ def _training_dataset(scratch: Path, data: Path | None, image_size: int, batch_s
 
 def _resident_after_reading(scratch, data, image_size, batch_size, count) -> tuple[float, float]:
     """Resident megabytes after 100 batches, and the cache's; runs in a process of its own."""
+    from rac_unet.models.backend import import_tensorflow
+
+    import_tensorflow()
     dataset, pictures, _ = _training_dataset(scratch, data, image_size, batch_size, count)
     for _ in dataset.take(100):
         pass
