@@ -12,6 +12,7 @@ from rac_unet.config import RunConfig
 
 # Averaging after each step would cost a small network more than the step; over so few, the weights hardly change.
 AVERAGE_EVERY = 8
+YOUNG = 64
 
 
 def make_optimizer(config: RunConfig, total_steps: int) -> keras.optimizers.Optimizer:
@@ -75,9 +76,10 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Move towards the present weights, if it is time: after every `AVERAGE_EVERY`-th step.
 
-        Faster in the first steps, whose weights are soon worth nothing.
+        Faster in the first steps, whose weights are soon worth nothing, and after each of them, so that a run of a few
+        steps does not end with the weights it began with.
         """
-        if self._decay and step % AVERAGE_EVERY == 0:
+        if self._decay and (step < YOUNG or step % AVERAGE_EVERY == 0):
             decay = min(self._decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
             self._move(tf.constant(1 - decay, tf.float32))
 

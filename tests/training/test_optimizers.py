@@ -55,7 +55,7 @@ def test_moving_average_after_each_step_and_in_blocks():
     weight = keras.Variable([0.0])
     average = MovingAverage([weight], decay=0.9)
     weight.assign([1.0])
-    average.update(AVERAGE_EVERY - 1)
+    average.update(1000 * AVERAGE_EVERY - 1)
     assert average.variables[0].numpy() == 0
     average.update(1000 * AVERAGE_EVERY)
     np.testing.assert_allclose(average.variables[0].numpy(), 1 - 0.9**AVERAGE_EVERY, rtol=1e-5)
@@ -78,3 +78,11 @@ def test_without_decay_there_is_no_average():
     average.update(AVERAGE_EVERY)
     with average.swapped_in():
         assert weight.numpy() == 2 and average.variables == []
+
+
+def test_one_step_is_enough_to_leave_the_first_weights():
+    weight = keras.Variable([0.0])
+    average = MovingAverage([weight], decay=0.999)
+    weight.assign([1.0])
+    average.update(1)
+    assert average.variables[0].numpy() > 0.99
