@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,50 +37,71 @@ def path_fault(path: str) -> str | None:
     return None
 
 
-class Faults:
-    """Counts every fault, words only the first few."""
+class Fault(NamedTuple):
+    """One thing that is wrong.
 
-    def __init__(self):
-        self._lines: list[str] = []
-        self._count = 0
+    Attributes:
+        kind: identity, split, emotion, key, path, image, truth or weight; for programs that act on faults.
+        row: position in the table, 0 for the first row below the header.
+        message: for people; begins with the line.
+    """
 
-    def add(self, message: str) -> None:
-        self._count += 1
-        if len(self._lines) < _MAX_FAULTS_SHOWN:
-            self._lines.append(f"  {message}")
+    kind: str
+    row: int
+    message: str
+
+
+class Faults(list):
+    """Every `Fault` found so far."""
+
+    def note(self, kind: str, row: int, message: str) -> None:
+        self.append(Fault(kind, int(row), f"line {row + 2}: {message}"))
 
     def raise_if_any(self, path: Path) -> None:
-        if self._count:
-            rest = self._count - len(self._lines)
-            lines = [*self._lines, f"  ... and {rest:,} more"] if rest else self._lines
-            raise UserError(f"{path} has {self._count:,} fault{'s' * (self._count > 1)}:\n" + "\n".join(lines))
+        """Raises: UserError with the first 20 and their number."""
+        if self:
+            rest = len(self) - _MAX_FAULTS_SHOWN
+            lines = [f"  {fault.message}" for fault in self[:_MAX_FAULTS_SHOWN]]
+            lines += [f"  ... and {rest:,} more"] * (rest > 0)
+            raise UserError(f"{path} has {len(self):,} fault{'s' * (len(self) > 1)}:\n" + "\n".join(lines))
 
 
 def check_values(frame: pd.DataFrame, faults: Faults) -> None:
     for column, valid in (("emotion", EMOTIONS), ("split", SPLITS)):
         for row in np.flatnonzero(~frame[column].isin(valid).to_numpy()):
-            faults.add(f"line {row + 2}: unknown {column} {frame[column].iloc[row]!r}; use one of: {', '.join(valid)}")
+            value = frame[column].iloc[row]
+            faults.note(column, row, f"unknown {column} {value!r}; use one of: {', '.join(valid)}")
     for row in np.flatnonzero((frame["key"] == "").to_numpy()):
-        faults.add(f"line {row + 2}: empty key")
+        faults.note("key", row, "empty key")
     for row in np.flatnonzero((frame["key"].duplicated() & (frame["key"] != "")).to_numpy()):
-        faults.add(f"line {row + 2}: key {frame['key'].iloc[row]!r} is already used above")
+        faults.note("key", row, f"key {frame['key'].iloc[row]!r} is already used above")
     first = frame.drop_duplicates("identity").set_index("identity")["split"]
     for row in np.flatnonzero((frame["split"] != frame["identity"].map(first)).to_numpy()):
         identity = frame["identity"].iloc[row]
-        faults.add(
-            f"line {row + 2}: identity {identity!r} is in {frame['split'].iloc[row]!r} here "
-            f"and in {first[identity]!r} above; one person belongs to one split"
+        faults.note(
+            "identity",
+            row,
+            f"identity {identity!r} is in {frame['split'].iloc[row]!r} here "
+            f"and in {first[identity]!r} above; one person belongs to one split",
         )
+    no_truth, no_occlusion = ((frame[column] == "").to_numpy() for column in ("unmasked", "occlusion"))
+    for row in np.flatnonzero(no_truth != no_occlusion):
+        name = "unmasked" if no_truth[row] else "occlusion"
+        faults.note("truth", row, f"{name} names no file; unmasked and occlusion are both given, or both left empty")
+    for row in np.flatnonzero(no_truth & no_occlusion & (frame["split"] != "test").to_numpy()):
+        faults.note("truth", row, "a picture without truth (unmasked is empty) can only be in the split test")
+    for row in np.flatnonzero(~(np.isfinite(frame["weight"]) & (frame["weight"] > 0)).to_numpy()):
+        faults.note("weight", row, "weight must be a number above 0")
 
 
 def check_paths(frame: pd.DataFrame, faults: Faults) -> np.ndarray:
-    """Return which rows have three usable paths."""
+    """Return which rows have usable paths; a picture without truth has one, others three."""
     sound = np.ones(len(frame), bool)
     for column in IMAGE_COLUMNS:
         for row, name in enumerate(frame[column]):
-            if fault := path_fault(name):
+            if (name or column == "masked") and (fault := path_fault(name)):
                 sound[row] = False
-                faults.add(f"line {row + 2}: {column} {name!r} {fault}")
+                faults.note("path", row, f"{column} {name!r} {fault}")
     return sound
 
 
@@ -93,25 +115,25 @@ def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faul
     for row in np.flatnonzero(rows):
         for column, names in zip(IMAGE_COLUMNS, columns, strict=True):
             name = names[row]
-            if name in seen:
+            if name in seen or not name:
                 continue
             seen[name] = None
-            where = f"line {row + 2}: {column} {name!r}"
+            where = f"{column} {name!r}"
             try:
                 header = read_png_header(prefix + name)
             except FileNotFoundError:
-                faults.add(f"{where} is not there")
+                faults.note("image", row, f"{where} is not there")
                 continue
             except (OSError, ValueError) as error:
-                faults.add(f"{where} {error}")
+                faults.note("image", row, f"{where} {error}")
                 continue
             size = (header.height, header.width)
             first_size = first_size or size
             if size[0] != size[1]:
-                faults.add(f"{where} is {size[1]} x {size[0]} pixels; images must be square")
+                faults.note("image", row, f"{where} is {size[1]} x {size[0]} pixels; images must be square")
             elif size != first_size:
-                faults.add(f"{where} is {size[0]} pixels wide, others are {first_size[0]}")
+                faults.note("image", row, f"{where} is {size[0]} pixels wide, others are {first_size[0]}")
             if header.bit_depth != 8:
-                faults.add(f"{where} has {header.bit_depth} bits per channel; 8 are needed")
+                faults.note("image", row, f"{where} has {header.bit_depth} bits per channel; 8 are needed")
             digest.update(f"{name}\0{header.file_size}\n".encode())
     return (first_size[0] if first_size else 0), digest.digest()

@@ -8,9 +8,11 @@
     split       train, val or test; all pairs of one identity are in the same split
     identity    who is shown
     source      where the face came from
-    mask_style  which kind of mask was painted
+    mask_style  which kind of mask was painted; `real` where it was worn
+    weight      optional: how often a training pair is shown, relative to the others (default 1)
 
-Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size.
+Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size. Of a person
+who wore a real mask there is no truth: `unmasked` and `occlusion` are empty then, and the split is test.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +51,12 @@ class Pair:
     identity: str
     source: str
     mask_style: str
+    weight: float = 1.0
 
 
-COLUMNS = tuple(field.name for field in fields(Pair))
+COLUMNS = tuple(field.name for field in fields(Pair) if field.name != "weight")
+WEIGHT = "weight"
+REAL_MASK = "real"
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ class PairSet:
         return len(self.frame)
 
     def __getitem__(self, index: int) -> Pair:
-        return Pair(*(str(value) for value in self.frame.iloc[index][list(COLUMNS)]))
+        row = self.frame.iloc[index]
+        return Pair(*(str(row[column]) for column in COLUMNS), weight=float(row[WEIGHT]))
 
     def split(self, name: str) -> PairSet:
         """The pairs of one split, in the file's order; may be empty.
@@ -85,19 +91,23 @@ class PairSet:
         """
         if name not in SPLITS:
             raise UserError(f"unknown split {name!r}; use one of: {', '.join(SPLITS)}")
-        return PairSet(
-            self.root,
-            self.frame[(self.frame["split"] == name).to_numpy()].reset_index(drop=True),
-            self.image_size,
-            self.fingerprint,
-        )
+        return self.take(np.flatnonzero((self.frame["split"] == name).to_numpy()))
+
+    def take(self, rows: np.ndarray) -> PairSet:
+        """The pairs at these positions, in this order; a position may come twice."""
+        return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True))
+
+    @property
+    def has_truth(self) -> np.ndarray:
+        """(N,) bool: False for people who wore a real mask, of whom there is no unmasked picture."""
+        return (self.frame["unmasked"] != "").to_numpy()
 
     def paths(self, column: str) -> list[str]:
-        """Full paths of one image column: masked, unmasked or occlusion."""
+        """Full paths of one image column: masked, unmasked or occlusion; "" where there is no truth."""
         if column not in IMAGE_COLUMNS:
             raise ValueError(f"column must be one of {IMAGE_COLUMNS}. Received: column={column!r}")
         prefix = f"{self.root}{os.sep}"
-        return [prefix + path for path in self.frame[column]]
+        return [path and prefix + path for path in self.frame[column]]
 
     @property
     def keys(self) -> np.ndarray:
@@ -108,6 +118,11 @@ class PairSet:
     def emotion_ids(self) -> np.ndarray:
         """(N,) int64 positions in `EMOTIONS`, the order of the network's one-hot input."""
         return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(np.int64)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(N,) float64, above 0: how often each pair is shown in training, relative to the others."""
+        return self.frame[WEIGHT].to_numpy(np.float64)
 
     def emotion_counts(self) -> dict[str, int]:
         """Pairs per emotion, all seven named."""
@@ -122,6 +137,18 @@ def read(path: str | os.PathLike) -> PairSet:
 
     Raises: one UserError that lists the faults (the first 20, then their number).
     """
+    pairs, faults = inspect(path)
+    faults.raise_if_any(pairs.root / PAIRS_FILE)
+    for column in _FEW_VALUES:
+        pairs.frame[column] = pairs.frame[column].astype("category")
+    return pairs
+
+
+def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
+    """`read`, for who wants to know every fault: the data set as it stands, sound or not, and what is wrong with it.
+
+    Raises: UserError when there is no table, or one that cannot be read at all.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / PAIRS_FILE
@@ -134,23 +161,21 @@ def read(path: str | os.PathLike) -> PairSet:
         raise UserError(
             f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one"
         ) from None
-    frame = _parse(path)
+    frame = parse_table(path)
     faults = Faults()
     check_values(frame, faults)
     sound_paths = check_paths(frame, faults)
     image_size, sizes_hash = check_images(path.parent, frame, sound_paths, faults)
-    faults.raise_if_any(path)
     digest.update(sizes_hash)
-    for column in _FEW_VALUES:
-        frame[column] = frame[column].astype("category")
-    return PairSet(path.parent, frame, image_size, digest.hexdigest())
+    return PairSet(path.parent, frame, image_size, digest.hexdigest()), faults
 
 
-def write(path: str | os.PathLike, pairs: Iterable[Pair]) -> None:
+def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False) -> None:
     """Write pairs.csv in one step, after its images; the same pairs give the same bytes.
 
     Args:
         path: the file, or the folder in which to call it pairs.csv.
+        weighted: with the column `weight`.
     """
     path = Path(path)
     if path.is_dir():
@@ -158,9 +183,10 @@ def write(path: str | os.PathLike, pairs: Iterable[Pair]) -> None:
     with open_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(COLUMNS + (WEIGHT,) * weighted)
         for pair in pairs:
-            writer.writerow([getattr(pair, column) for column in COLUMNS])
+            row = [getattr(pair, column) for column in COLUMNS]
+            writer.writerow(row + [f"{pair.weight:.6g}"] * weighted)
         text.detach()
 
 
@@ -178,7 +204,11 @@ def assign_splits(identities: Iterable[str], seed: int = 0) -> list[str]:
     return [known[identity] for identity in identities]
 
 
-def _parse(path: Path) -> pd.DataFrame:
+def parse_table(path: Path) -> pd.DataFrame:
+    """pairs.csv as text columns and a float64 weight (NaN where it is no number), its content not looked at.
+
+    Raises: UserError when it is no such table.
+    """
     try:
         with warnings.catch_warnings():
             # pandas would shift or drop the cells of a row that has too many.
@@ -204,4 +234,5 @@ def _parse(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} lacks the column {', '.join(missing)}; it needs: {', '.join(COLUMNS)}")
     if frame.empty:
         raise UserError(f"{path} holds no pair")
-    return frame[list(COLUMNS)]
+    weight = pd.to_numeric(frame[WEIGHT], errors="coerce") if WEIGHT in frame else 1.0
+    return frame[list(COLUMNS)].assign(**{WEIGHT: weight}).astype({WEIGHT: np.float64})

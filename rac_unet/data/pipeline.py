@@ -7,6 +7,7 @@ none, never changes a pixel or the order.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from rac_unet.data.pairs import PairSet
@@ -29,35 +30,47 @@ def make_training_dataset(
     first_step: int = 0,
     augment: bool = True,
     label_dropout: float = 0.0,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """All batches of a training, epoch after epoch, each epoch in an order of its own.
 
     Args:
-        pairs: the training split; what does not fill a batch at an epoch's end is left out of that epoch.
+        pairs: the training split; what does not fill a batch at an epoch's end is left out of that epoch. Where their
+            weights differ, an epoch is as long, and shows each pair as often as its weight says, on average.
         pictures: the same pairs' pixels.
         first_step: how many batches were already used.
+        shard: (worker, workers): deliver this worker's part of every batch, consecutive pairs, `batch_size` / workers
+            of them. All parts together are the batch that one worker alone would get, augmentation included.
     Returns: dataset of `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7)
         one-hot; targets `unmasked_image` (B, S, S, 3) and `occlusion` (B, S, S, 1), 1 = hidden.
-    Raises: UserError when the split is smaller than a batch.
+    Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
+    worker, workers = shard
+    if batch_size % workers:
+        raise UserError(f"a batch of {batch_size} cannot be shared by {workers} workers; use a multiple of {workers}")
     steps = steps_per_epoch(len(pairs), batch_size)
     used = steps * batch_size
     emotions = tf.constant(pairs.emotion_ids, tf.int64)
+    rows_of = _rows_by_weight(pairs.weights, seed)
 
     def order_of(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(pairs), dtype=tf.int64), seed=[seed, epoch])
+        order = tf.random.experimental.stateless_shuffle(rows_of(epoch), seed=[seed, epoch])
         return tf.data.Dataset.from_tensor_slices(order[:used])
 
     def draw(position, index):
         # Seven numbers in [0, 1): flip, gain, gain of three channels, offset, and one for the label.
         return index, tf.random.stateless_uniform([7], seed=[seed + 1, position])
 
-    dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size).map(draw)
+    dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size)
+    if workers > 1:
+        share = batch_size // workers
+        dataset = dataset.filter(lambda position, index: position % batch_size // share == worker)
+    dataset = dataset.map(draw)
     dataset = dataset.map(
         lambda index, draws: (pictures.load(index), tf.gather(emotions, index), draws),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    dataset = dataset.batch(batch_size // workers, drop_remainder=True)
 
     def finish(stacked, emotion, draws):
         inputs, targets = _to_float(stacked, emotion, draws if augment else None)
@@ -87,6 +100,26 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
             "lower --training.batch_size or prepare more pairs"
         )
     return count // batch_size
+
+
+def _rows_by_weight(weights: np.ndarray, seed: int):
+    """Function of the epoch: N row numbers, each row as often as its share of the weights, on average over epochs.
+
+    Systematic sampling: marks at a distance of one, shifted by one random number, laid over the summed weights. A row
+    of weight 2.3 (mean 1) comes two or three times an epoch, never more or less, and equal weights give each row once.
+    """
+    count = len(weights)
+    if (weights == weights[0]).all():
+        return lambda epoch: tf.range(count, dtype=tf.int64)
+    ends = np.r_[0.0, np.cumsum(weights) * (count / weights.sum())]
+    ends[-1] = count
+    ends = tf.constant(ends, tf.float64)
+
+    def rows_of(epoch):
+        marks = tf.floor(ends + tf.random.stateless_uniform([], [seed + 2, epoch], dtype=tf.float64))
+        return tf.repeat(tf.range(count, dtype=tf.int64), tf.cast(marks[1:] - marks[:-1], tf.int64))
+
+    return rows_of
 
 
 def _options() -> tf.data.Options:

@@ -13,7 +13,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -79,6 +79,7 @@ def prepare(
     workers: int = 1,
     progress: bool = True,
     noun: str = "photos",
+    rejected: Iterable[tuple[str, str]] = (),
 ) -> Summary:
     """Make all items into `output` and write pairs.csv, skipped.csv and notes.csv.
 
@@ -87,6 +88,7 @@ def prepare(
         maker: picklable callable (item, folder, unfinished folder) -> Made, deterministic.
         settings: everything that decides the result, for `OutputFolder`.
         progress: draw a progress line on stderr.
+        rejected: (name, reason) of what was found unusable before any image was opened; listed in skipped.csv first.
     Raises: UserError (folder in use, foreign, other settings, full disk, no pair made); KeyboardInterrupt,
         having said how to continue. What is done is kept in every case.
     """
@@ -106,7 +108,7 @@ def prepare(
                 folder.flush()
                 line.advance(len(results))
             line.close()
-            summary = _write_tables(folder, len(items))
+            summary = _write_tables(folder, len(items), rejected)
         except KeyboardInterrupt:
             line.close()
             count = len(folder.finished_items())
@@ -164,22 +166,25 @@ def draw_style(styles: Sequence[str], seed: int, key: str, variant: int) -> tupl
     return styles[int(rng.integers(len(styles)))], int(rng.integers(2**31))
 
 
-def _write_tables(folder: OutputFolder, count: int) -> Summary:
+def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str, str]]) -> Summary:
     from rac_unet.data import pairs
 
     summary = Summary(folder.path)
     skipped, notes = _Table("path", "reason"), _Table("path", "note")
-    hidden_sum = 0.0
+    hidden_sum, hidden_count = 0.0, 0
+    for name, reason in rejected:
+        skipped.add(name, reason)
+        summary.reasons[_kind_of(reason)] += 1
     for index in range(count):
         made = folder.result(index)
         if made["skipped"] is not None:
             skipped.add(made["name"], made["skipped"])
-            # "face is 9 pixels wide" and "face is 11 pixels wide" are one reason.
-            summary.reasons[re.sub(r"\d+", "N", made["skipped"])] += 1
+            summary.reasons[_kind_of(made["skipped"])] += 1
         if made["note"] is not None:
             notes.add(made["name"], made["note"])
             summary.notes += 1
         hidden_sum += sum(made["hidden"])
+        hidden_count += len(made["hidden"])
         summary.counts.update((row["split"], row["emotion"]) for row in made["rows"])
     write_file(folder.path / "skipped.csv", skipped.content())
     write_file(folder.path / "notes.csv", notes.content())
@@ -189,11 +194,16 @@ def _write_tables(folder: OutputFolder, count: int) -> Summary:
             f"no pair was made, everything was skipped: {reasons}; "
             f"see {folder.path / 'skipped.csv'}, put it right and name a new --output"
         )
-    summary.hidden = hidden_sum / summary.counts.total()
+    summary.hidden = hidden_sum / max(hidden_count, 1)
     # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
     rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
     pairs.write(folder.path / pairs.PAIRS_FILE, rows)
     return summary
+
+
+def _kind_of(reason: str) -> str:
+    """`face is 9 pixels wide` and `face is 11 pixels wide` are one kind, as are all that name a file or a value."""
+    return re.sub(r"\d+", "N", re.sub(r"'[^']*'", "'…'", reason))
 
 
 class _Table:
@@ -223,9 +233,11 @@ def describe(summary: Summary, noun: str = "photos") -> str:
         table.append([split, *(f"{number:,}" for number in numbers), f"{sum(numbers):,}"])
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-    lines.append(f"hidden by the mask: {100 * summary.hidden:.1f} % of the pixels on average")
+    if summary.hidden:
+        lines.append(f"hidden by the mask: {100 * summary.hidden:.1f} % of the pixels on average")
     skipped = sum(summary.reasons.values())
-    reasons = "; ".join(f"{number:,} x {reason}" for reason, number in summary.reasons.most_common())
+    kinds = [f"{number:,} x {reason}" for reason, number in summary.reasons.most_common()]
+    reasons = "; ".join(kinds[:12] + [f"{len(kinds) - 12} more kinds"] * (len(kinds) > 12))
     if skipped:
         lines.append(f"skipped {skipped:,} {noun}: {reasons} (see skipped.csv)")
     if summary.notes:

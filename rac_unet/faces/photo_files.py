@@ -7,6 +7,8 @@ through images are laid on white, and a very large photo is decoded at a fractio
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import cv2
@@ -39,12 +41,15 @@ def read_photo(path: str | Path) -> np.ndarray:
     Raises: UnreadablePhoto (missing, empty, no image, cut off, more than 200 megapixels, not decodable).
     """
     try:
+        # Opening a pipe would wait for ever for somebody to write into it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UnreadablePhoto("not a regular file")
         with open(path, "rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise UnreadablePhoto("file is missing") from None
-    except OSError as error:
-        raise UnreadablePhoto(f"file cannot be opened: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise UnreadablePhoto(f"file cannot be opened: {getattr(error, 'strerror', error)}") from None
     return decode_photo(content)
 
 

@@ -46,17 +46,23 @@ class Evaluation:
 def evaluate(
     runner: Runner, pairs: PairSet, split: str, batch_size: int, advance: Callable[[int], Any], extractor=None
 ) -> Evaluation:
-    """Score every picture of a split.
+    """Score every picture of a split that has a truth to be compared with.
 
     Args:
         pairs: the whole data set; its training split gives the mean face.
         advance: called with the number of pictures of each finished batch.
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
-    Raises: UserError when the split is empty.
+    Raises: UserError when the split has none.
     """
     chosen = pairs.split(split)
     if not len(chosen):
         raise UserError(f"{pairs.root} has no pairs in split {split!r}")
+    chosen = chosen.take(np.flatnonzero(chosen.has_truth))
+    if not len(chosen):
+        raise UserError(
+            f"{pairs.root} shows only people who wore real masks in split {split!r}: without the truth nothing can be "
+            "compared; merge it with a set that has pairs (data_prep.merge)"
+        )
     pictures = Pictures(chosen, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
     shown_rows = faces_to_show(chosen)

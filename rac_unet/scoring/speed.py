@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import multiprocessing
 import statistics
 import subprocess
@@ -180,8 +179,7 @@ def _training_dataset(scratch: Path, data: Path | None, image_size: int, batch_s
         write_toy_pairs(data, 280, size=image_size, workers=multiprocessing.cpu_count(), progress=False)
     pairs = pairs_module.read(data).split("train")
     if count:
-        rows = np.arange(count) % len(pairs)
-        pairs = dataclasses.replace(pairs, frame=pairs.frame.iloc[rows].reset_index(drop=True))
+        pairs = pairs.take(np.arange(count) % len(pairs))
     pictures = Pictures(pairs, image_size, "memory")
     return make_training_dataset(pairs, pictures, batch_size, seed=0, epochs=1000), pictures, pairs
 

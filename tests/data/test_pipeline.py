@@ -1,5 +1,7 @@
 """The pipeline: same pixels and order whatever the cache, continued anywhere, both pictures changed alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,35 @@ def test_augmentation_changes_both_pictures_alike(train):
         changed += (inputs["emotion"] == inputs2["emotion"]).all()
         assert np.abs(targets2["unmasked_image"].mean() - targets["unmasked_image"].mean()) < 0.15
     assert 0 < flips < 24 and changed == 6
+
+
+def test_weights_say_how_often_a_pair_is_shown_and_equal_ones_change_nothing(train):
+    ids = train.emotion_ids
+    weights = np.where(ids == ids[0], 2.5, 0.75)
+    weighted = replace(train, frame=train.frame.assign(weight=weights))
+    steps = len(train) // 4
+    batches = _batches(weighted, 40 * steps, epochs=40, augment=False)
+    shown = np.concatenate([inputs["emotion"].argmax(1) for inputs, _ in batches])
+    expected = weights[ids == ids[0]].sum() / weights.sum()
+    assert abs((shown == ids[0]).mean() - expected) < 0.03
+    same = replace(train, frame=train.frame.assign(weight=3.0))
+    assert _same(_batches(same, 3), _batches(train, 3))
+    assert _same(_batches(weighted, steps + 3)[steps + 1 :], _batches(weighted, 2, first_step=steps + 1))
+
+
+def test_workers_share_every_batch(train):
+    whole = _batches(train, 3)
+    parts = [_batches(train, 3, shard=(worker, 2)) for worker in (0, 1)]
+    joined = [
+        tuple({k: np.concatenate([a[k], b[k]]) for k in a} for a, b in zip(first, second, strict=True))
+        for first, second in zip(*parts, strict=True)
+    ]
+    for batch, other in zip(whole, joined, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            for name in part:  # exp rounds by the length of the vector
+                np.testing.assert_allclose(part[name], other_part[name], atol=1e-6)
+    with pytest.raises(UserError, match="multiple of 3"):
+        _batches(train, 1, shard=(0, 3))
 
 
 def test_label_dropout_withholds_a_share(train):
