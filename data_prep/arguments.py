@@ -4,24 +4,60 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 from rac_unet.errors import UserError
 
+if TYPE_CHECKING:
+    from rac_unet.data.mask_policy import MaskPolicy
+
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", required=True, metavar="D", default=argparse.SUPPRESS,
-        help="folder to make: new, empty, or begun by this command with the same settings",
-    )  # fmt: skip
+    add_output(parser)
     parser.add_argument(
         "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 64..512"
     )
     parser.add_argument("--styles", metavar="A,B,...", help="mask styles to draw from", default="all")
+    parser.add_argument(
+        "--held_out", metavar="A,B,...", default=argparse.SUPPRESS,
+        help="of these styles, those for the test split alone, beside the others: masks nobody trained on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--variants", type=positive, default=argparse.SUPPRESS, metavar="K",
+        help="masks painted on each face, each a pair of its own (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--masks", metavar="FILE", default=argparse.SUPPRESS,
+        help="YAML file with the styles of each split and their weights, instead of the three options above",
+    )  # fmt: skip
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help="other seeds paint other masks")
+    add_workers(parser)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", required=True, metavar="D", default=argparse.SUPPRESS,
+        help="folder to make: new, empty, or begun by this command with the same settings",
+    )  # fmt: skip
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="W",
         help="processes at work (about 200 MB each); never changes the result",
     )  # fmt: skip
+
+
+def add_val_share(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
+    )
+
+
+def add_follow_links(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--follow_links", action="store_true", help="also take photos that are links to files outside the folder"
+    )
 
 
 def positive(text: str) -> int:
@@ -36,6 +72,33 @@ def image_size(text: str) -> int:
     return _whole_number(text, 64, 512)
 
 
+def share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; use 0..0.5") from None
+    if not 0 <= number <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; use 0..0.5")
+    return number
+
+
+def parse_policy(options: argparse.Namespace) -> MaskPolicy:
+    """The mask policy that --styles, --held_out and --variants, or --masks ask for.
+
+    Raises: UserError that lists the valid names, or says which options exclude each other.
+    """
+    from rac_unet.data.mask_policy import make_policy, read_policy
+
+    if hasattr(options, "masks"):
+        given = [name for name in ("held_out", "variants") if hasattr(options, name)]
+        given += ["styles"] * (options.styles != "all")
+        if given:
+            raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}")
+        return read_policy(options.masks)
+    held_out = _names(options.held_out) if hasattr(options, "held_out") else ()
+    return make_policy(parse_styles(options.styles), held_out, getattr(options, "variants", 1))
+
+
 def parse_styles(text: str) -> tuple[str, ...]:
     """`surgical,kn95` -> their names; `all` -> every style.
 
@@ -43,7 +106,7 @@ def parse_styles(text: str) -> tuple[str, ...]:
     """
     from rac_unet.faces.masks import STYLES
 
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    names = _names(text)
     if names == ("all",):
         return STYLES
     unknown = [name for name in names if name not in STYLES]
@@ -51,6 +114,10 @@ def parse_styles(text: str) -> tuple[str, ...]:
         what = f"unknown mask style {', '.join(map(repr, unknown))}" if unknown else "--styles names no mask style"
         raise UserError(f"{what}; choose from: {', '.join(STYLES)} (or all)")
     return names
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _whole_number(text: str, low: int, high: int | None) -> int:

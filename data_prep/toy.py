@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_common_arguments, parse_styles, positive
+from data_prep.arguments import add_common_arguments, parse_policy, positive
 from rac_unet.errors import CommandParser, run_command
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.count,
         size=options.size,
         mode=options.mode,
-        styles=parse_styles(options.styles),
+        policy=parse_policy(options),
         seed=options.seed,
         workers=options.workers,
     )
@@ -38,7 +38,7 @@ def _parser() -> CommandParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--count", type=positive, required=True, metavar="N", help="pairs to make", default=argparse.SUPPRESS
+        "--count", type=positive, required=True, metavar="N", help="faces to draw", default=argparse.SUPPRESS
     )
     parser.add_argument(
         "--mode", choices=("natural", "ambiguous"), default="natural",

@@ -26,6 +26,9 @@ SOURCE_LABELS: dict[str, dict[int, str | None]] = {
     "original_classifier": dict(enumerate(sorted(EMOTIONS))),
 }
 
+# Names of the classes that are None above.
+LEFT_OUT = {"affectnet": {7: "contempt", 8: "no emotion", 9: "uncertain", 10: "no face"}}
+
 # Spellings people write in label files. Only unambiguous ones.
 _SYNONYMS = {
     "surprised": "surprise", "afraid": "fear", "fearful": "fear", "disgusted": "disgust", "happy": "happiness",
@@ -59,3 +62,21 @@ def emotion_from_source(source: str, label: int) -> str | None:
 def emotion_id(name: str) -> int:
     """Position of an emotion in the network's one-hot input."""
     return EMOTIONS.index(name)
+
+
+def parse_source_label(source: str, text: str) -> str:
+    """The emotion's name for a source's own number as its files write it.
+
+    Raises: UserError, worded to follow a photo's name, when it is no number of that source, or one of a class that
+        has no place among the seven.
+    """
+    table = SOURCE_LABELS[source]
+    try:
+        label = int(str(text).strip())
+    except ValueError:
+        label = None
+    if label not in table:
+        raise UserError(f"label {str(text).strip()!r} is none of this source's, {min(table)}..{max(table)}")
+    if table[label] is None:
+        raise UserError(f"{LEFT_OUT[source][label]} is none of the seven emotions")
+    return table[label]

@@ -80,6 +80,7 @@ def prepare(
     progress: bool = True,
     noun: str = "photos",
     rejected: Iterable[tuple[str, str]] = (),
+    weighted: bool = False,
 ) -> Summary:
     """Make all items into `output` and write pairs.csv, skipped.csv and notes.csv.
 
@@ -89,6 +90,7 @@ def prepare(
         settings: everything that decides the result, for `OutputFolder`.
         progress: draw a progress line on stderr.
         rejected: (name, reason) of what was found unusable before any image was opened; listed in skipped.csv first.
+        weighted: rows carry a sampling weight.
     Raises: UserError (folder in use, foreign, other settings, full disk, no pair made); KeyboardInterrupt,
         having said how to continue. What is done is kept in every case.
     """
@@ -108,7 +110,7 @@ def prepare(
                 folder.flush()
                 line.advance(len(results))
             line.close()
-            summary = _write_tables(folder, len(items), rejected)
+            summary = _write_tables(folder, len(items), rejected, weighted)
         except KeyboardInterrupt:
             line.close()
             count = len(folder.finished_items())
@@ -159,14 +161,7 @@ class ImageWriter:
         return name
 
 
-def draw_style(styles: Sequence[str], seed: int, key: str, variant: int) -> tuple[str, int]:
-    """The mask style and the painter's seed of one pair: they follow from these arguments alone."""
-    digest = hashlib.blake2b(f"{seed}:{key}:{variant}".encode(), digest_size=16).digest()
-    rng = np.random.default_rng(int.from_bytes(digest, "big"))
-    return styles[int(rng.integers(len(styles)))], int(rng.integers(2**31))
-
-
-def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str, str]]) -> Summary:
+def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str, str]], weighted: bool) -> Summary:
     from rac_unet.data import pairs
 
     summary = Summary(folder.path)
@@ -197,7 +192,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
     summary.hidden = hidden_sum / max(hidden_count, 1)
     # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
     rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
-    pairs.write(folder.path / pairs.PAIRS_FILE, rows)
+    pairs.write(folder.path / pairs.PAIRS_FILE, rows, weighted)
     return summary
 
 

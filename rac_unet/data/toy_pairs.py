@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rac_unet.data.preparing import ImageWriter, Made, Summary, draw_style, prepare
+from rac_unet.data.mask_policy import MaskPolicy, make_policy
+from rac_unet.data.preparing import ImageWriter, Made, Summary, prepare
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 
@@ -20,12 +20,12 @@ def write_toy_pairs(
     count: int,
     size: int = 128,
     mode: str = "natural",
-    styles: Sequence[str] | None = None,
+    policy: MaskPolicy | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: bool = True,
 ) -> Summary:
-    """Write `count` pairs of procedural faces; safe to call again, continues what was interrupted.
+    """Write pairs of `count` procedural faces; safe to call again, continues what was interrupted.
 
     Each person is drawn once with each of the seven emotions, so emotions are balanced in every split and 21
     pairs are enough to fill all three.
@@ -34,16 +34,12 @@ def write_toy_pairs(
         output: a new or empty folder, or one begun with the same arguments (but for `workers`, `progress`).
         size: side of the images in pixels.
         mode: `natural`, or `ambiguous`: nothing outside the mask tells the emotion.
-        styles: mask styles to draw from; default all.
+        policy: which masks are painted; default every style in every split, one mask a face.
     Raises: UserError for a wrong argument, and as `rac_unet.data.preparing.prepare` does.
     """
-    from rac_unet.faces.masks import STYLES
     from rac_unet.faces.toy import MAX_SIZE, MIN_SIZE, MODES
 
-    styles = tuple(styles or STYLES)
-    unknown = [style for style in styles if style not in STYLES]
-    if unknown:
-        raise UserError(f"unknown mask style {unknown[0]!r}; choose from: {', '.join(STYLES)}")
+    policy = policy or make_policy()
     if mode not in MODES:
         raise UserError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}")
     if count < 1:
@@ -52,24 +48,24 @@ def write_toy_pairs(
         raise UserError(f"size must be {MIN_SIZE}..{MAX_SIZE} pixels. Received: {size}")
     settings = {
         "made_by": "toy",
-        "format": 1,
+        "format": 2,
         "count": count,
         "mode": mode,
         "size": size,
-        "styles": list(styles),
         "seed": seed,
+        **policy.as_settings(),
     }
-    maker = ToyMaker(size, mode, styles, seed)
+    maker = ToyMaker(size, mode, policy, seed)
     return prepare(output, range(count), maker, settings, workers, progress, "faces")
 
 
 @dataclass(frozen=True)
 class ToyMaker:
-    """Draw the n-th toy face with its mask; same arguments, same bytes."""
+    """Draw the n-th toy face with its masks; same arguments, same bytes."""
 
     size: int
     mode: str
-    styles: tuple[str, ...]
+    policy: MaskPolicy
     seed: int
 
     def __call__(self, number: int, folder: str, unfinished: str) -> Made:
@@ -81,21 +77,28 @@ class ToyMaker:
         key = f"toy{self.seed}-{person:06d}-{emotion}"
         # Other seeds draw other people, not the same ones anew.
         face = draw_face(self._number("person", person), emotion, self._number("face", number), self.size, self.mode)
-        style, mask_seed = draw_style(self.styles, self.seed, key, 0)
-        masked = paint_mask(face.image, face.points, style, mask_seed)
         images = ImageWriter(folder, unfinished, split, key)
-        row = {
-            "key": key,
-            "masked": images.write("_masked", masked.image),
-            "unmasked": images.write("", face.image),
-            "occlusion": images.write("_occlusion", masked.occlusion),
-            "emotion": emotion,
-            "split": split,
-            "identity": f"toy{self.seed}-{person:06d}",
-            "source": f"toy-{self.mode}",
-            "mask_style": style,
-        }
-        return Made(key, [row], images.files, [float((masked.occlusion > 0).mean())])
+        unmasked = images.write("", face.image)
+        made = Made(key, files=images.files)
+        for variant in range(self.policy.variants):
+            style, mask_seed = self.policy.draw(split, self.seed, key, variant)
+            masked = paint_mask(face.image, face.points, style, mask_seed)
+            suffix = f"-{variant}" if self.policy.variants > 1 else ""
+            made.rows.append(
+                {
+                    "key": f"{key}{suffix}",
+                    "masked": images.write(f"{suffix}_masked", masked.image),
+                    "unmasked": unmasked,
+                    "occlusion": images.write(f"{suffix}_occlusion", masked.occlusion),
+                    "emotion": emotion,
+                    "split": split,
+                    "identity": f"toy{self.seed}-{person:06d}",
+                    "source": f"toy-{self.mode}",
+                    "mask_style": style,
+                }
+            )
+            made.hidden.append(float((masked.occlusion > 0).mean()))
+        return made
 
     def _number(self, what: str, index: int) -> int:
         digest = hashlib.blake2b(f"{self.seed}:{what}:{index}".encode(), digest_size=6).digest()

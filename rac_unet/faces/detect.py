@@ -33,6 +33,9 @@ MESH_INPUT = 192
 # The mesh looks at a square 1.5 times the detector's box, so that hair line and chin are inside.
 ROI_SCALE = 1.5
 MIN_MESH_PRESENCE = 0.3
+# Where the detector's box lies relative to eyes and mouth: medians over 250 photos, in eye-to-mouth distances.
+_BOX_CENTRE = 0.575
+_BOX_SIDE = 2.37
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,27 @@ class FaceDetector:
             inside = ((centre >= 0) & (centre < [image.shape[1], image.shape[0]])).all(1)
             faces = self._meshes(image, boxes[inside])
         return faces or self._meshes(image, self._boxes(image, _FAR))
+
+    def face_at(self, image: np.ndarray, eyes: np.ndarray, mouth: np.ndarray) -> Face | None:
+        """Landmarks of the face that is known to be at a place, the detector left out; None if there seems to be none.
+
+        Args:
+            image: (H, W, 3) uint8 RGB photo.
+            eyes: (2, 2) centres of the image-left and the image-right eye, x, y in photo pixels.
+            mouth: (2,) centre of the mouth.
+        """
+        middle = eyes.mean(0)
+        down = mouth - middle
+        centre, half = middle + _BOX_CENTRE * down, _BOX_SIDE / 2 * float(np.hypot(*down))
+        return self._face_in(image, (*(centre - half), *(centre + half)), eyes.ravel())
+
+    def face_in(self, image: np.ndarray, box: tuple[float, float, float, float]) -> Face | None:
+        """Landmarks of an upright face that is known to fill a box (x0, y0, x1, y1) from forehead to chin."""
+        return self._face_in(image, box, [box[0], box[1], box[2], box[1]])
+
+    def _face_in(self, image: np.ndarray, box, eyes) -> Face | None:
+        faces = self._meshes(image, np.array([[1.0, *box, *eyes]], np.float64))
+        return faces[0] if faces else None
 
     def _run(self, file: str, tensor: np.ndarray) -> list[np.ndarray]:
         if file not in self._networks:

@@ -13,6 +13,7 @@ import pytest
 
 from data_prep import toy
 from rac_unet.data import pairs
+from rac_unet.data.mask_policy import make_policy
 from rac_unet.data.output_folder import JOURNAL_FILE
 from rac_unet.data.toy_pairs import write_toy_pairs
 from rac_unet.emotions import EMOTIONS
@@ -157,7 +158,7 @@ def test_seed_mode_and_styles_matter(tmp_path):
         "plain": {},
         "seed": {"seed": 1},
         "ambiguous": {"mode": "ambiguous"},
-        "kn95": {"styles": ["kn95"]},
+        "kn95": {"policy": make_policy(["kn95"])},
     }.items():
         write_toy_pairs(tmp_path / name, 7, size=64, progress=False, **options)
         sets[name] = pairs.read(tmp_path / name)

@@ -1,0 +1,59 @@
+"""Prepare AffectNet, with .npy annotations or the older CSV tables.
+
+    python -m data_prep.affectnet --source DIR --output D --max_per_emotion 15000
+
+Contempt and the classes that are no emotion are left out by name and counted. AffectNet's validation set becomes test,
+since its own test set is not given out; validation is carved from train.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy, positive
+from rac_unet.errors import CommandParser, run_command
+
+SOURCE = "affectnet"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+
+    from data_prep.affectnet_layouts import ArrayLoader, TableLoader, read_arrays, read_tables, recognise
+    from data_prep.photo_maker import PhotoMaker
+    from data_prep.running import run_source, source_folder
+    from data_prep.sources import cap_emotions, carve_val
+
+    policy = parse_policy(options)
+    layout, base = recognise(source_folder("--source", options.source), options.layout)
+    source = read_arrays(base) if layout == "arrays" else read_tables(base)
+    source.photos = carve_val(source.photos, options.val_share, options.seed)
+    limit = getattr(options, "max_per_emotion", None)
+    if limit:
+        cap_emotions(source, limit, options.seed)
+    loader = (ArrayLoader if layout == "arrays" else TableLoader)(str(base), options.follow_links)
+    maker = PhotoMaker(loader, policy, options.size, options.seed, SOURCE)
+    return run_source(options, "affectnet", source, maker, policy, SOURCE, layout=layout)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m data_prep.affectnet",
+        description="Prepare AffectNet: {train_set,val_set}/{images,annotations}, or training.csv and validation.csv.",
+        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--source", required=True, metavar="DIR", help="folder of AffectNet", default=argparse.SUPPRESS)
+    parser.add_argument("--layout", choices=("auto", "arrays", "tables"), default="auto", help="which form to look for")
+    parser.add_argument(
+        "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
+        help="at most N training photos of each emotion, chosen by chance (default: all)",
+    )  # fmt: skip
+    add_val_share(parser)
+    add_follow_links(parser)
+    add_common_arguments(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

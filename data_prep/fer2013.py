@@ -1,0 +1,71 @@
+"""Prepare FER-2013, as its CSV file or as folders of images.
+
+python -m data_prep.fer2013 --source fer2013.csv --output D
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy
+from rac_unet.errors import CommandParser, UserError, run_command
+
+SOURCE = "fer2013"
+CAVEAT = (
+    "FER-2013 is 48 x 48 pixels and grey: enlarged it stays blurred and colourless, and a network trained on it paints "
+    "so; people agree with its labels on about two pictures of three. Better as an addition to sharper photographs"
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+
+    from data_prep.fer2013_table import TableLoader, read_table
+    from data_prep.loading import FileLoader
+    from data_prep.named_folders import read_named_folders
+    from data_prep.photo_maker import PhotoMaker
+    from data_prep.running import run_source, source_folder
+    from data_prep.sources import carve_val
+
+    policy = parse_policy(options)
+    path = Path(options.source)
+    if path.is_dir():
+        table = next((path / name for name in ("fer2013.csv", "icml_face_data.csv") if (path / name).is_file()), None)
+    else:
+        table = path
+        if not path.exists():
+            raise UserError(f"--source {path} is not there; it is fer2013.csv, or the folder above train and test")
+    if table is not None:
+        source, loader = read_table(table), TableLoader(os.fspath(table))
+    else:
+        source = read_named_folders(source_folder("--source", options.source), options.seed, skip=options.output)
+        source.layout = "FER-2013 in folders"
+        loader = FileLoader(os.fspath(path), options.follow_links)
+    if "val" not in {photo.split for photo in source.photos}:
+        source.photos = carve_val(source.photos, options.val_share, options.seed)
+    source.remarks.append(CAVEAT)
+    maker = PhotoMaker(loader, policy, options.size, options.seed, SOURCE, keep_framing=True)
+    return run_source(options, "fer2013", source, maker, policy, SOURCE)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m data_prep.fer2013",
+        description="Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}.",
+        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
+        help="the CSV file, the folder it lies in, or the folder above train and test",
+    )  # fmt: skip
+    add_val_share(parser)
+    add_follow_links(parser)
+    add_common_arguments(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,81 @@
+"""Prepare RAF-DB in whichever of its three forms it lies there.
+
+    python -m data_prep.rafdb --source DIR --output D
+
+RAF-DB's own split in train and test is kept; validation is carved from train. Its aligned images show a face edge to
+edge and keep that framing; from the original photographs an upright crop is cut, found by RAF-DB's own landmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy
+from rac_unet.errors import CommandParser, UserError, run_command
+
+SOURCE = "rafdb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+
+    from data_prep.existing_masks import ExistingMaskMaker
+    from data_prep.loading import FileLoader
+    from data_prep.photo_maker import PhotoMaker
+    from data_prep.rafdb_layouts import read_native, read_repack, read_sorted, recognise
+    from data_prep.rafdb_originals import OriginalLoader
+    from data_prep.running import run_source, source_folder
+    from data_prep.sources import carve_val
+
+    policy = parse_policy(options)
+    original = options.images == "original"
+    framing = getattr(options, "framing", "upright" if original else "own")
+    if original and framing == "own":
+        raise UserError("--framing own is for aligned images; from original photographs an upright crop is cut")
+    layout, base, remarks = recognise(source_folder("--source", options.source), options.layout)
+    if original and layout != "native":
+        raise UserError(f"--images original needs RAF-DB's native layout; {base} has the {layout} one")
+    source = {"native": lambda: read_native(base, options.images), "repack": lambda: read_repack(base)}.get(
+        layout, lambda: read_sorted(base)
+    )()
+    source.remarks += remarks
+    source.photos = carve_val(source.photos, options.val_share, options.seed)
+    links = options.follow_links
+    if layout == "sorted":
+        if hasattr(options, "framing") or hasattr(options, "masks") or hasattr(options, "variants"):
+            raise UserError("the sorted layout brings its own masks; leave out --framing, --masks and --variants")
+        maker, policy = ExistingMaskMaker(FileLoader(str(base), links), options.size, SOURCE), None
+    else:
+        loader = OriginalLoader(str(base), links) if original else FileLoader(str(base), links)
+        maker = PhotoMaker(loader, policy, options.size, options.seed, SOURCE, keep_framing=framing == "own")
+    return run_source(options, "rafdb", source, maker, policy, SOURCE, layout=layout, framing=framing)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m data_prep.rafdb",
+        description="Prepare RAF-DB (native layout, Kaggle repack, or the original project's sorted folders).",
+        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--source", required=True, metavar="DIR", help="folder of RAF-DB", default=argparse.SUPPRESS)
+    parser.add_argument(
+        "--layout", choices=("auto", "native", "repack", "sorted"), default="auto",
+        help="which form to look for; auto takes the first of these that is there",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", choices=("aligned", "original"), default="aligned",
+        help="of the native layout: its 100 x 100 crops, or the photographs they come from",
+    )  # fmt: skip
+    parser.add_argument(
+        "--framing", choices=("own", "upright"), default=argparse.SUPPRESS,
+        help="own: the whole aligned image; upright: cut anew as every other source is (default: own for aligned)",
+    )  # fmt: skip
+    add_val_share(parser)
+    add_follow_links(parser)
+    add_common_arguments(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

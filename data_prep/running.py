@@ -1,0 +1,66 @@
+"""The common end of every command that prepares photographs: say what was found, make the pairs, say what was made."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from data_prep.sources import Source
+from rac_unet.data.mask_policy import MaskPolicy
+from rac_unet.data.preparing import describe, prepare
+from rac_unet.errors import UserError
+
+# Raised when the same settings would give other pairs than before.
+FORMAT = 2
+
+
+def source_folder(option: str, path: str) -> Path:
+    """The user's folder. Raises: UserError when it is not there, not a folder, or empty."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(f"{option} {folder} is {'not a folder' if folder.exists() else 'not there'}")
+    if not any(folder.iterdir()):
+        raise UserError(f"{option} {folder} is an empty folder")
+    return folder
+
+
+def run_source(
+    options: argparse.Namespace,
+    made_by: str,
+    source: Source,
+    maker: Callable,
+    policy: MaskPolicy | None,
+    name: str,
+    **settings,
+) -> int:
+    """Prepare a source's photos into `options.output` with the options every such command has.
+
+    Args:
+        made_by: the command's name.
+        maker: as `rac_unet.data.preparing.prepare` takes it.
+        name: what the column source says.
+        settings: what else decides the result.
+    Raises: UserError as `prepare` does; when there is no photo at all, with what was found instead.
+    """
+    print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
+    for remark in source.remarks:
+        print(f"note: {remark}", flush=True)
+    if not source.photos:
+        reasons = Counter(reason for _, reason in source.rejected).most_common(5)
+        told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
+        raise UserError(f"no photo can be used: {told}")
+    settings = {
+        "made_by": made_by,
+        "format": FORMAT,
+        "source": name,
+        "source_sha256": source.fingerprint(),
+        "size": options.size,
+        "seed": options.seed,
+        **(policy.as_settings() if policy else {}),
+        **settings,
+    }
+    summary = prepare(options.output, source.photos, maker, settings, options.workers, rejected=source.rejected)
+    print(describe(summary))
+    return 0
