@@ -49,7 +49,7 @@ def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path]:
 
 
 def read_arrays(base: Path) -> Source:
-    """Every image with its expression file; AffectNet's validation set becomes test, as its own test set is kept back."""
+    """Every image with its expression file; AffectNet's validation set becomes test, its test set being kept back."""
     source = Source("AffectNet, .npy annotations")
     listed = []
     for name, split in _ARRAY_SETS.items():

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.merge",
-        description="Merge data sets of pairs. Each pair keeps its split and its source; images are linked, not copied.",
+        description="Merge data sets of pairs. Each keeps its split and its source; images are linked, not copied.",
         epilog="Run it again to continue an interrupted run. One set alone can be given new weights this way, too.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

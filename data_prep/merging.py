@@ -42,7 +42,8 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
         if root == Path(output).resolve():
             raise UserError(f"--output {output} is one of the sets to merge; name another folder")
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", root.name) or "set"
-        name = next(n for n in (stem, *(f"{stem}-{i}" for i in itertools.count(2))) if n not in sets)
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([stem], numbered) if name not in sets)
         sets[name] = found
     sizes = {name: found.image_size for name, found in sets.items()}
     if len(set(sizes.values())) > 1:
@@ -117,7 +118,7 @@ class MergedRows(Sequence):
 class LinkMaker:
     """Put one pair's images below the output folder, in a folder named after their set.
 
-    A hard link where the disk can: no space, no time, and the image stays where either set is deleted. A copy elsewhere.
+    A hard link where the disk can: no space, no time, and the image stays when either set is deleted. Else a copy.
     """
 
     roots: tuple[str, ...]
