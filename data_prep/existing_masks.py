@@ -57,7 +57,7 @@ class ExistingMaskMaker:
         if not MIN_HIDDEN <= hidden <= MAX_HIDDEN:
             return Made(
                 photo.path,
-                skipped=f"masked and unmasked differ in {100 * hidden:.0f} % of the pixels: no mask on one face",
+                skipped=f"masked and unmasked differ in {100 * hidden:.0f} % of the pixels: not one face with a mask",
             )
         worn = np.where(occlusion[..., None] > 0, worn, truth)
         images = ImageWriter(folder, unfinished, photo.split, photo.key)

@@ -200,12 +200,13 @@ def _read_listing(path: Path, source: Source) -> dict[str, str]:
             emotion = parse_source_label("rafdb", words[1])
         except UserError as error:
             source.reject(photo, f"line {number}: {error}")
-            emotion = ""
+            labels[photo], lines[photo] = "", number
+            continue
         if photo not in labels:
             labels[photo], lines[photo] = emotion, number
         elif labels[photo] == emotion:
             source.reject(where, f"repeats line {lines[photo]}, which counts")
-        else:
+        elif labels[photo]:
             source.reject(photo, f"lines {lines[photo]} and {number} label it differently")
             labels[photo] = ""
     if not labels:

@@ -1,0 +1,126 @@
+"""AffectNet with arrays or tables becomes pairs, emotions right by name; contempt and bad rows are counted."""
+
+import numpy as np
+import pytest
+
+from data_prep import affectnet
+from rac_unet.data import pairs
+from rac_unet.errors import UserError
+
+
+def run(source, output, *more):
+    arguments = ["--source", str(source), "--output", str(output), "--size", "64", "--workers", "1", *more]
+    assert affectnet.main(arguments) == 0
+    return pairs.read(output)
+
+
+def by_number(found, base=10):
+    """Photo number -> (emotion, split)."""
+    frame = found.frame.astype(str)
+    numbers = [int(key.split("-")[0], base) for key in found.keys]
+    return dict(zip(numbers, zip(frame["emotion"], frame["split"], strict=True), strict=True))
+
+
+@pytest.mark.parametrize("form", ["arrays", "tables"])
+def test_emotions_are_right_by_name_and_contempt_is_counted(trees, tmp_path, form):
+    make, base = (trees.affectnet_arrays, 10) if form == "arrays" else (trees.affectnet_tables, 16)
+    make(tmp_path / "data/AffectNet")
+    found = by_number(run(tmp_path / "data", tmp_path / "set", "--val_share", "0"), base)
+    assert {n: emotion for n, (emotion, _) in found.items()} == {
+        n: trees.AFFECTNET[n % 8] for n in range(16) if n % 8 != 7
+    }
+    assert {n for n, (_, split) in found.items() if split == "test"} == {6, 14}
+    told = trees.reasons(tmp_path / "set")
+    assert len(told) == 2 and all(reason == "contempt is none of the seven emotions" for reason in told.values())
+
+
+def test_given_landmarks_say_which_face(trees, tmp_path):
+    from rac_unet.faces.align import align_face
+
+    root = trees.affectnet_arrays(tmp_path / "a", 3)
+    for number in range(3):
+        image, _ = trees.photo(number, trees.AFFECTNET[number])
+        other, points = trees.photo(number + 300)
+        trees.save(root / f"train_set/images/{number}.jpg", np.hstack([image, other]))
+        points = points + [image.shape[1], 0]
+        np.save(root / f"train_set/annotations/{number}_lnd.npy", points.ravel())
+    found = run(root, tmp_path / "set", "--val_share", "0")
+    import cv2
+
+    for row, number in enumerate(by_number(found)):
+        cut = cv2.imread(found.paths("unmasked")[row])[..., ::-1].astype(int)
+        wanted, other = (
+            align_face(*trees.photo(who, emotion), 64).image.astype(int)
+            for who, emotion in ((number + 300, "neutral"), (number, trees.AFFECTNET[number]))
+        )
+        assert np.abs(cut - wanted).mean() < np.abs(cut - other).mean()
+
+
+def test_bad_arrays_are_counted(trees, tmp_path):
+    root = trees.affectnet_arrays(tmp_path / "a")
+    notes = root / "train_set/annotations"
+    (notes / "0_exp.npy").unlink()
+    (notes / "1_exp.npy").write_bytes(b"\x93NUMPY cut")
+    np.save(notes / "2_exp.npy", np.array({"a": 1}, object), allow_pickle=True)
+    np.save(notes / "3_exp.npy", np.array("11"))
+    np.save(notes / "4_exp.npy", np.array([1, 2]))
+    np.save(notes / "99_exp.npy", np.array("1"))
+    np.save(notes / "5_lnd.npy", np.full(136, -1e9))
+    (notes / "8_lnd.npy").unlink()
+    np.save(notes / "9_exp.npy", np.float32(1))
+    trees.save(root / "train_set/images/10.png", trees.face(1))
+    found = by_number(run(root, tmp_path / "set"))
+    assert set(found) == {5, 6, 8, 9, 11, 12, 13, 14} and found[9][0] == "happiness"
+    told = trees.reasons(tmp_path / "set")
+    for name, words in {
+        "train_set/images/0.jpg": "no 0_exp.npy",
+        "train_set/images/1.jpg": "cannot be read as an array",
+        "train_set/images/2.jpg": "cannot be read as an array",
+        "train_set/images/3.jpg": "label '11' is none",
+        "train_set/images/4.jpg": "holds 2 values",
+        "train_set/annotations/99_exp.npy": "not there",
+        "train_set/images/10.png": "different endings",
+        "train_set/images/10.jpg": "different endings",
+    }.items():
+        assert words in told[name], name
+    notes = {row["path"]: row["note"] for row in trees.table(tmp_path / "set/notes.csv")}
+    assert "detector was used" in notes["train_set/images/5.jpg"]
+
+
+def test_bad_lines_are_counted(trees, tmp_path):
+    root = trees.affectnet_tables(tmp_path / "a")
+    lines = (root / "training.csv").read_text().splitlines()
+    lines += [lines[1], "short,line", "../out.jpg" + lines[2][lines[2].index(",") :], "0/gone.jpg,0,0,9,9,,1,0,0"]
+    lines[3] = lines[3].replace(lines[3].split(",")[5], "12;no;numbers")
+    (root / "training.csv").write_text("\n".join(lines))
+    trees.save(root / "Manually_Annotated/Manually_Annotated_Images/1/extra.jpg", trees.face(1))
+    found = by_number(run(root, tmp_path / "set"), 16)
+    assert set(found) == {n for n in range(16) if n % 8 != 7}
+    told = trees.reasons(tmp_path / "set")
+    for name, words in {
+        "training.csv line 16": "as training.csv line 2 did",
+        "training.csv line 17": "2 cells",
+        "training.csv line 18": "climbs out",
+        "0/gone.jpg": "there is no image",
+        "Manually_Annotated/Manually_Annotated_Images/1/extra.jpg": "no line names it",
+    }.items():
+        assert words in told[name], name
+
+
+def test_the_cap_is_by_chance_the_same_every_time_and_counted(trees, tmp_path):
+    root = trees.affectnet_arrays(tmp_path / "a", 40)
+    first = by_number(run(root, tmp_path / "one", "--max_per_emotion", "2", "--val_share", "0"))
+    kept = [emotion for emotion, split in first.values() if split == "train"]
+    assert max(kept.count(emotion) for emotion in trees.AFFECTNET) == 2
+    over = [reason for reason in trees.reasons(tmp_path / "one").values() if "over the cap of 2" in reason]
+    assert len(over) == 6 * 3
+    assert by_number(run(root, tmp_path / "two", "--max_per_emotion", "2", "--val_share", "0")) == first
+
+
+def test_only_half_of_it_and_nothing_of_it(trees, tmp_path, capsys):
+    root = trees.affectnet_arrays(tmp_path / "a", 6)
+    run(root, tmp_path / "set")
+    assert "there is no val_set/images" in capsys.readouterr().out
+    (tmp_path / "b/pictures").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"(?s)holds: pictures.*train_set/images/N.jpg.*training.csv"):
+        run(tmp_path / "b", tmp_path / "set2")

@@ -1,0 +1,64 @@
+"""FER-2013 as a table or in folders becomes pairs; its official sets are kept."""
+
+import pytest
+
+from data_prep import fer2013
+from rac_unet.data import pairs
+from rac_unet.errors import UserError
+
+
+def run(source, output, *more):
+    arguments = ["--source", str(source), "--output", str(output), "--size", "64", "--workers", "1", *more]
+    assert fer2013.main(arguments) == 0
+    return pairs.read(output)
+
+
+@pytest.mark.parametrize("header", ["emotion,pixels,Usage", "emotion, Usage, pixels"])
+def test_table(trees, tmp_path, header, capsys):
+    path = trees.fer2013_table(tmp_path / "fer/fer2013.csv", header=header)
+    found = run(path.parent, tmp_path / "set")
+    lines = [int(key.split("-")[1]) - 2 for key in found.keys]
+    frame = found.frame.astype(str)
+    assert dict(zip(lines, frame["emotion"], strict=True)) == {n: trees.FER2013[n % 7] for n in range(14)}
+    splits = dict(zip(lines, frame["split"], strict=True))
+    assert {n for n, split in splits.items() if split == "val"} == {4, 9}
+    assert {n for n, split in splits.items() if split == "test"} == {6, 13}
+    assert "48 x 48 pixels and grey" in capsys.readouterr().out and set(frame["source"]) == {"fer2013"}
+
+
+def test_bad_lines_are_counted(trees, tmp_path):
+    path = trees.fer2013_table(tmp_path / "fer2013.csv", 7)
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace("0,", "7,", 1)
+    lines[2] = lines[2].rsplit(" ", 1)[0] + ",Training"
+    lines[3] = lines[3].replace("Training", "Holiday")
+    lines[4] = lines[4] + ",more"
+    lines[5] = ",".join([lines[5].split(",")[0], " ".join(["300"] * 2304), "Training"])
+    path.write_text("\n".join(lines) + "\n\n")
+    assert len(run(path, tmp_path / "set")) == 2
+    told = trees.reasons(tmp_path / "set")
+    for line, words in {2: "label '7'", 3: "2303 grey", 4: "'Holiday'", 5: "4 cells", 6: "beyond 0..255"}.items():
+        assert words in told[f"line {line}"]
+
+
+def test_folders(trees, tmp_path):
+    names = {"angry": "anger", "happy": "happiness", "neutral": "neutral"}
+    for number, name in enumerate([*names, *names]):
+        split = "test" if number > 3 else "train"
+        trees.save(tmp_path / f"fer/{split}/{name}/im{number}.png", trees.face(number, names[name], 96))
+    trees.save(tmp_path / "fer/train/contempt/im9.png", trees.face(9))
+    found = run(tmp_path / "fer", tmp_path / "set")
+    assert sorted(found.frame["emotion"].astype(str)) == sorted([*names.values()] * 2)
+    assert (found.frame["split"] == "test").sum() == 2
+    assert "must name one emotion" in trees.reasons(tmp_path / "set")["train/contempt/im9.png"]
+
+
+def test_wrong_inputs(trees, tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="lacks the column emotion and pixels and usage"):
+        run(tmp_path / "x.csv", tmp_path / "set")
+    with pytest.raises(UserError, match="is not there"):
+        run(tmp_path / "none.csv", tmp_path / "set")
+    trees.save(tmp_path / "f/joy/x.png", trees.face(1))
+    with pytest.raises(UserError, match="no folder below .* names an emotion"):
+        run(tmp_path / "f", tmp_path / "set")

@@ -1,0 +1,174 @@
+"""RAF-DB in each of its three forms becomes pairs whose emotions are right by name; what is wrong is counted."""
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep import rafdb
+from data_prep.existing_masks import find_imposed_mask
+from rac_unet.data import pairs
+from rac_unet.errors import UserError
+
+
+def run(source, output, *more):
+    arguments = ["--source", str(source), "--output", str(output), "--size", "64", "--workers", "1", *more]
+    assert rafdb.main(arguments) == 0
+    return pairs.read(output)
+
+
+def emotions_by_number(found):
+    """Photo number -> emotion, and number -> split."""
+    numbers = [int(key.split("_")[1].split("-")[0]) for key in found.keys]
+    frame = found.frame.astype(str)
+    return dict(zip(numbers, frame["emotion"], strict=True)), dict(zip(numbers, frame["split"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory, trees):
+    root = tmp_path_factory.mktemp("native")
+    trees.rafdb_native(root, original=True)
+    return root
+
+
+@pytest.mark.parametrize("where", ["", "basic"])
+def test_native_layout(trees, native, tmp_path, where, capsys):
+    found = run(native / where, tmp_path / "set", "--val_share", "0.5")
+    emotions, splits = emotions_by_number(found)
+    assert emotions == {number: trees.RAFDB[number % 7] for number in range(14)}
+    assert {number for number, split in splits.items() if split == "test"} == {6, 13}
+    assert set(splits.values()) == {"train", "val", "test"}
+    assert set(found.frame["source"]) == {"rafdb"} and "native layout" in capsys.readouterr().out
+    # The whole aligned image is kept.
+    own = cv2.resize(trees.face(0, "surprise"), (64, 64), interpolation=cv2.INTER_AREA).astype(int)
+    kept = cv2.imread(found.paths("unmasked")[list(emotions).index(0)])[..., ::-1]
+    assert np.abs(own - kept).mean() < 4
+
+
+def test_originals_are_cut_where_the_landmarks_say(trees, native, tmp_path):
+    found = run(native, tmp_path / "set", "--images", "original")
+    emotions, _ = emotions_by_number(found)
+    assert emotions == {number: trees.RAFDB[number % 7] for number in range(14)}
+    # The other person stands at the right; the detector alone would take whoever is nearer to the middle.
+    from rac_unet.faces.align import align_face
+
+    for row, number in enumerate(emotions):
+        wanted = align_face(*trees.photo(number, emotions[number]), 64).image.astype(int)
+        cut = cv2.imread(found.paths("unmasked")[row])[..., ::-1].astype(int)
+        other = align_face(*trees.photo(number + 500), 64).image.astype(int)
+        assert np.abs(cut - wanted).mean() < np.abs(cut - other).mean()
+
+
+def test_repack_and_its_tables(trees, tmp_path):
+    base = trees.rafdb_repack(tmp_path / "raf")
+    (base / "train/3/train_00002_aligned.jpg").rename(base / "train/5/train_00002_aligned.jpg")
+    trees.save(base / "train/8/train_00099_aligned.jpg", trees.face(99))
+    trees.save(base / "train/stray.jpg", trees.face(98))
+    (base / "train/1/train_00000_aligned.jpg").unlink()
+    (base / "train/2/readme.txt").write_text("not an image")
+    found = run(tmp_path / "raf", tmp_path / "set")
+    emotions, _ = emotions_by_number(found)
+    assert emotions == {n: trees.RAFDB[n % 7] for n in range(14) if n not in (0, 2)}
+    told = trees.reasons(tmp_path / "set")
+    assert "folder says sadness, train_labels.csv says disgust" in told["train/5/train_00002_aligned.jpg"]
+    assert "'8'" in told["train/8/train_00099_aligned.jpg"] and "1..7" in told["train/8/train_00099_aligned.jpg"]
+    assert "no folder 1 to 7" in told["train/stray.jpg"]
+    assert "there is no image" in told["train/train_00000_aligned.jpg"]
+    assert len(told) == 4
+
+
+def test_sorted_folders_keep_their_masks(trees, tmp_path):
+    root, hidden = trees.rafdb_sorted(tmp_path / "raf")
+    (root / "train/masked/0/7.jpg").unlink()
+    (root / "train/unmasked/1/8.jpg").unlink()
+    trees.save(root / "train/masked/2/2.png", trees.face(2))
+    trees.save(root / "train/masked/3/3.jpg", trees.face(3, size=90))
+    trees.save(root / "train/masked/4/4.jpg", trees.face(77, size=128))
+    found = run(root, tmp_path / "set", "--size", "128")
+    numbers = [int(key.split("-")[0]) for key in found.keys]
+    emotions = found.frame["emotion"].astype(str)
+    assert dict(zip(numbers, emotions, strict=True)) == {
+        n: trees.RAFDB[n % 7] for n in range(14) if n not in (2, 3, 4, 7, 8)
+    }
+    told = trees.reasons(tmp_path / "set")
+    assert "no masked image" in told["train/unmasked/0/7.jpg"]
+    assert "no unmasked image" in told["train/masked/1/8.jpg"]
+    assert "different endings" in told["train/masked/2/2.png"] and "train/masked/2/2.jpg" in told
+    assert "90 x 90" in told["train/unmasked/3/3.jpg"] and "not one face" in told["train/unmasked/4/4.jpg"]
+    columns = [found.paths(column) for column in pairs.IMAGE_COLUMNS]
+    for number, masked, unmasked, occlusion in zip(numbers, *columns, strict=True):
+        masked, unmasked = cv2.imread(masked), cv2.imread(unmasked)
+        seen = cv2.imread(occlusion, cv2.IMREAD_UNCHANGED) == 0
+        assert (masked[seen] == unmasked[seen]).all()
+        solid = hidden[number] > 200
+        assert (solid & seen).sum() < 0.03 * solid.sum() and (~seen).mean() < (hidden[number] > 0).mean() + 0.1
+
+
+def test_compression_alone_is_no_mask(
+    trees,
+):
+    image = trees.face(5, size=128)
+    again = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    assert (find_imposed_mask(image, again) > 0).mean() < 0.03
+
+
+def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
+    base = trees.rafdb_native(tmp_path / "raf")
+    listing = base / "EmoLabel/list_patition_label.txt"
+    lines = listing.read_text().splitlines()
+    lines[0] = "train_00000.jpg 8"
+    lines[1] = "train_00001.jpg"
+    lines += ["train_00003.jpg 4", "train_00004.jpg 1", "train_00777.jpg 2", "", "train_00005.jpg six"]
+    listing.write_text("\n".join(lines))
+    trees.save(base / "Image/aligned/train_00888_aligned.jpg", trees.face(8))
+    trees.save(base / "Image/aligned/other_00001_aligned.jpg", trees.face(9))
+    trees.save(base / "Image/aligned/train_00007_aligned.png", trees.face(7))
+    (base / "Image/aligned/train_00008_aligned.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    emotions, _ = emotions_by_number(run(tmp_path / "raf", tmp_path / "set"))
+    assert emotions == {n: trees.RAFDB[n % 7] for n in (2, 3, 6, 9, 10, 11, 12, 13)}
+    told = trees.reasons(tmp_path / "set")
+    for name, words in {
+        "train_00000": "line 1: label '8' is none",
+        "list_patition_label.txt line 2": "not a file name and a label",
+        "list_patition_label.txt line 15": "repeats line 4",
+        "train_00004": "lines 5 and 16 label it differently",
+        "train_00777": "there is no image",
+        "train_00005": "line 19: label 'six'",
+        "Image/aligned/train_00888_aligned.jpg": "no line of",
+        "Image/aligned/train_00001_aligned.jpg": "no line of",
+        "Image/aligned/train_00007_aligned.png": "different endings",
+        "Image/aligned/train_00008_aligned.jpg": "",
+    }.items():
+        assert words in told[name], name
+
+
+def test_what_fits_nothing_is_shown_what_was_looked_for(trees, tmp_path):
+    trees.save(tmp_path / "raf/pictures/x.jpg", trees.face(1))
+    with pytest.raises(UserError) as error:
+        run(tmp_path / "raf", tmp_path / "set")
+    for word in ("pictures", "list_patition_label.txt", "train/1", "train/masked/0"):
+        assert word in str(error.value)
+    trees.save(tmp_path / "zero/train/0/x.jpg", trees.face(1))
+    with pytest.raises(UserError, match="not RAF-DB's, whose labels are 1"):
+        run(tmp_path / "zero", tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def test_two_layouts_in_one_folder_are_told(trees, native, tmp_path, capsys):
+    trees.rafdb_repack(tmp_path / "raf", 7)
+    trees.rafdb_native(tmp_path / "raf", 7)
+    assert len(run(tmp_path / "raf", tmp_path / "set")) == 7
+    said = capsys.readouterr().out
+    assert "native layout" in said and "note: repack layout in" in said
+    run(tmp_path / "raf", tmp_path / "set2", "--layout", "repack")
+    assert "repacked" in capsys.readouterr().out
+
+
+def test_missing_images_and_options_that_do_not_go_together(trees, native, tmp_path):
+    base = trees.rafdb_native(tmp_path / "raf", 3)
+    (base / "Image/original").mkdir()
+    with pytest.raises(UserError, match="no image in .*original; unpack"):
+        run(tmp_path / "raf", tmp_path / "set", "--images", "original")
+    with pytest.raises(UserError, match="upright crop"):
+        run(native, tmp_path / "set", "--images", "original", "--framing", "own")
+    with pytest.raises(UserError, match="is not there"):
+        run(tmp_path / "none", tmp_path / "set")
