@@ -50,6 +50,21 @@ def test_what_is_written_is_read_back(tmp_path):
     assert val.emotion_ids.tolist() == [1, 4]
 
 
+def test_weights_and_missing_truth_are_read_back(tmp_path):
+    rows = make_set(tmp_path, row2={"weight": 2.5, "unmasked": "", "occlusion": "", "mask_style": "real"})
+    assert pairs.read(tmp_path).weights.tolist() == [1] * 6
+    pairs.write(tmp_path, rows, weighted=True)
+    found = pairs.read(tmp_path)
+    assert found[2] == rows[2] and found.weights.tolist() == [1, 1, 2.5, 1, 1, 1]
+    assert found.has_truth.tolist() == [True, True, False, True, True, True]
+    assert found.take([2, 0, 2]).keys.tolist() == ["k2", "k0", "k2"] and found.paths("unmasked")[2] == ""
+    text = (tmp_path / "pairs.csv").read_text()
+    for wrong in ("0", "-1", "nan", "inf", "much", ""):
+        (tmp_path / "pairs.csv").write_text(text.replace("2.5", wrong))
+        with pytest.raises(UserError, match="line 4: weight must be a number above 0"):
+            pairs.read(tmp_path)
+
+
 def test_unknown_split_is_answered_with_the_three(tmp_path):
     make_set(tmp_path)
     with pytest.raises(UserError, match="train, val, test"):
@@ -70,7 +85,10 @@ def test_unknown_split_is_answered_with_the_three(tmp_path):
         ({"unmasked": "images/../../secret.png"}, ["line 4", "climbs out"]),
         ({"occlusion": "/etc/passwd"}, ["line 4", "is absolute"]),
         ({"occlusion": "C:\\x.png"}, ["line 4", "is absolute"]),
-        ({"occlusion": ""}, ["line 4", "names no file"]),
+        ({"occlusion": ""}, ["line 4", "occlusion names no file", "both left empty"]),
+        ({"unmasked": ""}, ["line 4", "unmasked names no file"]),
+        ({"masked": ""}, ["line 4", "masked '' names no file"]),
+        ({"unmasked": "", "occlusion": "", "split": "train"}, ["line 4", "only be in the split test"]),
         ({"masked": "images"}, ["line 4", "masked 'images'"]),
     ],
 )

@@ -1,0 +1,123 @@
+"""Other ways to give `data_prep.folder` photos: in named folders, already masked, with faults to be passed over."""
+
+import os
+
+import pytest
+
+from data_prep import folder
+from rac_unet.data import pairs
+from rac_unet.errors import UserError
+
+
+def run(output, *arguments):
+    assert folder.main([*map(str, arguments), "--output", str(output), "--size", "64", "--workers", "1"]) == 0
+    return pairs.read(output)
+
+
+@pytest.fixture(scope="module")
+def photos(trees, tmp_path_factory):
+    """Six photos, a.jpg to f.jpg, and labels.csv for the first four."""
+    root = tmp_path_factory.mktemp("photos")
+    for number, name in enumerate("abcdef"):
+        trees.save(root / f"{name}.jpg", trees.photo(number)[0])
+    rows = ["a.jpg,anger,p", "b.jpg,fear,p", "c.jpg,neutral,q", "d.jpg,Happy,r"]
+    (root / "labels.csv").write_text("\n".join(["path,emotion,identity", *rows]) + "\n")
+    return root
+
+
+def test_images_without_a_label_are_counted(photos, trees, tmp_path, capsys):
+    assert len(run(tmp_path / "set", "--photos", photos, "--labels", photos / "labels.csv")) == 4
+    assert trees.reasons(tmp_path / "set") == dict.fromkeys(("e.jpg", "f.jpg"), "has no label: no row names it")
+    assert "skipped 2 photos: 2 x has no label" in capsys.readouterr().out
+
+
+def test_folders_named_after_emotions(photos, trees, tmp_path):
+    root = tmp_path / "photos"
+    for place in ("train/Happy/a", "train/sub/angry/b", "test/fear/c", "other/d", "fear/angry/e", "train/test/fear/f"):
+        (root / f"{place}.jpg").parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{place}.jpg").write_bytes((photos / f"{place[-1]}.jpg").read_bytes())
+    (root / ".hidden").mkdir()
+    (root / ".hidden/x.jpg").write_bytes(b"")
+    found = run(root / "out", "--photos", root, "--val_share", "0")
+    frame = found.frame.astype(str)
+    assert list(zip(frame["emotion"], frame["split"], strict=True)) == [
+        ("fear", "test"),
+        ("happiness", "train"),
+        ("anger", "train"),
+    ]
+    told = trees.reasons(root / "out")
+    assert "name none" in told["other/d.jpg"] and "anger and fear" in told["fear/angry/e.jpg"]
+    assert "two splits" in told["train/test/fear/f.jpg"] and len(told) == 3
+
+
+def test_people_who_already_wear_masks(photos, tmp_path):
+    labels = ("--photos", photos, "--labels", photos / "labels.csv", "--already_masked")
+    found = run(tmp_path / "set", *labels)
+    assert len(found) == 4 and not found.has_truth.any() and found.image_size == 64
+    assert set(found.frame["split"]) == {"test"} and set(found.frame["mask_style"]) == {pairs.REAL_MASK}
+    assert found.paths("unmasked") == [""] * 4 and all(map(os.path.isfile, found.paths("masked")))
+    assert sorted(found.frame["emotion"].astype(str)) == ["anger", "fear", "happiness", "neutral"]
+    with pytest.raises(UserError, match="paints no masks"):
+        run(tmp_path / "set2", *labels, "--variants", "2")
+
+
+def test_bad_rows_can_be_passed_over(photos, trees, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,emotion\na.jpg,anger\nb.jpg,joy\na.jpg,fear\n../x.jpg,fear\nc.jpg,fear\n")
+    with pytest.raises(UserError, match="(?s)3 bad rows.*--skip_bad_rows"):
+        run(tmp_path / "set", "--photos", photos, "--labels", labels)
+    found = run(tmp_path / "set", "--photos", photos, "--labels", labels, "--skip_bad_rows")
+    assert [key[0] for key in found.keys] == ["a", "c"]
+    told = trees.reasons(tmp_path / "set")
+    assert "line 3: unknown emotion 'joy'" in told["b.jpg"] and "line 4:" in told["a.jpg"]
+    assert "climbs out" in told["line 5"] and {"d.jpg", "e.jpg", "f.jpg"} < told.keys()
+
+
+def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    jpeg = (photos / "a.jpg").read_bytes()
+    (tmp_path / "secret.jpg").write_bytes(jpeg)
+    bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + b"\0" * 40
+    contents = {
+        "good.jpg": jpeg,
+        "same.jpg": jpeg,
+        "same.png": trees.cv2.imencode(".png", trees.photo(3)[0])[1].tobytes(),
+    }
+    hostile = {
+        "cut.jpg": jpeg[:900],
+        "bomb.png": bomb,
+        "empty.jpg": b"",
+        "text.jpg": b"hello",
+        "noise.jpg": os.urandom(99),
+    }
+    for name, content in {**contents, **hostile}.items():
+        (root / name).write_bytes(content)
+    os.symlink(tmp_path / "secret.jpg", root / "link.jpg")
+    os.symlink(root / "good.jpg", root / "inside.jpg")
+    os.symlink(root / "nowhere", root / "broken.jpg")
+    os.mkfifo(root / "pipe.jpg")
+    (root / "folder.jpg").mkdir()
+    names = [*contents, *hostile, "link.jpg", "inside.jpg", "broken.jpg", "pipe.jpg", "folder.jpg"]
+    (root / "labels.csv").write_text("path,emotion\n" + "".join(f"{name},fear\n" for name in names))
+    arguments = ("--photos", root, "--labels", root / "labels.csv")
+    found = run(tmp_path / "set", *arguments)
+    assert sorted(key.rpartition("-")[0].rpartition("-")[0] for key in found.keys) == ["good", "inside", "same", "same"]
+    told = trees.reasons(tmp_path / "set")
+    assert set(told) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg"}
+    assert "leads out" in told["link.jpg"] and "megapixels" in told["bomb.png"] and "cut off" in told["cut.jpg"]
+    assert told["pipe.jpg"] == told["folder.jpg"] == "not a regular file" and told["broken.jpg"] == "file is missing"
+    assert len(run(tmp_path / "linked", *arguments, "--follow_links")) == 5
+
+
+def test_masks_by_file_or_by_options(photos, tmp_path):
+    masks = tmp_path / "masks.yaml"
+    masks.write_text("variants: 2\ntrain: [kn95]\ntest: [bandana]\n")
+    labels = ("--photos", photos, "--labels", photos / "labels.csv")
+    frame = run(tmp_path / "set", *labels, "--masks", masks).frame.astype(str)
+    styles = {"train": "kn95", "val": "kn95", "test": "bandana"}
+    assert len(frame) == 8 and (frame["mask_style"] == frame["split"].map(styles)).all()
+    with pytest.raises(UserError, match="leave out --styles"):
+        run(tmp_path / "set2", *labels, "--masks", masks, "--styles", "kn95")
+    with pytest.raises(UserError, match="unknown mask style 'x'"):
+        run(tmp_path / "set2", *labels, "--held_out", "x")
