@@ -1,4 +1,4 @@
-"""Prepare AffectNet, with .npy annotations or the older CSV tables.
+"""Prepare AffectNet, with .npy annotations, the older CSV tables, or in numbered folders.
 
     python -m data_prep.affectnet --source DIR --output D --max_per_emotion 15000
 
@@ -19,32 +19,40 @@ SOURCE = "affectnet"
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.affectnet_layouts import ArrayLoader, TableLoader, read_arrays, read_tables, recognise
+    from data_prep.affectnet_layouts import ArrayLoader, TableLoader, read_arrays, read_folders, read_tables, recognise
+    from data_prep.loading import FileLoader
     from data_prep.photo_maker import PhotoMaker
     from data_prep.running import run_source, source_folder
     from data_prep.sources import cap_emotions, carve_val
 
     policy = parse_policy(options)
     layout, base = recognise(source_folder("--source", options.source), options.layout)
-    source = read_arrays(base) if layout == "arrays" else read_tables(base)
-    source.photos = carve_val(source.photos, options.val_share, options.seed)
+    read, load = {
+        "arrays": (read_arrays, ArrayLoader),
+        "tables": (read_tables, TableLoader),
+        "folders": (read_folders, FileLoader),
+    }[layout]
+    source = read(base)
+    if "val" not in {photo.split for photo in source.photos}:
+        source.photos = carve_val(source.photos, options.val_share, options.seed)
     limit = getattr(options, "max_per_emotion", None)
     if limit:
         cap_emotions(source, limit, options.seed)
-    loader = (ArrayLoader if layout == "arrays" else TableLoader)(str(base), options.follow_links)
-    maker = PhotoMaker(loader, policy, options.size, options.seed, SOURCE)
+    maker = PhotoMaker(load(str(base), options.follow_links), policy, options.size, options.seed, SOURCE)
     return run_source(options, "affectnet", source, maker, policy, SOURCE, layout=layout)
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.affectnet",
-        description="Prepare AffectNet: {train_set,val_set}/{images,annotations}, or training.csv and validation.csv.",
+        description="Prepare AffectNet, in whichever form it lies there: .npy annotations, CSV tables, folders 0 to 7.",
         epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of AffectNet", default=argparse.SUPPRESS)
-    parser.add_argument("--layout", choices=("auto", "arrays", "tables"), default="auto", help="which form to look for")
+    parser.add_argument(
+        "--layout", choices=("auto", "arrays", "tables", "folders"), default="auto", help="which form to look for"
+    )
     parser.add_argument(
         "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
         help="at most N training photos of each emotion, chosen by chance (default: all)",

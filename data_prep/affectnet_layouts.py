@@ -1,4 +1,4 @@
-"""The two forms in which people have AffectNet, and the landmarks in each.
+"""The forms in which people have AffectNet, and the landmarks in each.
 
 arrays   {train_set,val_set}/images/N.jpg with annotations/N_exp.npy (a digit) and N_lnd.npy (68 landmarks)
 tables   training.csv and validation.csv, whose lines name an image below Manually_Annotated_Images, with 68
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from data_prep.sources import Photo
 
 _ARRAY_SETS = {"train_set": "train", "val_set": "test"}
+_FOLDER_SETS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 _TABLES = {"training.csv": "train", "validation.csv": "test"}
 _COLUMNS = ("subdirectory_filepath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression")
 WANTED = {
     "arrays": "train_set/images/N.jpg and train_set/annotations/N_exp.npy, and the same in val_set",
     "tables": "training.csv and validation.csv, with the images they name in a folder beside or below",
+    "folders": "train/0 … train/7, and the same in val (or valid) or test",
 }
 
 
@@ -129,6 +131,26 @@ def read_tables(base: Path) -> Source:
     return source
 
 
+def read_folders(base: Path) -> Source:
+    """{train,val,test}/{0..7}/*.jpg. Where there is no test, AffectNet's validation set becomes it, as elsewhere."""
+    source = Source("AffectNet, in folders 0 to 7")
+    source.remarks.append("folder numbers are taken as AffectNet's own: 0 neutral, 1 happiness, 2 sadness … 7 contempt")
+    tested = any(images_in(folder) for folder in subfolders(base / "test"))
+    for name, split in _FOLDER_SETS.items():
+        for folder in subfolders(base / name):
+            try:
+                emotion, wrong = parse_source_label("affectnet", folder.name), ""
+            except UserError as error:
+                emotion, wrong = "", str(error)
+            for file in images_in(folder):
+                path = f"{name}/{folder.name}/{file}"
+                if wrong:
+                    source.reject(path, wrong)
+                else:
+                    source.add(path, emotion, split if tested or split != "val" else "test")
+    return source
+
+
 def table_lines(path: Path) -> Iterator[tuple[int, int, list[str]]]:
     """(line number, byte offset, cells) of every line below the header; validation.csv often has none."""
     with open(path, "rb") as file:
@@ -216,4 +238,11 @@ def _fits_tables(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _TABLES)
 
 
-_FITS = {"arrays": _fits_arrays, "tables": _fits_tables}
+def _fits_folders(folder: Path) -> bool:
+    # 1 to 7 without 0 would be RAF-DB.
+    return all((folder / "train" / digit).is_dir() for digit in "01") and any(
+        (folder / name).is_dir() for name in ("val", "valid", "test")
+    )
+
+
+_FITS = {"arrays": _fits_arrays, "tables": _fits_tables, "folders": _fits_folders}

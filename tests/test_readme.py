@@ -1,4 +1,4 @@
-"""Every command the README shows is one that its program understands."""
+"""Every command the READMEs show is one that its program understands."""
 
 import importlib
 import re
@@ -11,7 +11,13 @@ from rac_unet.config import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
+TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "data_prep/README.md")}
+COMMANDS = [
+    line
+    for text in TEXTS.values()
+    for block in re.findall(r"```bash\n(.*?)```", text, re.S)
+    for line in block.strip().splitlines()
+]
 
 
 def test_there_are_commands():
@@ -42,5 +48,12 @@ def test_every_preset_is_explained():
 
 
 def test_pictures_and_linked_files_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+    for path, text in TEXTS.items():
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("https://") or (ROOT / path).parent.joinpath(target).exists(), target
+
+
+def test_every_command_of_data_prep_is_in_its_readme():
+    for path in sorted((ROOT / "data_prep").glob("*.py")):
+        if "__main__" in path.read_text(encoding="utf-8"):
+            assert f"| `data_prep.{path.stem}` |" in TEXTS["data_prep/README.md"]

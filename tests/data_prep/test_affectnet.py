@@ -34,6 +34,20 @@ def test_emotions_are_right_by_name_and_contempt_is_counted(trees, tmp_path, for
     assert len(told) == 2 and all(reason == "contempt is none of the seven emotions" for reason in told.values())
 
 
+@pytest.mark.parametrize("tested", [False, True])
+def test_numbered_folders(trees, tmp_path, tested):
+    names = ["train", "val"] + ["test"] * tested
+    for number in range(24):
+        split = names[number // 8 % len(names)]
+        trees.save(tmp_path / f"a/{split}/{number % 8}/{number}.jpg", trees.photo(number)[0])
+    found = by_number(run(tmp_path / "a", tmp_path / "set", "--val_share", "0"))
+    assert {n: emotion for n, (emotion, _) in found.items()} == {
+        n: trees.AFFECTNET[n % 8] for n in range(24) if n % 8 != 7
+    }
+    assert found[8][1] == ("val" if tested else "test") and found[0][1] == "train"
+    assert len(trees.reasons(tmp_path / "set")) == 3
+
+
 def test_given_landmarks_say_which_face(trees, tmp_path):
     from rac_unet.faces.align import align_face
 
