@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data.source import open_pairs
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
-    from rac_unet.scoring.evaluation import evaluate, summarise_scores
+    from rac_unet.scoring.evaluation import evaluate, paint_without_truth, summarise_scores
+    from rac_unet.scoring.sheets import write_sheet
     from rac_unet.training.provenance import device_name, make_provenance
 
     config = run.config()
@@ -67,10 +68,18 @@ def main(argv: list[str] | None = None) -> int:
         # An imported run has none, and another run's must not stay beside these scores.
         (folder / "history.csv").unlink(missing_ok=True)
     _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
+    unscored, columns, emotions = paint_without_truth(runner, pairs, args.split)
+    if unscored:
+        write_sheet(folder / "real_masks.png", columns, emotions, f"{run.path.name}: real masks, no truth")
+    else:
+        # Another data set's must not stay beside these scores.
+        (folder / "real_masks.png").unlink(missing_ok=True)
     print(_table(metrics))
-    for name in ("scores.csv", "metrics.json", "emotions.png" if runner.conditioned else None, "samples.png"):
-        if name:
-            print(f"wrote    {folder / name}")
+    if unscored:
+        print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
+    pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
+    for name in ("scores.csv", "metrics.json", *pictures):
+        print(f"wrote    {folder / name}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The evaluate command, on a network trained for a moment."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import keras
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from rac_unet import rundir
+from rac_unet.data import pairs
 from rac_unet.errors import UserError
 from rac_unet.evaluate import main
 from rac_unet.train import main as train
@@ -39,6 +41,25 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
     for name in ("samples.png", "emotions.png"):
         assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
+
+
+def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_path, capsys):
+    found = pairs.read(toy_pairs)
+    rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS}) for row in found]
+    worn = [
+        replace(row, key=f"worn {row.key}", unmasked="", occlusion="", mask_style=pairs.REAL_MASK)
+        for row in rows
+        if row.split == "test"
+    ]
+    pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3]])
+    assert main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)]) == 0
+    assert "3 pictures of masks really worn" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == sum(row.split == "test" for row in rows)
+    sheet = cv2.imread(str(tmp_path / "real_masks.png"))
+    assert sheet.std() > 20 and sheet.shape[1] > 2 * sheet.shape[0]  # three rows of nine
+    pairs.write(toy_pairs.parent / "worn.csv", [row for row in rows if row.split != "test"] + worn)
+    with pytest.raises(UserError, match="only people who wore real masks"):
+        main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)])
 
 
 def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):

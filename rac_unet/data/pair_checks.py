@@ -44,18 +44,20 @@ class Fault(NamedTuple):
         kind: identity, split, emotion, key, path, image, truth or weight; for programs that act on faults.
         row: position in the table, 0 for the first row below the header.
         message: for people; begins with the line.
+        file: the image at fault, where it is one; every other row that uses it is at fault, too.
     """
 
     kind: str
     row: int
     message: str
+    file: str = ""
 
 
 class Faults(list):
     """Every `Fault` found so far."""
 
-    def note(self, kind: str, row: int, message: str) -> None:
-        self.append(Fault(kind, int(row), f"line {row + 2}: {message}"))
+    def note(self, kind: str, row: int, message: str, file: str = "") -> None:
+        self.append(Fault(kind, int(row), f"line {row + 2}: {message}", file))
 
     def raise_if_any(self, path: Path) -> None:
         """Raises: UserError with the first 20 and their number."""
@@ -122,18 +124,18 @@ def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faul
             try:
                 header = read_png_header(prefix + name)
             except FileNotFoundError:
-                faults.note("image", row, f"{where} is not there")
+                faults.note("image", row, f"{where} is not there", name)
                 continue
             except (OSError, ValueError) as error:
-                faults.note("image", row, f"{where} {error}")
+                faults.note("image", row, f"{where} {error}", name)
                 continue
             size = (header.height, header.width)
             first_size = first_size or size
             if size[0] != size[1]:
-                faults.note("image", row, f"{where} is {size[1]} x {size[0]} pixels; images must be square")
+                faults.note("image", row, f"{where} is {size[1]} x {size[0]} pixels; images must be square", name)
             elif size != first_size:
-                faults.note("image", row, f"{where} is {size[0]} pixels wide, others are {first_size[0]}")
+                faults.note("image", row, f"{where} is {size[0]} pixels wide, others are {first_size[0]}", name)
             if header.bit_depth != 8:
-                faults.note("image", row, f"{where} has {header.bit_depth} bits per channel; 8 are needed")
+                faults.note("image", row, f"{where} has {header.bit_depth} bits per channel; 8 are needed", name)
             digest.update(f"{name}\0{header.file_size}\n".encode())
     return (first_size[0] if first_size else 0), digest.digest()

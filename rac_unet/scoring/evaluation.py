@@ -98,6 +98,27 @@ def evaluate(
     return Evaluation(scores, stacked, shown_rows)
 
 
+def paint_without_truth(
+    runner: Runner, pairs: PairSet, split: str, count: int = 7
+) -> tuple[int, dict[str, np.ndarray], list[str]]:
+    """Paint a few of the people who wore real masks, of whom there is no truth to be scored against.
+
+    Returns: how many such pictures the split has; caption -> (N, S, S, 3) float32 pictures: masked, painted, and if
+        the network takes a label, the same with each of the seven; and the N emotions. Empty when there are none.
+    """
+    chosen = pairs.split(split)
+    chosen = chosen.take(np.flatnonzero(~chosen.has_truth))
+    if not len(chosen):
+        return 0, {}, []
+    few = chosen.take(faces_to_show(chosen, count)[:count])
+    inputs, _ = next(iter(make_scoring_dataset(few, Pictures(few, runner.image_size), count)))
+    masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
+    columns = {"masked": masked, "painted": np.clip(runner(masked, label)["inpainted_image"], 0, 1)}
+    if runner.conditioned:
+        columns |= paint_all_emotions(runner, masked)
+    return len(chosen), columns, few.frame["emotion"].astype(str).tolist()
+
+
 def summarise_scores(scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None) -> dict[str, Any]:
     """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures.
 

@@ -1,0 +1,98 @@
+"""Check a data set of pairs: every file, every row, and that nothing of the test split was seen in training.
+
+python -m data_prep.check D            writes D/check/index.html and check.json; exit code 1 if something is wrong
+python -m data_prep.check D --fix      moves what is wrong to D/quarantine
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.arguments import add_workers
+from rac_unet.errors import CommandParser, UserError, run_command
+
+if TYPE_CHECKING:
+    from data_prep.checking import Report
+
+_SHOWN = 20
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+
+    from data_prep.check_page import write_page
+    from data_prep.checking import check_set
+    from data_prep.quarantine import FOLDER, move_rows, rows_to_go
+    from rac_unet.data.output_folder import JOURNAL_FILE
+    from rac_unet.data.pairs import PAIRS_FILE
+    from rac_unet.data.writing import write_file
+
+    root = Path(options.set)
+    if root.name == PAIRS_FILE and root.is_file():
+        root = root.parent
+    if options.fix and (root / JOURNAL_FILE).exists():
+        raise UserError(f"{root} is not finished; run the command that prepares it again first")
+    output = Path(getattr(options, "output", None) or root / "check")
+    report = check_set(root, options.distance, options.workers)
+    moved = None
+    if options.fix:
+        reasons = rows_to_go(report.pairs.frame, report.faults, report.leak_files())
+        moved = move_rows(root, reasons)
+        if reasons:
+            print(_list(report))
+            report = check_set(root, options.distance, options.workers)
+    write_file(output / "check.json", (json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+    write_page(output / "index.html", report)
+    print(_summary(report))
+    if moved is not None:
+        rows, files = moved
+        where = f"moved {rows:,} rows and {files:,} files to {root / FOLDER}; what remains was checked again"
+        print(where if rows or files else "nothing to move")
+    print(f"wrote {output / 'check.json'}\nwrote {output / 'index.html'}")
+    return 1 if report.wrong else 0
+
+
+def _summary(report: Report) -> str:
+    lines = [f"{len(report.pairs):,} pairs, {report.pictures:,} different pictures of {report.pairs.image_size} px"]
+    return "\n".join([*lines, *report.remarks(), _list(report)])
+
+
+def _list(report: Report) -> str:
+    if not report.wrong:
+        return "nothing is wrong"
+    told = report.messages()
+    rest = len(told) - _SHOWN
+    lines = [f"{len(told):,} fault{'s' * (len(told) > 1)}:", *(f"  {words}" for words in told[:_SHOWN])]
+    return "\n".join(lines + [f"  ... and {rest:,} more, see check.json"] * (rest > 0))
+
+
+def _parser() -> CommandParser:
+    from data_prep.arguments import positive
+
+    parser = CommandParser(
+        prog="python -m data_prep.check",
+        description="Check a data set of pairs and draw a page that shows what is in it.",
+        epilog="Exit code 0: nothing is wrong; 1: something is, and is listed; 2: it cannot be checked.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("set", metavar="D", help="folder of a data set of pairs")
+    parser.add_argument(
+        "--fix", action="store_true",
+        help="move what is wrong to D/quarantine (nothing is deleted); of a photograph in two splits, training loses",
+    )  # fmt: skip
+    parser.add_argument(
+        "--distance", type=positive, default=64, metavar="BITS",
+        help="how far two pictures' hashes of 255 bits may be apart for them to be compared more closely",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", metavar="DIR", default=argparse.SUPPRESS, help="where the page and the JSON go (default: D/check)"
+    )
+    add_workers(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,283 @@
+"""`check` finds each planted fault, says nothing of a sound set, and its quarantine loses nothing."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep import check
+from data_prep.near_duplicates import find_duplicates, picture_hash, same_photograph
+from rac_unet.data import pairs
+from rac_unet.data.output_folder import JOURNAL_FILE
+from rac_unet.data.writing import encode_png
+from rac_unet.errors import UserError
+
+
+def run(folder, *more):
+    """Exit code, and check.json."""
+    code = check.main([str(folder), "--workers", "1", *more])
+    return code, json.loads((folder / "check/check.json").read_text())
+
+
+@pytest.fixture
+def sound(toy_pairs, tmp_path):
+    """A copy of the toy set that may be spoiled, as if it were of photographs."""
+    folder = tmp_path / "set"
+    shutil.copytree(toy_pairs, folder)
+    text = (folder / "pairs.csv").read_text()
+    (folder / "pairs.csv").write_text(text.replace("toy-natural", "album"))
+    return folder
+
+
+def rows(folder, split):
+    return [pair for pair in pairs.read(folder) if pair.split == split]
+
+
+def change(folder, pair, **cells):
+    """Other cells in one pair's row."""
+    table = (folder / "pairs.csv").read_text().splitlines()
+    line = next(number for number, row in enumerate(table) if row.startswith(f"{pair.key},"))
+    old = table[line].split(",")
+    table[line] = ",".join(str(cells.get(name, old[place])) for place, name in enumerate(table[0].split(",")))
+    (folder / "pairs.csv").write_text("\n".join(table) + "\n")
+
+
+def test_a_sound_set_passes(sound, capsys):
+    code, report = run(sound)
+    assert code == 0 and report["sound"] and report["faults"] == report["leaks"] == []
+    said = capsys.readouterr().out
+    assert "nothing is wrong" in said and str(sound / "check/index.html") in said
+    frame = pairs.read(sound).frame
+    for (emotion, split), count in frame.groupby(["emotion", "split"], observed=True).size().items():
+        assert report["emotion_by_split"][emotion][split] == count
+    assert report["pairs"] == report["pictures"] == 70 and report["identities"] == 10
+    assert 0.2 < report["hidden_share"]["mean"] < 0.5
+    # Running it again changes nothing, and the set stays what it was.
+    assert run(sound) == (code, report) and len(pairs.read(sound)) == 70
+
+
+def spoil_cut(folder, pair):
+    path = folder / pair.masked
+    path.write_bytes(path.read_bytes()[:-30])
+    return "cut off"
+
+
+def spoil_bit(folder, pair):
+    path = folder / pair.unmasked
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(bytes(content))
+    return "checksum"
+
+
+def spoil_missing(folder, pair):
+    (folder / pair.occlusion).unlink()
+    return "is not there"
+
+
+def spoil_size(folder, pair):
+    (folder / pair.masked).write_bytes(encode_png(np.zeros((32, 32, 3), np.uint8)))
+    return "32 pixels wide"
+
+
+def spoil_channels(folder, pair):
+    (folder / pair.occlusion).write_bytes(encode_png(np.full((64, 64, 3), 255, np.uint8)))
+    return "has 3 channels"
+
+
+def spoil_blank(folder, pair):
+    (folder / pair.unmasked).write_bytes(encode_png(np.full((64, 64, 3), 90, np.uint8)))
+    return "is blank"
+
+
+def spoil_outside(folder, pair):
+    image, occlusion = cv2.imread(str(folder / pair.masked)), cv2.imread(str(folder / pair.occlusion), 0)
+    y, x = np.argwhere(occlusion == 0)[0]
+    image[y, x] ^= 1
+    cv2.imwrite(str(folder / pair.masked), image)
+    return "differs from unmasked in 1 pixels"
+
+
+def spoil_nothing_hidden(folder, pair):
+    shutil.copy(folder / pair.unmasked, folder / pair.masked)
+    (folder / pair.occlusion).write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
+    return "hides 0.0 %"
+
+
+def spoil_emotion(folder, pair):
+    change(folder, pair, emotion="joy")
+    return "unknown emotion 'joy'"
+
+
+def spoil_split(folder, pair):
+    change(folder, pair, split="dev")
+    return "unknown split 'dev'"
+
+
+def spoil_truth(folder, pair):
+    change(folder, pair, unmasked="")
+    return "unmasked names no file"
+
+
+def spoil_path(folder, pair):
+    change(folder, pair, masked="../x.png")
+    return "climbs out"
+
+
+def spoil_key(folder, pair):
+    change(folder, pair, key="toy0-000000-surprise")
+    return "already used"
+
+
+SPOIL = [value for name, value in list(globals().items()) if name.startswith("spoil_")]
+
+
+def test_each_planted_fault_is_found_and_quarantined(sound, capsys):
+    train = rows(sound, "train")
+    words = {pair.key: spoil(sound, pair) for pair, spoil in zip(train[2::3], SPOIL, strict=False)}
+    assert len(words) == len(SPOIL) == 13
+    before = {path.name for path in sound.rglob("*.png")}
+    code, report = run(sound)
+    assert code == 1 and not report["sound"]
+    messages = [fault["message"] for fault in report["faults"]]
+    said, page = capsys.readouterr().out, (sound / "check/index.html").read_text().replace("&#x27;", "'")
+    for word in words.values():
+        assert any(word in message for message in messages), word
+        assert word in said and word in page, word
+    assert len(messages) == len(words) + 1  # the person with the unknown split is also in two
+    code, report = run(sound, "--fix")
+    assert code == 0 and report["sound"] and "moved 13 rows and" in capsys.readouterr().out
+    assert not words.keys() & set(pairs.read(sound).keys) and len(pairs.read(sound)) == 57
+    # Nothing is lost: every file is still somewhere, every row too.
+    assert {path.name for path in sound.rglob("*.png")} == before
+    gone = (sound / "quarantine/pairs.csv").read_text().splitlines()
+    assert gone[0].endswith(",reason") and len(gone) == 14
+
+
+DISGUISES = (
+    lambda image: cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1),
+    lambda image: np.ascontiguousarray(image[:, ::-1]),
+    lambda image: cv2.add(image, (20, 20, 20, 0)),
+    lambda image: cv2.resize(image[1:-1, 1:-1], (64, 64), interpolation=cv2.INTER_AREA),
+)
+
+
+def test_a_photograph_in_two_splits_is_found_and_training_loses_it(sound):
+    pairs_of = list(zip(rows(sound, "train")[4:8], rows(sound, "test")[:4], strict=True))
+    for disguise, (copy, original) in zip(DISGUISES, pairs_of, strict=True):
+        image = disguise(cv2.imread(str(sound / original.unmasked)))
+        hidden = cv2.imread(str(sound / copy.occlusion), 0) > 0
+        cv2.imwrite(str(sound / copy.unmasked), image)
+        cv2.imwrite(str(sound / copy.masked), np.where(hidden[..., None], 40, image))
+    code, report = run(sound)
+    leaks = [set(leak["keys"]) for leak in report["leaks"]]
+    assert code == 1 and all({copy.key, original.key} in leaks for copy, original in pairs_of)
+    assert "The same photograph in two splits" in (sound / "check/index.html").read_text()
+    assert run(sound, "--fix")[0] == 0
+    keys = set(pairs.read(sound).keys)
+    assert all(original.key in keys and copy.key not in keys for copy, original in pairs_of)
+
+
+def test_an_identity_in_two_splits_is_found_and_kept_in_test(sound):
+    one, other = rows(sound, "train")[0], rows(sound, "test")[0]
+    change(sound, other, identity=one.identity)
+    code, report = run(sound)
+    assert code == 1 and report["faults"][0]["kind"] == "identity"
+    code, report = run(sound, "--fix")
+    assert code == 0 and other.key in set(pairs.read(sound).keys)
+    assert one.identity not in {pair.identity for pair in rows(sound, "train")}
+
+
+def test_twins_in_one_split_are_told_with_their_emotions_and_are_no_fault(sound, capsys):
+    first = rows(sound, "train")[0]
+    second = next(p for p in rows(sound, "train") if p.identity != first.identity and p.emotion != first.emotion)
+    for column in pairs.IMAGE_COLUMNS:
+        shutil.copy(sound / getattr(first, column), sound / getattr(second, column))
+    code, report = run(sound)
+    assert code == 0 and "of them with two emotions" in capsys.readouterr().out
+    assert {first.key, second.key} in [set(twin["keys"]) for twin in report["same_photograph_in_one_split"]]
+
+
+def test_a_file_that_several_pairs_share_takes_all_of_them_along(sound):
+    first, second = rows(sound, "train")[:2]
+    change(sound, second, unmasked=first.unmasked, masked=first.masked, occlusion=first.occlusion)
+    spoil_bit(sound, first)
+    assert run(sound, "--fix")[0] == 0
+    assert not {first.key, second.key} & set(pairs.read(sound).keys)
+
+
+def test_a_fix_that_was_killed_is_finished_by_the_next(sound, monkeypatch):
+    from data_prep import quarantine
+
+    pair = rows(sound, "train")[9]
+    spoil_bit(sound, pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(quarantine, "_move_files", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(sound, "--fix")
+    assert (sound / pair.unmasked).exists() and pair.key not in set(pairs.read(sound).keys)
+    assert run(sound, "--fix")[0] == 0
+    assert not (sound / pair.unmasked).exists() and (sound / "quarantine" / pair.unmasked).exists()
+    assert len((sound / "quarantine/pairs.csv").read_text().splitlines()) == 2
+
+
+def test_weights_and_columns_of_ones_own_stay(sound):
+    table = (sound / "pairs.csv").read_text().splitlines()
+    (sound / "pairs.csv").write_text("\n".join([f"{table[0]},weight,age", *(f"{row},1.50,7" for row in table[1:])]))
+    spoil_bit(sound, rows(sound, "train")[3])
+    assert run(sound, "--fix")[0] == 0
+    left = (sound / "pairs.csv").read_text().splitlines()
+    assert left[0].endswith("weight,age") and len(left) == 70 and all(row.endswith("1.50,7") for row in left[1:])
+    assert "Shown in an epoch" in (sound / "check/index.html").read_text()
+
+
+def test_the_page_needs_nothing_else_and_describes_its_pictures(sound):
+    run(sound)
+    page = (sound / "check/index.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", page) and "http" not in page.replace("http-equiv", "")
+    images = re.findall(r"<img [^>]*>", page)
+    assert len(images) > 25 and all(re.search(r'alt="[^"]{10,}"', image) for image in images)
+    assert 'name="viewport"' in page and page.count("<h2>") >= 10
+
+
+def test_what_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
+    with pytest.raises(UserError, match="no data set of pairs"):
+        check.main([str(tmp_path / "none")])
+    (sound / JOURNAL_FILE).write_text("")
+    with pytest.raises(UserError, match="is not finished"):
+        check.main([str(sound), "--fix"])
+    (sound / JOURNAL_FILE).unlink()
+    assert run(sound, "--fix")[0] == 0 and "nothing to move" in capsys.readouterr().out
+    assert not (sound / "quarantine").exists()
+    text = (sound / "pairs.csv").read_text()
+    for emotion in ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"):
+        text = text.replace(f",{emotion},", ",joy,")
+    (sound / "pairs.csv").write_text(text)
+    with pytest.raises(UserError, match="every row of .* is at fault"):
+        check.main([str(sound), "--fix", "--workers", "1"])
+    assert (sound / "pairs.csv").read_text() == text and not (sound / "quarantine").exists()
+
+
+def test_strays_and_drawn_faces(toy_pairs, tmp_path, capsys):
+    shutil.copytree(toy_pairs, tmp_path / "set")
+    stray = tmp_path / "set/images/train/stray.png"
+    stray.write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
+    assert run(tmp_path / "set")[0] == 0
+    assert "1 images are named by no row, 'images/train/stray.png'" in capsys.readouterr().out
+
+
+def test_real_photographs_of_different_people_raise_no_alarm(shared):
+    files = sorted((shared / "faces/images").rglob("*_0001.jpg"))[::60]
+    images = [cv2.imread(str(file))[62:-62, 62:-62] for file in files]
+    changed = [cv2.resize(image[2:, 2:], image.shape[1::-1]) for image in images]
+    hashes = np.stack([picture_hash(image) for image in images + changed])
+    both = images + changed
+
+    def confirm(i, j, mirrored):
+        return same_photograph(both[i][:, ::-1] if mirrored else both[i], both[j])
+
+    found = {each[:2] for each in find_duplicates(hashes, confirm)}
+    assert found <= {(n, n + len(images)) for n in range(len(images))} and len(found) > 0.9 * len(images)
