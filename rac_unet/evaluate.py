@@ -24,9 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{run.path} was imported and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss)
     import_tensorflow()
-    from rac_unet.data import pairs as pairs_module
     from rac_unet.data.progress import Progress
-    from rac_unet.data.source import open_pairs
+    from rac_unet.data.source import open_pairs, read_pairs
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.evaluation import evaluate, paint_without_truth, summarise_scores
@@ -34,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.training.provenance import device_name, make_provenance
 
     config = run.config()
-    pairs = pairs_module.read(args.data) if args.data else open_pairs(config)
+    pairs = read_pairs(args.data) if args.data else open_pairs(config)
     trained_on = run.provenance().get("data_fingerprint")
     if not args.data and trained_on not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")

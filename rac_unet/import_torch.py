@@ -48,9 +48,9 @@ def _data_set(path: Path | None) -> str | None:
     """The data set's full path, once it has been read: the run is scored from other folders than this one."""
     if path is None:
         return None
-    from rac_unet.data import pairs
+    from rac_unet.data.source import read_pairs
 
-    return str(pairs.read(path).root.expanduser().absolute())
+    return str(read_pairs(path).root.expanduser().absolute())
 
 
 def _check_options(args, kind) -> None:

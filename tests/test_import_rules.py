@@ -129,12 +129,13 @@ def test_rac_unet_never_imports_data_prep():
 
 def test_data_prep_uses_faces_and_data_alone():
     used = {other for name in MODULES if name.startswith("data_prep") for other in ours(imports(name).ever)}
-    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "faces", "data"}
+    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "quiet", "faces", "data"}
 
 
 def test_what_prepares_data_never_imports_tensorflow():
     """Neither at once nor later, nor through another module: a worker with TensorFlow would be five times as large."""
-    small = [name for name in MODULES if name.startswith(("data_prep", "rac_unet.faces"))]
+    # Writing TFRecords needs it, and uses no workers.
+    small = [name for name in MODULES if name.startswith(("data_prep", "rac_unet.faces")) and "tfds" not in name]
     for name in [*small, "rac_unet.data.pairs", "rac_unet.data.toy_pairs"]:
         assert not TENSORFLOW & tops(reach(name, "ever")), name
 

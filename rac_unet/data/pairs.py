@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,9 @@ from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Faults, check_image
 from rac_unet.data.writing import open_whole
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+
+if TYPE_CHECKING:
+    from rac_unet.data.records import Records
 
 PAIRS_FILE = "pairs.csv"
 _FEW_VALUES = ("emotion", "split", "identity", "source", "mask_style")
@@ -70,12 +74,14 @@ class PairSet:
         fingerprint: SHA-256 over the bytes of pairs.csv and the byte size of every image file. It changes
             with any row, label or split and with nearly any image; an image replaced by another of the same
             byte size goes unseen, since reading every pixel takes minutes. A split keeps the whole's.
+        records: where the pictures lie, if not in files of their own (`rac_unet.data.records`).
     """
 
     root: Path
     frame: pd.DataFrame
     image_size: int
     fingerprint: str
+    records: Records | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -95,7 +101,8 @@ class PairSet:
 
     def take(self, rows: np.ndarray) -> PairSet:
         """The pairs at these positions, in this order; a position may come twice."""
-        return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True))
+        records = self.records and self.records.take(rows)
+        return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True), records=records)
 
     @property
     def has_truth(self) -> np.ndarray:

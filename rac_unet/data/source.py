@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rac_unet.config import RunConfig
 from rac_unet.data import pairs
+from rac_unet.data.records import find_records, read_records
 
 
 def open_pairs(config: RunConfig) -> pairs.PairSet:
@@ -15,7 +16,7 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
     Raises: UserError when there is none at the path, or it has faults.
     """
     if config.data.path:
-        return pairs.read(config.data.path)
+        return read_pairs(config.data.path)
     from rac_unet.data.toy_pairs import write_toy_pairs
 
     size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
@@ -24,6 +25,15 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
         print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
         write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
     return pairs.read(folder)
+
+
+def read_pairs(path: str | os.PathLike) -> pairs.PairSet:
+    """Read and check a data set of pairs in either form: a folder with pairs.csv, or what `data_prep.to_tfds` makes.
+
+    Raises: UserError when there is none at the path, or it has faults.
+    """
+    folder = find_records(path)
+    return read_records(folder) if folder else pairs.read(path)
 
 
 def cache_folder() -> Path:

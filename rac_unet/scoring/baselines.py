@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.errors import UserError
 
 BASELINES = ("masked_input", "mean_face", "telea")
@@ -14,16 +16,17 @@ TELEA_RADIUS = 3
 
 
 def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
-    """(S, S, 3) float32 mean of the training split's true pictures, each file counted once."""
-    total, files = np.zeros((image_size, image_size, 3)), sorted(set(pairs.split("train").paths("unmasked")))
-    if not files:
+    """(S, S, 3) float32 mean of the training split's true pictures, each counted once."""
+    train = pairs.split("train")
+    once = train.take(np.flatnonzero(~train.frame["unmasked"].duplicated().to_numpy()))
+    if not len(once):
         raise UserError(
             f"{pairs.root} has no training pairs, whose mean face is the baseline to beat; add a train split"
         )
-    for file in files:
-        image = cv2.cvtColor(cv2.imread(file), cv2.COLOR_BGR2RGB)
-        total += cv2.resize(image, (image_size, image_size), interpolation=cv2.INTER_AREA)
-    return (total / (255 * len(files))).astype(np.float32)
+    total = np.zeros((image_size, image_size, 3))
+    for _, targets in make_scoring_dataset(once, Pictures(once, image_size), 64):
+        total += targets["unmasked_image"].numpy().sum(axis=0, dtype=np.float64)
+    return (total / len(once)).astype(np.float32)
 
 
 def telea(masked: np.ndarray, occlusion: np.ndarray) -> np.ndarray:

@@ -1,0 +1,165 @@
+"""Read a data set of pairs in the form of tensorflow-datasets: TFRecord shards, and beside them a pairs.csv.
+
+`data_prep.to_tfds` writes it. Neither TensorFlow nor tensorflow-datasets is needed to know what is in it: the rows
+stand in pairs.csv in the order of the records, and each record's place follows from the lengths in the TFRecord files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rac_unet.data.pair_checks import SPLITS, Faults, check_values
+from rac_unet.data.pairs import PAIRS_FILE, PairSet, parse_table
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+
+NAME = "rac_unet_pairs"
+FEATURES_FILE = "features.json"
+# What a record holds of one pair; `Pictures` decodes these three.
+IMAGE_FEATURES = {"masked": "masked_image", "unmasked": "unmasked_image", "occlusion": "occlusion"}
+
+
+@dataclass(frozen=True)
+class Records:
+    """Where each pair's record lies.
+
+    Attributes:
+        files: paths of the shards.
+        sizes: (F,) int64, their sizes in bytes.
+        shard: (N,) int64, which file.
+        offset, length: (N,) int64, where the record's content begins in it, and its bytes.
+    """
+
+    files: tuple[str, ...]
+    sizes: np.ndarray
+    shard: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Records:
+        """The records at these positions."""
+        return Records(self.files, self.sizes, self.shard[rows], self.offset[rows], self.length[rows])
+
+
+def find_records(path: str | os.PathLike) -> Path | None:
+    """The version folder of a tensorflow-datasets data set: `path` itself or one or two levels below; None if none is.
+
+    Raises: UserError when there are several.
+    """
+    path = Path(path)
+    if (path / PAIRS_FILE).is_file() and not (path / FEATURES_FILE).is_file():
+        return None
+    levels = ([path], sorted(path.glob("*")), sorted(path.glob(f"{NAME}/*")))
+    for folders in levels:
+        found = [folder for folder in folders if (folder / FEATURES_FILE).is_file()]
+        if len(found) > 1:
+            names = ", ".join(str(folder) for folder in found)
+            raise UserError(f"{path} holds several data sets; name one of: {names}")
+        if found:
+            return found[0]
+    return None
+
+
+def read_records(folder: Path) -> PairSet:
+    """Read and check the rows, and find every record; no picture is read.
+
+    Args:
+        folder: as `find_records` gives it.
+    Raises: one UserError when a file is missing, cut off, or does not belong to the others.
+    """
+    image_size = _check_features(folder)
+    table = folder / PAIRS_FILE
+    if not table.is_file():
+        raise UserError(
+            f"{folder} lacks {PAIRS_FILE}, which says what its records are; make it again: data_prep.to_tfds"
+        )
+    frame = parse_table(table)
+    faults = Faults()
+    check_values(frame, faults)
+    faults.raise_if_any(table)
+    digest = hashlib.sha256(table.read_bytes())
+    files: list[Path] = []
+    places: list[np.ndarray] = []
+    for split in SPLITS:
+        rows = np.flatnonzero((frame["split"] == split).to_numpy())
+        shards = _shards(folder, split) if len(rows) else []
+        found = [_scan(path) for path in shards]
+        count = sum(len(each) for each in found)
+        if count != len(rows):
+            raise UserError(
+                f"{folder} holds {count:,} records of the split {split}, {table.name} names {len(rows):,}; "
+                "make it again: data_prep.to_tfds"
+            )
+        for path, each in zip(shards, found, strict=True):
+            places.append(np.column_stack([np.full(len(each), len(files), np.int64), each]))
+            files.append(path)
+            digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+    # Rows stand split by split, as the records do.
+    order = np.argsort([SPLITS.index(split) for split in frame["split"]], kind="stable")
+    at = np.concatenate(places)[np.argsort(order, kind="stable")]
+    sizes = np.array([path.stat().st_size for path in files], np.int64)
+    records = Records(tuple(map(str, files)), sizes, at[:, 0], at[:, 1], at[:, 2])
+    for column in ("emotion", "split", "identity", "source", "mask_style"):
+        frame[column] = frame[column].astype("category")
+    return PairSet(folder, frame, image_size, digest.hexdigest(), records)
+
+
+def _check_features(folder: Path) -> int:
+    """Image size; refuses a foreign data set, and one whose labels are numbered in another order than ours."""
+    try:
+        features = json.loads((folder / FEATURES_FILE).read_text(encoding="utf-8"))["featuresDict"]["features"]
+        shape = features["masked_image"]["image"]["shape"]["dimensions"]
+        size, wide = int(shape[0]), int(shape[1])
+        missing = {*IMAGE_FEATURES.values(), "emotion"} - features.keys()
+        labels = (folder / "emotion.labels.txt").read_text(encoding="utf-8").split()
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it ({error!r})") from None
+    if missing or size != wide:
+        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it")
+    if labels != list(EMOTIONS):
+        raise UserError(
+            f"{folder} numbers its emotions otherwise: {', '.join(labels)}; expected {', '.join(EMOTIONS)}. "
+            "Make it again with data_prep.to_tfds"
+        )
+    return size
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    """The files of a split in order, all of them."""
+    files = sorted(folder.glob(f"*-{split}.tfrecord-*-of-*"))
+    wanted = int(files[0].name.rpartition("-of-")[2]) if files else 1
+    numbers = [int(path.name.rpartition("-of-")[0].rpartition("-")[2]) for path in files]
+    if numbers != list(range(wanted)):
+        lost = next(number for number in range(wanted) if number not in numbers)
+        raise UserError(f"{folder} lacks a file of the split {split}: number {lost} of {wanted} (…-{lost:05d}-of-…)")
+    return files
+
+
+def _scan(path: Path) -> np.ndarray:
+    """(N, 2) int64: where each record's content begins, and its length.
+
+    A record is eight bytes of length, four of checksum, the content, and four of checksum.
+    """
+    found = []
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size, place = os.fstat(file).st_size, 0
+        while place < size:
+            os.lseek(file, place, os.SEEK_SET)
+            head = os.read(file, 8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+            end = place + 12 + length + 4
+            if end > size:
+                raise UserError(f"{path} is cut off after {len(found):,} records; copy it again")
+            found.append((place + 12, length))
+            place = end
+    finally:
+        os.close(file)
+    return np.array(found, np.int64).reshape(-1, 2)
