@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy, positive
+from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser, positive
 from rac_unet.errors import CommandParser, run_command
 
 SOURCE = "affectnet"
@@ -43,11 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="python -m data_prep.affectnet",
-        description="Prepare AffectNet, in whichever form it lies there: .npy annotations, CSV tables, folders 0 to 7.",
-        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = photo_parser(
+        "affectnet", "Prepare AffectNet, in whichever form it lies there: .npy annotations, CSV tables, folders 0 to 7."
     )
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of AffectNet", default=argparse.SUPPRESS)
     parser.add_argument(
@@ -57,9 +54,7 @@ def _parser() -> CommandParser:
         "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
         help="at most N training photos of each emotion, chosen by chance (default: all)",
     )  # fmt: skip
-    add_val_share(parser)
-    add_follow_links(parser)
-    add_common_arguments(parser)
+    add_photo_arguments(parser)
     return parser
 
 

@@ -6,10 +6,31 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from rac_unet.errors import UserError
+from rac_unet.errors import CommandParser, UserError
 
 if TYPE_CHECKING:
     from rac_unet.data.mask_policy import MaskPolicy
+
+
+def photo_parser(command: str, description: str) -> CommandParser:
+    """A parser for a command that prepares photographs; `add_photo_arguments` ends it."""
+    return CommandParser(
+        prog=f"python -m data_prep.{command}",
+        description=description,
+        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+
+def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Validation share, links, and what every command has that makes pairs."""
+    parser.add_argument(
+        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
+    )
+    parser.add_argument(
+        "--follow_links", action="store_true", help="also take photos that are links to files outside the folder"
+    )
+    add_common_arguments(parser)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,18 +67,6 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="W",
         help="processes at work (about 200 MB each); never changes the result",
     )  # fmt: skip
-
-
-def add_val_share(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
-    )
-
-
-def add_follow_links(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--follow_links", action="store_true", help="also take photos that are links to files outside the folder"
-    )
 
 
 def positive(text: str) -> int:

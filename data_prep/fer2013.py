@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy
+from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
 from rac_unet.errors import CommandParser, UserError, run_command
 
 SOURCE = "fer2013"
@@ -51,19 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="python -m data_prep.fer2013",
-        description="Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}.",
-        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = photo_parser(
+        "fer2013", "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}."
     )
     parser.add_argument(
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
         help="the CSV file, the folder it lies in, or the folder above train and test",
     )  # fmt: skip
-    add_val_share(parser)
-    add_follow_links(parser)
-    add_common_arguments(parser)
+    add_photo_arguments(parser)
     return parser
 
 

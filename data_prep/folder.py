@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy
+from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
 from rac_unet.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
@@ -70,11 +70,8 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="python -m data_prep.folder",
-        description="Prepare a folder of labelled photos as a data set of pairs (masked and unmasked faces).",
-        epilog="Run it again to continue an interrupted run. Photos without a usable face go to skipped.csv.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = photo_parser(
+        "folder", "Prepare a folder of labelled photos as a data set of pairs (masked and unmasked faces)."
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS)
     parser.add_argument(
@@ -93,9 +90,7 @@ def _parser() -> CommandParser:
         "--source", metavar="NAME", default=argparse.SUPPRESS,
         help="what the column source says (default: the name of DIR)",
     )  # fmt: skip
-    add_val_share(parser)
-    add_follow_links(parser)
-    add_common_arguments(parser)
+    add_photo_arguments(parser)
     return parser
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_common_arguments, add_follow_links, add_val_share, parse_policy
+from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
 from rac_unet.errors import CommandParser, UserError, run_command
 
 SOURCE = "rafdb"
@@ -52,11 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="python -m data_prep.rafdb",
-        description="Prepare RAF-DB (native layout, Kaggle repack, or the original project's sorted folders).",
-        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = photo_parser(
+        "rafdb", "Prepare RAF-DB (native layout, Kaggle repack, or the original project's sorted folders)."
     )
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of RAF-DB", default=argparse.SUPPRESS)
     parser.add_argument(
@@ -71,9 +68,7 @@ def _parser() -> CommandParser:
         "--framing", choices=("own", "upright"), default=argparse.SUPPRESS,
         help="own: the whole aligned image; upright: cut anew as every other source is (default: own for aligned)",
     )  # fmt: skip
-    add_val_share(parser)
-    add_follow_links(parser)
-    add_common_arguments(parser)
+    add_photo_arguments(parser)
     return parser
 
 

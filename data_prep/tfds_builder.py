@@ -84,6 +84,9 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
                  "occlusion": encode_png(np.zeros((size, size), np.uint8))}  # fmt: skip
         columns = [pairs.paths(column) for column in IMAGE_COLUMNS]
         columns += [pairs.frame[name].astype(str).tolist() for name in _TEXTS] + [pairs.weights.tolist()]
+        # tensorflow-datasets sorts by key, in 1,000 buckets over all of 128 bits; small numbers would all fall into the
+        # first, which it would then hold in memory whole.
+        step = (1 << 128) // max(len(pairs), 1)
         for number, row in enumerate(zip(*columns, strict=True)):
             (masked, unmasked, occlusion), texts, weight = row[:3], row[3:-1], row[-1]
             example = dict(zip(_TEXTS.values(), texts, strict=True))
@@ -95,5 +98,5 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
                 "weight": weight,
                 "has_truth": bool(unmasked),
             }
-            yield number, example
+            yield number * step, example
             self._advance(1)

@@ -18,6 +18,8 @@ from data_prep.arguments import positive
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.quiet import silenced_stderr
 
+_BUFFER_BYTES = 100 << 20
+
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
@@ -62,7 +64,7 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
     line = Progress(len(pairs), noun="pairs")
     builder = RacUnetPairs(pairs=pairs, advance=line.advance, data_dir=unfinished)
     # It tells at length that it is downloading, which it is not.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _small_buffer():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(num_shards=shards, try_download_gcs=False)
         )
@@ -72,6 +74,19 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
     rows = (part[index] for part in map(pairs.split, SPLITS) for index in range(len(part)))
     pairs_module.write(folder / pairs_module.PAIRS_FILE, rows, weighted)
     return folder
+
+
+@contextlib.contextmanager
+def _small_buffer():
+    """Have tensorflow-datasets hold 100 MB in memory before it turns to the disk, not 1 GB a split."""
+    from tensorflow_datasets.core import shuffle
+
+    before = getattr(shuffle, "MAX_MEM_BUFFER_SIZE", None)
+    shuffle.MAX_MEM_BUFFER_SIZE = _BUFFER_BYTES
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE = before
 
 
 def _import_tfds():

@@ -86,6 +86,22 @@ def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path)
     assert [row["step"] for row in run.history()] == [1, 2]
 
 
+@pytest.fixture(scope="module")
+def merged(toy_pairs, tmp_path_factory):
+    """Two sets merged, the rarer emotion raised by weights, as TFRecord shards."""
+    from data_prep import merge, to_tfds
+    from rac_unet.data import pairs
+    from rac_unet.data.toy_pairs import write_toy_pairs
+
+    pytest.importorskip("tensorflow_datasets")
+    root = tmp_path_factory.mktemp("merged")
+    write_toy_pairs(root / "few", 21, 64, seed=1, progress=False)
+    pairs.write(root / "few", [row for row in pairs.read(root / "few") if row.emotion != "fear"])
+    merge.main([str(toy_pairs), str(root / "few"), "--output", str(root / "all"), "--balance", "full"])
+    to_tfds.main([str(root / "all"), "--output", str(root / "tfds")])
+    return root / "tfds"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -94,8 +110,10 @@ def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path)
         + ["--optimizer.clip_norm", "1"],
     ],
 )
-def test_every_option_trains_and_resumes(toy_pairs, tmp_path, options):
-    code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7", "--model.image_size", "32", *options)
+def test_every_option_trains_and_resumes(toy_pairs, merged, tmp_path, options):
+    # The merged set, for the one that reads it anew in every epoch.
+    data = merged if "off" in options else toy_pairs
+    code, run = _train(data, tmp_path, "--training.max_hours", "1e-7", "--model.image_size", "32", *options)
     assert code == 0 and main(["--resume", str(run.path)]) == 0
     assert [np.isfinite(row["val_loss"]) for row in run.history()] == [True, True]
 

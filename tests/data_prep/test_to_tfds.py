@@ -108,6 +108,12 @@ def test_the_same_bytes_every_time_and_once_is_enough(folder, converted, tmp_pat
         to_tfds.main([str(folder), "--shards", "2", "--output", str(tmp_path / "again")])
 
 
+def test_what_does_not_fit_memory_keeps_its_order(folder, converted, tmp_path, monkeypatch):
+    monkeypatch.setattr(to_tfds, "_BUFFER_BYTES", 50_000)
+    assert to_tfds.main([str(folder), "--shards", "3", "--output", str(tmp_path / "t")]) == 0
+    assert tree(tmp_path / "t") == tree(converted)
+
+
 def test_interrupted_it_leaves_nothing_that_looks_finished(folder, converted, tmp_path, monkeypatch):
     from rac_unet.data import progress
 
