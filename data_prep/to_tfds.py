@@ -64,7 +64,7 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
     line = Progress(len(pairs), noun="pairs")
     builder = RacUnetPairs(pairs=pairs, advance=line.advance, data_dir=unfinished)
     # It tells at length that it is downloading, which it is not.
-    with contextlib.redirect_stdout(io.StringIO()), _small_buffer():
+    with contextlib.redirect_stdout(io.StringIO()), _small_and_orderly():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(num_shards=shards, try_download_gcs=False)
         )
@@ -77,16 +77,24 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
 
 
 @contextlib.contextmanager
-def _small_buffer():
-    """Have tensorflow-datasets hold 100 MB in memory before it turns to the disk, not 1 GB a split."""
-    from tensorflow_datasets.core import shuffle
+def _small_and_orderly():
+    """Two habits of tensorflow-datasets changed meanwhile.
 
-    before = getattr(shuffle, "MAX_MEM_BUFFER_SIZE", None)
-    shuffle.MAX_MEM_BUFFER_SIZE = _BUFFER_BYTES
+    It would hold 1 GB of each split in memory before it turns to the disk. And it writes a record's features in an order
+    that differs from process to process, so that the same set would not give the same bytes twice.
+    """
+    from tensorflow_datasets.core import shuffle
+    from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
+    def serialize_example(self, example):
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
+
+    before = shuffle.MAX_MEM_BUFFER_SIZE, ExampleSerializer.serialize_example
+    shuffle.MAX_MEM_BUFFER_SIZE, ExampleSerializer.serialize_example = _BUFFER_BYTES, serialize_example
     try:
         yield
     finally:
-        shuffle.MAX_MEM_BUFFER_SIZE = before
+        shuffle.MAX_MEM_BUFFER_SIZE, ExampleSerializer.serialize_example = before
 
 
 def _import_tfds():

@@ -181,12 +181,13 @@ def test_a_set_in_this_form_already_and_several_in_one_folder(converted, tmp_pat
         read_pairs(tmp_path)
 
 
-def test_the_command_says_little_and_what_is_missing(folder, tmp_path):
+def test_the_command_says_little_and_writes_the_same_in_another_process(folder, converted, tmp_path):
     (tmp_path / "tensorflow_datasets.py").write_text("raise ImportError('not here')\n")
-    command = [sys.executable, "-m", "data_prep.to_tfds", str(folder), "--output", str(tmp_path / "t")]
+    command = [sys.executable, "-m", "data_prep.to_tfds", str(folder), "--output", str(tmp_path / "t"), "--shards", "3"]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "pip install 'rac_unet[tfds]'" in done.stderr
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("\n") == 3, done.stdout
-    assert "73 pairs in 3 files" in done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "73 pairs in 9 files" in done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
+    assert tree(tmp_path / "t") == tree(converted)
