@@ -28,11 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     from data_prep.quarantine import FOLDER, move_rows, rows_to_go
     from rac_unet.data.output_folder import JOURNAL_FILE
     from rac_unet.data.pairs import PAIRS_FILE
+    from rac_unet.data.records import refuse_records
     from rac_unet.data.writing import write_file
 
     root = Path(options.set)
     if root.name == PAIRS_FILE and root.is_file():
         root = root.parent
+    refuse_records(root)
     if options.fix and (root / JOURNAL_FILE).exists():
         raise UserError(f"{root} is not finished; run the command that prepares it again first")
     output = Path(getattr(options, "output", None) or root / "check")

@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     if table is not None:
         source, loader = read_table(table), TableLoader(os.fspath(table))
     else:
-        source = read_named_folders(source_folder("--source", options.source), options.seed, skip=options.output)
+        source = read_named_folders(
+            source_folder("--source", options.source), options.seed, options.output, ", or name fer2013.csv"
+        )
         source.layout = "FER-2013 in folders"
         loader = FileLoader(os.fspath(path), options.follow_links)
     if "val" not in {photo.split for photo in source.photos}:

@@ -49,7 +49,7 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
 
     labels = getattr(options, "labels", None)
     if labels is None:
-        source = read_named_folders(photos, options.seed, skip=options.output)
+        source = read_named_folders(photos, options.seed, options.output, ", or give a label file with --labels")
         if "val" not in {photo.split for photo in source.photos}:
             source.photos = carve_val(source.photos, options.val_share, options.seed)
     else:

@@ -15,6 +15,7 @@ import numpy as np
 from rac_unet.data import pairs
 from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS
 from rac_unet.data.preparing import Made
+from rac_unet.data.records import refuse_records
 from rac_unet.data.writing import write_file
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
@@ -30,6 +31,7 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
     sets: dict[str, pairs.PairSet] = {}
     roots: dict[Path, str] = {}
     for path in paths:
+        refuse_records(path)
         try:
             found = pairs.read(path)
         except UserError as error:

@@ -15,13 +15,14 @@ _SPLIT_NAMES = {
 }  # fmt: skip
 
 
-def read_named_folders(root: Path, seed: int, skip: str | Path | None = None) -> Source:
+def read_named_folders(root: Path, seed: int, skip: str | Path | None = None, hint: str = "") -> Source:
     """Scan a folder whose subfolders name emotions, and if there are any, splits.
 
     Where no folder names a split, photos are split 80, 10, 10 by their own names.
 
     Args:
         skip: a folder below `root` to leave out (the output).
+        hint: what else the user could do, for the message when no folder names an emotion.
     Raises: UserError when no folder names an emotion.
     """
     source = Source("photos in folders named after emotions")
@@ -40,8 +41,7 @@ def read_named_folders(root: Path, seed: int, skip: str | Path | None = None) ->
             undecided += [] if source.photos[-1].split else [source.photos[-1].key]
     if not source.photos:
         raise UserError(
-            f"no folder below {root} names an emotion; sort the photos into folders called {', '.join(EMOTIONS)}, "
-            "or give a label file with --labels"
+            f"no folder below {root} names an emotion; sort the photos into folders called {', '.join(EMOTIONS)}{hint}"
         )
     _fill_splits(source, undecided, seed)
     return source

@@ -26,11 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.output_folder import OutputFolder
-    from rac_unet.data.records import NAME, find_records
+    from rac_unet.data.records import NAME, refuse_records
 
     source = Path(options.set)
-    if find_records(source):
-        raise UserError(f"{source} already is in this form")
+    refuse_records(source)
     pairs = pairs_module.read(source)
     root = pairs.root.resolve()
     output = Path(getattr(options, "output", None) or root.with_name(f"{root.name}-tfds"))
@@ -80,8 +79,8 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
 def _small_and_orderly():
     """Two habits of tensorflow-datasets changed meanwhile.
 
-    It would hold 1 GB of each split in memory before it turns to the disk. And it writes a record's features in an order
-    that differs from process to process, so that the same set would not give the same bytes twice.
+    It would hold 1 GB of each split in memory before it turns to the disk. And it writes a record's features in an
+    order that differs from process to process, so that the same set would not give the same bytes twice.
     """
     from tensorflow_datasets.core import shuffle
     from tensorflow_datasets.core.example_serializer import ExampleSerializer

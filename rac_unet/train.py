@@ -30,6 +30,7 @@ def start(request: Request) -> int:
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     pairs = open_pairs(config)
+    _refuse_empty_splits(pairs)
     # What can be refused without TensorFlow has been, by now.
     import_tensorflow()
     extractor = _extractor(config)
@@ -81,6 +82,14 @@ def resume(request: Request) -> int:
             f"with (SHA-256 {before[:12]}… then, {extractor.sha256[:12]}… now); restore it, or start a new run"
         )
     return _train(run, pairs, Log(run.log_file), extractor, fresh=False)
+
+
+def _refuse_empty_splits(pairs) -> None:
+    """Before a run directory is made that would never hold a run."""
+    if not len(pairs.split("train")):
+        raise UserError(f"{pairs.root} has no training pairs (split train)")
+    if not len(pairs.split("val")):
+        raise UserError(f"{pairs.root} has no validation pairs (split val), by which the best weights are chosen")
 
 
 def _with_whole_paths(config: RunConfig) -> RunConfig:

@@ -1,11 +1,14 @@
 """The train command: what it writes, how it stops, how it goes on."""
 
+from dataclasses import replace
+
 import cv2
 import keras
 import numpy as np
 import pytest
 
 from rac_unet import rundir
+from rac_unet.data import pairs
 from rac_unet.errors import UserError
 from rac_unet.evaluate import main as evaluate
 from rac_unet.objectives import extractor_files
@@ -90,7 +93,6 @@ def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path)
 def merged(toy_pairs, tmp_path_factory):
     """Two sets merged, the rarer emotion raised by weights, as TFRecord shards."""
     from data_prep import merge, to_tfds
-    from rac_unet.data import pairs
     from rac_unet.data.toy_pairs import write_toy_pairs
 
     pytest.importorskip("tensorflow_datasets")
@@ -207,6 +209,17 @@ def test_changed_data_set_is_refused(toy_pairs, finished, tmp_path):
 def test_missing_data_set(tmp_path):
     with pytest.raises(UserError, match="no data set of pairs"):
         main([*COMMON, "--data.path", str(tmp_path / "absent"), "--runs", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["train", "val"])
+def test_a_split_that_is_missing_is_told_before_anything_is_made(toy_pairs, tmp_path, missing):
+    rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS})
+            for row in pairs.read(toy_pairs) if row.split != missing]  # fmt: skip
+    table = toy_pairs.parent / f"without_{missing}.csv"
+    pairs.write(table, rows)
+    with pytest.raises(UserError, match=rf"\(split {missing}\)"):
+        main([*COMMON, "--data.path", str(table), "--runs", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 

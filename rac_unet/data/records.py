@@ -67,6 +67,12 @@ def find_records(path: str | os.PathLike) -> Path | None:
     return None
 
 
+def refuse_records(path: str | os.PathLike) -> None:
+    """Raises: UserError when a data set lies at `path` in this form, for what needs image files."""
+    if folder := find_records(path):
+        raise UserError(f"{folder} holds TFRecord shards; name the folder of pairs that they were made from")
+
+
 def read_records(folder: Path) -> PairSet:
     """Read and check the rows, and find every record; no picture is read.
 

@@ -56,8 +56,6 @@ class Trainer:
     def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None):
         self.run, self.config, self.log = run, run.config(), log
         train, val = pairs.split("train"), pairs.split("val")
-        if not len(val):
-            raise UserError(f"{pairs.root} has no validation pairs (split val), by which the best weights are chosen")
         config = self.config
         self.steps_per_epoch = steps_per_epoch(len(train), config.training.batch_size)
         self.total_steps = max(1, round(config.training.epochs * self.steps_per_epoch))

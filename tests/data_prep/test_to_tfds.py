@@ -12,7 +12,7 @@ import pytest
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from data_prep import to_tfds  # noqa: E402
+from data_prep import check, merge, to_tfds  # noqa: E402
 from rac_unet.data import pairs  # noqa: E402
 from rac_unet.data.pictures import Pictures  # noqa: E402
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset  # noqa: E402
@@ -173,8 +173,11 @@ def test_what_is_not_whole_is_one_message(converted, tmp_path, spoil):
 
 
 def test_a_set_in_this_form_already_and_several_in_one_folder(converted, tmp_path):
-    with pytest.raises(UserError, match="already is in this form"):
-        to_tfds.main([str(converted)])
+    for command in (to_tfds, check):
+        with pytest.raises(UserError, match="name the folder of pairs that they were made from"):
+            command.main([str(converted)])
+    with pytest.raises(UserError, match="name the folder of pairs that they were made from"):
+        merge.main([str(converted), "--output", str(tmp_path / "m")])
     for version in ("1.0.0", "2.0.0"):
         shutil.copytree(converted / NAME / "1.0.0", tmp_path / NAME / version)
     with pytest.raises(UserError, match="several data sets"):
