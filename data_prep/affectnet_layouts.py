@@ -60,7 +60,8 @@ def read_arrays(base: Path) -> Source:
             source.remarks.append(f"there is no {name}/images")
             continue
         files = images_in(images)
-        expressions = {n.removesuffix("_exp.npy") for n in os.listdir(notes) if n.endswith("_exp.npy")}
+        listing = os.listdir(notes) if notes.is_dir() else []
+        expressions = {file.removesuffix("_exp.npy") for file in listing if file.endswith("_exp.npy")}
         stems: dict[str, int] = {}
         for file in files:
             stem = Path(file).stem

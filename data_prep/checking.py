@@ -207,8 +207,7 @@ def _compare(
     def picture(row: int) -> np.ndarray:
         return cv2.imread(f"{found.root}/{shown[row]}", cv2.IMREAD_GRAYSCALE)
 
-    def confirm(i: int, j: int, mirrored: bool) -> bool:
-        a, b = int(rows[i]), int(rows[j])
+    def confirm(a: int, b: int, mirrored: bool) -> bool:
         if split[a] == split[b] and identity[a] == identity[b]:
             return False
         # Drawn faces are no photographs: who is who is known, and strangers can be nearly alike.
@@ -216,13 +215,33 @@ def _compare(
             return False
         return same_photograph(picture(a)[:, ::-1] if mirrored else picture(a), picture(b))
 
-    line = Progress(len(rows), noun="pictures compared", enabled=progress)
-    leaks, twins = [], []
-    for each in find_duplicates(hashes[rows], confirm, distance, line.advance):
-        same = Same(int(rows[each.first]), int(rows[each.second]), each.distance, each.mirrored)
-        (twins if split[same.first] == split[same.second] else leaks).append(same)
+    # Of many copies with one hash, each is compared with the one that would stay, not each with each.
+    groups: dict[bytes, list[int]] = {}
+    for row in rows.tolist():
+        groups.setdefault(hashes[row].tobytes(), []).append(row)
+    stay = np.array([max(group, key=lambda row: (_rank(split[row]), -row)) for group in groups.values()], np.int64)
+    alike = [
+        Same(int(first), row, 0, False)
+        for first, group in zip(stay, groups.values(), strict=True)
+        for row in group
+        if row != first and confirm(int(first), row, False)
+    ]
+    line = Progress(len(stay), noun="pictures compared", enabled=progress)
+    alike += [
+        Same(int(stay[each.first]), int(stay[each.second]), each.distance, each.mirrored)
+        for each in find_duplicates(
+            hashes[stay], lambda i, j, mirrored: confirm(int(stay[i]), int(stay[j]), mirrored), distance, line.advance
+        )
+    ]
     line.close()
+    leaks, twins = [], []
+    for same in sorted(alike):
+        (twins if split[same.first] == split[same.second] else leaks).append(same)
     return leaks, twins
+
+
+def _rank(split: str) -> int:
+    return SPLITS.index(split) if split in SPLITS else -1
 
 
 def _strays(found: pairs.PairSet) -> list[str]:

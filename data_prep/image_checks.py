@@ -70,13 +70,15 @@ class RowChecker:
                     images[column] = read_whole_png(f"{self.root}/{name}", channels=1 if column == "occlusion" else 3)
                 except (OSError, ValueError) as error:
                     looked.faults.append((column, f"{column} {name!r} {error}"))
-        for column in ("masked", "unmasked"):
-            if column in images and images[column].std() < MIN_CONTRAST:
-                looked.faults.append((column, f"{column} {names[IMAGE_COLUMNS.index(column)]!r} is blank"))
+        blank = {
+            column for column in ("masked", "unmasked") if column in images and images[column].std() < MIN_CONTRAST
+        }
+        for column in sorted(blank):
+            looked.faults.append((column, f"{column} {names[IMAGE_COLUMNS.index(column)]!r} is blank"))
         if len(images) == 3 and len({image.shape[:2] for image in images.values()}) == 1:
             self._compare(images, names, looked)
         shown = "unmasked" if names[1] else "masked"
-        if wants_hash and shown in images:
+        if wants_hash and shown in images and shown not in blank:
             looked.hash = picture_hash(images[shown])
         return looked
 

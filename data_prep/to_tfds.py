@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 from pathlib import Path
 
 from data_prep.arguments import positive
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"already finished: {folder.path} (nothing to do)")
             return 0
         made = _convert(pairs, folder.unfinished, shards)
+        # One that was killed between this and the next line is made anew.
+        shutil.rmtree(folder.path / NAME, ignore_errors=True)
         # In one step, so that where the folder is, all of it is.
         os.replace(made.parent, folder.path / NAME)
         folder.finish()

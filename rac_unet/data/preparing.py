@@ -211,7 +211,8 @@ class _Table:
         self._writer.writerow(values)
 
     def content(self) -> bytes:
-        return self._text.getvalue().encode()
+        # A file name need not be text; what is not is spelled out.
+        return self._text.getvalue().encode(errors="backslashreplace")
 
 
 def describe(summary: Summary, noun: str = "photos") -> str:

@@ -202,6 +202,19 @@ def test_twins_in_one_split_are_told_with_their_emotions_and_are_no_fault(sound,
     assert {first.key, second.key} in [set(twin["keys"]) for twin in report["same_photograph_in_one_split"]]
 
 
+def test_many_copies_of_one_picture_in_all_splits_go_in_one_fix(sound):
+    kept = rows(sound, "test")[3]
+    copies = [*rows(sound, "train")[:12], *rows(sound, "val")[:3]]
+    for copy in copies:
+        for column in pairs.IMAGE_COLUMNS:
+            shutil.copy(sound / getattr(kept, column), sound / getattr(copy, column))
+    code, report = run(sound)
+    assert code == 1 and len(report["leaks"]) == len(copies)
+    assert run(sound, "--fix")[0] == 0
+    keys = set(pairs.read(sound).keys)
+    assert kept.key in keys and not keys & {copy.key for copy in copies}
+
+
 def test_a_file_that_several_pairs_share_takes_all_of_them_along(sound):
     first, second = rows(sound, "train")[:2]
     change(sound, second, unmasked=first.unmasked, masked=first.masked, occlusion=first.occlusion)

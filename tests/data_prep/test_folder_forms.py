@@ -98,13 +98,14 @@ def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
     os.symlink(root / "nowhere", root / "broken.jpg")
     os.mkfifo(root / "pipe.jpg")
     (root / "folder.jpg").mkdir()
+    (root / os.fsdecode(b"not text \xff.jpg")).write_bytes(jpeg)
     names = [*contents, *hostile, "link.jpg", "inside.jpg", "broken.jpg", "pipe.jpg", "folder.jpg"]
     (root / "labels.csv").write_text("path,emotion\n" + "".join(f"{name},fear\n" for name in names))
     arguments = ("--photos", root, "--labels", root / "labels.csv")
     found = run(tmp_path / "set", *arguments)
     assert sorted(key.rpartition("-")[0].rpartition("-")[0] for key in found.keys) == ["good", "inside", "same", "same"]
     told = trees.reasons(tmp_path / "set")
-    assert set(told) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg"}
+    assert set(told) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg", "not text \\udcff.jpg"}
     assert "leads out" in told["link.jpg"] and "megapixels" in told["bomb.png"] and "cut off" in told["cut.jpg"]
     assert told["pipe.jpg"] == told["folder.jpg"] == "not a regular file" and told["broken.jpg"] == "file is missing"
     assert len(run(tmp_path / "linked", *arguments, "--follow_links")) == 5
