@@ -9,9 +9,11 @@ from rac_unet.config import LossConfig, to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.models.backend import import_tensorflow
+from rac_unet.models.classifier import classifier_facts, load_classifier, read_classifier_config
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
-from rac_unet.rundir import open_run, replace_file, write_text
+from rac_unet.rundir import CLASSIFIER, open_run, replace_file, write_text
+from rac_unet.scoring.emotion import describe_confusion
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,16 +21,24 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.batch_size < 1:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
+    if args.control and not args.classifier:
+        raise UserError("--control needs a classifier that reads what was painted; give its run with --classifier")
     run = open_run(args.run)
+    if args.classifier:
+        # What is wrong with it is said before anything is painted.
+        read_classifier_config(open_run(args.classifier, kind=CLASSIFIER))
     if run.imported() and not args.data and not run.config().data.path:
         raise UserError(f"{run.path} was imported and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss)
     import_tensorflow()
+    import numpy as np
+
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs, read_pairs
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
-    from rac_unet.scoring.evaluation import evaluate, paint_without_truth, summarise_scores
+    from rac_unet.scoring.control import control, describe_control
+    from rac_unet.scoring.evaluation import evaluate, paint_without_truth, summarise_reading, summarise_scores
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.training.provenance import device_name, make_provenance
 
@@ -39,12 +49,23 @@ def main(argv: list[str] | None = None) -> int:
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
     runner = load_runner(run.path)
     extractor = load_extractor(*features, runner.image_size) if features else None
+    classifier = load_classifier(args.classifier) if args.classifier else None
+    if args.control and not runner.conditioned:
+        raise UserError(f"{run.path} takes no emotion, so there is nothing to ask of it; leave out --control")
     progress = Progress(len(pairs.split(args.split)), noun="pictures")
-    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor)
+    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier)
     progress.close()
 
     folder = args.output or run.evaluation(args.split)
     metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts())
+    if classifier:
+        metrics["emotion"] = {"classifier": classifier_facts(args.classifier), **summarise_reading(result.scores)}
+    if args.control:
+        scored = pairs.split(args.split)
+        scored = scored.take(np.flatnonzero(scored.has_truth))
+        progress = Progress(len(scored), noun="pictures, each with seven labels")
+        metrics["control"] = control(runner, scored, classifier, args.batch_size, progress.advance)
+        progress.close()
     settings = to_dict(config)
     # The figures may be published; where somebody keeps their photos is nobody's business.
     settings["data"].pop("path")
@@ -74,6 +95,10 @@ def main(argv: list[str] | None = None) -> int:
         # Another data set's must not stay beside these scores.
         (folder / "real_masks.png").unlink(missing_ok=True)
     print(_table(metrics))
+    if classifier:
+        print(_reading(metrics["emotion"]))
+    if args.control:
+        print(describe_control(metrics["control"]))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
     pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
@@ -160,6 +185,23 @@ def _table(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+def _reading(emotion: dict) -> str:
+    """What the classifier reads, in words and its confusion matrix for the network's pictures."""
+    names = {"truth": "the truth (ceiling)", "network": "painted, true label", "no_label": "painted, no label",
+             "masked_input": "the masked input"}  # fmt: skip
+    lines = [f"emotions as {emotion['classifier']['name']} reads them; higher is better"]
+    for who, name in names.items():
+        if who in emotion:
+            group = emotion[who]
+            mean, share = group["accuracy"], group.get("share_of_ceiling")
+            lines.append(
+                f"  {name:<22} accuracy {100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, "
+                f"{100 * mean['high']:.1f}], mean of classes {100 * group['mean_class_accuracy']:.1f} %"
+                + (f", {100 * share:.0f} % of the ceiling" if share is not None else "")
+            )
+    return "\n".join([*lines, describe_confusion(emotion["network"])])
+
+
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.evaluate",
@@ -178,6 +220,17 @@ def _parser() -> CommandParser:
         "--feature_weights",
         metavar="W",
         help="of vgg19 and vgg16: imagenet (default), none (random), or a .h5, .keras file",
+    )
+    parser.add_argument(
+        "--classifier",
+        type=Path,
+        metavar="RUN",
+        help="read emotions with this run of train_classifier (or import_torch)",
+    )
+    parser.add_argument(
+        "--control",
+        action="store_true",
+        help="paint every face with each of the seven labels and read what comes of it",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")

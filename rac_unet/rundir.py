@@ -123,9 +123,14 @@ class RunDir:
 
 def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, Any]) -> RunDir:
     """Make `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json in it."""
+    return create_from_text(parent, preset, write_yaml(config), provenance)
+
+
+def create_from_text(parent: Path, name: str, config_text: str, provenance: dict[str, Any]) -> RunDir:
+    """`create` for a run whose config.yaml is no network's."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(100):
-        path = Path(parent) / (f"{stamp}-{preset}" + (f"-{attempt + 1}" if attempt else ""))
+        path = Path(parent) / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
         try:
             path.mkdir(parents=True)
             break
@@ -135,7 +140,7 @@ def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, A
         except NotADirectoryError:
             raise UserError(f"cannot make a run directory in {parent}: it is not a folder") from None
     run = RunDir(path)
-    write_text(run.config_file, write_yaml(config))
+    write_text(run.config_file, config_text)
     write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
     return run
 

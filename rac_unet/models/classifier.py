@@ -7,6 +7,7 @@ what it says is read by name.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
@@ -202,6 +203,16 @@ def read_classifier(path: str | os.PathLike):
     if bad:
         raise UserError(f"{file} holds values that are not numbers (first in {bad[0]}); train or import it again")
     return model, config
+
+
+def classifier_facts(path: str | os.PathLike) -> dict[str, Any]:
+    """Which classifier judged: its run's name, SHA-256 of its weights, and its classes, for provenance."""
+    run = open_run(path, kind=CLASSIFIER)
+    return {
+        "name": run.path.resolve().name,
+        "weights_sha256": hashlib.sha256(run.best_weights.read_bytes()).hexdigest(),
+        "classes": list(read_classifier_config(run).classes),
+    }
 
 
 def load_classifier(path: str | os.PathLike) -> Classifier:

@@ -15,9 +15,12 @@ from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.inference.runners import Runner
+from rac_unet.models.classifier import Classifier
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
-from rac_unet.scoring.metrics import distance_to, score_images
+from rac_unet.scoring.emotion import summarise_emotions
+from rac_unet.scoring.metrics import compose, distance_to, score_images
+from rac_unet.scoring.reading import read_names
 from rac_unet.scoring.sheets import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
@@ -44,7 +47,13 @@ class Evaluation:
 
 
 def evaluate(
-    runner: Runner, pairs: PairSet, split: str, batch_size: int, advance: Callable[[int], Any], extractor=None
+    runner: Runner,
+    pairs: PairSet,
+    split: str,
+    batch_size: int,
+    advance: Callable[[int], Any],
+    extractor=None,
+    classifier: Classifier | None = None,
 ) -> Evaluation:
     """Score every picture of a split that has a truth to be compared with.
 
@@ -52,6 +61,8 @@ def evaluate(
         pairs: the whole data set; its training split gives the mean face.
         advance: called with the number of pictures of each finished batch.
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
+        classifier: where the emotion of each picture is to be read, in columns `<who>_reads`: of the truth, the masked
+            input, and the composite painted with the true label and, where the network takes one, without.
     Raises: UserError when the split has none.
     """
     chosen = pairs.split(split)
@@ -83,6 +94,13 @@ def evaluate(
         for system in SYSTEMS:
             for figure, values in score_images(truth, images[system], occlusion, distance).items():
                 columns.setdefault(f"{system}_{figure}", []).append(values)
+        if classifier:
+            read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
+            if runner.conditioned:
+                blind = np.clip(runner(masked, np.zeros_like(emotion))["inpainted_image"], 0, 1)
+                read["no_label"] = compose(truth, blind, occlusion)
+            for who, image in read.items():
+                columns.setdefault(f"{who}_reads", []).append(np.array(read_names(classifier, image), object))
         for row in shown_rows:
             if seen <= row < seen + len(masked):
                 i = row - seen
@@ -96,6 +114,21 @@ def evaluate(
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
     return Evaluation(scores, stacked, shown_rows)
+
+
+def summarise_reading(scores: pd.DataFrame) -> dict[str, Any]:
+    """metrics.json's section `emotion`: what the classifier reads in the truth, its ceiling, and in what is painted.
+
+    Returns: who -> `summarise_emotions`, and for all but the truth `share_of_ceiling`, of the accuracy on the same
+        pictures; None where the classifier reads none of them rightly.
+    """
+    whos = [column.removesuffix("_reads") for column in scores if column.endswith("_reads")]
+    found = {who: summarise_emotions(scores["emotion"], scores[f"{who}_reads"], scores["identity"]) for who in whos}
+    ceiling = found["truth"]["accuracy"]["mean"]
+    for who in whos:
+        if who != "truth":
+            found[who]["share_of_ceiling"] = found[who]["accuracy"]["mean"] / ceiling if ceiling else None
+    return found
 
 
 def paint_without_truth(

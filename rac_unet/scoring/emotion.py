@@ -1,0 +1,68 @@
+"""How well emotions are read: accuracy, accuracy by class, who is taken for whom; always by name, always with n."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.scoring.statistics import summarise
+
+
+def confusion_matrix(true: Sequence[str], read: Sequence[str]) -> np.ndarray:
+    """(7, 7) int64, rows the true emotion, columns what was read, both in the order of `EMOTIONS`.
+
+    Raises: ValueError for a name that is none of the seven.
+    """
+    place = {name: number for number, name in enumerate(EMOTIONS)}
+    if unknown := (set(true) | set(read)) - place.keys():
+        raise ValueError(f"unknown emotion {sorted(unknown)[0]!r}")
+    counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
+    np.add.at(counts, ([place[name] for name in true], [place[name] for name in read]), 1)
+    return counts
+
+
+def mean_class_accuracy(counts: np.ndarray) -> float:
+    """Mean over the emotions that occur of the share of them read rightly; 0..1, NaN when none occurs."""
+    totals = counts.sum(axis=1)
+    present = totals > 0
+    return float((np.diag(counts)[present] / totals[present]).mean()) if present.any() else float("nan")
+
+
+def summarise_emotions(true: Sequence[str], read: Sequence[str], identities: Sequence[str]) -> dict[str, Any]:
+    """Everything that is reported of one set of pictures, JSON-able.
+
+    Args:
+        true: the emotion of each picture.
+        read: what the classifier says.
+        identities: who is shown, for the interval.
+    Returns: n, accuracy (mean, low, high, n), mean_class_accuracy, by_emotion (name -> accuracy and n, where it occurs)
+        and confusion (true name -> read name -> how many).
+    """
+    right = np.array([a == b for a, b in zip(true, read, strict=True)], np.float64)
+    counts = confusion_matrix(true, read)
+    return {
+        "n": len(right),
+        "accuracy": summarise(right, np.asarray(identities)).as_dict(),
+        "mean_class_accuracy": mean_class_accuracy(counts),
+        "by_emotion": {
+            name: {"accuracy": float(counts[row, row] / counts[row].sum()), "n": int(counts[row].sum())}
+            for row, name in enumerate(EMOTIONS)
+            if counts[row].sum()
+        },
+        "confusion": {
+            name: dict(zip(EMOTIONS, counts[row].tolist(), strict=True)) for row, name in enumerate(EMOTIONS)
+        },
+    }
+
+
+def describe_confusion(summary: dict[str, Any]) -> str:
+    """The confusion matrix as text: a row for each true emotion that occurs."""
+    width = max(map(len, EMOTIONS))
+    lines = [f"{'true | read':>{width}}  " + "".join(f"{name[:8]:>10}" for name in EMOTIONS) + f"{'right':>9}{'n':>7}"]
+    for name, group in summary["by_emotion"].items():
+        cells = "".join(f"{summary['confusion'][name][other]:>10,}" for other in EMOTIONS)
+        lines.append(f"{name:>{width}}  {cells}{100 * group['accuracy']:>7.1f} %{group['n']:>7,}")
+    return "\n".join(lines)

@@ -1,0 +1,222 @@
+"""Train the emotion classifier that scores use: `python -m rac_unet.train_classifier --data.path D`.
+
+What it reads rightly on real pictures is the ceiling for every network it judges; nothing it judges is trained on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.models.backend import import_tensorflow
+
+if TYPE_CHECKING:
+    from rac_unet.rundir import RunDir
+    from rac_unet.training.classifying import ClassifierTraining
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train or resume, then report on the test split; exit code 130 when stopped by a signal."""
+    args = _parser().parse_args(argv)
+    if args.resume and (args.start or args.data):
+        raise UserError("--resume takes its data and its start from the run; leave out --data.path and --start")
+    from rac_unet.data.source import open_pairs
+    from rac_unet.models.classifier import ClassifierConfig, build_classifier, read_classifier
+    from rac_unet.rundir import CLASSIFIER, open_run
+
+    if args.resume:
+        run = open_run(args.resume, need_weights=False, kind=CLASSIFIER)
+        settings = _read_settings(run)
+        args.data, args.start = settings["data"], None
+    pairs = open_pairs(_data_config(args))
+    for split in ("train", "val"):
+        if not len(pairs.split(split)):
+            raise UserError(f"{pairs.root} has no pairs in split {split!r}")
+    import_tensorflow()
+    from rac_unet.emotions import EMOTIONS
+    from rac_unet.training.classifying import ClassifierTraining
+
+    if args.resume:
+        from rac_unet.models.classifier import read_classifier_config
+
+        config, training = read_classifier_config(run), ClassifierTraining(**settings["training"])
+        model = build_classifier(config)
+        _refuse_changed(run, pairs)
+    else:
+        training = ClassifierTraining(**{f.name: getattr(args, f.name) for f in fields(ClassifierTraining)})
+        if args.start:
+            model, found = read_classifier(args.start)
+            # Its head may be ImageNet's leftover; trained from here on, it no longer is.
+            config = ClassifierConfig(**{**asdict(found), "head": "trained"})
+        else:
+            config = ClassifierConfig(tuple(EMOTIONS), filters=args.filters, image_size=args.image_size)
+            model = build_classifier(config)
+        run = _create(args, config, training, pairs)
+    return _train(run, model, config, training, pairs, fresh=not args.resume)
+
+
+def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fresh: bool) -> int:
+    from rac_unet.training.classifying import ClassifierTrainer
+    from rac_unet.training.reporting import Log, StopSignal
+
+    log = Log(run.log_file)
+    if fresh:
+        log(f"run      {run.path}")
+    with StopSignal() as stop:
+        trainer = ClassifierTrainer(run, model, config, training, pairs, log)
+        if not fresh:
+            trainer.resume()
+        outcome = trainer.train(stop) if trainer.epoch < training.epochs else "finished"
+    if outcome == "signal":
+        log(f"stopped  after epoch {trainer.epoch}\ncontinue python -m rac_unet.train_classifier --resume {run.path}")
+        return 130
+    if outcome == "time":
+        log(f"stopped  the time is up; more with: python -m rac_unet.train_classifier --resume {run.path}")
+    log(f"weights  {run.best_weights} (mean-class accuracy {100 * trainer.best:.1f} % on val)")
+    _report(run, pairs, training.view, log)
+    return 0
+
+
+def _report(run: RunDir, pairs, view: str, log) -> None:
+    """Read the test split, once, and write what is read rightly: the ceiling."""
+    import numpy as np
+
+    from rac_unet.models.classifier import load_classifier
+    from rac_unet.rundir import write_text
+    from rac_unet.scoring.emotion import describe_confusion
+    from rac_unet.scoring.reading import read_pairs_of
+
+    test = pairs.split("test")
+    test = test.take(np.flatnonzero(test.has_truth)) if view == "unmasked" else test
+    if not len(test):
+        log("test     the data set has no such pictures in its test split; nothing was measured")
+        return
+    summary = read_pairs_of(load_classifier(run.path), test, view)
+    accuracy = summary["accuracy"]
+    log(describe_confusion(summary))
+    log(
+        f"test     {view} pictures, n = {summary['n']:,}: accuracy {100 * accuracy['mean']:.1f} % "
+        f"[{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}], mean of classes "
+        f"{100 * summary['mean_class_accuracy']:.1f} %"
+    )
+    path = run.evaluation("test") / "emotions.json"
+    write_text(path, json.dumps({"view": view, "data_fingerprint": pairs.fingerprint, **summary}, indent=2) + "\n")
+    log(f"wrote    {path}")
+
+
+def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
+    import yaml
+
+    from rac_unet.models.classifier import classifier_yaml
+    from rac_unet.rundir import create_from_text
+    from rac_unet.training.provenance import device_name, make_provenance
+
+    data = str(Path(args.data).expanduser().absolute()) if args.data else None
+    section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "training": asdict(training)}
+    text = classifier_yaml(config) + yaml.safe_dump(section, sort_keys=False, allow_unicode=True)
+    facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
+    return create_from_text(args.runs, f"classifier-{training.view}", text, make_provenance(**facts))
+
+
+def _read_settings(run: RunDir) -> dict[str, Any]:
+    from rac_unet.config import read_yaml
+
+    values = read_yaml(run.config_file)
+    if not isinstance(values.get("training"), dict):
+        raise UserError(f"{run.path} was not trained by this command (no section training in {run.config_file.name})")
+    return values
+
+
+def _refuse_changed(run: RunDir, pairs) -> None:
+    before = run.provenance().get("data_fingerprint")
+    if before not in (None, pairs.fingerprint):
+        raise UserError(
+            f"the data set at {pairs.root} has changed since {run.path} was begun; restore it, or begin anew"
+        )
+
+
+def _data_config(args):
+    """The data section `open_pairs` wants: the given path, or toy faces of the classifier's size."""
+    from rac_unet.config import DataConfig, ModelConfig, RunConfig
+
+    data = DataConfig(path=args.data, toy_mode=args.toy_mode, toy_count=args.toy_count)
+    return RunConfig(data=data, model=ModelConfig(image_size=args.image_size))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.train_classifier",
+        description="Train a ResNet-18 to read emotions; evaluate --classifier judges painted faces with it.",
+        epilog="example: python -m rac_unet.train_classifier --data.path pairs --image_size 64 --epochs 15",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+    def number(kind, low: float, text: str):
+        def parse(given: str):
+            try:
+                value = kind(given)
+            except ValueError:
+                raise argparse.ArgumentTypeError(f"{given!r} is not a number; use {text}") from None
+            if not low <= value < float("inf"):
+                raise argparse.ArgumentTypeError(f"{given} is out of range; use {text}")
+            return value
+
+        return parse
+
+    positive = number(int, 1, "1 or more")
+    parser.add_argument("--data.path", dest="data", metavar="D", help="pairs to train on (default: toy faces)")
+    parser.add_argument(
+        "--data.toy_mode",
+        dest="toy_mode",
+        choices=("natural", "ambiguous"),
+        default="natural",
+        help="kind of toy faces",
+    )
+    parser.add_argument(
+        "--data.toy_count", dest="toy_count", type=positive, default=2800, metavar="N", help="toy faces to draw"
+    )
+    parser.add_argument(
+        "--view", choices=("unmasked", "masked"), default="unmasked", help="which picture of a pair is read"
+    )
+    parser.add_argument(
+        "--start", metavar="RUN", help="begin with this classifier's weights, as import_torch made of ImageNet's"
+    )
+    parser.add_argument(
+        "--image_size", type=number(int, 32, "32 or more"), default=128, metavar="N", help="side of the pictures"
+    )
+    parser.add_argument(
+        "--filters", type=positive, default=64, metavar="N", help="channels of the first stage; 64 is ResNet-18"
+    )
+    parser.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training pairs")
+    parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="pictures per step")
+    parser.add_argument(
+        "--learning_rate", type=number(float, 1e-9, "above 0"), default=1e-3, metavar="X", help="highest learning rate"
+    )
+    parser.add_argument(
+        "--class_weights",
+        type=number(float, 0, "0 to 1"),
+        default=0.5,
+        metavar="X",
+        help="0: pictures count alike; 1: emotions do",
+    )
+    parser.add_argument(
+        "--max_hours",
+        type=number(float, 0, "0 or more"),
+        default=0.0,
+        metavar="X",
+        help="stop after this much training; 0 for no limit",
+    )
+    parser.add_argument(
+        "--seed", type=number(int, 0, "0 or more"), default=0, metavar="N", help="of weights, order and augmentation"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories go")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted training")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
