@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         if not len(pairs.split(split)):
             raise UserError(f"{pairs.root} has no pairs in split {split!r}")
     import_tensorflow()
+    import keras
+
     from rac_unet.emotions import EMOTIONS
     from rac_unet.training.classifying import ClassifierTraining
 
@@ -54,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             config = ClassifierConfig(**{**asdict(found), "head": "trained"})
         else:
             config = ClassifierConfig(tuple(EMOTIONS), filters=args.filters, image_size=args.image_size)
+            keras.utils.set_random_seed(args.seed)
             model = build_classifier(config)
         run = _create(args, config, training, pairs)
     return _train(run, model, config, training, pairs, fresh=not args.resume)

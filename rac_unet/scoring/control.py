@@ -79,7 +79,7 @@ def describe_control(result: dict[str, Any]) -> str:
     obeyed, changed = result["obeyed"], result["known_pixels_changed"]
     lines.append(
         f"obeyed {100 * obeyed['mean']:.1f} % [{100 * obeyed['low']:.1f}, {100 * obeyed['high']:.1f}] of "
-        f"{obeyed['n']:,} requests (chance {100 / len(EMOTIONS):.1f} %); known pixels changed: {100 * changed['raw']:.1f} % in the "
-        f"network's own picture, {100 * changed['composite']:.1f} % in the composite"
+        f"{obeyed['n']:,} requests (chance {100 / len(EMOTIONS):.1f} %); known pixels changed: "
+        f"{100 * changed['raw']:.1f} % in its own picture, {100 * changed['composite']:.1f} % in the composite"
     )
     return "\n".join(lines)

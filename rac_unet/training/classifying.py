@@ -22,8 +22,10 @@ from rac_unet.data.progress import format_seconds
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models.classifier import ClassifierConfig, write_classifier_weights
+from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.rundir import RunDir
 from rac_unet.scoring.emotion import confusion_matrix, mean_class_accuracy
+from rac_unet.training.optimizers import FusedAdam
 from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, restore, save_state
 
@@ -64,7 +66,8 @@ class ClassifierTrainer:
     """
 
     def __init__(self, run: RunDir, model, config: ClassifierConfig, training: ClassifierTraining, pairs: PairSet, log):
-        self.run, self.model, self.config, self.training, self.log = run, model, config, training, log
+        self.run, self.config, self.training, self.log = run, config, training, log
+        self.model = fuse_batch_norms(model)
         self._train, self._val = pairs.split("train"), pairs.split("val")
         self._steps = steps_per_epoch(len(self._train), training.batch_size)
         self._pictures = {
@@ -75,8 +78,8 @@ class ClassifierTrainer:
         rate = keras.optimizers.schedules.CosineDecay(
             training.learning_rate * 0.01, total, warmup_target=training.learning_rate, warmup_steps=total // 20
         )
-        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
-        self.optimizer.build(model.trainable_variables)
+        self.optimizer = FusedAdam(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
+        self.optimizer.build(self.model.trainable_variables)
         # Position in EMOTIONS -> place of its logit.
         self._place = tf.constant([config.classes.index(name) for name in EMOTIONS], tf.int32)
         self._weights = tf.constant(class_weights(self._train, training.class_weights), tf.float32)
