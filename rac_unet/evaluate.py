@@ -13,7 +13,7 @@ from rac_unet.models.classifier import classifier_facts, load_classifier, read_c
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
 from rac_unet.rundir import CLASSIFIER, open_run, replace_file, write_text
-from rac_unet.scoring.emotion import describe_confusion
+from rac_unet.scoring.tables import reading_table, score_table
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +38,13 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.control import control, describe_control
-    from rac_unet.scoring.evaluation import evaluate, paint_without_truth, summarise_reading, summarise_scores
+    from rac_unet.scoring.evaluation import (
+        evaluate,
+        paint_without_truth,
+        read_without_truth,
+        summarise_reading,
+        summarise_scores,
+    )
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.training.provenance import device_name, make_provenance
 
@@ -57,9 +63,12 @@ def main(argv: list[str] | None = None) -> int:
     progress.close()
 
     folder = args.output or run.evaluation(args.split)
-    metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts())
+    trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
+    metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts(), trained_styles)
     if classifier:
         metrics["emotion"] = {"classifier": classifier_facts(args.classifier), **summarise_reading(result.scores)}
+        if worn := read_without_truth(runner, pairs, args.split, classifier, args.batch_size):
+            metrics["emotion"]["real_masks"] = worn
     if args.control:
         scored = pairs.split(args.split)
         scored = scored.take(np.flatnonzero(scored.has_truth))
@@ -94,9 +103,9 @@ def main(argv: list[str] | None = None) -> int:
     else:
         # Another data set's must not stay beside these scores.
         (folder / "real_masks.png").unlink(missing_ok=True)
-    print(_table(metrics))
+    print(score_table(metrics))
     if classifier:
-        print(_reading(metrics["emotion"]))
+        print(reading_table(metrics["emotion"]))
     if args.control:
         print(describe_control(metrics["control"]))
     if unscored:
@@ -153,53 +162,6 @@ def _write_pictures(folder: Path, runner, result, title: str) -> None:
         }
         columns = {"masked": shown["masked"][few], **pasted, "truth": shown["truth"][few]}
         write_sheet(folder / "emotions.png", columns, [f"is {name}" for name in emotions[few]], f"{title}: asked for …")
-
-
-def _table(metrics: dict) -> str:
-    """The overall figures and, for the network, each emotion's."""
-    overall, settings = metrics["overall"], metrics["settings"]
-    features = settings.get("features")
-    lines = [
-        f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
-        f"mean [95 % interval]; {settings['better'].replace('_', ' ')}",
-        f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}"
-        + (f"{'composite feature distance':>28}{'raw feature distance':>28}" if features else ""),
-    ]
-    if features:
-        lines.insert(1, f"feature distance by {features['description']}")
-
-    def row(name: str, figures: dict) -> str:
-        def cell(figure: str, form: str) -> str:
-            m = figures.get(figure)
-            return f"{m['mean']:{form}} [{m['low']:{form}}, {m['high']:{form}}]" if m else "–"
-
-        psnrs = "".join(f"{cell(f'psnr_{view}', '.2f'):>22}" for view in ("hole", "composite", "raw"))
-        # Their scale is the extractor's own, from thousandths to hundreds.
-        distances = "".join(f"{cell(f'feature_distance_{view}', '#.4g'):>28}" for view in ("composite", "raw"))
-        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', '.4f'):>26}{distances if features else ''}"
-
-    systems = [name for name in overall if isinstance(overall[name], dict)]
-    lines += [row(name.replace("_", " "), overall[name]) for name in systems]
-    lines.append("the network by emotion (n)")
-    lines += [row(f"{name} ({g['n']})", g["network"]) for name, g in metrics["by_emotion"].items()]
-    return "\n".join(lines)
-
-
-def _reading(emotion: dict) -> str:
-    """What the classifier reads, in words and its confusion matrix for the network's pictures."""
-    names = {"truth": "the truth (ceiling)", "network": "painted, true label", "no_label": "painted, no label",
-             "masked_input": "the masked input"}  # fmt: skip
-    lines = [f"emotions as {emotion['classifier']['name']} reads them; higher is better"]
-    for who, name in names.items():
-        if who in emotion:
-            group = emotion[who]
-            mean, share = group["accuracy"], group.get("share_of_ceiling")
-            lines.append(
-                f"  {name:<22} accuracy {100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, "
-                f"{100 * mean['high']:.1f}], mean of classes {100 * group['mean_class_accuracy']:.1f} %"
-                + (f", {100 * share:.0f} % of the ceiling" if share is not None else "")
-            )
-    return "\n".join([*lines, describe_confusion(emotion["network"])])
 
 
 def _parser() -> CommandParser:

@@ -10,8 +10,11 @@ import pytest
 
 from rac_unet import rundir
 from rac_unet.data import pairs
+from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.evaluate import main
+from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
+from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
 
 
@@ -52,7 +55,14 @@ def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_
         if row.split == "test"
     ]
     pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3]])
-    assert main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)]) == 0
+    config = ClassifierConfig(EMOTIONS, image_size=32, filters=4)
+    judge = write_classifier(tmp_path / "judge", build_classifier(config), config, {})
+    options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", str(judge.path)]
+    assert main([str(run.path), *options]) == 0
+    emotion = json.loads((tmp_path / "metrics.json").read_text())["emotion"]
+    assert {who: group["n"] for who, group in emotion["real_masks"].items()} == dict.fromkeys(
+        ("masked_input", "network", "no_label"), 3
+    )
     assert "3 pictures of masks really worn" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "scores.csv")) == sum(row.split == "test" for row in rows)
     sheet = cv2.imread(str(tmp_path / "real_masks.png"))
@@ -60,6 +70,24 @@ def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_
     pairs.write(toy_pairs.parent / "worn.csv", [row for row in rows if row.split != "test"] + worn)
     with pytest.raises(UserError, match="only people who wore real masks"):
         main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)])
+
+
+def test_held_out_masks_and_sources_are_told_apart(run, toy_pairs, tmp_path, capsys):
+    found = pairs.read(toy_pairs)
+    rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS}) for row in found]
+    rows = [replace(row, mask_style="paper") if row.split == "test" and row.emotion == "fear" else row for row in rows]
+    rows = [replace(row, source="album") if row.emotion == "anger" else row for row in rows]
+    pairs.write(toy_pairs.parent / "held.csv", rows)
+    assert main([str(run.path), "--data", str(toy_pairs.parent / "held.csv"), "--output", str(tmp_path)]) == 0
+    metrics, scores = json.loads((tmp_path / "metrics.json").read_text()), pd.read_csv(tmp_path / "scores.csv")
+    held, seen = (metrics["by_mask"][name] for name in ("held out of training", "seen in training"))
+    fear = scores[scores["emotion"] == "fear"]
+    assert held["n"] >= len(fear) and held["n"] + seen["n"] == len(scores)
+    assert metrics["by_source"]["album"]["n"] == (scores["source"] == "album").sum()
+    assert metrics["by_source"]["album"]["network"]["psnr_hole"]["mean"] == pytest.approx(
+        scores["network_psnr_hole"][scores["source"] == "album"].mean(), rel=1e-4
+    )
+    assert "held out of training" in capsys.readouterr().out and "by_mask" not in summarise_scores(scores, 64)
 
 
 def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,10 +152,41 @@ def paint_without_truth(
     return len(chosen), columns, few.frame["emotion"].astype(str).tolist()
 
 
-def summarise_scores(scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None) -> dict[str, Any]:
+def read_without_truth(
+    runner: Runner, pairs: PairSet, split: str, classifier: Classifier, batch_size: int
+) -> dict[str, Any]:
+    """What is read in the faces of people who wore real masks: painted with their label, without one, and masked.
+
+    There is no truth to paste into, so it is the network's own picture that is read.
+
+    Returns: who -> `summarise_emotions`; empty when the split has no such pictures.
+    """
+    chosen = pairs.split(split)
+    chosen = chosen.take(np.flatnonzero(~chosen.has_truth))
+    if not len(chosen):
+        return {}
+    read: dict[str, list[str]] = {}
+    for inputs, _ in make_scoring_dataset(chosen, Pictures(chosen, runner.image_size), batch_size):
+        masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
+        images = {"masked_input": masked, NETWORK: runner(masked, label)["inpainted_image"]}
+        if runner.conditioned:
+            images["no_label"] = runner(masked, np.zeros_like(label))["inpainted_image"]
+        for who, image in images.items():
+            read.setdefault(who, []).extend(read_names(classifier, image))
+    emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
+    return {who: summarise_emotions(emotion, names, identity) for who, names in read.items()}
+
+
+def summarise_scores(
+    scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None, trained_styles: Collection[str] = ()
+) -> dict[str, Any]:
     """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures.
 
+    Where some mask styles were kept from training, also for those and the others (`by_mask`); where the pictures come
+    from several sources, for each (`by_source`).
+
     Args:
+        trained_styles: the mask styles of the training split.
         features: `Extractor.facts()` of the one that measured feature distances; None where there are none.
     """
     figures = FIGURES + (FEATURE_FIGURES if features else ())
@@ -168,6 +199,13 @@ def summarise_scores(scores: pd.DataFrame, image_size: int, features: dict[str, 
         return result
 
     present = [emotion for emotion in EMOTIONS if (scores["emotion"] == emotion).any()]
+    seen, source = scores["mask_style"].isin(list(trained_styles)), scores["source"]
+    kinds = {"seen in training": seen, "held out of training": ~seen}
+    by_mask = (
+        {"by_mask": {name: group(scores[rows]) for name, rows in kinds.items()}} if 0 < seen.sum() < len(seen) else {}
+    )
+    sources = sorted(set(source))
+    by_source = {"by_source": {name: group(scores[source == name]) for name in sources}} if len(sources) > 1 else {}
     return {
         "settings": {
             "image_size": image_size,
@@ -180,6 +218,8 @@ def summarise_scores(scores: pd.DataFrame, image_size: int, features: dict[str, 
         },
         "overall": group(scores),
         "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},
+        **by_mask,
+        **by_source,
     }
 
 
