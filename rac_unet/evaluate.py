@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs, read_pairs
-    from rac_unet.inference.runners import load_runner
+    from rac_unet.inference.runners import load_network, load_runner
+    from rac_unet.models.cost import forward_flops
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.control import control, describe_control
     from rac_unet.scoring.evaluation import (
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         summarise_reading,
         summarise_scores,
     )
+    from rac_unet.scoring.prediction_time import describe_cost, prediction_time
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.training.provenance import device_name, make_provenance
 
@@ -75,6 +77,13 @@ def main(argv: list[str] | None = None) -> int:
         progress = Progress(len(scored), noun="pictures, each with seven labels")
         metrics["control"] = control(runner, scored, classifier, args.batch_size, progress.advance)
         progress.close()
+    metrics["cost"] = {
+        "parameters": runner.parameters,
+        "megabytes": runner.megabytes,
+        "gflop_per_picture": forward_flops(load_network(run)) / 1e9,
+        "milliseconds_per_picture": prediction_time(runner, args.batch_size),
+        "device": device_name(),
+    }
     settings = to_dict(config)
     # The figures may be published; where somebody keeps their photos is nobody's business.
     settings["data"].pop("path")
@@ -108,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         print(reading_table(metrics["emotion"]))
     if args.control:
         print(describe_control(metrics["control"]))
+    print(describe_cost(metrics["cost"]))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
     pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]

@@ -13,6 +13,7 @@ from rac_unet.data import pairs
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.evaluate import main
+from rac_unet.inference.runners import load_network
 from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
 from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
@@ -39,6 +40,13 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
             assert mean["mean"] == pytest.approx(scores[f"{system}_{figure}"].mean(), rel=1e-4)
             assert mean["low"] <= mean["mean"] <= mean["high"] and mean["n"] == len(scores)
     assert sum(group["n"] for group in metrics["by_emotion"].values()) == len(scores)
+    cost = metrics["cost"]
+    assert cost["parameters"] == load_network(run).count_params() and cost["gflop_per_picture"] > 0
+    assert cost["megabytes"] == pytest.approx(run.best_weights.stat().st_size / 1e6)
+    for name, size in (("one", 1), ("batch", 16)):
+        taken = cost["milliseconds_per_picture"][name]
+        assert taken["batch_size"] == size and 0 < taken["median"] <= taken["p95"] and taken["repeats"] >= 5
+    assert f"{cost['parameters']:,} parameters" in printed
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()

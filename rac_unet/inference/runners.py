@@ -36,6 +36,8 @@ class Runner:
         kind: `run`, `keras` or `savedmodel`.
         image_size: side S of the square picture it takes, in pixels.
         conditioned: whether it takes an emotion.
+        parameters: how many weights it has, statistics of batch norm included.
+        megabytes: size of its weights file, `.keras` file or SavedModel folder on disk.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Runner:
     image_size: int
     conditioned: bool
     call: Call
+    parameters: int = 0
+    megabytes: float = 0.0
 
     def __call__(self, masked_image: np.ndarray, emotion: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Run the network.
@@ -88,9 +92,9 @@ def load_runner(path: str | os.PathLike) -> Runner:
     path = Path(path)
     for kind, _, recognise, opener in KINDS:
         if recognise(path):
-            shapes, outputs, call = opener(path)
+            shapes, outputs, call, parameters = opener(path)
             size, conditioned = _check_interface(path, shapes, outputs)
-            return Runner(str(path), kind, size, conditioned, call)
+            return Runner(str(path), kind, size, conditioned, call, parameters, _megabytes(path, kind))
     known = "; ".join(description for _, description, _, _ in KINDS)
     problem = f"{path} is no network this program knows" if path.exists() else f"there is nothing at {path}"
     raise UserError(f"{problem}; give one of: {known}")
@@ -177,7 +181,7 @@ def _keras_call(model):
     def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in run(inputs).items()}
 
-    return shapes, outputs, call
+    return shapes, outputs, call, model.count_params()
 
 
 def _open_saved_model(path: Path):
@@ -197,7 +201,14 @@ def _open_saved_model(path: Path):
         outputs = model.signatures["serving_default"](**{name: tf.constant(v) for name, v in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
-    return shapes, tuple(serve.structured_outputs), call
+    parameters = sum(int(np.prod(variable.shape)) for variable in serve.variables)
+    return shapes, tuple(serve.structured_outputs), call, parameters
+
+
+def _megabytes(path: Path, kind: str) -> float:
+    file = RunDir(path).best_weights if kind == "run" else path
+    files = [file] if file.is_file() else [each for each in file.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files) / 1e6
 
 
 def _check_interface(path: Path, shapes: dict[str, tuple], outputs: tuple[str, ...]) -> tuple[int, bool]:
