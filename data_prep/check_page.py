@@ -9,34 +9,11 @@ import pandas as pd
 
 from data_prep.check_plots import emotion_plot, hidden_plot, picture_url, rows_to_show, style_plot
 from data_prep.checking import Report, Same
+from rac_unet.data.page import make_page, picture, plot
 from rac_unet.data.writing import write_file
 from rac_unet.emotions import EMOTIONS
 
 _MAX_FAULTS, _MAX_SAME = 200, 24
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5a6570; --paper: #fff; --line: #d8dde3; --panel: #f5f7f9;
-  --good: #00664a; --bad: #a8320a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #a7b0ba; --paper: #16191d; --line: #3a424b;
-  --panel: #1f242a; --good: #4fd1a5; --bad: #ff9a6b; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
-  margin: 0 auto; padding: 1.2rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-.verdict { font-size: 1.1rem; font-weight: 600; } .good { color: var(--good); } .bad { color: var(--bad); }
-.soft, figcaption { color: var(--soft); font-size: .85rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-td.text { min-width: 14rem; overflow-wrap: anywhere; }
-.plot { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .6rem; }
-.sheet figure { margin: 0; } .sheet img { width: 100%; height: auto; border-radius: 4px; display: block; }
-code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
-@media print { body { max-width: none; font-size: 11pt; }
-  figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
-"""
 
 
 def write_page(path: Path, report: Report) -> None:
@@ -49,12 +26,12 @@ def write_page(path: Path, report: Report) -> None:
         _same("The same photograph in two splits", report.leaks, report),
         "<h2>Emotions</h2>",
         _table(report.counts("emotion", "split"), "emotion", totals=True),
-        _plot(
+        plot(
             emotion_plot(report), "Bars: pairs of each emotion in train, val and test; the table above has the figures"
         ),
         _weights(report),
         "<h2>Masks</h2>",
-        _plot(
+        plot(
             style_plot(report), "Bars: share of each mask style in train, val and test; the table below has the counts"
         ),
         _table(report.counts("mask_style", "split"), "mask style"),
@@ -69,14 +46,7 @@ def write_page(path: Path, report: Report) -> None:
         "having the right to use it, under the licences of its sources. What a network paints under a mask is "
         "plausible, not true.</p>",
     ]
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(name)}: data set check</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body></html>\n"
-    )
-    write_file(path, page.encode())
+    write_file(path, make_page(f"{name}: data set check", parts).encode())
 
 
 def _verdict(report: Report) -> str:
@@ -123,7 +93,7 @@ def _same(title: str, found: list[Same], report: Report) -> str:
         ]
         caption = escape(" = ".join(told)) + f", {same.distance} bits apart" + ", mirrored" * same.mirrored
         if url:
-            figures.append(_picture(url, "two pictures that are one photograph", caption))
+            figures.append(picture(url, "two pictures that are one photograph", caption))
     more = f", of which {_MAX_SAME} are shown" if len(found) > _MAX_SAME else ""
     return f'<h2>{title}</h2><p class="soft">{len(found):,}{more}.</p><div class="sheet">{"".join(figures)}</div>'
 
@@ -137,7 +107,7 @@ def _sheet(report: Report, emotion: str) -> str:
         split, style, source = (frame[column].iloc[row] for column in ("split", "mask_style", "source"))
         if url:
             figures.append(
-                _picture(url, f"masked and unmasked face, {emotion}, {split}", escape(f"{split} · {style} · {source}"))
+                picture(url, f"masked and unmasked face, {emotion}, {split}", escape(f"{split} · {style} · {source}"))
             )
     sheet = f'<div class="sheet">{"".join(figures)}</div>' if figures else ""
     return f'<h2>{emotion.capitalize()} <span class="soft">{count:,} pairs</span></h2>{sheet}'
@@ -173,7 +143,7 @@ def _hidden(report: Report) -> str:
     if not share:
         return ""
     words = f"Hidden on average: {100 * share['mean']:.1f} % of a picture (5 % to 95 %: {100 * share['p5']:.0f} to "
-    return f"<p>{words}{100 * share['p95']:.0f} %).</p>" + _plot(
+    return f"<p>{words}{100 * share['p95']:.0f} %).</p>" + plot(
         hidden_plot(report), "Histogram of the hidden share of a picture, by split"
     )
 
@@ -189,12 +159,3 @@ def _table(counts: pd.DataFrame, name: str, totals: bool = False) -> str:
         sums = [*counts.sum().tolist(), int(counts.to_numpy().sum())]
         lines.append("<tr><th>all</th>" + "".join(f"<th>{int(c):,}</th>" for c in sums) + "</tr>")
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
-
-
-def _plot(url: str | None, alternative: str) -> str:
-    return f'<p><img class="plot" src="{url}" alt="{escape(alternative)}"></p>' if url else ""
-
-
-def _picture(url: str, alternative: str, caption: str) -> str:
-    image = f'<img src="{url}" alt="{escape(alternative)}" loading="lazy">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

@@ -1,4 +1,4 @@
-"""Score a trained run: `python -m rac_unet.evaluate RUN [--split test]`."""
+"""Score a trained run, or what was exported of one: `python -m rac_unet.evaluate RUN [--split test]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from rac_unet.config import LossConfig, to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.inference.runners import is_export
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.models.classifier import classifier_facts, load_classifier, read_classifier_config
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
-from rac_unet.rundir import CLASSIFIER, open_run, replace_file, write_text
+from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.scoring.tables import reading_table, score_table
 
 
@@ -23,13 +24,15 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
     if args.control and not args.classifier:
         raise UserError("--control needs a classifier that reads what was painted; give its run with --classifier")
-    run = open_run(args.run)
+    # Of an exported network nothing is known but what it computes.
+    run = None if is_export(args.run) else open_run(args.run)
     if args.classifier:
         # What is wrong with it is said before anything is painted.
         read_classifier_config(open_run(args.classifier, kind=CLASSIFIER))
-    if run.imported() and not args.data and not run.config().data.path:
-        raise UserError(f"{run.path} was imported and names no data set; give the pairs to score it on with --data D")
-    features = _features(args, run.config().loss)
+    if not args.data and (run is None or run.imported() and not run.config().data.path):
+        kind = "an exported network" if run is None else "imported"
+        raise UserError(f"{args.run} is {kind} and names no data set; give the pairs to score it on with --data D")
+    features = _features(args, run.config().loss if run else LossConfig())
     import_tensorflow()
     import numpy as np
 
@@ -38,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.runners import load_network, load_runner
     from rac_unet.models.cost import forward_flops
     from rac_unet.objectives.features import load_extractor
+    from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import control, describe_control
     from rac_unet.scoring.evaluation import (
         evaluate,
@@ -50,21 +54,20 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.training.provenance import device_name, make_provenance
 
-    config = run.config()
-    pairs = read_pairs(args.data) if args.data else open_pairs(config)
-    trained_on = run.provenance().get("data_fingerprint")
-    if not args.data and trained_on not in (None, pairs.fingerprint):
+    pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
+    if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
-    runner = load_runner(run.path)
+    runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
     classifier = load_classifier(args.classifier) if args.classifier else None
     if args.control and not runner.conditioned:
-        raise UserError(f"{run.path} takes no emotion, so there is nothing to ask of it; leave out --control")
+        raise UserError(f"{args.run} takes no emotion, so there is nothing to ask of it; leave out --control")
     progress = Progress(len(pairs.split(args.split)), noun="pictures")
     result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier)
     progress.close()
 
-    folder = args.output or run.evaluation(args.split)
+    beside = run.evaluation(args.split) if run else args.run.with_name(f"{args.run.name}-eval") / args.split
+    folder, name = args.output or beside, args.run.resolve().name
     trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
     metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts(), trained_styles)
     if classifier:
@@ -77,38 +80,29 @@ def main(argv: list[str] | None = None) -> int:
         progress = Progress(len(scored), noun="pictures, each with seven labels")
         metrics["control"] = control(runner, scored, classifier, args.batch_size, progress.advance)
         progress.close()
+    metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
     metrics["cost"] = {
         "parameters": runner.parameters,
         "megabytes": runner.megabytes,
-        "gflop_per_picture": forward_flops(load_network(run)) / 1e9,
+        "gflop_per_picture": forward_flops(load_network(run)) / 1e9 if run else None,
         "milliseconds_per_picture": prediction_time(runner, args.batch_size),
         "device": device_name(),
     }
-    settings = to_dict(config)
-    # The figures may be published; where somebody keeps their photos is nobody's business.
-    settings["data"].pop("path")
-    for key in ("features", "feature_weights"):
-        settings["loss"][key] = Path(settings["loss"][key]).name
-    if run.imported():
-        # How it was trained is not known here.
-        settings = {"model": settings["model"]}
-    facts = {
-        "run": run.path.name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name(),
-        "config": settings, "training": {k: v for k, v in run.provenance().items() if k not in ("command", "data")},
-    }  # fmt: skip
+    facts = {"run": name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    provenance = make_provenance(**facts) | {"command": "python -m rac_unet.evaluate RUN"}
+    provenance = make_provenance(**facts, **_training_facts(run)) | {"command": "python -m rac_unet.evaluate RUN"}
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    if run.history_file.is_file():
+    if run and run.history_file.is_file():
         write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
     else:
-        # An imported run has none, and another run's must not stay beside these scores.
+        # An imported or exported network has none, and another run's must not stay beside these scores.
         (folder / "history.csv").unlink(missing_ok=True)
-    _write_pictures(folder, runner, result, f"{run.path.name}, {args.split} split")
+    write_faces(folder / FACES_FILE, result.compared)
+    _write_pictures(folder, runner, result, f"{name}, {args.split} split")
     unscored, columns, emotions = paint_without_truth(runner, pairs, args.split)
     if unscored:
-        write_sheet(folder / "real_masks.png", columns, emotions, f"{run.path.name}: real masks, no truth")
+        write_sheet(folder / "real_masks.png", columns, emotions, f"{name}: real masks, no truth")
     else:
         # Another data set's must not stay beside these scores.
         (folder / "real_masks.png").unlink(missing_ok=True)
@@ -124,6 +118,24 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("scores.csv", "metrics.json", *pictures):
         print(f"wrote    {folder / name}")
     return 0
+
+
+def _training_facts(run: RunDir | None) -> dict:
+    """How the network was trained, as far as it is known here, for provenance.json."""
+    if run is None:
+        return {}
+    settings = to_dict(run.config())
+    # The figures may be published; where somebody keeps their photos is nobody's business.
+    settings["data"].pop("path")
+    for key in ("features", "feature_weights"):
+        settings["loss"][key] = Path(settings["loss"][key]).name
+    if run.imported():
+        # How it was trained is not known here.
+        settings = {"model": settings["model"]}
+    return {
+        "config": settings,
+        "training": {key: value for key, value in run.provenance().items() if key not in ("command", "data")},
+    }
 
 
 def _features(args, loss: LossConfig) -> tuple[str, str] | None:
@@ -180,7 +192,9 @@ def _parser() -> CommandParser:
         description="Score a run's best weights on one split, beside three baselines on the same pictures.",
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="run directory as train named it, SavedModel folder, or .keras file"
+    )
     parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
     parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
     parser.add_argument(

@@ -80,6 +80,21 @@ def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_
         main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)])
 
 
+def test_an_exported_network_is_scored_like_the_run_it_came_from(run, toy_pairs, tmp_path, capsys):
+    model = load_network(run)
+    model.save(tmp_path / "net.keras")
+    with pytest.raises(UserError, match="exported network and names no data set"):
+        main([str(tmp_path / "net.keras")])
+    assert main([str(tmp_path / "net.keras"), "--data", str(toy_pairs)]) == 0
+    folder = tmp_path / "net.keras-eval/test"
+    assert str(folder / "scores.csv") in capsys.readouterr().out and not (folder / "history.csv").exists()
+    mine, other = pd.read_csv(folder / "scores.csv"), pd.read_csv(run.evaluation("test") / "scores.csv")
+    pd.testing.assert_frame_equal(mine, other, atol=1e-3)
+    cost = json.loads((folder / "metrics.json").read_text())["cost"]
+    assert cost["parameters"] == model.count_params() and cost["gflop_per_picture"] is None
+    assert "config" not in json.loads((folder / "provenance.json").read_text())
+
+
 def test_held_out_masks_and_sources_are_told_apart(run, toy_pairs, tmp_path, capsys):
     found = pairs.read(toy_pairs)
     rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS}) for row in found]

@@ -100,6 +100,12 @@ def load_runner(path: str | os.PathLike) -> Runner:
     raise UserError(f"{problem}; give one of: {known}")
 
 
+def is_export(path: str | os.PathLike) -> bool:
+    """Whether something exported lies at the path, not a run directory."""
+    path = Path(path)
+    return any(kind != "run" and recognise(path) for kind, _, recognise, _ in KINDS)
+
+
 def load_network(run: RunDir, weights: str = "best"):
     """Rebuild a run's network under float32, whatever precision it was trained in, with its weights.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,10 @@ from rac_unet.scoring.statistics import summarise
 
 NETWORK = "network"
 SYSTEMS = (NETWORK, *BASELINES)
-FIGURES = ("psnr_hole", "psnr_composite", "psnr_raw", "ms_ssim_composite", "ms_ssim_raw")
+FIGURES = (
+    "psnr_hole", "psnr_composite", "psnr_raw", "ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw",
+)  # fmt: skip
+COMPARED_FACES = 24
 FEATURE_FIGURES = ("feature_distance_composite", "feature_distance_raw")
 
 
@@ -39,11 +43,15 @@ class Evaluation:
             figure as `<system>_<figure>`.
         shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
         shown_rows: their row numbers in `scores`.
+        compared: masked, network (composite) and truth of the faces that systems are compared by, (N, S, S, 3) float32.
+        compared_rows: their row numbers; the same for every system scored on the same pictures.
     """
 
     scores: pd.DataFrame
     shown: dict[str, np.ndarray]
     shown_rows: list[int]
+    compared: dict[str, np.ndarray]
+    compared_rows: list[int]
 
 
 def evaluate(
@@ -76,7 +84,7 @@ def evaluate(
         )
     pictures = Pictures(chosen, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
-    shown_rows = faces_to_show(chosen)
+    shown_rows, compared_rows = faces_to_show(chosen), faces_to_compare(chosen.keys.tolist())
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
     seen = 0
@@ -101,7 +109,7 @@ def evaluate(
                 read["no_label"] = compose(truth, blind, occlusion)
             for who, image in read.items():
                 columns.setdefault(f"{who}_reads", []).append(np.array(read_names(classifier, image), object))
-        for row in shown_rows:
+        for row in {*shown_rows, *compared_rows}:
             if seen <= row < seen + len(masked):
                 i = row - seen
                 shown[row] = {
@@ -113,7 +121,16 @@ def evaluate(
     scores = chosen.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
-    return Evaluation(scores, stacked, shown_rows)
+    compared = {name: np.stack([shown[row][name] for row in compared_rows]) for name in ("masked", "network", "truth")}
+    hidden = np.stack([shown[row]["occlusion"] for row in compared_rows])
+    compared["network"] = compose(compared["truth"], compared["network"], hidden)
+    return Evaluation(scores, stacked, shown_rows, compared, compared_rows)
+
+
+def faces_to_compare(keys: list[str]) -> list[int]:
+    """Rows of the faces by which systems are shown side by side: those whose keys' hashes are smallest."""
+    digests = [hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys]
+    return sorted(sorted(range(len(keys)), key=digests.__getitem__)[:COMPARED_FACES])
 
 
 def summarise_reading(scores: pd.DataFrame) -> dict[str, Any]:
@@ -209,10 +226,11 @@ def summarise_scores(
     return {
         "settings": {
             "image_size": image_size,
+            "ssim": {"window": 11, "sigma": 1.5},
             "ms_ssim": {"window": MS_SSIM_WINDOW, "scales": scales_that_fit(image_size)},
             "psnr": "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0",
             "interval": "95 %, percentile bootstrap over identities",
-            "better": "higher for psnr and ms_ssim" + (", lower for feature_distance" if features else ""),
+            "better": "higher for psnr, ssim and ms_ssim" + (", lower for feature_distance" if features else ""),
             **({"feature_distance": "L1 between feature maps, mean over each, summed over depths"} if features else {}),
             **({"features": features} if features else {}),
         },

@@ -50,6 +50,18 @@ def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     ).numpy()
 
 
+def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """`tf.image.ssim` with its own settings, a Gaussian window of 11 taps and sigma 1.5; higher is better.
+
+    Args: (B, H, W, 3) float in [0, 1], 11 px or more.
+    Returns: (B,) float32.
+    """
+    import tensorflow as tf
+
+    truth, image = (tf.convert_to_tensor(a, tf.float32) for a in (truth, image))
+    return tf.image.ssim(truth, image, 1.0).numpy()
+
+
 def feature_distance(truth: np.ndarray, image: np.ndarray, extractor) -> np.ndarray:
     """What the perceptual loss minimises: L1 between feature maps, summed over depths; lower is better.
 
@@ -87,7 +99,8 @@ def score_images(
         image: the same shape; clipped to [0, 1] here.
         occlusion: (B, S, S, 1), > 0 where hidden.
         distance: `distance_to(truth, extractor)`, where feature distances are wanted.
-    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ms_ssim_raw, ms_ssim_composite; with `distance`
+    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ssim_raw, ssim_composite, ms_ssim_raw,
+        ms_ssim_composite; with `distance`
         also feature_distance_raw, feature_distance_composite.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
@@ -96,6 +109,8 @@ def score_images(
         "psnr_raw": psnr(truth, image),
         "psnr_composite": psnr(truth, composite),
         "psnr_hole": psnr(truth, image, occlusion > 0),
+        "ssim_raw": ssim(truth, image),
+        "ssim_composite": ssim(truth, composite),
         "ms_ssim_raw": ms_ssim(truth, image),
         "ms_ssim_composite": ms_ssim(truth, composite),
     }

@@ -59,3 +59,26 @@ def summarise(values: np.ndarray, identities: np.ndarray, seed: int = 0) -> Mean
         means[start : start + 100] = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Mean(values.mean(), low, high, len(values))
+
+
+def paired_difference(
+    first: np.ndarray, second: np.ndarray, identities: np.ndarray, seed: int = 0
+) -> tuple[Mean, bool] | None:
+    """Mean of `first` - `second` over the same pictures with its interval, and whether it is a difference at all.
+
+    Two overlapping intervals do not mean that two systems are alike: on the same pictures most of what varies is the
+    picture, and it drops out of the difference.
+
+    Args:
+        first, second: (N,) one figure per picture, the same pictures in the same order; a pair with a NaN is left out.
+        identities: (N,) who is shown.
+    Returns: the difference, and True when its interval leaves out zero; None when nothing is left.
+    Raises: ValueError when their lengths differ.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape or len(first) != len(identities):
+        raise ValueError(f"not the same pictures: {first.shape}, {second.shape}, {len(identities)} identities")
+    difference = summarise(first - second, identities, seed)
+    if difference is None:
+        return None
+    return difference, difference.low > 0 or difference.high < 0

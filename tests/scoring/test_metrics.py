@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from rac_unet.scoring.baselines import telea
-from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images
-from rac_unet.scoring.statistics import summarise
+from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images, ssim
+from rac_unet.scoring.statistics import paired_difference, summarise
 
 
 def test_psnr_by_hand():
@@ -91,3 +91,28 @@ def test_missing_figures_are_left_out():
     assert summarise(np.array([np.nan]), np.array(["a"])) is None
     one = summarise(np.array([1.0, 2.0]), np.array(["a", "a"]))
     assert one.low == one.high == one.mean == 1.5
+
+
+def test_ssim_of_flat_pictures_by_hand():
+    a, b = np.full((1, 16, 16, 3), 0.5, np.float32), np.full((1, 16, 16, 3), 0.6, np.float32)
+    # Without contrast only luminance is left: (2ab + C1) / (a^2 + b^2 + C1), C1 = 0.01^2.
+    assert ssim(a, b)[0] == pytest.approx((2 * 0.3 + 1e-4) / (0.25 + 0.36 + 1e-4), abs=1e-4)
+    assert ssim(a, a)[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_paired_differences_see_what_two_intervals_hide():
+    rng = np.random.default_rng(0)
+    picture = rng.normal(20, 5, 200)
+    first, second = picture + 0.3 + rng.normal(0, 0.5, 200), picture
+    people = np.arange(200)
+    difference, real = paired_difference(first, second, people)
+    assert real and difference.low < difference.mean < difference.high and difference.n == 200
+    assert difference.mean == pytest.approx((first - second).mean())
+    a, b = summarise(first, people), summarise(second, people)
+    assert a.low < b.high  # each alone could not tell
+    assert not paired_difference(picture + rng.normal(0, 3, 200), picture, people)[1]
+    second[:3] = np.nan
+    assert paired_difference(first, second, people)[0].n == 197
+    assert paired_difference([np.nan], [1.0], [0]) is None
+    with pytest.raises(ValueError, match="not the same pictures"):
+        paired_difference([1, 2], [1], [0])

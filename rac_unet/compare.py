@@ -1,0 +1,61 @@
+"""Compare systems scored on the same pictures: `python -m rac_unet.compare RUN_OR_FOLDER … --output results/NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rac_unet.data.pair_checks import SPLITS
+from rac_unet.errors import CommandParser, UserError, run_command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read, compare, write the report."""
+    args = _parser().parse_args(argv)
+
+    from rac_unet.rundir import replace_file, write_text
+    from rac_unet.scoring.comparison import check_comparable, make_table, read_system
+    from rac_unet.scoring.comparison_page import comparison_page, markdown_table
+
+    systems = []
+    for word in args.systems:
+        path, _, name = word.partition("=")
+        systems.append(read_system(Path(path), name or None, args.split))
+    names = [system.name for system in systems]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two systems are called {twice[0]!r}; name them: FOLDER=NAME")
+    check_comparable(systems)
+    table = make_table(systems)
+    output, title = args.output, args.title or args.output.resolve().name.replace("_", " ")
+    replace_file(output / "table.csv", lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+    write_text(output / "table.md", markdown_table(table))
+    provenance = {system.name: system.provenance for system in systems}
+    write_text(output / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    write_text(output / "index.html", comparison_page(title, systems, table))
+    print(markdown_table(table))
+    for file in ("table.csv", "table.md", "provenance.json", "index.html"):
+        print(f"wrote    {output / file}")
+    return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.compare",
+        description="Compare systems scored on the same pictures: a table with paired differences, and one page.",
+        epilog="example: python -m rac_unet.compare runs/A runs/B=ours --output results/mine",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "systems", nargs="+", metavar="RUN_OR_FOLDER", help="run directory or evaluation folder; FOLDER=NAME names it"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", default=argparse.SUPPRESS, help="report to make"
+    )
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which evaluation of a run directory")
+    parser.add_argument("--title", metavar="TEXT", help="heading (default: the folder's name)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,57 @@
+"""A report as one HTML file that needs nothing else: on a screen, light or dark, on a phone, on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5a6570; --paper: #fff; --line: #d8dde3; --panel: #f5f7f9;
+  --good: #00664a; --bad: #a8320a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #a7b0ba; --paper: #16191d; --line: #3a424b;
+  --panel: #1f242a; --good: #4fd1a5; --bad: #ff9a6b; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
+  margin: 0 auto; padding: 1.2rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
+.verdict { font-size: 1.1rem; font-weight: 600; } .good { color: var(--good); } .bad { color: var(--bad); }
+.soft, figcaption { color: var(--soft); font-size: .85rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+td.text { min-width: 14rem; overflow-wrap: anywhere; }
+.plot { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--wide, 10rem), 1fr)); gap: .6rem; }
+.sheet figure { margin: 0; } .sheet img { width: 100%; height: auto; border-radius: 4px; display: block; }
+code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
+@media print { body { max-width: none; font-size: 11pt; }
+  figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
+"""
+
+
+def make_page(title: str, parts: Iterable[str]) -> str:
+    """The page.
+
+    Args:
+        title: plain text.
+        parts: pieces of HTML, in order; empty ones are left out.
+    """
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</body></html>\n"
+    )
+
+
+def plot(url: str | None, alternative: str) -> str:
+    """A plot as wide as the page; nothing where there is none."""
+    return f'<p><img class="plot" src="{url}" alt="{escape(alternative)}"></p>' if url else ""
+
+
+def picture(url: str, alternative: str, caption: str) -> str:
+    """A picture of a sheet; `caption` is HTML."""
+    image = f'<img src="{url}" alt="{escape(alternative)}" loading="lazy">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

@@ -1,0 +1,219 @@
+"""Several systems scored on the same pictures, as one table: who is better, and whether the difference is one.
+
+Reads what `evaluate` wrote and nothing else (scores.csv, metrics.json, provenance.json, history.csv, faces.jpg), so the
+evaluation folders can be kept and the weights need not be.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from rac_unet.errors import UserError
+from rac_unet.rundir import replace_file
+from rac_unet.scoring.statistics import Mean, paired_difference, summarise
+
+FACES_FILE = "faces.jpg"
+FACE_ROWS = ("masked", "network", "truth")
+BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A column of the table: its name in scores.csv, its heading, and which direction is better."""
+
+    column: str
+    heading: str
+    higher: bool = True
+    digits: int = 2
+    percent: bool = False
+
+
+FIGURES = (
+    Figure("psnr_hole", "hole PSNR dB"),
+    Figure("psnr_composite", "composite PSNR dB"),
+    Figure("psnr_raw", "raw PSNR dB"),
+    Figure("ssim_composite", "composite SSIM", digits=3),
+    Figure("ms_ssim_composite", "composite MS-SSIM", digits=3),
+    Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4),
+    Figure("reads", "emotion read rightly %", digits=1, percent=True),
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """One evaluation folder.
+
+    Attributes:
+        name: unique in the comparison.
+        scores: scores.csv, a row per picture.
+        metrics, provenance: the JSON files.
+        history: rows of history.csv; empty when there is none.
+        faces: masked, network, truth -> (N, S, S, 3) uint8 RGB of the compared faces; empty when there are none.
+    """
+
+    name: str
+    folder: Path
+    scores: pd.DataFrame
+    metrics: dict[str, Any]
+    provenance: dict[str, Any]
+    history: pd.DataFrame
+    faces: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def values(self, figure: Figure, system: str = "network") -> np.ndarray | None:
+        """(N,) float64, NaN where undefined; None where this folder has no such figure."""
+        if figure.column == "reads":
+            column = self.scores.get(f"{system}_reads")
+            return None if column is None else 100.0 * (column == self.scores["emotion"]).to_numpy(np.float64)
+        column = self.scores.get(f"{system}_{figure.column}")
+        return None if column is None else column.to_numpy(np.float64)
+
+
+def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
+    """Read an evaluation folder, or the one in a run directory.
+
+    Raises: UserError when it is none, or not whole.
+    """
+    folder = path if (path / "scores.csv").is_file() else path / "eval" / split
+    if not (folder / "scores.csv").is_file():
+        what = "has not been scored yet" if (path / "config.yaml").is_file() else "is no evaluation folder"
+        raise UserError(f"{path} {what} (no scores.csv); first: python -m rac_unet.evaluate {path} --split {split}")
+    try:
+        scores = pd.read_csv(folder / "scores.csv", dtype={"key": str, "identity": str, "source": str})
+        metrics, provenance = (
+            json.loads((folder / file).read_text(encoding="utf-8")) for file in ("metrics.json", "provenance.json")
+        )
+        history = folder / "history.csv"
+        rows = pd.read_csv(history) if history.is_file() else pd.DataFrame()
+        missing = {"key", "emotion", "identity", "network_psnr_hole"} - set(scores)
+        settings = metrics["settings"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} cannot be read ({' '.join(str(error).split())}); score it again") from None
+    if missing or not isinstance(settings, dict):
+        raise UserError(f"{folder} was written by another version (no {', '.join(sorted(missing))}); score it again")
+    return System(name or str(provenance.get("run", path.name)), folder, scores, metrics, provenance, rows,
+                  read_faces(folder / FACES_FILE))  # fmt: skip
+
+
+def check_comparable(systems: list[System]) -> None:
+    """Raise UserError unless all were scored on the same pictures, in one size, by the same measures; says which."""
+    first = systems[0]
+    for other in systems[1:]:
+        where = f"{first.folder} and {other.folder} cannot be compared"
+        if first.scores["key"].tolist() != other.scores["key"].tolist():
+            one, two = set(first.scores["key"]), set(other.scores["key"])
+            example = next(iter(sorted(one ^ two)), None)
+            what = (
+                f"{len(one - two):,} and {len(two - one):,} pictures are in one alone" if example else "another order"
+            )
+            raise UserError(f"{where}: scored on other pictures ({what}{f', {example!r} for one' if example else ''})")
+        for key, words in (
+            ("image_size", "sizes"), ("ms_ssim", "settings of MS-SSIM"), ("features", "feature extractors"),
+        ):  # fmt: skip
+            a, b = first.metrics["settings"].get(key), other.metrics["settings"].get(key)
+            if key == "features":
+                a, b = (value and (value.get("name"), value.get("sha256"), value.get("weights")) for value in (a, b))
+            if a != b and (key != "features" or (a and b)):
+                raise UserError(f"{where}: other {words} ({a} and {b}); score both the same way")
+        judges = [
+            system.metrics.get("emotion", {}).get("classifier", {}).get("weights_sha256") for system in (first, other)
+        ]
+        if all(judges) and judges[0] != judges[1]:
+            raise UserError(f"{where}: other classifiers read the emotions; score both with the same --classifier")
+
+
+def make_table(systems: list[System]) -> pd.DataFrame:
+    """A row per system and baseline, for each figure mean, low, high and n; and which is best.
+
+    Columns `<figure>`, `<figure>_low`, `<figure>_high`, `<figure>_n`, and `<figure>_best`: True for the best system and
+    for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder and
+    are never marked.
+    """
+    people = systems[0].scores["identity"]
+    rows: list[dict[str, Any]] = []
+    for system in systems:
+        settings = system.provenance.get("config", {})
+        rows.append({
+            "system": system.name, "kind": "network", **_settings(settings), **_cost(system.metrics.get("cost", {})),
+            **_summaries(system, "network", people),
+        })  # fmt: skip
+    for name, title in BASELINES.items():
+        rows.append({"system": title, "kind": "baseline", **_summaries(systems[0], name, people)})
+    table = pd.DataFrame(rows)
+    for figure in FIGURES:
+        if figure.column in table:
+            table[f"{figure.column}_best"] = [*_best(systems, figure, people), *[False] * len(BASELINES)]
+    return table
+
+
+def write_faces(path: Path, compared: dict[str, np.ndarray]) -> None:
+    """Write the compared faces as one JPEG: a column per face, rows as in `FACE_ROWS`."""
+    rows = [np.concatenate(list(np.rint(np.clip(compared[name], 0, 1) * 255)), axis=1) for name in FACE_ROWS]
+    sheet = np.concatenate(rows).astype(np.uint8)
+    content = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
+
+def read_faces(path: Path) -> dict[str, np.ndarray]:
+    """What `write_faces` wrote, as uint8; empty when it is not there."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None or image.shape[0] % len(FACE_ROWS):
+        return {}
+    size = image.shape[0] // len(FACE_ROWS)
+    grid = image[..., ::-1].reshape(len(FACE_ROWS), size, -1, size, 3).swapaxes(1, 2)
+    return dict(zip(FACE_ROWS, grid, strict=True))
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    model, loss, training = (config.get(key, {}) for key in ("model", "loss", "training"))
+    return {
+        "model": model.get("name"), "filters": model.get("filters"), "label": model.get("conditioned"),
+        "image_size": model.get("image_size"), "loss": " + ".join(loss.get("terms", {})) or None,
+        "batch_size": training.get("batch_size"),
+    }  # fmt: skip
+
+
+def _cost(cost: dict[str, Any]) -> dict[str, Any]:
+    one = cost.get("milliseconds_per_picture", {}).get("one", {})
+    return {
+        "parameters": cost.get("parameters"), "megabytes": cost.get("megabytes"),
+        "gflop_per_picture": cost.get("gflop_per_picture"), "ms_per_picture": one.get("median"),
+        "ms_per_picture_p95": one.get("p95"), "device": cost.get("device"),
+    }  # fmt: skip
+
+
+def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for figure in FIGURES:
+        values = system.values(figure, who)
+        mean: Mean | None = None if values is None else summarise(values, people)
+        if mean:
+            cells |= {figure.column: mean.mean, f"{figure.column}_low": mean.low, f"{figure.column}_high": mean.high,
+                      f"{figure.column}_n": mean.n}  # fmt: skip
+    return cells
+
+
+def _best(systems: list[System], figure: Figure, people: pd.Series) -> list[bool]:
+    values = [system.values(figure) for system in systems]
+    sign = 1 if figure.higher else -1
+    means = [-math.inf if v is None or np.isnan(v).all() else sign * float(np.nanmean(v)) for v in values]
+    leader = int(np.argmax(means))
+    if means[leader] == -math.inf:
+        return [False] * len(systems)
+    marks = []
+    for number, each in enumerate(values):
+        if means[number] == -math.inf:
+            marks.append(False)
+        elif number == leader:
+            marks.append(True)
+        else:
+            found = paired_difference(values[leader], each, people)
+            marks.append(found is not None and not found[1])
+    return marks

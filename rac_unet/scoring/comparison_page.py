@@ -1,0 +1,234 @@
+"""The comparison as a Markdown table and as one HTML page with curves, boxes, matrices and faces."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from rac_unet.data.page import make_page, picture, plot
+from rac_unet.emotions import EMOTIONS
+from rac_unet.scoring.comparison import FIGURES, Figure, System
+
+# Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+NOTE = (
+    "Means over the same pictures with 95 % intervals (bootstrap over people). Best values are marked; so is every "
+    "value whose paired difference from the best has an interval that holds zero: between those none was found."
+)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """The figures that any system has, best in bold, n in the last column."""
+    figures = [figure for figure in FIGURES if figure.column in table]
+    head = ["system", *(f"{figure.heading} {'↑' if figure.higher else '↓'}" for figure in figures), "n"]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for _, row in table.iterrows():
+        cells = [_cell(row, figure, "**{}**") for figure in figures]
+        lines.append(f"| {row['system']} | " + " | ".join(cells) + f" | {int(row['psnr_hole_n']):,} |")
+    return "\n".join([*lines, "", NOTE]) + "\n"
+
+
+def comparison_page(title: str, systems: list[System], table: pd.DataFrame) -> str:
+    """The whole page."""
+    first = systems[0]
+    hidden, size = first.scores["hidden"].mean(), first.metrics["settings"]["image_size"]
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{len(systems)} systems on the same {len(first.scores):,} pictures of {size} x {size} pixels, "
+        f"{100 * hidden:.1f} % hidden on average.</p><p class='soft'>{escape(NOTE)}</p>",
+        _html_table(table),
+        "<h2>Spread over the pictures</h2>",
+        plot(_boxes(systems), "Box plots of hole PSNR of every system; means and intervals are in the table"),
+        "<h2>Training</h2>",
+        plot(_curves(systems), "Validation hole PSNR against training pictures seen, one line per system"),
+        "<h2>Cost</h2>",
+        plot(_costs(table), "Hole PSNR against milliseconds per picture; the figures are in the table below"),
+        _cost_table(table),
+        *_matrices(systems),
+        *_faces(systems),
+        '<p class="soft">What is painted is plausible, not true: never for identification, never as evidence. Faces '
+        "are personal data, shown under the licences of their sources.</p>",
+    ]
+    return make_page(title, parts)
+
+
+def _cell(row: pd.Series, figure: Figure, mark: str) -> str:
+    if pd.isna(row.get(figure.column, np.nan)):
+        return "–"
+    text = f"{row[figure.column]:.{figure.digits}f}"
+    if row[f"{figure.column}_best"]:
+        text = mark.format(text)
+    return f"{text} [{row[f'{figure.column}_low']:.{figure.digits}f}, {row[f'{figure.column}_high']:.{figure.digits}f}]"
+
+
+def _html_table(table: pd.DataFrame) -> str:
+    figures = [figure for figure in FIGURES if figure.column in table]
+    better = {
+        True: "<br><span class='soft'>higher is better</span>",
+        False: "<br><span class='soft'>lower is better</span>",
+    }
+    heads = "".join(f"<th>{escape(figure.heading)}{better[figure.higher]}</th>" for figure in figures)
+    rows = "".join(
+        f"<tr><td>{escape(row['system'])}</td>"
+        + "".join(f"<td>{_cell(row, figure, '<strong>{}</strong>')}</td>" for figure in figures)
+        + "</tr>"
+        for _, row in table.iterrows()
+    )
+    return f'<div class="scroll"><table><tr><th>system</th>{heads}</tr>{rows}</table></div>'
+
+
+def _cost_table(table: pd.DataFrame) -> str:
+    forms = {
+        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "parameters": "{:,.0f}",
+        "megabytes": "{:.1f} MB", "gflop_per_picture": "{:.2f} GFLOP", "ms_per_picture": "{:.1f} ms",
+        "ms_per_picture_p95": "{:.1f} ms (p95)",
+        "device": "{}",
+    }  # fmt: skip
+    networks = table[table["kind"] == "network"]
+    head = "".join(f"<th>{key.replace('_', ' ')}</th>" for key in forms)
+    rows = "".join(
+        f"<tr><td>{escape(row['system'])}</td>"
+        + "".join(
+            f"<td>{'–' if pd.isna(row[key]) else escape(form.format(row[key]))}</td>" for key, form in forms.items()
+        )
+        + "</tr>"
+        for _, row in networks.iterrows()
+    )
+    return f'<div class="scroll"><table><tr><th>system</th>{head}</tr>{rows}</table></div>'
+
+
+def _boxes(systems: list[System]) -> str:
+    figure, axes = _figure(6.5, 0.5 * len(systems) + 1.2)
+    values = [system.values(FIGURES[0]) for system in systems]
+    axes.boxplot([v[np.isfinite(v)] for v in values], orientation="horizontal", showfliers=False, showmeans=True,
+                 whis=(5, 95), tick_labels=[system.name for system in systems])  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_xlabel("hole PSNR, dB; box: half of the pictures, whiskers: 5 to 95 %, triangle: mean")
+    return _as_url(figure)
+
+
+def _curves(systems: list[System]) -> str | None:
+    drawn = [s for s in systems if {"images", "val_psnr_hole"} <= set(s.history)]
+    if not drawn:
+        return None
+    figure, axes = _figure(6.5, 3.4)
+    for number, system in enumerate(drawn):
+        axes.plot(system.history["images"], system.history["val_psnr_hole"], STYLES[number // len(COLOURS) % 4],
+                  color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
+    axes.set_xlabel("training pictures seen")
+    axes.set_ylabel("validation hole PSNR, dB")
+    axes.legend(frameon=False, fontsize=8)
+    return _as_url(figure)
+
+
+def _costs(table: pd.DataFrame) -> str | None:
+    known = table[(table["kind"] == "network") & table["ms_per_picture"].notna()]
+    if not len(known):
+        return None
+    figure, axes = _figure(6.5, 3.2)
+    for number, (_, row) in enumerate(known.iterrows()):
+        axes.scatter(row["ms_per_picture"], row["psnr_hole"], color=COLOURS[number % len(COLOURS)])
+        axes.annotate(row["system"], (row["ms_per_picture"], row["psnr_hole"]), fontsize=8, xytext=(5, 4),
+                      textcoords="offset points")  # fmt: skip
+    axes.set_xlabel("milliseconds per picture, one at a time (median)")
+    axes.set_ylabel("hole PSNR, dB")
+    return _as_url(figure)
+
+
+def _matrices(systems: list[System]) -> list[str]:
+    """Confusion of what is read, and of what is asked for, where a classifier was given."""
+    parts = []
+    for title, key, rows in (
+        ("Emotion read in what is painted", "emotion", "true"),
+        ("Asked and read", "control", "asked"),
+    ):
+        figures = []
+        for system in systems:
+            section = system.metrics.get(key, {})
+            found = section.get("network", {}).get("confusion") if key == "emotion" else section.get("asked_read")
+            if found:
+                matrix = np.array([[found[a][b] for b in EMOTIONS] for a in EMOTIONS], float)
+                share = np.trace(matrix) / max(matrix.sum(), 1)
+                words = f"{system.name}: {100 * share:.1f} % of {int(matrix.sum()):,} on the diagonal"
+                figures.append(picture(_matrix(matrix, rows), f"{title}: {words}", escape(words)))
+        if figures:
+            parts.append(f'<h2>{title}</h2><div class="sheet" style="--wide:18rem">{"".join(figures)}</div>')
+    return parts
+
+
+def _matrix(counts: np.ndarray, rows: str) -> str:
+    figure, axes = _figure(4.2, 3.9)
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.grid(False)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(len(EMOTIONS)), [f"{e} ({int(n)})" for e, n in zip(EMOTIONS, counts.sum(1), strict=True)],
+                    fontsize=8)  # fmt: skip
+    for y, row in enumerate(shares):
+        for x, share in enumerate(row):
+            axes.text(
+                x, y, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 55 else "0.2"
+            )
+    axes.set_xlabel(f"read, % of each row ({rows}, n)", fontsize=8)
+    return _as_url(figure)
+
+
+def _faces(systems: list[System]) -> list[str]:
+    """Masked, each system, truth for the best, the median and the worst of the compared faces."""
+    drawn = [system for system in systems if system.faces]
+    keys = drawn[0].metrics.get("faces", []) if drawn else []
+    if not keys or any(system.metrics.get("faces") != keys for system in drawn):
+        return []
+    place = {key: number for number, key in enumerate(drawn[0].scores["key"])}
+    rows = [place[key] for key in keys]
+    mean = np.nanmean([system.values(FIGURES[0])[rows] for system in drawn], axis=0)
+    order = np.argsort(-mean)
+    third = len(order) // 2
+    groups = {"Best": order[:2], "Median": order[third : third + 2], "Worst": order[-2:]}
+    parts = [
+        f"<h2>Faces</h2><p class='soft'>Of {len(keys)} test faces, drawn by the hash of their names and the same for "
+        "every system, those with the highest, the middle and the lowest hole PSNR, averaged over the systems. Known "
+        "pixels are kept.</p>"
+    ]
+    for title, chosen in groups.items():
+        for number in dict.fromkeys(chosen.tolist()):
+            emotion = drawn[0].scores["emotion"].iloc[rows[number]]
+            tiles = [("masked", drawn[0].faces["masked"][number])]
+            tiles += [(system.name, system.faces["network"][number]) for system in drawn]
+            tiles.append(("truth", drawn[0].faces["truth"][number]))
+            figures = "".join(picture(_jpeg(image), f"{name}, {emotion}", escape(name)) for name, image in tiles)
+            parts.append(
+                f'<p class="soft">{title}, {emotion}</p><div class="sheet" style="--wide:7rem">{figures}</div>'
+            )
+    return parts
+
+
+def _jpeg(image: np.ndarray) -> str:
+    content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Drawing
+
+    figure = Drawing(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _as_url(figure) -> str:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,139 @@
+"""The comparison: who is marked best, what cannot be compared, and a page that needs nothing else."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from rac_unet.compare import main
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
+from rac_unet.scoring.comparison import make_table, read_faces, read_system, write_faces
+
+COUNT = 60
+
+
+def make_folder(path, better=0.0, noise=0.5, judged=True, seed=0):
+    """An evaluation folder as `evaluate` writes it: the same 60 pictures, this system `better` dB above 20."""
+    rng, own = np.random.default_rng(0), np.random.default_rng([seed, 1])
+    hard = rng.normal(20, 4, COUNT)
+    frame = pd.DataFrame({
+        "key": [f"k{n}" for n in range(COUNT)], "emotion": [EMOTIONS[n % 7] for n in range(COUNT)],
+        "identity": [f"p{n // 2}" for n in range(COUNT)], "mask_style": "kn95", "source": "here", "hidden": 0.35,
+    })  # fmt: skip
+    for who, level in (("network", better), ("masked_input", -8), ("mean_face", -4), ("telea", -5)):
+        values = hard + level + (own.normal(0, noise, COUNT) if who == "network" else 0)
+        for figure in ("psnr_hole", "psnr_composite", "psnr_raw"):
+            frame[f"{who}_{figure}"] = values
+        for figure in ("ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw"):
+            frame[f"{who}_{figure}"] = values / 40
+    metrics = {
+        "settings": {"image_size": 16, "ms_ssim": {"window": 7, "scales": 3}},
+        "faces": frame["key"].tolist()[:24],
+        "cost": {"parameters": 1000, "megabytes": 0.1, "gflop_per_picture": 0.5, "device": "test",
+                 "milliseconds_per_picture": {"one": {"median": 2.0, "p95": 3.0}, "batch": {}}},
+    }  # fmt: skip
+    if judged:
+        frame["network_reads"] = [EMOTIONS[n % 7] if n % 3 else EMOTIONS[0] for n in range(COUNT)]
+        confusion = {a: {b: int(a == b) * 5 + 1 for b in EMOTIONS} for a in EMOTIONS}
+        metrics["emotion"] = {"classifier": {"weights_sha256": "a"}, "network": {"confusion": confusion}}
+        metrics["control"] = {"asked_read": confusion}
+    path.mkdir(parents=True)
+    frame.to_csv(path / "scores.csv", index=False)
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    config = {"model": {"name": "rac_unet", "filters": 8, "conditioned": True}, "loss": {"terms": {"l1": 1.0}}}
+    (path / "provenance.json").write_text(json.dumps({"run": path.name, "config": config}))
+    history = pd.DataFrame({"images": [10, 20], "val_psnr_hole": [15.0, 17.0]})
+    history.to_csv(path / "history.csv", index=False)
+    write_faces(path / "faces.jpg", {name: own.random((24, 16, 16, 3)) for name in ("masked", "network", "truth")})
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three systems: b is truly better, c as good as b but for its noise, a is worse."""
+    return [
+        make_folder(tmp_path / "a", 0.0, seed=1),
+        make_folder(tmp_path / "b", 1.0, seed=2),
+        make_folder(tmp_path / "c", 1.0, seed=3),
+    ]
+
+
+def test_better_is_said_only_when_it_is(folders):
+    table = make_table([read_system(folder) for folder in folders])
+    rows = table.set_index("system")
+    assert rows["psnr_hole_best"].to_dict() == {
+        "a": False, "b": True, "c": True, "masked input": False, "mean training face": False, "Telea inpainting": False,
+    }  # fmt: skip
+    scores = pd.read_csv(folders[0] / "scores.csv")
+    assert rows.loc["a", "psnr_hole"] == pytest.approx(scores["network_psnr_hole"].mean())
+    assert rows.loc["a", "psnr_hole_low"] < rows.loc["a", "psnr_hole"] < rows.loc["a", "psnr_hole_high"]
+    # The intervals of a and b overlap; only the paired difference tells them apart.
+    assert rows.loc["b", "psnr_hole_low"] < rows.loc["a", "psnr_hole_high"] and rows.loc["a", "psnr_hole_n"] == COUNT
+    assert rows.loc["a", "reads"] == pytest.approx(100 * (scores["network_reads"] == scores["emotion"]).mean())
+    assert rows.loc["a", "parameters"] == 1000 and rows.loc["a", "loss"] == "l1"
+
+
+def test_the_report(folders, tmp_path, capsys):
+    output = tmp_path / "results/mine"
+    assert main([str(folders[0]), f"{folders[1]}=ours", str(folders[2]), "--output", str(output)]) == 0
+    said, text = capsys.readouterr().out, (output / "table.md").read_text()
+    assert "| ours | **" in text and "| a | " in text and "↑" in text and text in said
+    assert {path.name for path in output.iterdir()} == {"table.csv", "table.md", "provenance.json", "index.html"}
+    assert set(json.loads((output / "provenance.json").read_text())) == {"a", "ours", "c"}
+    page = (output / "index.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", page) and "http" not in page
+    images = re.findall(r"<img [^>]*>", page)
+    # Three plots, two matrices a system, and six faces with five pictures each.
+    assert len(images) == 3 + 2 * 3 + 6 * 5 and all(re.search(r'alt="[^"]+"', image) for image in images)
+    assert "higher is better" in page and "mean training face" in page and "<strong>" in page
+
+
+def test_faces_are_read_back(tmp_path):
+    rng = np.random.default_rng(0)
+    smooth = {
+        n: np.stack([cv2.resize(rng.random((4, 4, 3)), (32, 32)) for _ in range(5)])
+        for n in ("masked", "network", "truth")
+    }
+    write_faces(tmp_path / "faces.jpg", smooth)
+    found = read_faces(tmp_path / "faces.jpg")
+    for name, images in smooth.items():
+        assert found[name].shape == images.shape and np.abs(found[name] / 255 - images).mean() < 0.05
+    assert read_faces(tmp_path / "none.jpg") == {}
+
+
+def spoil(folder, change):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    change(metrics)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_what_cannot_be_compared_is_said(folders, tmp_path):
+    def refused(words, *more):
+        with pytest.raises(UserError, match=words):
+            main([str(folders[0]), *(more or [str(folders[1])]), "--output", str(tmp_path / "out")])
+        assert not (tmp_path / "out").exists()
+
+    scores = pd.read_csv(folders[1] / "scores.csv")
+    scores[1:].to_csv(folders[1] / "scores.csv", index=False)
+    refused("scored on other pictures .1 and 0 pictures are in one alone, 'k0' for one")
+    scores[::-1].to_csv(folders[1] / "scores.csv", index=False)
+    refused("another order")
+    scores.to_csv(folders[1] / "scores.csv", index=False)
+    spoil(folders[1], lambda metrics: metrics["settings"].update(image_size=32))
+    refused("other sizes .16 and 32")
+    spoil(folders[1], lambda metrics: metrics["settings"].update(image_size=16))
+    spoil(folders[1], lambda metrics: metrics["emotion"]["classifier"].update(weights_sha256="b"))
+    refused("other classifiers")
+    refused("is no evaluation folder.*rac_unet.evaluate", str(tmp_path))
+    refused("two systems are called 'a'", str(folders[0]))
+    (folders[2] / "metrics.json").write_text("{")
+    refused("cannot be read.*score it again", str(folders[2]))
+    shutil.copy(folders[1] / "provenance.json", folders[2] / "metrics.json")
+    refused("cannot be read", str(folders[2]))
+    scores.drop(columns="network_psnr_hole").to_csv(folders[1] / "scores.csv", index=False)
+    refused("another version .no network_psnr_hole")
