@@ -22,8 +22,9 @@ demo: $(READY) ## train on toy faces, score the result and name a sheet of unmas
 	echo '$(PY) -m rac_unet.evaluate' "$$run" && $(PY) -m rac_unet.evaluate "$$run" && \
 	if [ -f "$$sheet" ]; then echo "sheet    $$sheet"; else echo "error: evaluate made no $$sheet" >&2; exit 1; fi
 
+# Two at a time, since most of a test is Python tracing a network, on one core; a file's tests share what they made.
 test: $(READY) ## run all tests
-	$(PY) -m pytest -q $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 kaggle: $(READY) ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
 	@[ -x $(KAGGLE)/bin/python ] || $(PY) -m venv $(KAGGLE)

@@ -30,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         # What is wrong with it is said before anything is painted.
         read_classifier_config(open_run(args.classifier, kind=CLASSIFIER))
     if not args.data and (run is None or run.imported() and not run.config().data.path):
-        kind = "an exported network" if run is None else "imported"
-        raise UserError(f"{args.run} is {kind} and names no data set; give the pairs to score it on with --data D")
+        kind = "is an exported network" if run is None else "was imported"
+        raise UserError(f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss if run else LossConfig())
     import_tensorflow()
     import numpy as np
