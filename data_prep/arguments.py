@@ -6,10 +6,15 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from rac_unet.errors import CommandParser, UserError
+from rac_unet.errors import CommandParser, UserError, number
 
 if TYPE_CHECKING:
     from rac_unet.data.mask_policy import MaskPolicy
+
+positive = number(int, 1)
+seed = number(int, 0)
+image_size = number(int, 64, 512)
+share = number(float, 0, 0.5)
 
 
 def photo_parser(command: str, description: str) -> CommandParser:
@@ -69,28 +74,6 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def positive(text: str) -> int:
-    return _whole_number(text, 1, None)
-
-
-def seed(text: str) -> int:
-    return _whole_number(text, 0, None)
-
-
-def image_size(text: str) -> int:
-    return _whole_number(text, 64, 512)
-
-
-def share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; use 0..0.5") from None
-    if not 0 <= number <= 0.5:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; use 0..0.5")
-    return number
-
-
 def parse_policy(options: argparse.Namespace) -> MaskPolicy:
     """The mask policy that --styles, --held_out and --variants, or --masks ask for.
 
@@ -127,14 +110,3 @@ def parse_styles(text: str) -> tuple[str, ...]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _whole_number(text: str, low: int, high: int | None) -> int:
-    limits = f"{low} or more" if high is None else f"{low}..{high}"
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; use {limits}") from None
-    if number < low or (high is not None and number > high):
-        raise argparse.ArgumentTypeError(f"{number} is out of range; use {limits}")
-    return number

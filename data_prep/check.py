@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.arguments import add_workers
+from data_prep.arguments import add_workers, positive
 from rac_unet.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
@@ -72,8 +72,6 @@ def _list(report: Report) -> str:
 
 
 def _parser() -> CommandParser:
-    from data_prep.arguments import positive
-
     parser = CommandParser(
         prog="python -m data_prep.check",
         description="Check a data set of pairs and draw a page that shows what is in it.",

@@ -139,7 +139,7 @@ def _held_out(report: Report) -> str:
 
 
 def _hidden(report: Report) -> str:
-    share = report.as_dict()["hidden_share"]
+    share = report.hidden_share()
     if not share:
         return ""
     words = f"Hidden on average: {100 * share['mean']:.1f} % of a picture (5 % to 95 %: {100 * share['p5']:.0f} to "

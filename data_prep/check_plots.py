@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import cv2
 import numpy as np
 
 from data_prep.checking import Report
+from rac_unet.data.page import figure_url, jpeg_url, new_figure
 from rac_unet.data.pair_checks import SPLITS
 from rac_unet.emotions import EMOTIONS
 
@@ -19,27 +17,27 @@ COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73"}
 def emotion_plot(report: Report) -> str:
     """Bars: pairs of each emotion in each split."""
     counts = report.counts("emotion", "split")
-    figure, axes = _figure(6, 3.2)
+    figure, axes = new_figure(6, 3.2, grid="y")
     _bars(axes, counts, EMOTIONS)
     axes.set_ylabel("pairs")
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def style_plot(report: Report) -> str:
     """Bars: which share of each split shows which kind of mask."""
     counts = report.counts("mask_style", "split")
     shares = 100 * counts / counts.sum().clip(lower=1)
-    figure, axes = _figure(6, 3.6)
+    figure, axes = new_figure(6, 3.6, grid="y")
     _bars(axes, shares, list(shares.index))
     axes.set_ylabel("% of the split")
     axes.tick_params(axis="x", labelrotation=30)
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def hidden_plot(report: Report) -> str | None:
     """Histogram: how much of a face is hidden, by split; None when nothing is known of it."""
     split = report.pairs.frame["split"].to_numpy(object)
-    figure, axes = _figure(6, 2.8)
+    figure, axes = new_figure(6, 2.8, grid="y")
     drawn = 0
     for name in SPLITS:
         shares = 100 * report.hidden[(split == name) & np.isfinite(report.hidden)]
@@ -51,7 +49,7 @@ def hidden_plot(report: Report) -> str | None:
     axes.set_xlabel("hidden pixels, % of the picture")
     axes.set_ylabel("% of the split's pairs")
     axes.legend(frameon=False)
-    return _as_url(figure) if drawn else None
+    return figure_url(figure) if drawn else None
 
 
 def picture_url(*paths: str, side: int = 128) -> str | None:
@@ -62,8 +60,7 @@ def picture_url(*paths: str, side: int = 128) -> str | None:
         if image is None:
             return None
         images.append(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
-    content = cv2.imencode(".jpg", np.hstack(images), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    return jpeg_url(np.hstack(images), 85)
 
 
 def rows_to_show(report: Report, emotion: str, count: int = 9) -> list[int]:
@@ -89,20 +86,6 @@ def rows_to_show(report: Report, emotion: str, count: int = 9) -> list[int]:
     return sorted(chosen, key=lambda row: (SPLITS.index(frame["split"].iloc[row]), row))
 
 
-def _figure(width: float, height: float):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # No pyplot: nothing of a notebook's own figures is touched.
-    figure = Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="0.9")
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
 def _bars(axes, table, names) -> None:
     places = np.arange(len(names))
     for number, split in enumerate(SPLITS):
@@ -112,9 +95,3 @@ def _bars(axes, table, names) -> None:
             axes.bar_label(bars, fmt="{:,.0f}", fontsize=7, color="0.3", padding=1)
     axes.set_xticks(places, names)
     axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-
-
-def _as_url(figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -111,9 +111,16 @@ class Report:
                 table = table.reindex(order[name], axis=axis, fill_value=0)
         return table
 
+    def hidden_share(self) -> dict[str, float] | None:
+        """Mean and percentiles of the hidden share of a picture, 0..1; None when no map could be read."""
+        known = self.hidden[np.isfinite(self.hidden)]
+        if not len(known):
+            return None
+        figures = [known.mean(), *np.percentile(known, [5, 50, 95])]
+        return dict(zip(("mean", "p5", "median", "p95"), map(float, figures), strict=True))
+
     def as_dict(self) -> dict[str, Any]:
         """check.json's content."""
-        known = self.hidden[np.isfinite(self.hidden)]
         frame = self.pairs.frame
         keys = frame["key"].tolist()
 
@@ -142,12 +149,7 @@ class Report:
             "mask_style_by_split": table("mask_style", "split"),
             "source_by_split": table("source", "split"),
             "source_by_emotion": table("source", "emotion"),
-            "hidden_share": {
-                name: float(value)
-                for name, value in zip(
-                    ("mean", "p5", "median", "p95"), [known.mean(), *np.percentile(known, [5, 50, 95])], strict=True
-                )
-            } if len(known) else None,
+            "hidden_share": self.hidden_share(),
             "settings": {"distance": self.distance},
             "faults": [
                 {"kind": fault.kind, "line": fault.row + 2, "key": keys[fault.row], "file": fault.file or None,

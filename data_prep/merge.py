@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from data_prep.arguments import add_output, add_workers
-from rac_unet.errors import CommandParser, run_command
+from rac_unet.errors import CommandParser, number, run_command
 
 BALANCES = {"none": 0.0, "sqrt": 0.5, "full": 1.0}
 
@@ -58,7 +58,7 @@ def _parser() -> CommandParser:
         help="how far rare emotions are raised in training: full, each emotion is shown equally often; sqrt, half-way",
     )  # fmt: skip
     parser.add_argument(
-        "--max_raise", type=_at_least_one, default=10.0, metavar="X",
+        "--max_raise", type=number(float, 1), default=10.0, metavar="X",
         help="no pair is shown more than X times as often as without weights: a few faces would be learned by heart",
     )  # fmt: skip
     parser.add_argument(
@@ -68,16 +68,6 @@ def _parser() -> CommandParser:
     parser.add_argument("--copy", action="store_true", help="copy the images even where they could be linked")
     add_workers(parser)
     return parser
-
-
-def _at_least_one(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; use 1 or more") from None
-    if not 1 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is out of range; use 1 or more")
-    return number
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rac_unet.data.pairs import hash_share
+
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 
 
@@ -154,5 +156,4 @@ def images_in(folder: Path) -> list[str]:
 
 
 def _draw(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}:val:{name}".encode(errors="surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return hash_share(f"{seed}:val:{name}")

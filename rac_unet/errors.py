@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -30,6 +31,23 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message if self.add_help is False else f"{message}; see --help")
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], int | float]:
+    """An argument's type: an int or float from `low` to `high`; what is not, is told the limits."""
+    limits = f"{low:g} or more" if high == math.inf else f"{low:g}..{high:g}"
+
+    def parse(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}; use {limits}") from None
+        if not low <= value <= high or value == math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is out of range; use {limits}")
+        return value
+
+    return parse
 
 
 def run_command(main: Callable[[], int | None]) -> None:

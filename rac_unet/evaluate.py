@@ -34,15 +34,14 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss if run else LossConfig())
     import_tensorflow()
-    import numpy as np
-
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs, read_pairs
-    from rac_unet.inference.runners import load_network, load_runner
+    from rac_unet.inference.runners import load_runner
+    from rac_unet.models import build_configured
     from rac_unet.models.cost import forward_flops
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
-    from rac_unet.scoring.control import control, describe_control
+    from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
     from rac_unet.scoring.evaluation import (
         evaluate,
         paint_without_truth,
@@ -60,8 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
     classifier = load_classifier(args.classifier) if args.classifier else None
-    if args.control and not runner.conditioned:
-        raise UserError(f"{args.run} takes no emotion, so there is nothing to ask of it; leave out --control")
+    if args.control:
+        refuse_unlabelled(runner)
     progress = Progress(len(pairs.split(args.split)), noun="pictures")
     result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier)
     progress.close()
@@ -75,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         if worn := read_without_truth(runner, pairs, args.split, classifier, args.batch_size):
             metrics["emotion"]["real_masks"] = worn
     if args.control:
-        scored = pairs.split(args.split)
-        scored = scored.take(np.flatnonzero(scored.has_truth))
+        scored = pairs.split(args.split).with_truth()
         progress = Progress(len(scored), noun="pictures, each with seven labels")
         metrics["control"] = control(runner, scored, classifier, args.batch_size, progress.advance)
         progress.close()
@@ -84,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     metrics["cost"] = {
         "parameters": runner.parameters,
         "megabytes": runner.megabytes,
-        "gflop_per_picture": forward_flops(load_network(run)) / 1e9 if run else None,
+        "gflop_per_picture": forward_flops(build_configured(run.config().model)) / 1e9 if run else None,
         "milliseconds_per_picture": prediction_time(runner, args.batch_size),
         "device": device_name(),
     }
@@ -115,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
     pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
-    for name in ("scores.csv", "metrics.json", *pictures):
+    for name in ("scores.csv", "metrics.json", FACES_FILE, *pictures):
         print(f"wrote    {folder / name}")
     return 0
 

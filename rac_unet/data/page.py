@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable
 from html import escape
+
+import cv2
+import numpy as np
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #5a6570; --paper: #fff; --line: #d8dde3; --panel: #f5f7f9;
@@ -55,3 +60,31 @@ def picture(url: str, alternative: str, caption: str) -> str:
     """A picture of a sheet; `caption` is HTML."""
     image = f'<img src="{url}" alt="{escape(alternative)}" loading="lazy">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def new_figure(width: float, height: float, grid: str = "both"):
+    """A matplotlib figure of so many inches and its axes, in the reports' style; `grid` is both, x or y."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # No pyplot: nothing of a notebook's own figures is touched.
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, color="0.9")
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def figure_url(figure) -> str:
+    """A matplotlib figure as a PNG data URL."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def jpeg_url(image: np.ndarray, quality: int) -> str:
+    """A BGR picture (H, W, 3) uint8 as a JPEG data URL."""
+    content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()

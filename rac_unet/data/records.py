@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rac_unet.data.pair_checks import SPLITS, Faults, check_values
-from rac_unet.data.pairs import PAIRS_FILE, PairSet, parse_table
+from rac_unet.data.pairs import PAIRS_FILE, PairSet, compact, parse_table
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 
@@ -112,8 +112,7 @@ def read_records(folder: Path) -> PairSet:
     at = np.concatenate(places)[np.argsort(order, kind="stable")]
     sizes = np.array([path.stat().st_size for path in files], np.int64)
     records = Records(tuple(map(str, files)), sizes, at[:, 0], at[:, 1], at[:, 2])
-    for column in ("emotion", "split", "identity", "source", "mask_style"):
-        frame[column] = frame[column].astype("category")
+    compact(frame)
     return PairSet(folder, frame, image_size, digest.hexdigest(), records)
 
 

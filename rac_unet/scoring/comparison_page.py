@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from rac_unet.data.page import make_page, picture, plot
+from rac_unet.data.page import figure_url, jpeg_url, make_page, new_figure, picture, plot
 from rac_unet.emotions import EMOTIONS
 from rac_unet.scoring.comparison import FIGURES, Figure, System
 
@@ -105,41 +101,41 @@ def _cost_table(table: pd.DataFrame) -> str:
 
 
 def _boxes(systems: list[System]) -> str:
-    figure, axes = _figure(6.5, 0.5 * len(systems) + 1.2)
+    figure, axes = new_figure(6.5, 0.5 * len(systems) + 1.2)
     values = [system.values(FIGURES[0]) for system in systems]
     axes.boxplot([v[np.isfinite(v)] for v in values], orientation="horizontal", showfliers=False, showmeans=True,
                  whis=(5, 95), tick_labels=[system.name for system in systems])  # fmt: skip
     axes.invert_yaxis()
     axes.set_xlabel("hole PSNR, dB; box: half of the pictures, whiskers: 5 to 95 %, triangle: mean")
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def _curves(systems: list[System]) -> str | None:
     drawn = [s for s in systems if {"images", "val_psnr_hole"} <= set(s.history)]
     if not drawn:
         return None
-    figure, axes = _figure(6.5, 3.4)
+    figure, axes = new_figure(6.5, 3.4)
     for number, system in enumerate(drawn):
         axes.plot(system.history["images"], system.history["val_psnr_hole"], STYLES[number // len(COLOURS) % 4],
                   color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
     axes.set_xlabel("training pictures seen")
     axes.set_ylabel("validation hole PSNR, dB")
     axes.legend(frameon=False, fontsize=8)
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def _costs(table: pd.DataFrame) -> str | None:
     known = table[(table["kind"] == "network") & table["ms_per_picture"].notna()]
     if not len(known):
         return None
-    figure, axes = _figure(6.5, 3.2)
+    figure, axes = new_figure(6.5, 3.2)
     for number, (_, row) in enumerate(known.iterrows()):
         axes.scatter(row["ms_per_picture"], row["psnr_hole"], color=COLOURS[number % len(COLOURS)])
         axes.annotate(row["system"], (row["ms_per_picture"], row["psnr_hole"]), fontsize=8, xytext=(5, 4),
                       textcoords="offset points")  # fmt: skip
     axes.set_xlabel("milliseconds per picture, one at a time (median)")
     axes.set_ylabel("hole PSNR, dB")
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def _matrices(systems: list[System]) -> list[str]:
@@ -164,7 +160,7 @@ def _matrices(systems: list[System]) -> list[str]:
 
 
 def _matrix(counts: np.ndarray, rows: str) -> str:
-    figure, axes = _figure(4.2, 3.9)
+    figure, axes = new_figure(4.2, 3.9)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.grid(False)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
@@ -177,7 +173,7 @@ def _matrix(counts: np.ndarray, rows: str) -> str:
                 x, y, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 55 else "0.2"
             )
     axes.set_xlabel(f"read, % of each row ({rows}, n)", fontsize=8)
-    return _as_url(figure)
+    return figure_url(figure)
 
 
 def _faces(systems: list[System]) -> list[str]:
@@ -203,32 +199,10 @@ def _faces(systems: list[System]) -> list[str]:
             tiles = [("masked", drawn[0].faces["masked"][number])]
             tiles += [(system.name, system.faces["network"][number]) for system in drawn]
             tiles.append(("truth", drawn[0].faces["truth"][number]))
-            figures = "".join(picture(_jpeg(image), f"{name}, {emotion}", escape(name)) for name, image in tiles)
+            figures = "".join(
+                picture(jpeg_url(image[..., ::-1], 90), f"{name}, {emotion}", escape(name)) for name, image in tiles
+            )
             parts.append(
                 f'<p class="soft">{title}, {emotion}</p><div class="sheet" style="--wide:7rem">{figures}</div>'
             )
     return parts
-
-
-def _jpeg(image: np.ndarray) -> str:
-    content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Drawing
-
-    figure = Drawing(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _as_url(figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -14,10 +14,16 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.inference.runners import Runner
 from rac_unet.models.classifier import Classifier
-from rac_unet.scoring.emotion import confusion_matrix
+from rac_unet.scoring.emotion import confusion_matrix, counts_by_name
 from rac_unet.scoring.metrics import compose
 from rac_unet.scoring.reading import read_names
 from rac_unet.scoring.statistics import summarise
+
+
+def refuse_unlabelled(runner: Runner) -> None:
+    """Raises: UserError when the network takes no label."""
+    if not runner.conditioned:
+        raise UserError(f"{runner.name} takes no emotion, so there is nothing to ask of it; leave out --control")
 
 
 def control(
@@ -33,12 +39,11 @@ def control(
         pairs: those to paint; all with truth.
         advance: called with the number of pictures of each finished batch.
     Returns: JSON-able: obeyed (share of requests, interval over people, n), by_asked (emotion -> share obeyed),
-        asked_read (asked -> read -> how many), known_pixels (share of the known pixels whose 8-bit value differs from
-        the masked input's, in the network's own picture and in the composite, where it must be 0).
+        asked_read (asked -> read -> how many), known_pixels_changed (share of the known pixels whose 8-bit value
+        differs from the masked input's, in the network's own picture and in the composite, where it must be 0).
     Raises: UserError when the network takes no label.
     """
-    if not runner.conditioned:
-        raise UserError(f"{runner.name} takes no emotion, so there is nothing to ask of it; leave out --control")
+    refuse_unlabelled(runner)
     labels = np.eye(len(EMOTIONS), dtype=np.float32)
     identities = pairs.frame["identity"].astype(str).to_numpy()
     read: dict[str, list[str]] = {name: [] for name in EMOTIONS}
@@ -62,9 +67,7 @@ def control(
     return {
         "obeyed": summarise(right, np.tile(identities, len(EMOTIONS))).as_dict(),
         "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
-        "asked_read": {
-            name: dict(zip(EMOTIONS, counts[row].tolist(), strict=True)) for row, name in enumerate(EMOTIONS)
-        },
+        "asked_read": counts_by_name(counts),
         "known_pixels_changed": {view: count / max(known, 1) for view, count in changed.items()},
     }
 

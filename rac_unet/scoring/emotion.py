@@ -24,6 +24,11 @@ def confusion_matrix(true: Sequence[str], read: Sequence[str]) -> np.ndarray:
     return counts
 
 
+def counts_by_name(counts: np.ndarray) -> dict[str, dict[str, int]]:
+    """A (7, 7) matrix in the order of `EMOTIONS` as row's name -> column's name -> how many."""
+    return {name: dict(zip(EMOTIONS, row, strict=True)) for name, row in zip(EMOTIONS, counts.tolist(), strict=True)}
+
+
 def mean_class_accuracy(counts: np.ndarray) -> float:
     """Mean over the emotions that occur of the share of them read rightly; 0..1, NaN when none occurs."""
     totals = counts.sum(axis=1)
@@ -52,9 +57,7 @@ def summarise_emotions(true: Sequence[str], read: Sequence[str], identities: Seq
             for row, name in enumerate(EMOTIONS)
             if counts[row].sum()
         },
-        "confusion": {
-            name: dict(zip(EMOTIONS, counts[row].tolist(), strict=True)) for row, name in enumerate(EMOTIONS)
-        },
+        "confusion": counts_by_name(counts),
     }
 
 

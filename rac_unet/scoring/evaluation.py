@@ -76,7 +76,7 @@ def evaluate(
     chosen = pairs.split(split)
     if not len(chosen):
         raise UserError(f"{pairs.root} has no pairs in split {split!r}")
-    chosen = chosen.take(np.flatnonzero(chosen.has_truth))
+    chosen = chosen.with_truth()
     if not len(chosen):
         raise UserError(
             f"{pairs.root} shows only people who wore real masks in split {split!r}: without the truth nothing can be "
@@ -156,8 +156,7 @@ def paint_without_truth(
     Returns: how many such pictures the split has; caption -> (N, S, S, 3) float32 pictures: masked, painted, and if
         the network takes a label, the same with each of the seven; and the N emotions. Empty when there are none.
     """
-    chosen = pairs.split(split)
-    chosen = chosen.take(np.flatnonzero(~chosen.has_truth))
+    chosen = pairs.split(split).with_truth(False)
     if not len(chosen):
         return 0, {}, []
     few = chosen.take(faces_to_show(chosen, count)[:count])
@@ -178,8 +177,7 @@ def read_without_truth(
 
     Returns: who -> `summarise_emotions`; empty when the split has no such pictures.
     """
-    chosen = pairs.split(split)
-    chosen = chosen.take(np.flatnonzero(~chosen.has_truth))
+    chosen = pairs.split(split).with_truth(False)
     if not len(chosen):
         return {}
     read: dict[str, list[str]] = {}
