@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.errors import CommandParser, UserError, number, run_command
 from rac_unet.models.backend import import_tensorflow
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.resume:
         run = open_run(args.resume, need_weights=False, kind=CLASSIFIER)
         settings = _read_settings(run)
-        args.data, args.start = settings["data"], None
+        _restore_data(args, settings)
     pairs = open_pairs(_data_config(args))
     for split in ("train", "val"):
         if not len(pairs.split(split)):
@@ -86,15 +86,13 @@ def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fres
 
 def _report(run: RunDir, pairs, view: str, log) -> None:
     """Read the test split, once, and write what is read rightly: the ceiling."""
-    import numpy as np
-
     from rac_unet.models.classifier import load_classifier
     from rac_unet.rundir import write_text
     from rac_unet.scoring.emotion import describe_confusion
     from rac_unet.scoring.reading import read_pairs_of
 
     test = pairs.split("test")
-    test = test.take(np.flatnonzero(test.has_truth)) if view == "unmasked" else test
+    test = test.with_truth() if view == "unmasked" else test
     if not len(test):
         log("test     the data set has no such pictures in its test split; nothing was measured")
         return
@@ -134,6 +132,12 @@ def _read_settings(run: RunDir) -> dict[str, Any]:
     return values
 
 
+def _restore_data(args, settings: dict[str, Any]) -> None:
+    """The data options of a run begun earlier, whatever this command line's defaults are."""
+    args.data, args.toy_mode, args.toy_count = (settings[key] for key in ("data", "toy_mode", "toy_count"))
+    args.image_size = settings["classifier"]["image_size"]
+
+
 def _refuse_changed(run: RunDir, pairs) -> None:
     before = run.provenance().get("data_fingerprint")
     if before not in (None, pairs.fingerprint):
@@ -158,19 +162,7 @@ def _parser() -> CommandParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
-    def number(kind, low: float, text: str):
-        def parse(given: str):
-            try:
-                value = kind(given)
-            except ValueError:
-                raise argparse.ArgumentTypeError(f"{given!r} is not a number; use {text}") from None
-            if not low <= value < float("inf"):
-                raise argparse.ArgumentTypeError(f"{given} is out of range; use {text}")
-            return value
-
-        return parse
-
-    positive = number(int, 1, "1 or more")
+    positive = number(int, 1)
     parser.add_argument("--data.path", dest="data", metavar="D", help="pairs to train on (default: toy faces)")
     parser.add_argument(
         "--data.toy_mode",
@@ -188,33 +180,31 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--start", metavar="RUN", help="begin with this classifier's weights, as import_torch made of ImageNet's"
     )
-    parser.add_argument(
-        "--image_size", type=number(int, 32, "32 or more"), default=128, metavar="N", help="side of the pictures"
-    )
+    parser.add_argument("--image_size", type=number(int, 32), default=128, metavar="N", help="side of the pictures")
     parser.add_argument(
         "--filters", type=positive, default=64, metavar="N", help="channels of the first stage; 64 is ResNet-18"
     )
     parser.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training pairs")
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="pictures per step")
     parser.add_argument(
-        "--learning_rate", type=number(float, 1e-9, "above 0"), default=1e-3, metavar="X", help="highest learning rate"
+        "--learning_rate", type=number(float, 1e-9), default=1e-3, metavar="X", help="highest learning rate"
     )
     parser.add_argument(
         "--class_weights",
-        type=number(float, 0, "0 to 1"),
+        type=number(float, 0, 1),
         default=0.5,
         metavar="X",
         help="0: pictures count alike; 1: emotions do",
     )
     parser.add_argument(
         "--max_hours",
-        type=number(float, 0, "0 or more"),
+        type=number(float, 0),
         default=0.0,
         metavar="X",
         help="stop after this much training; 0 for no limit",
     )
     parser.add_argument(
-        "--seed", type=number(int, 0, "0 or more"), default=0, metavar="N", help="of weights, order and augmentation"
+        "--seed", type=number(int, 0), default=0, metavar="N", help="of weights, order and augmentation"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories go")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted training")

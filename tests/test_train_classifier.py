@@ -79,6 +79,24 @@ def test_masked_pictures_and_a_start(toy_pairs, trained, tmp_path):
     assert json.loads((found.evaluation("test") / "emotions.json").read_text())["view"] == "masked"
 
 
+def test_a_resumed_run_keeps_its_own_data_options(tmp_path, monkeypatch):
+    """Not this command line's defaults: another toy set would be refused as changed, or trained on."""
+    config = ClassifierConfig(EMOTIONS, image_size=64, filters=4)
+    run = write_classifier(tmp_path / "run", build_classifier(config), config, {})
+    stored = "data: null\ntoy_mode: ambiguous\ntoy_count: 140\ntraining: {}\n"
+    run.config_file.write_text(run.config_file.read_text() + stored)
+    asked = []
+
+    def open_pairs(config):
+        asked.append((config.data.path, config.data.toy_mode, config.data.toy_count, config.model.image_size))
+        raise UserError("enough")
+
+    monkeypatch.setattr("rac_unet.data.source.open_pairs", open_pairs)
+    with pytest.raises(UserError, match="enough"):
+        main(["--resume", str(run.path)])
+    assert asked == [(None, "ambiguous", 140, 64)]
+
+
 def test_class_weights_are_known_and_average_to_one(toy_pairs):
     train = pairs.read(toy_pairs).split("train")
     few = train.take(
@@ -169,4 +187,6 @@ def test_mistakes(painted, trained, toy_pairs, tmp_path):
         main([*SMALL, "--data.path", str(tmp_path / "none"), "--runs", str(tmp_path / "runs")])
     with pytest.raises(UserError, match="out of range; use 1 or more"):
         main(["--epochs", "0"])
+    with pytest.raises(UserError, match=r"out of range; use 0\.\.1"):
+        main(["--class_weights", "2"])
     assert not (tmp_path / "runs").exists()
