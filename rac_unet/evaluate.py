@@ -14,6 +14,7 @@ from rac_unet.models.classifier import classifier_facts, load_classifier, read_c
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
 from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
+from rac_unet.scoring.brisque import load_brisque
 from rac_unet.scoring.tables import reading_table, score_table
 
 
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         kind = "is an exported network" if run is None else "was imported"
         raise UserError(f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D")
     features = _features(args, run.config().loss if run else LossConfig())
+    naturalness = load_brisque() if args.brisque else None
     import_tensorflow()
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs, read_pairs
@@ -42,15 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
-    from rac_unet.scoring.evaluation import (
-        evaluate,
-        paint_without_truth,
-        read_without_truth,
-        summarise_reading,
-        summarise_scores,
-    )
+    from rac_unet.scoring.evaluation import evaluate, summarise_reading, summarise_scores
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
     from rac_unet.scoring.sheets import write_sheet
+    from rac_unet.scoring.unscored import paint_without_truth, read_without_truth
     from rac_unet.training.provenance import device_name, make_provenance
 
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
@@ -62,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.control:
         refuse_unlabelled(runner)
     progress = Progress(len(pairs.split(args.split)), noun="pictures")
-    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier)
+    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier, naturalness)
     progress.close()
 
     beside = run.evaluation(args.split) if run else args.run.with_name(f"{args.run.name}-eval") / args.split
@@ -159,9 +156,9 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
 
 
 def _write_pictures(folder: Path, runner, result, title: str) -> None:
-    from rac_unet.scoring.evaluation import paint_all_emotions
     from rac_unet.scoring.metrics import compose
     from rac_unet.scoring.sheets import write_sheet
+    from rac_unet.scoring.unscored import paint_all_emotions
 
     shown = result.shown
     emotions = result.scores["emotion"].iloc[result.shown_rows].tolist()
@@ -215,6 +212,11 @@ def _parser() -> CommandParser:
         "--control",
         action="store_true",
         help="paint every face with each of the seven labels and read what comes of it",
+    )
+    parser.add_argument(
+        "--brisque",
+        action="store_true",
+        help="also BRISQUE, some 10 ms for each of nine pictures a face; needs: pip install 'rac_unet[brisque]'",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")

@@ -56,7 +56,7 @@ class Runner:
             emotion: float32 (B, 7), one-hot in the order of `rac_unet.emotions.EMOTIONS`; a row of zeros says no
                 emotion. Left unused by a network without that input.
         Returns: output name -> array; `inpainted_image` is float32 (B, S, S, 3), unbounded; clip it to [0, 1].
-        Raises: UserError when shape, type or range are not those.
+        Raises: UserError when shape, type or range are not those, or when what comes out is not a number.
         """
         size = self.image_size
         image = np.asarray(masked_image)
@@ -80,7 +80,15 @@ class Runner:
                     f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros says no emotion"
                 )
             inputs[EMOTION] = np.asarray(emotion, np.float32)
-        return self.call(inputs)
+        outputs = self.call(inputs)
+        broken = [number for number, picture in enumerate(outputs[OUTPUT]) if not np.isfinite(picture).all()]
+        if broken:
+            raise UserError(
+                f"{self.name} paints values that are not numbers ({len(broken)} of {len(image)} pictures, first the "
+                f"{broken[0] + 1}. of its batch): its weights are broken; use another checkpoint, or train it again "
+                "with a lower learning rate"
+            )
+        return outputs
 
 
 def load_runner(path: str | os.PathLike) -> Runner:

@@ -10,6 +10,9 @@ import numpy as np
 from rac_unet.emotions import EMOTIONS
 from rac_unet.scoring.statistics import summarise
 
+# Of fewer pictures an emotion has no figures of its own in any report: one face more or less would turn them over.
+FEWEST_OF_A_CLASS = 10
+
 
 def confusion_matrix(true: Sequence[str], read: Sequence[str]) -> np.ndarray:
     """(7, 7) int64, rows the true emotion, columns what was read, both in the order of `EMOTIONS`.
@@ -62,10 +65,27 @@ def summarise_emotions(true: Sequence[str], read: Sequence[str], identities: Seq
 
 
 def describe_confusion(summary: dict[str, Any]) -> str:
-    """The confusion matrix as text: a row for each true emotion that occurs."""
+    """The confusion matrix as text: a row for each true emotion that occurs, its accuracy where n is 10 or more."""
     width = max(map(len, EMOTIONS))
     lines = [f"{'true | read':>{width}}  " + "".join(f"{name[:8]:>10}" for name in EMOTIONS) + f"{'right':>9}{'n':>7}"]
     for name, group in summary["by_emotion"].items():
         cells = "".join(f"{summary['confusion'][name][other]:>10,}" for other in EMOTIONS)
-        lines.append(f"{name:>{width}}  {cells}{100 * group['accuracy']:>7.1f} %{group['n']:>7,}")
+        right = f"{100 * group['accuracy']:.1f} %" if group["n"] >= FEWEST_OF_A_CLASS else "–"
+        lines.append(f"{name:>{width}}  {cells}{right:>9}{group['n']:>7,}")
     return "\n".join(lines)
+
+
+def describe_rare(counts: dict[str, int]) -> list[str]:
+    """What must be said of emotions that are missing or rare among the scored pictures; empty when nothing must.
+
+    Args:
+        counts: emotion -> how many pictures; those without any may be left out.
+    """
+    missing = [name for name in EMOTIONS if not counts.get(name)]
+    rare = [f"{name} ({counts[name]})" for name in EMOTIONS if 0 < counts.get(name, 0) < FEWEST_OF_A_CLASS]
+    lines = []
+    if missing:
+        lines.append(f"note: no picture shows {', '.join(missing)}; nothing can be said of that")
+    if rare:
+        lines.append(f"note: fewer than {FEWEST_OF_A_CLASS} pictures, so no figures of their own: {', '.join(rare)}")
+    return lines

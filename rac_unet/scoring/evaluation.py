@@ -32,6 +32,7 @@ FIGURES = (
 )  # fmt: skip
 COMPARED_FACES = 24
 FEATURE_FIGURES = ("feature_distance_composite", "feature_distance_raw")
+BRISQUE_FIGURES = ("brisque_composite", "brisque_raw")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def evaluate(
     advance: Callable[[int], Any],
     extractor=None,
     classifier: Classifier | None = None,
+    naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Evaluation:
     """Score every picture of a split that has a truth to be compared with.
 
@@ -71,6 +73,7 @@ def evaluate(
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
         classifier: where the emotion of each picture is to be read, in columns `<who>_reads`: of the truth, the masked
             input, and the composite painted with the true label and, where the network takes one, without.
+        naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
     Raises: UserError when the split has none.
     """
     chosen = pairs.split(split)
@@ -100,8 +103,10 @@ def evaluate(
         distance = distance_to(truth, extractor) if extractor else None
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
         for system in SYSTEMS:
-            for figure, values in score_images(truth, images[system], occlusion, distance).items():
+            for figure, values in score_images(truth, images[system], occlusion, distance, naturalness).items():
                 columns.setdefault(f"{system}_{figure}", []).append(values)
+        if naturalness:
+            columns.setdefault("truth_brisque", []).append(naturalness(truth))
         if classifier:
             read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
             if runner.conditioned:
@@ -148,50 +153,6 @@ def summarise_reading(scores: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def paint_without_truth(
-    runner: Runner, pairs: PairSet, split: str, count: int = 7
-) -> tuple[int, dict[str, np.ndarray], list[str]]:
-    """Paint a few of the people who wore real masks, of whom there is no truth to be scored against.
-
-    Returns: how many such pictures the split has; caption -> (N, S, S, 3) float32 pictures: masked, painted, and if
-        the network takes a label, the same with each of the seven; and the N emotions. Empty when there are none.
-    """
-    chosen = pairs.split(split).with_truth(False)
-    if not len(chosen):
-        return 0, {}, []
-    few = chosen.take(faces_to_show(chosen, count)[:count])
-    inputs, _ = next(iter(make_scoring_dataset(few, Pictures(few, runner.image_size), count)))
-    masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
-    columns = {"masked": masked, "painted": np.clip(runner(masked, label)["inpainted_image"], 0, 1)}
-    if runner.conditioned:
-        columns |= paint_all_emotions(runner, masked)
-    return len(chosen), columns, few.frame["emotion"].astype(str).tolist()
-
-
-def read_without_truth(
-    runner: Runner, pairs: PairSet, split: str, classifier: Classifier, batch_size: int
-) -> dict[str, Any]:
-    """What is read in the faces of people who wore real masks: painted with their label, without one, and masked.
-
-    There is no truth to paste into, so it is the network's own picture that is read.
-
-    Returns: who -> `summarise_emotions`; empty when the split has no such pictures.
-    """
-    chosen = pairs.split(split).with_truth(False)
-    if not len(chosen):
-        return {}
-    read: dict[str, list[str]] = {}
-    for inputs, _ in make_scoring_dataset(chosen, Pictures(chosen, runner.image_size), batch_size):
-        masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
-        images = {"masked_input": masked, NETWORK: runner(masked, label)["inpainted_image"]}
-        if runner.conditioned:
-            images["no_label"] = runner(masked, np.zeros_like(label))["inpainted_image"]
-        for who, image in images.items():
-            read.setdefault(who, []).extend(read_names(classifier, image))
-    emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
-    return {who: summarise_emotions(emotion, names, identity) for who, names in read.items()}
-
-
 def summarise_scores(
     scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None, trained_styles: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -204,13 +165,16 @@ def summarise_scores(
         trained_styles: the mask styles of the training split.
         features: `Extractor.facts()` of the one that measured feature distances; None where there are none.
     """
-    figures = FIGURES + (FEATURE_FIGURES if features else ())
+    brisque = BRISQUE_FIGURES if "truth_brisque" in scores else ()
+    figures = FIGURES + (FEATURE_FIGURES if features else ()) + brisque
 
     def group(rows: pd.DataFrame) -> dict[str, Any]:
         result: dict[str, Any] = {"n": len(rows), "hidden_share": float(rows["hidden"].mean())}
         for system in SYSTEMS:
             means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in figures}
             result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}
+        if brisque and (mean := summarise(rows["truth_brisque"], rows["identity"])):
+            result["truth_brisque"] = mean.as_dict()
         return result
 
     present = [emotion for emotion in EMOTIONS if (scores["emotion"] == emotion).any()]
@@ -228,9 +192,12 @@ def summarise_scores(
             "ms_ssim": {"window": MS_SSIM_WINDOW, "scales": scales_that_fit(image_size)},
             "psnr": "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0",
             "interval": "95 %, percentile bootstrap over identities",
-            "better": "higher for psnr, ssim and ms_ssim" + (", lower for feature_distance" if features else ""),
+            "better": "higher for psnr, ssim and ms_ssim"
+            + (", lower for feature_distance" if features else "")
+            + (", lower for brisque" if brisque else ""),
             **({"feature_distance": "L1 between feature maps, mean over each, summed over depths"} if features else {}),
             **({"features": features} if features else {}),
+            **({"brisque": _describe_brisque(scores)} if brisque else {}),
         },
         "overall": group(scores),
         "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},
@@ -239,11 +206,6 @@ def summarise_scores(
     }
 
 
-def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarray]:
-    """Every picture with each of the seven labels: emotion -> (N, S, S, 3) float32 in [0, 1]."""
-    labels = np.eye(len(EMOTIONS), dtype=np.float32)
-    painted = {}
-    for name, label in zip(EMOTIONS, labels, strict=True):
-        output = runner(masked, np.tile(label, (len(masked), 1)))["inpainted_image"]
-        painted[name] = np.clip(output, 0, 1)
-    return painted
+def _describe_brisque(scores: pd.DataFrame) -> str:
+    undefined = int(scores["network_brisque_raw"].isna().sum())
+    return "clipped to [0, 1], not stretched" + (f"; undefined for {undefined} painted pictures" if undefined else "")

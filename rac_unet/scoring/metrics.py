@@ -7,6 +7,7 @@ since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -39,15 +40,7 @@ def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     Args: (B, S, S, 3) float in [0, 1], S at least 32.
     Returns: (B,) float32. Figures of different sizes use different scales and must not be compared.
     """
-    import tensorflow as tf
-
-    from rac_unet.objectives.ssim import MS_SSIM_WINDOW, POWER_FACTORS, scales_that_fit
-
-    scales = scales_that_fit(truth.shape[1])
-    truth, image = (tf.convert_to_tensor(a, tf.float32) for a in (truth, image))
-    return tf.image.ssim_multiscale(
-        truth, image, 1.0, power_factors=POWER_FACTORS[:scales], filter_size=MS_SSIM_WINDOW
-    ).numpy()
+    return _graph("ms_ssim", truth.shape[1:])(truth.astype(np.float32), image.astype(np.float32)).numpy()
 
 
 def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -56,10 +49,24 @@ def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     Args: (B, H, W, 3) float in [0, 1], 11 px or more.
     Returns: (B,) float32.
     """
+    return _graph("ssim", truth.shape[1:])(truth.astype(np.float32), image.astype(np.float32)).numpy()
+
+
+@functools.cache
+def _graph(name: str, shape: tuple[int, ...]):
+    """One graph for every batch size; called eagerly, either figure takes several times as long as it need."""
     import tensorflow as tf
 
-    truth, image = (tf.convert_to_tensor(a, tf.float32) for a in (truth, image))
-    return tf.image.ssim(truth, image, 1.0).numpy()
+    from rac_unet.objectives.ssim import MS_SSIM_WINDOW, POWER_FACTORS, scales_that_fit
+
+    def compute(truth, image):
+        if name == "ssim":
+            return tf.image.ssim(truth, image, 1.0)
+        powers = POWER_FACTORS[: scales_that_fit(shape[0])]
+        return tf.image.ssim_multiscale(truth, image, 1.0, power_factors=powers, filter_size=MS_SSIM_WINDOW)
+
+    spec = tf.TensorSpec((None, *shape), tf.float32)
+    return tf.function(compute, input_signature=[spec, spec], jit_compile=False)
 
 
 def feature_distance(truth: np.ndarray, image: np.ndarray, extractor) -> np.ndarray:
@@ -91,6 +98,7 @@ def score_images(
     image: np.ndarray,
     occlusion: np.ndarray,
     distance: Callable[[np.ndarray], np.ndarray] | None = None,
+    naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """All figures of a batch.
 
@@ -99,21 +107,22 @@ def score_images(
         image: the same shape; clipped to [0, 1] here.
         occlusion: (B, S, S, 1), > 0 where hidden.
         distance: `distance_to(truth, extractor)`, where feature distances are wanted.
+        naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted.
     Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ssim_raw, ssim_composite, ms_ssim_raw,
-        ms_ssim_composite; with `distance`
-        also feature_distance_raw, feature_distance_composite.
+        ms_ssim_composite; with `distance` also feature_distance_raw and feature_distance_composite, with
+        `naturalness` brisque_raw and brisque_composite.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     composite = compose(truth, image, occlusion)
-    scores = {
-        "psnr_raw": psnr(truth, image),
-        "psnr_composite": psnr(truth, composite),
-        "psnr_hole": psnr(truth, image, occlusion > 0),
-        "ssim_raw": ssim(truth, image),
-        "ssim_composite": ssim(truth, composite),
-        "ms_ssim_raw": ms_ssim(truth, image),
-        "ms_ssim_composite": ms_ssim(truth, composite),
-    }
+    measures = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
     if distance:
-        scores |= {"feature_distance_raw": distance(image), "feature_distance_composite": distance(composite)}
+        measures["feature_distance"] = lambda _, picture: distance(picture)
+    if naturalness:
+        measures["brisque"] = lambda _, picture: naturalness(picture)
+    # Of a masked input and of inpainting both views are one picture.
+    same = np.array_equal(image, composite)
+    scores = {"psnr_hole": psnr(truth, image, occlusion > 0)}
+    for name, measure in measures.items():
+        scores[f"{name}_raw"] = measure(truth, image)
+        scores[f"{name}_composite"] = scores[f"{name}_raw"] if same else measure(truth, composite)
     return scores

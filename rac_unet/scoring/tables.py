@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-from rac_unet.scoring.emotion import describe_confusion
+from typing import NamedTuple
+
+from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
+
+
+class _Column(NamedTuple):
+    figure: str
+    heading: str
+    form: str = ".2f"
+
+
+# An arrow says which way is better.
+COLUMNS = (
+    _Column("psnr_hole", "hole PSNR dB ↑"),
+    _Column("psnr_composite", "composite PSNR dB ↑"),
+    _Column("psnr_raw", "raw PSNR dB ↑"),
+    _Column("ssim_composite", "composite SSIM ↑", ".3f"),
+    _Column("ms_ssim_composite", "composite MS-SSIM ↑", ".3f"),
+    # Their scale is the extractor's own, from thousandths to hundreds.
+    _Column("feature_distance_composite", "comp. feature distance ↓", "#.4g"),
+    _Column("feature_distance_raw", "raw feature distance ↓", "#.4g"),
+    _Column("brisque_composite", "composite BRISQUE ↓", ".1f"),
+    _Column("brisque_raw", "raw BRISQUE ↓", ".1f"),
+)
 
 
 def score_table(metrics: dict) -> str:
-    """The overall figures and, for the network, each emotion's."""
+    """The overall figures and, for the network, those of each emotion, mask group and source, where n is 10 or more."""
     overall, settings = metrics["overall"], metrics["settings"]
-    features = settings.get("features")
+    columns = [column for column in COLUMNS if column.figure in overall["network"]]
     lines = [
         f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
-        f"mean [95 % interval]; {settings['better'].replace('_', ' ')}",
-        f"{'':<14}{'hole PSNR dB':>22}{'composite PSNR dB':>22}{'raw PSNR dB':>22}{'composite MS-SSIM':>26}"
-        + (f"{'composite feature distance':>28}{'raw feature distance':>28}" if features else ""),
+        "mean [95 % interval]; ↑ higher is better, ↓ lower is better",
+        f"{'':<14}" + "".join(f"{column.heading:>25}" for column in columns),
     ]
-    if features:
+    if features := settings.get("features"):
         lines.insert(1, f"feature distance by {features['description']}")
+    if truth := overall.get("truth_brisque"):
+        lines.insert(1, f"BRISQUE of the truth: {truth['mean']:.1f} [{truth['low']:.1f}, {truth['high']:.1f}]")
 
     def row(name: str, figures: dict) -> str:
-        def cell(figure: str, form: str) -> str:
-            m = figures.get(figure)
+        def cell(column: _Column) -> str:
+            m = figures.get(column.figure)
+            form = column.form
             return f"{m['mean']:{form}} [{m['low']:{form}}, {m['high']:{form}}]" if m else "–"
 
-        psnrs = "".join(f"{cell(f'psnr_{view}', '.2f'):>22}" for view in ("hole", "composite", "raw"))
-        # Their scale is the extractor's own, from thousandths to hundreds.
-        distances = "".join(f"{cell(f'feature_distance_{view}', '#.4g'):>28}" for view in ("composite", "raw"))
-        return f"{name:<14}{psnrs}{cell('ms_ssim_composite', '.4f'):>26}{distances if features else ''}"
+        return f"{name:<14}" + "".join(f"{cell(column):>25}" for column in columns)
 
-    systems = [name for name in overall if isinstance(overall[name], dict)]
+    systems = [name for name in overall if isinstance(overall[name], dict) and "psnr_raw" in overall[name]]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]
-    lines.append("the network by emotion (n)")
-    lines += [row(f"{name} ({g['n']})", g["network"]) for name, g in metrics["by_emotion"].items()]
-    for key, title in (("by_mask", "the network by mask style"), ("by_source", "the network by source")):
-        if key in metrics:
-            lines += [title, *(row(f"{name} ({g['n']})", g["network"]) for name, g in metrics[key].items())]
+    groups = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
+    for key, title in groups.items():
+        large = {name: group for name, group in metrics.get(key, {}).items() if group["n"] >= FEWEST_OF_A_CLASS}
+        if large:
+            lines.append(f"the network by {title} (n)")
+            lines += [row(f"{name} ({group['n']})", group["network"]) for name, group in large.items()]
+    lines += describe_rare({name: group["n"] for name, group in metrics["by_emotion"].items()})
     return "\n".join(lines)
 
 

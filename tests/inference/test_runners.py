@@ -10,7 +10,7 @@ from rac_unet.config import ModelConfig, RunConfig, TrainingConfig
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.inference.exporting import FORMATS
-from rac_unet.inference.runners import load_network, load_runner
+from rac_unet.inference.runners import Runner, load_network, load_runner
 from rac_unet.models import build
 from rac_unet.rundir import RunDir, create
 
@@ -149,3 +149,15 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path):
     model.save_weights(run.best_weights)
     with pytest.raises(UserError, match="not numbers.*stem_conv1"):
         load_network(run)
+
+
+def test_a_network_that_paints_nan_is_refused():
+    def broken_where_bright(inputs):
+        image = inputs["masked_image"]
+        return {"inpainted_image": np.where(image > 0.9, np.nan, image)}
+
+    runner = Runner("net.keras", "keras", 32, False, broken_where_bright)
+    dark, bright = np.full((1, 32, 32, 3), 0.1, np.float32), np.ones((1, 32, 32, 3), np.float32)
+    assert np.isfinite(runner(dark)["inpainted_image"]).all()
+    with pytest.raises(UserError, match=r"not numbers \(1 of 2 pictures, first the 2\. of its batch\)"):
+        runner(np.concatenate([dark, bright]))

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.scoring.emotion import confusion_matrix, describe_confusion, mean_class_accuracy, summarise_emotions
+from rac_unet.scoring.emotion import (
+    confusion_matrix,
+    describe_confusion,
+    describe_rare,
+    mean_class_accuracy,
+    summarise_emotions,
+)
 
 TRUE = ["fear", "fear", "fear", "anger", "neutral", "neutral"]
 READ = ["fear", "anger", "fear", "anger", "fear", "neutral"]
@@ -33,7 +39,16 @@ def test_summary_against_hand_counted_figures():
     assert found["confusion"]["fear"]["anger"] == 1 and sum(found["confusion"]["surprise"].values()) == 0
     assert found["accuracy"]["low"] <= 4 / 6 <= found["accuracy"]["high"]
     lines = describe_confusion(found).splitlines()
-    assert len(lines) == 4 and "66.7 %" in lines[1] and lines[1].split()[0] == "fear"
+    assert len(lines) == 4 and lines[1].split()[0] == "fear" and "%" not in lines[1]
+    often = summarise_emotions(TRUE * 4, READ * 4, list("abcdef") * 4)
+    assert "66.7 %" in describe_confusion(often).splitlines()[1]  # of twelve, not of three
+
+
+def test_what_is_missing_or_rare_is_said():
+    missing, rare = describe_rare({"fear": 3, "anger": 10, "happiness": 12, "neutral": 0})
+    assert "no picture shows surprise, disgust, sadness, neutral" in missing
+    assert "fewer than 10" in rare and "fear (3)" in rare and "anger" not in rare
+    assert describe_rare(dict.fromkeys(EMOTIONS, 10)) == []
 
 
 def test_nothing_read_is_not_a_number():

@@ -1,5 +1,6 @@
 """Figures against values worked out by hand."""
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +53,74 @@ def test_compose_keeps_known_pixels_bit_for_bit():
     occlusion = (rng.random((1, 8, 8, 1)) > 0.5) * 0.3
     result, known = compose(truth, image, occlusion), occlusion[..., 0] == 0
     assert (result[known] == truth[known]).all() and (result[~known] == image[~known]).all()
+
+
+def natural_pictures(size=64):
+    """Two smooth pictures with detail, and what noise and blur make of them."""
+    rng = np.random.default_rng(3)
+    truth = np.stack([cv2.GaussianBlur(rng.random((size, size, 3)), (0, 0), sigma) for sigma in (1, 4)])
+    truth = ((truth - truth.min()) / np.ptp(truth)).astype(np.float32)
+    noisy = np.clip(truth[0] + rng.normal(0, 0.1, truth[0].shape), 0, 1)
+    return truth, np.stack([noisy, cv2.GaussianBlur(truth[1], (0, 0), 3)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [48, 64, 128])
+def test_figures_agree_with_scikit_image(size):
+    measures = pytest.importorskip("skimage.metrics", reason="the reference is scikit-image, of the extra dev")
+    truth, image = natural_pictures(size)
+    theirs = [measures.peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(truth, image, strict=True)]
+    np.testing.assert_allclose(psnr(truth, image), theirs, atol=1e-4)
+    maps = [
+        measures.structural_similarity(
+            a, b, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+        )[1]
+        for a, b in zip(truth.astype(np.float64), image.astype(np.float64), strict=True)
+    ]
+    # Its window of 11 reaches over the border, tf.image's stays inside.
+    inside = [m[5:-5, 5:-5].mean() for m in maps]
+    np.testing.assert_allclose(ssim(truth, image), inside, atol=1e-4)
+
+
+def test_ms_ssim_agrees_with_a_direct_computation():
+    """Wang et al. 2003 written out in NumPy and OpenCV: four scales at 64 px, window 7, sigma 1.5."""
+    kernel = cv2.getGaussianKernel(7, 1.5)
+
+    def blur(image):
+        return cv2.sepFilter2D(image, -1, kernel, kernel)[3:-3, 3:-3]
+
+    def direct(a, b):
+        result = np.ones(3)
+        for scale, power in enumerate((0.0448, 0.2856, 0.3001, 0.2363)):
+            if scale:
+                a, b = (p.reshape(len(p) // 2, 2, len(p) // 2, 2, 3).mean(axis=(1, 3)) for p in (a, b))
+            mean_a, mean_b = blur(a), blur(b)
+            var_a, var_b, both = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2, blur(a * b) - mean_a * mean_b
+            value = (2 * both + 0.03**2) / (var_a + var_b + 0.03**2)
+            if scale == 3:
+                value *= (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
+            result *= value.mean(axis=(0, 1)) ** power
+        return result.mean()
+
+    truth, image = natural_pictures(64)
+    theirs = [direct(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(truth, image, strict=True)]
+    np.testing.assert_allclose(ms_ssim(truth, image), theirs, atol=1e-4)
+
+
+def test_brisque_is_asked_once_where_both_views_are_one_picture():
+    asked = []
+
+    def naturalness(picture):
+        asked.append(picture)
+        return picture.mean(axis=(1, 2, 3))
+
+    truth = np.full((1, 32, 32, 3), 0.5, np.float32)
+    occlusion = np.zeros((1, 32, 32, 1), np.float32)
+    occlusion[:, :16] = 1
+    pasted = score_images(truth, compose(truth, truth + 0.2, occlusion), occlusion, None, naturalness)
+    assert len(asked) == 1 and pasted["brisque_raw"] is pasted["brisque_composite"]
+    painted = score_images(truth, truth + 0.2, occlusion, None, naturalness)
+    assert len(asked) == 3
+    assert painted["brisque_raw"][0] == pytest.approx(0.7) and painted["brisque_composite"][0] == pytest.approx(0.6)
 
 
 def test_ms_ssim_bounds():

@@ -1,0 +1,65 @@
+"""BRISQUE: how unnatural a picture looks, judged without the truth. Needs the extra `brisque`.
+
+Mittal, Moorthy and Bovik 2012 (doi:10.1109/TIP.2012.2214050), by the package `brisque`. Its support vector machine
+learned from photographs of some 768 x 512 pixels, so on small aligned faces it compares pictures of one size with each
+other and with the truth, no more.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from rac_unet.errors import UserError
+
+
+def load_brisque() -> Callable[[np.ndarray], np.ndarray]:
+    """`brisque`, ready to be called. Raises: UserError when the package is not installed."""
+    _scorer()
+    return brisque
+
+
+def brisque(image: np.ndarray) -> np.ndarray:
+    """BRISQUE of each picture; about 0 to 100, lower is better.
+
+    Args:
+        image: (B, H, W, 3) float RGB, clipped to [0, 1] here and never stretched: a picture that uses half of the range
+            is another picture than one that uses all of it.
+    Returns: (B,) float64; NaN where it is undefined, as in a picture of one colour.
+    Raises: UserError when the package is not installed.
+    """
+    scorer = _scorer()
+    pictures = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # A flat picture divides by zero, a root is not always found; both end as NaN or stay a number.
+        warnings.simplefilter("ignore")
+        values = np.array([scorer.score(picture) for picture in pictures], np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+@functools.cache
+def _scorer():
+    try:
+        with warnings.catch_warnings():
+            # It imports names that SciPy is giving up.
+            warnings.simplefilter("ignore")
+            from brisque import BRISQUE
+    except ImportError as error:
+        raise UserError(
+            f"--brisque needs the package brisque ({error}); install it with: pip install 'rac_unet[brisque]' (its "
+            "libsvm is built with a C compiler)"
+        ) from None
+
+    class Scorer(BRISQUE):
+        def scale_features(self, features):
+            # Some features are arrays of one number, which float() no longer takes from NumPy 2.4 on.
+            low, high, values = (
+                np.array([np.asarray(value, np.float64).item() for value in row])
+                for row in (self.scale_params["min_"], self.scale_params["max_"], features)
+            )
+            return 2.0 * (values - low) / (high - low) - 1.0
+
+    return Scorer(url=False)

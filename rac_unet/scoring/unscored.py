@@ -1,0 +1,71 @@
+"""Painted without a truth to be scored by: people who wore real masks, and faces with labels not their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.emotions import EMOTIONS
+from rac_unet.inference.runners import Runner
+from rac_unet.models.classifier import Classifier
+from rac_unet.scoring.emotion import summarise_emotions
+from rac_unet.scoring.reading import read_names
+from rac_unet.scoring.sheets import faces_to_show
+
+
+def paint_without_truth(
+    runner: Runner, pairs: PairSet, split: str, count: int = 7
+) -> tuple[int, dict[str, np.ndarray], list[str]]:
+    """Paint a few of the people who wore real masks, of whom there is no truth to be scored against.
+
+    Returns: how many such pictures the split has; caption -> (N, S, S, 3) float32 pictures: masked, painted, and if
+        the network takes a label, the same with each of the seven; and the N emotions. Empty when there are none.
+    """
+    chosen = pairs.split(split).with_truth(False)
+    if not len(chosen):
+        return 0, {}, []
+    few = chosen.take(faces_to_show(chosen, count)[:count])
+    inputs, _ = next(iter(make_scoring_dataset(few, Pictures(few, runner.image_size), count)))
+    masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
+    columns = {"masked": masked, "painted": np.clip(runner(masked, label)["inpainted_image"], 0, 1)}
+    if runner.conditioned:
+        columns |= paint_all_emotions(runner, masked)
+    return len(chosen), columns, few.frame["emotion"].astype(str).tolist()
+
+
+def read_without_truth(
+    runner: Runner, pairs: PairSet, split: str, classifier: Classifier, batch_size: int
+) -> dict[str, Any]:
+    """What is read in the faces of people who wore real masks: painted with their label, without one, and masked.
+
+    There is no truth to paste into, so it is the network's own picture that is read.
+
+    Returns: who -> `summarise_emotions`; empty when the split has no such pictures.
+    """
+    chosen = pairs.split(split).with_truth(False)
+    if not len(chosen):
+        return {}
+    read: dict[str, list[str]] = {}
+    for inputs, _ in make_scoring_dataset(chosen, Pictures(chosen, runner.image_size), batch_size):
+        masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
+        images = {"masked_input": masked, "network": runner(masked, label)["inpainted_image"]}
+        if runner.conditioned:
+            images["no_label"] = runner(masked, np.zeros_like(label))["inpainted_image"]
+        for who, image in images.items():
+            read.setdefault(who, []).extend(read_names(classifier, image))
+    emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
+    return {who: summarise_emotions(emotion, names, identity) for who, names in read.items()}
+
+
+def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarray]:
+    """Every picture with each of the seven labels: emotion -> (N, S, S, 3) float32 in [0, 1]."""
+    labels = np.eye(len(EMOTIONS), dtype=np.float32)
+    painted = {}
+    for name, label in zip(EMOTIONS, labels, strict=True):
+        output = runner(masked, np.tile(label, (len(masked), 1)))["inpainted_image"]
+        painted[name] = np.clip(output, 0, 1)
+    return painted

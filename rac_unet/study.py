@@ -1,0 +1,251 @@
+"""Train, score and compare the systems of a plan, as far as time allows: `python -m rac_unet.study PLAN --output DIR`.
+
+Each step is one of the other commands, in a process of its own, printed as it is run. What is there is not made again:
+a system whose evaluation folder is in DIR is finished, whether its weights still exist or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rac_unet.config import RunConfig, to_dict, write_yaml
+from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.rundir import CLASSIFIER, RunDir, open_run, write_text
+from rac_unet.training.plan import Plan, options, read_plan, slug
+
+# What `compare` reads, and a sheet to look at; the rest stays in the run.
+KEPT = ("scores.csv", "metrics.json", "provenance.json", "history.csv", "faces.jpg", "samples.png", "emotions.png")
+
+
+class _TimeIsUp(Exception):
+    """The budget is spent; whatever was running has saved its state."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what the plan still lacks, then compare; exit code 3 when the time was up before everything was done."""
+    args = _parser().parse_args(argv)
+    plan = read_plan(args.plan, args.features, args.feature_weights)
+    if bool(args.data) == bool(plan.toys):
+        raise UserError(
+            f"{args.plan} draws its own faces (toys); leave out --data"
+            if args.data
+            else f"{args.plan} draws no faces of its own; give the pairs with --data D"
+        )
+    if plan.brisque:
+        from rac_unet.scoring.brisque import load_brisque
+
+        load_brisque()
+    study = _Study(plan, args.data, args.output, args.runs / args.output.resolve().name, args.max_minutes)
+    study.refuse_other_settings()
+    try:
+        study.make_everything()
+    except _TimeIsUp:
+        print(f"stopped  the {args.max_minutes:g} minutes are up; everything is saved. Run the same command to go on")
+        study.compare()
+        return 3
+    study.compare()
+    return 0
+
+
+class _Study:
+    def __init__(self, plan: Plan, data: Path | None, output: Path, runs: Path, minutes: float):
+        self.plan, self.output, self.runs = plan, output, runs
+        self.pairs = data or runs / "pairs"
+        self._end = time.monotonic() + 60 * minutes if minutes else None
+
+    def make_everything(self) -> None:
+        """Every step whose product is not there yet, in order. Raises: _TimeIsUp, UserError."""
+        missing = [name for name in self.plan.systems if not self._scored(name)]
+        done = len(self.plan.systems) - len(missing)
+        print(f"study    {self.plan.title}: {done} of {len(self.plan.systems)} systems are there")
+        needs_masked = self.plan.masked_classifier and not self._emotions("masked").is_file()
+        if not missing and not needs_masked:
+            return
+        if self.plan.toys:
+            self._call("data_prep.toy", "--output", self.pairs, *options(self.plan.toys))
+        judge = self._classifier("unmasked") if missing else None
+        if needs_masked:
+            self._classifier("masked")
+        for number_, name in enumerate(missing, done + 1):
+            print(f"system   {number_} of {len(self.plan.systems)}: {name}")
+            self._system(name, judge)
+
+    def compare(self) -> None:
+        """The report, of those that are finished; none when there is nothing to compare."""
+        scored = [name for name in self.plan.systems if self._scored(name)]
+        if scored:
+            words = [f"{self._folder(name)}={name}" for name in scored]
+            self._call("rac_unet.compare", *words, "--output", self.output, "--title", self.plan.title, timed=False)
+
+    def refuse_other_settings(self) -> None:
+        """Raise UserError where a finished system or a begun run was made by other settings than the plan's."""
+        import json
+
+        for name, config in self.plan.systems.items():
+            wanted = _compared(config)
+            folder, run = self._folder(name), self._run(name)
+            found = {}
+            if self._scored(name):
+                found[folder] = json.loads((folder / "provenance.json").read_text(encoding="utf-8")).get("config", {})
+            elif run:
+                found[run.path] = to_dict(run.config())
+            for path, settings in found.items():
+                other = {key: settings.get(key) for key in wanted}
+                if other != wanted:
+                    keys = [key for key in wanted if other[key] != wanted[key]]
+                    raise UserError(
+                        f"{path} was made with other settings than the plan's {name} ({', '.join(keys)}); remove it "
+                        "to make it again, or give another --output"
+                    )
+
+    def _system(self, name: str, judge: RunDir) -> None:
+        run = self._run(name)
+        if run is None or not _finished(run, self.plan.systems[name]):
+            self._train(name, run)
+            run = self._run(name)
+        extras = ["--control"] * self.plan.systems[name].model.conditioned + ["--brisque"] * self.plan.brisque
+        self._call("rac_unet.evaluate", run.path, "--classifier", judge.path, "--features", self.plan.features,
+                   *(["--feature_weights", self.plan.feature_weights] * self._published()), *extras)  # fmt: skip
+        made = run.evaluation("test")
+        # scores.csv last: it is what says that the folder is whole.
+        for file in sorted(KEPT, key=lambda file: file == "scores.csv"):
+            if (made / file).is_file():
+                self._copy(made / file, self._folder(name) / file)
+        print(f"kept     {self._folder(name)}")
+
+    def _train(self, name: str, run: RunDir | None) -> None:
+        if run:
+            self._call("rac_unet.train", "--resume", run.path)
+            return
+        config = self.plan.systems[name]
+        config = replace(config, data=replace(config.data, path=str(self.pairs.absolute())))
+        file = self.runs / "plans" / f"{slug(name)}.yaml"
+        write_text(file, write_yaml(config))
+        self._call("rac_unet.train", "--config", file, "--runs", self._home(name))
+
+    def _classifier(self, view: str) -> RunDir:
+        """Train a classifier that is not there yet, and keep what it reads of the test split."""
+        home, data = self.runs / f"classifier-{view}", self.pairs
+        if view == "unmasked" and self.plan.classifier_toys:
+            data = self.runs / "classifier-pairs"
+            self._call("data_prep.toy", "--output", data, *options(self.plan.classifier_toys))
+        run = _newest(home)
+        if run is None or not (run.evaluation("test") / "emotions.json").is_file():
+            begin = ["--data.path", data, "--view", view, "--runs", home, *options(self.plan.classifier)]
+            self._call("rac_unet.train_classifier", *(["--resume", run.path] if run else begin))
+        run = open_run(_newest(home).path, kind=CLASSIFIER)
+        self._copy(run.evaluation("test") / "emotions.json", self._emotions(view))
+        return run
+
+    def _call(self, module: str, *words, timed: bool = True) -> None:
+        """Run a command; at the end of the budget ask it to save and stop.
+
+        Raises: _TimeIsUp; UserError when it fails; KeyboardInterrupt once it has stopped after Ctrl-C.
+        """
+        if timed and self._end and time.monotonic() >= self._end:
+            raise _TimeIsUp
+        print("$ python -m", module, *words, flush=True)
+        # In a session of its own, so that Ctrl-C reaches it once, from here.
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *(str(word) for word in words)], start_new_session=True
+        )
+        asked = None
+        while True:
+            try:
+                left = None if not timed or not self._end or asked else max(self._end - time.monotonic(), 0)
+                code = process.wait(left)
+                break
+            except subprocess.TimeoutExpired:
+                asked = _TimeIsUp
+                # Scoring is short and keeps nothing half-done; it may end.
+                if module.startswith("rac_unet.train"):
+                    process.send_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                if asked is KeyboardInterrupt:
+                    process.kill()
+                asked = KeyboardInterrupt
+                process.send_signal(signal.SIGINT)
+        if asked is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        if asked and code == 130:
+            raise _TimeIsUp
+        if code:
+            raise UserError(f"python -m {module} ended with exit code {code}; its message stands above")
+
+    def _published(self) -> bool:
+        return not self.plan.features.endswith(".keras")
+
+    def _folder(self, name: str) -> Path:
+        return self.output / slug(name)
+
+    def _home(self, name: str) -> Path:
+        return self.runs / slug(name)
+
+    def _emotions(self, view: str) -> Path:
+        return self.output / f"classifier-{view}" / "emotions.json"
+
+    def _scored(self, name: str) -> bool:
+        return (self._folder(name) / "scores.csv").is_file()
+
+    def _run(self, name: str) -> RunDir | None:
+        return _newest(self._home(name))
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _newest(home: Path) -> RunDir | None:
+    runs = sorted(path.parent for path in home.glob("*/config.yaml"))
+    return RunDir(runs[-1]) if runs else None
+
+
+def _finished(run: RunDir, config: RunConfig) -> bool:
+    """Whether the last of the epochs asked for has been validated."""
+    history = run.history()
+    return bool(history) and history[-1]["epoch"] >= config.training.epochs - 1e-3
+
+
+def _compared(config: RunConfig) -> dict:
+    """What must be equal for a result to be the plan's; files by name, since they may lie elsewhere."""
+    values = to_dict(config)
+    loss = {key: values["loss"][key] for key in ("terms",)}
+    return {"model": values["model"], "optimizer": values["optimizer"], "training": values["training"]} | {
+        f"loss.{key}": value for key, value in loss.items()
+    }
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.study",
+        description="Train, score and compare the systems of a plan; what is there already is not made again.",
+        epilog="example: python -m rac_unet.study results/toy_ambiguous/plan.yaml --output results/toy_ambiguous",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; results/*/plan.yaml are examples")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", default=argparse.SUPPRESS, help="where results are kept"
+    )
+    parser.add_argument("--data", type=Path, metavar="D", help="pairs, where the plan draws no faces of its own")
+    parser.add_argument(
+        "--features", metavar="NAME", help="instead of the plan's extractor: vgg19, vgg16, a .keras file"
+    )
+    parser.add_argument("--feature_weights", metavar="W", help="of vgg19 and vgg16: imagenet, none, or a file")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories go")
+    parser.add_argument(
+        "--max_minutes", type=number(float, 0), default=0.0, metavar="X",
+        help="stop, resumably, after this long; 0 for no limit",
+    )  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
