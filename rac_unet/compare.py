@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from rac_unet.rundir import replace_file, write_text
     from rac_unet.scoring.comparison import check_comparable, make_table, read_system
+    from rac_unet.scoring.comparison_details import paired_table
     from rac_unet.scoring.comparison_page import comparison_page, markdown_table
 
     systems = []
@@ -29,12 +30,14 @@ def main(argv: list[str] | None = None) -> int:
     table = make_table(systems)
     output, title = args.output, args.title or args.output.resolve().name.replace("_", " ")
     replace_file(output / "table.csv", lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+    differences = paired_table(systems)
+    replace_file(output / "differences.csv", lambda file: differences.to_csv(file, index=False, float_format="%.6g"))
     write_text(output / "table.md", markdown_table(table))
     provenance = {system.name: system.provenance for system in systems}
     write_text(output / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     write_text(output / "index.html", comparison_page(title, systems, table))
     print(markdown_table(table))
-    for file in ("table.csv", "table.md", "provenance.json", "index.html"):
+    for file in ("table.csv", "table.md", "differences.csv", "provenance.json", "index.html"):
         print(f"wrote    {output / file}")
     return 0
 

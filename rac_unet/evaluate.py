@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.control:
         scored = pairs.split(args.split).with_truth()
         progress = Progress(len(scored), noun="pictures, each with seven labels")
-        metrics["control"] = control(runner, scored, classifier, args.batch_size, progress.advance)
+        metrics["control"], obeyed = control(runner, scored, classifier, args.batch_size, progress.advance)
+        result.scores["network_obeyed"] = obeyed
         progress.close()
     metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
     metrics["cost"] = {

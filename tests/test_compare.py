@@ -13,6 +13,8 @@ from rac_unet.compare import main
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.scoring.comparison import make_table, read_faces, read_system, write_faces
+from rac_unet.scoring.comparison_details import group_table, paired_table, pairs_as_html
+from rac_unet.scoring.comparison_page import describe_training
 
 COUNT = 60
 
@@ -42,6 +44,7 @@ def make_folder(path, better=0.0, noise=0.5, judged=True, seed=0):
         confusion = {a: {b: int(a == b) * 5 + 1 for b in EMOTIONS} for a in EMOTIONS}
         metrics["emotion"] = {"classifier": {"weights_sha256": "a"}, "network": {"confusion": confusion}}
         metrics["control"] = {"asked_read": confusion}
+        frame["truth_reads"], frame["network_obeyed"] = frame["emotion"], 6 / 7
     path.mkdir(parents=True)
     frame.to_csv(path / "scores.csv", index=False)
     (path / "metrics.json").write_text(json.dumps(metrics))
@@ -68,6 +71,7 @@ def test_better_is_said_only_when_it_is(folders):
     rows = table.set_index("system")
     assert rows["psnr_hole_best"].to_dict() == {
         "a": False, "b": True, "c": True, "masked input": False, "mean training face": False, "Telea inpainting": False,
+        "the truth": False,
     }  # fmt: skip
     scores = pd.read_csv(folders[0] / "scores.csv")
     assert rows.loc["a", "psnr_hole"] == pytest.approx(scores["network_psnr_hole"].mean())
@@ -75,7 +79,46 @@ def test_better_is_said_only_when_it_is(folders):
     # The intervals of a and b overlap; only the paired difference tells them apart.
     assert rows.loc["b", "psnr_hole_low"] < rows.loc["a", "psnr_hole_high"] and rows.loc["a", "psnr_hole_n"] == COUNT
     assert rows.loc["a", "reads"] == pytest.approx(100 * (scores["network_reads"] == scores["emotion"]).mean())
+    assert rows.loc["the truth", "reads"] == 100 and np.isnan(rows.loc["the truth", "psnr_hole"])
+    assert rows.loc["a", "obeyed"] == pytest.approx(600 / 7) and rows.loc["a", "training_pictures"] == 20
     assert rows.loc["a", "parameters"] == 1000 and rows.loc["a", "loss"] == "l1"
+
+
+def test_every_pair_and_every_large_group(folders):
+    systems = [read_system(folder) for folder in folders]
+    pairs = paired_table(systems).set_index(["first", "second", "figure"])
+    hole = [pd.read_csv(folder / "scores.csv")["network_psnr_hole"] for folder in folders]
+    assert pairs.loc[("a", "b", "psnr_hole"), "difference"] == pytest.approx((hole[0] - hole[1]).mean())
+    assert pairs.loc[("a", "b", "psnr_hole"), "better"] == "b" and pairs.loc[("b", "c", "psnr_hole"), "better"] == ""
+    assert pairs.loc[("a", "b", "reads"), "difference"] == 0
+    group = {"n": 12, "network": {"psnr_hole": {"mean": 20.0, "low": 19.0, "high": 21.0}}}
+    for system in systems:
+        system.metrics["by_emotion"] = {"fear": group, "anger": {**group, "n": 9}}
+        system.metrics["emotion"]["network"]["by_emotion"] = {"fear": {"accuracy": 0.5, "n": 12}}
+    groups = group_table(systems)
+    assert set(groups["group"]) == {"fear"} and groups["reads"].tolist() == [50, 50, 50]
+    assert group_table(systems[:0]).empty and pairs_as_html(paired_table(systems[:1])) == ""
+
+
+def test_lower_is_better_where_it_is(tmp_path):
+    good, bad = make_folder(tmp_path / "good"), make_folder(tmp_path / "bad")
+    for folder, level in ((good, 10.0), (bad, 30.0)):
+        scores = pd.read_csv(folder / "scores.csv")
+        scores.assign(network_brisque_composite=level, truth_brisque=5.0).to_csv(folder / "scores.csv", index=False)
+    systems = [read_system(good), read_system(bad)]
+    table = make_table(systems).set_index("system")
+    assert table.loc["good", "brisque_composite_best"] and not table.loc["bad", "brisque_composite_best"]
+    assert table.loc["the truth", "brisque_composite"] == 5
+    pairs = paired_table(systems).set_index("figure")
+    assert pairs.loc["brisque_composite", "better"] == "good" and "not a fair race" not in describe_training(
+        make_table(systems)
+    )
+
+
+def test_unequal_training_is_said(folders):
+    pd.DataFrame({"images": [10, 40], "val_psnr_hole": [15.0, 17.0]}).to_csv(folders[1] / "history.csv", index=False)
+    words = describe_training(make_table([read_system(folder) for folder in folders]))
+    assert "a 20; b 40; c 20" in words and "not a fair race" in words and "full resolution: 8." in words
 
 
 def test_the_report(folders, tmp_path, capsys):
@@ -83,7 +126,8 @@ def test_the_report(folders, tmp_path, capsys):
     assert main([str(folders[0]), f"{folders[1]}=ours", str(folders[2]), "--output", str(output)]) == 0
     said, text = capsys.readouterr().out, (output / "table.md").read_text()
     assert "| ours | **" in text and "| a | " in text and "↑" in text and text in said
-    assert {path.name for path in output.iterdir()} == {"table.csv", "table.md", "provenance.json", "index.html"}
+    files = {"table.csv", "table.md", "differences.csv", "provenance.json", "index.html"}
+    assert {path.name for path in output.iterdir()} == files
     assert set(json.loads((output / "provenance.json").read_text())) == {"a", "ours", "c"}
     page = (output / "index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page) and "http" not in page

@@ -25,6 +25,8 @@ h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+table.wide td { white-space: nowrap; } table.wide th { min-width: 6rem; vertical-align: bottom; }
+h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
 td.text { min-width: 14rem; overflow-wrap: anywhere; }
 .plot { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--wide, 10rem), 1fr)); gap: .6rem; }

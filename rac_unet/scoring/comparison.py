@@ -22,7 +22,9 @@ from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
 FACES_FILE = "faces.jpg"
 FACE_ROWS = ("masked", "network", "truth")
-BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting"}
+TRUTH = "truth"
+BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting",
+             TRUTH: "the truth"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ FIGURES = (
     Figure("ssim_composite", "composite SSIM", digits=3),
     Figure("ms_ssim_composite", "composite MS-SSIM", digits=3),
     Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4),
+    Figure("brisque_composite", "composite BRISQUE", higher=False, digits=1),
     Figure("reads", "emotion read rightly %", digits=1, percent=True),
+    Figure("obeyed", "requests obeyed %", digits=1, percent=True),
 )
 
 
@@ -67,13 +71,21 @@ class System:
     history: pd.DataFrame
     faces: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def training_pictures(self) -> int | None:
+        """How many pictures it had seen, each time it saw one, when training ended; None where that is not known."""
+        seen = self.history.get("images")
+        return None if seen is None or not len(seen) else int(seen.iloc[-1])
+
     def values(self, figure: Figure, system: str = "network") -> np.ndarray | None:
         """(N,) float64, NaN where undefined; None where this folder has no such figure."""
-        if figure.column == "reads":
-            column = self.scores.get(f"{system}_reads")
-            return None if column is None else 100.0 * (column == self.scores["emotion"]).to_numpy(np.float64)
-        column = self.scores.get(f"{system}_{figure.column}")
-        return None if column is None else column.to_numpy(np.float64)
+        # The truth has one view.
+        view = "brisque" if system == TRUTH and figure.column == "brisque_composite" else figure.column
+        column = self.scores.get(f"{system}_{view}")
+        if column is None:
+            return None
+        values = column == self.scores["emotion"] if figure.column == "reads" else column
+        return values.to_numpy(np.float64) * (100 if figure.percent else 1)
 
 
 def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
@@ -133,23 +145,26 @@ def make_table(systems: list[System]) -> pd.DataFrame:
     """A row per system and baseline, for each figure mean, low, high and n; and which is best.
 
     Columns `<figure>`, `<figure>_low`, `<figure>_high`, `<figure>_n`, and `<figure>_best`: True for the best system and
-    for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder and
-    are never marked.
+    for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder,
+    as do the figures that the truth itself has, and are never marked.
     """
     people = systems[0].scores["identity"]
     rows: list[dict[str, Any]] = []
     for system in systems:
         settings = system.provenance.get("config", {})
         rows.append({
-            "system": system.name, "kind": "network", **_settings(settings), **_cost(system.metrics.get("cost", {})),
+            "system": system.name, "kind": "network", **_settings(settings),
+            "training_pictures": system.training_pictures, **_cost(system.metrics.get("cost", {})),
             **_summaries(system, "network", people),
         })  # fmt: skip
     for name, title in BASELINES.items():
-        rows.append({"system": title, "kind": "baseline", **_summaries(systems[0], name, people)})
+        if found := _summaries(systems[0], name, people):
+            rows.append({"system": title, "kind": "baseline", **found})
     table = pd.DataFrame(rows)
     for figure in FIGURES:
         if figure.column in table:
-            table[f"{figure.column}_best"] = [*_best(systems, figure, people), *[False] * len(BASELINES)]
+            best = _best(systems, figure, people)
+            table[f"{figure.column}_best"] = best + [False] * (len(table) - len(best))
     return table
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from rac_unet.data.page import figure_url, jpeg_url, make_page, new_figure, picture, plot
 from rac_unet.emotions import EMOTIONS
 from rac_unet.scoring.comparison import FIGURES, Figure, System
+from rac_unet.scoring.comparison_details import group_table, groups_as_html, paired_table, pairs_as_html
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,8 +28,27 @@ def markdown_table(table: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for _, row in table.iterrows():
         cells = [_cell(row, figure, "**{}**") for figure in figures]
-        lines.append(f"| {row['system']} | " + " | ".join(cells) + f" | {int(row['psnr_hole_n']):,} |")
-    return "\n".join([*lines, "", NOTE]) + "\n"
+        n = max(int(row[f"{figure.column}_n"]) for figure in figures if row[f"{figure.column}_n"] > 0)
+        lines.append(f"| {row['system']} | " + " | ".join(cells) + f" | {n:,} |")
+    return "\n".join([*lines, "", NOTE, describe_training(table)]) + "\n"
+
+
+def describe_training(table: pd.DataFrame) -> str:
+    """How wide the networks are and what they have seen, with a warning where they have not seen as much."""
+    networks = table[table["kind"] == "network"]
+
+    def each(column: str, form: str = "{}") -> str:
+        values = list(dict.fromkeys("unknown" if pd.isna(v) else form.format(v) for v in networks[column]))
+        if len(values) == 1:
+            return values[0]
+        return "; ".join(f"{name} {'unknown' if pd.isna(v) else form.format(v)}" for name, v in
+                         zip(networks["system"], networks[column], strict=True))  # fmt: skip
+
+    unequal = networks["training_pictures"].nunique(dropna=False) > 1
+    return (
+        f"Filters at full resolution: {each('filters', '{:.0f}')}. Training pictures seen, repeats counted: "
+        f"{each('training_pictures', '{:,.0f}')}." + (" Not equally many, so not a fair race." if unequal else "")
+    )
 
 
 def comparison_page(title: str, systems: list[System], table: pd.DataFrame) -> str:
@@ -38,8 +58,11 @@ def comparison_page(title: str, systems: list[System], table: pd.DataFrame) -> s
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{len(systems)} systems on the same {len(first.scores):,} pictures of {size} x {size} pixels, "
-        f"{100 * hidden:.1f} % hidden on average.</p><p class='soft'>{escape(NOTE)}</p>",
+        f"{100 * hidden:.1f} % hidden on average.</p>",
+        f"<p class='soft'>{escape(NOTE)} {escape(describe_training(table))}</p>",
         _html_table(table),
+        pairs_as_html(paired_table(systems)),
+        groups_as_html(group_table(systems)),
         "<h2>Spread over the pictures</h2>",
         plot(_boxes(systems), "Box plots of hole PSNR of every system; means and intervals are in the table"),
         "<h2>Training</h2>",
@@ -77,15 +100,14 @@ def _html_table(table: pd.DataFrame) -> str:
         + "</tr>"
         for _, row in table.iterrows()
     )
-    return f'<div class="scroll"><table><tr><th>system</th>{heads}</tr>{rows}</table></div>'
+    return f'<div class="scroll"><table class="wide"><tr><th>system</th>{heads}</tr>{rows}</table></div>'
 
 
 def _cost_table(table: pd.DataFrame) -> str:
     forms = {
-        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "parameters": "{:,.0f}",
-        "megabytes": "{:.1f} MB", "gflop_per_picture": "{:.2f} GFLOP", "ms_per_picture": "{:.1f} ms",
-        "ms_per_picture_p95": "{:.1f} ms (p95)",
-        "device": "{}",
+        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "training_pictures": "{:,.0f}",
+        "parameters": "{:,.0f}", "megabytes": "{:.1f} MB", "gflop_per_picture": "{:.2f} GFLOP",
+        "ms_per_picture": "{:.1f} ms", "ms_per_picture_p95": "{:.1f} ms (p95)", "device": "{}",
     }  # fmt: skip
     networks = table[table["kind"] == "network"]
     head = "".join(f"<th>{key.replace('_', ' ')}</th>" for key in forms)
@@ -97,7 +119,7 @@ def _cost_table(table: pd.DataFrame) -> str:
         + "</tr>"
         for _, row in networks.iterrows()
     )
-    return f'<div class="scroll"><table><tr><th>system</th>{head}</tr>{rows}</table></div>'
+    return f'<div class="scroll"><table class="wide"><tr><th>system</th>{head}</tr>{rows}</table></div>'
 
 
 def _boxes(systems: list[System]) -> str:

@@ -32,7 +32,7 @@ def control(
     classifier: Classifier,
     batch_size: int,
     advance: Callable[[int], Any] = lambda count: None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], np.ndarray]:
     """Ask for each emotion on each face; judged as composite, known pixels kept.
 
     Args:
@@ -40,7 +40,8 @@ def control(
         advance: called with the number of pictures of each finished batch.
     Returns: JSON-able: obeyed (share of requests, interval over people, n), by_asked (emotion -> share obeyed),
         asked_read (asked -> read -> how many), known_pixels_changed (share of the known pixels whose 8-bit value
-        differs from the masked input's, in the network's own picture and in the composite, where it must be 0).
+        differs from the masked input's, in the network's own picture and in the composite, where it must be 0). And
+        (N,) float64, of each picture the share of its seven requests that were obeyed.
     Raises: UserError when the network takes no label.
     """
     refuse_unlabelled(runner)
@@ -64,12 +65,13 @@ def control(
     said = [name for names in read.values() for name in names]
     right = np.array([a == b for a, b in zip(asked, said, strict=True)], np.float64)
     counts = confusion_matrix(asked, said)
-    return {
+    report = {
         "obeyed": summarise(right, np.tile(identities, len(EMOTIONS))).as_dict(),
         "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
         "asked_read": counts_by_name(counts),
         "known_pixels_changed": {view: count / max(known, 1) for view, count in changed.items()},
     }
+    return report, right.reshape(len(EMOTIONS), -1).mean(axis=0)
 
 
 def describe_control(result: dict[str, Any]) -> str:
