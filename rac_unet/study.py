@@ -17,11 +17,13 @@ from pathlib import Path
 
 from rac_unet.config import RunConfig, to_dict, write_yaml
 from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.rundir import CLASSIFIER, RunDir, open_run, write_text
+from rac_unet.objectives.extractor_files import find_extractor_file
+from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.training.plan import Plan, options, read_plan, slug
 
-# What `compare` reads, and a sheet to look at; the rest stays in the run.
-KEPT = ("scores.csv", "metrics.json", "provenance.json", "history.csv", "faces.jpg", "samples.png", "emotions.png")
+# What `compare` reads, scores.csv last: it is what says that the folder is whole. And sheets to look at, smaller.
+KEPT = ("metrics.json", "provenance.json", "history.csv", "faces.jpg", "scores.csv")
+SHEETS = ("samples.png", "emotions.png")
 
 
 class _TimeIsUp(Exception):
@@ -38,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
             if args.data
             else f"{args.plan} draws no faces of its own; give the pairs with --data D"
         )
+    find_extractor_file(plan.features, plan.feature_weights)
     if plan.brisque:
         from rac_unet.scoring.brisque import load_brisque
 
@@ -113,12 +116,13 @@ class _Study:
         extras = ["--control"] * self.plan.systems[name].model.conditioned + ["--brisque"] * self.plan.brisque
         self._call("rac_unet.evaluate", run.path, "--classifier", judge.path, "--features", self.plan.features,
                    *(["--feature_weights", self.plan.feature_weights] * self._published()), *extras)  # fmt: skip
-        made = run.evaluation("test")
-        # scores.csv last: it is what says that the folder is whole.
-        for file in sorted(KEPT, key=lambda file: file == "scores.csv"):
+        made, folder = run.evaluation("test"), self._folder(name)
+        for file in SHEETS:
             if (made / file).is_file():
-                self._copy(made / file, self._folder(name) / file)
-        print(f"kept     {self._folder(name)}")
+                _as_jpeg(made / file, (folder / file).with_suffix(".jpg"))
+        for file in KEPT:
+            self._copy(made / file, folder / file)
+        print(f"kept     {folder}")
 
     def _train(self, name: str, run: RunDir | None) -> None:
         if run:
@@ -201,6 +205,13 @@ class _Study:
     def _copy(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+
+
+def _as_jpeg(source: Path, target: Path) -> None:
+    import cv2
+
+    content = cv2.imencode(".jpg", cv2.imread(str(source)), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    replace_file(target, lambda temporary: temporary.write_bytes(content))
 
 
 def _newest(home: Path) -> RunDir | None:

@@ -1,0 +1,79 @@
+"""A study from nothing to its report, and what happens when it is run again."""
+
+import json
+
+import cv2
+import pandas as pd
+import pytest
+import yaml
+
+from rac_unet.errors import UserError
+from rac_unet.study import main
+
+PLAN = {
+    "title": "Two small systems",
+    "toys": {"count": 70, "size": 64, "seed": 1},
+    "classifier": {"filters": 4, "image_size": 32, "epochs": 1, "toys": {"count": 70, "size": 64, "seed": 2}},
+    "settings": {"model": {"filters": 2, "image_size": 32}, "loss": {"terms": {"l1": 1.0}}, "training": {"epochs": 1}},
+    "systems": {"A-UNET": {"model": {"name": "a_unet", "conditioned": False}}, "RAC-UNET": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished study, with what it printed and the network it measured through."""
+    import keras
+
+    root = tmp_path_factory.mktemp("study")
+    image = keras.Input((None, None, 3))
+    keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(root / "tiny.keras")
+    (root / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    assert main(arguments(root)) == 0
+    return root
+
+
+def arguments(root, *more):
+    words = [str(root / "plan.yaml"), "--output", str(root / "report"), "--runs", str(root / "runs")]
+    return [*words, "--features", str(root / "tiny.keras"), *more]
+
+
+def test_everything_is_made_and_compared(folder):
+    report = folder / "report"
+    table = pd.read_csv(report / "table.csv").set_index("system")
+    assert table.loc[["A-UNET", "RAC-UNET"], "training_pictures"].tolist() == [56, 56]
+    assert table.loc["RAC-UNET", "obeyed"] >= 0 and pd.isna(table.loc["A-UNET", "obeyed"])
+    assert {"reads", "feature_distance_composite"} <= set(table)
+    assert json.loads((report / "classifier-unmasked/emotions.json").read_text())["n"] == 7
+    assert cv2.imread(str(report / "a-unet/samples.jpg")).std() > 20
+    assert "Two small systems" in (report / "index.html").read_text()
+
+
+def test_what_is_there_is_not_made_again(folder, capfd):
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+    assert main(arguments(folder)) == 0
+    said = capfd.readouterr().out
+    assert "2 of 2 systems are there" in said and "rac_unet.train" not in said and "rac_unet.compare" in said
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+
+
+def test_a_result_made_otherwise_is_not_taken_for_the_plans(folder, tmp_path):
+    other = {**PLAN, "settings": {**PLAN["settings"], "training": {"epochs": 2}}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other))
+    with pytest.raises(UserError, match="made with other settings than the plan's A-UNET .training."):
+        main([str(tmp_path / "plan.yaml"), *arguments(folder)[1:]])
+
+
+def test_time_up_before_anything_is_done(folder, tmp_path, capsys):
+    words = [str(folder / "plan.yaml"), "--output", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    assert main([*words, *arguments(folder)[-2:], "--max_minutes", "1e-6"]) == 3
+    assert "Run the same command to go on" in capsys.readouterr().out and not (tmp_path / "out").exists()
+
+
+def test_mistakes_are_said_before_anything_is_made(folder, tmp_path):
+    with pytest.raises(UserError, match="draws its own faces .toys.; leave out --data"):
+        main(arguments(folder, "--data", "pairs"))
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump({k: v for k, v in PLAN.items() if k != "toys"}))
+    with pytest.raises(UserError, match="give the pairs with --data"):
+        main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out")])
+    with pytest.raises(UserError, match="no config file"):
+        main(["nowhere.yaml", "--output", str(tmp_path / "out")])

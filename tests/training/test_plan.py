@@ -1,0 +1,70 @@
+"""A study's plan: what systems share, what may differ, and mistakes by name."""
+
+import pytest
+import yaml
+
+from rac_unet.errors import UserError
+from rac_unet.training.plan import options, read_plan, slug
+
+
+def plan(**changes):
+    values = {
+        "title": "Two",
+        "toys": {"count": 70, "mode": "ambiguous", "seed": 1},
+        "classifier": {"filters": 4, "toys": {"count": 70, "seed": 2}},
+        "settings": {
+            "model": {"filters": 2, "image_size": 32},
+            "loss": {"terms": {"l1": 1}},
+            "training": {"epochs": 1},
+        },
+        "systems": {
+            "A-UNET": {"model": {"name": "a_unet", "conditioned": False}},
+            "RAC-UNET, SSIM": {"loss": {"terms": {"ssim": 2}}},
+        },
+    }
+    return values | changes
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(values):
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return to_file
+
+
+def test_systems_share_what_they_do_not_change(write):
+    found = read_plan(write(plan()), features="net.keras")
+    a, b = found.systems["A-UNET"], found.systems["RAC-UNET, SSIM"]
+    assert (a.model.name, a.model.filters, a.model.conditioned) == ("a_unet", 2, False)
+    assert (b.model.name, b.model.filters, b.model.conditioned) == ("rac_unet", 2, True)
+    assert a.loss.terms == {"l1": 1} and b.loss.terms == {"ssim": 2} and a.training == b.training
+    assert a.loss.features == found.features == "net.keras"
+    assert found.classifier == {"filters": 4} and found.classifier_toys == {"count": 70, "seed": 2}
+
+
+def test_names_for_folders_and_command_lines():
+    assert slug("RAC-UNET, no label") == "rac-unet-no-label"
+    assert options({"count": 5, "mode": "natural"}) == ["--count", "5", "--mode", "natural"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"system": {}}, "unknown name 'system'. Did you mean 'systems'"),
+        ({"systems": {}}, "systems: expected a section with entries"),
+        ({"classifier": None}, "classifier: expected a section"),
+        ({"systems": {"A": {"training": {"epochs": 9}}}}, "systems.A: unknown name 'training'"),
+        ({"systems": {"A": {"model": {"nmae": "a_unet"}}}}, "nmae"),
+        ({"systems": {"A": {}, "a!": {}}}, "names that differ"),
+        ({"settings": {"training": {"max_hours": 1}}}, "leave out training.max_hours"),
+        ({"toys": {"counts": 70}}, "toys: unknown name 'counts'"),
+        ({"toys": {"mode": "natural"}}, "toys: count is missing"),
+        ({"toys": {"count": 70}, "classifier": {"toys": {"count": 70}}}, "give it another seed"),
+    ],
+)
+def test_mistakes_are_named(write, changes, words):
+    with pytest.raises(UserError, match=words):
+        read_plan(write(plan(**changes)))
