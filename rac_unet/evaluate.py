@@ -217,7 +217,7 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--brisque",
         action="store_true",
-        help="also BRISQUE, some 10 ms for each of nine pictures a face; needs: pip install 'rac_unet[brisque]'",
+        help="also BRISQUE, some 10 ms for each of seven pictures a face; needs: pip install 'rac_unet[brisque]'",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")

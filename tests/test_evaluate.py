@@ -120,7 +120,7 @@ def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
     options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output)]
     assert main([str(run.path), "--split", "val", *options]) == 0
     printed = capsys.readouterr().out
-    assert "lower for feature distance" in printed and "composite feature distance" in printed
+    assert "raw feature distance ↓" in printed and "↓ lower is better" in printed
     assert "tiny.keras" in printed
     scores, metrics = pd.read_csv(output / "scores.csv"), json.loads((output / "metrics.json").read_text())
     for system in ("network", "masked_input", "mean_face", "telea"):
@@ -162,3 +162,29 @@ def test_mistakes(run, argv, words):
     with pytest.raises(UserError) as error:
         main([word.format(run=run.path) for word in argv])
     assert words in str(error.value)
+
+
+def test_one_picture_per_emotion_and_none_of_one(run, toy_pairs, tmp_path, capsys):
+    """The tiny test split has seven pictures of one person; without fear there are six."""
+    frame = pd.read_csv(toy_pairs / "pairs.csv")
+    for column in pairs.IMAGE_COLUMNS:
+        frame[column] = f"{toy_pairs.name}/" + frame[column]
+    frame = frame[(frame["split"] != "test") | (frame["emotion"] != "fear")]
+    frame.to_csv(toy_pairs.parent / "no_fear.csv", index=False)
+    words = [str(run.path), "--data", str(toy_pairs.parent / "no_fear.csv"), "--output", str(tmp_path)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "no picture shows fear" in printed and "fewer than 10 pictures" in printed and "surprise (1)" in printed
+    assert "by emotion" not in printed and "one person" in printed
+    assert "nan" not in (tmp_path / "metrics.json").read_text().lower()
+
+
+def test_brisque_is_measured_on_request(run, tmp_path, capsys):
+    pytest.importorskip("brisque", reason="BRISQUE is the extra brisque, whose libsvm a C compiler builds")
+    assert main([str(run.path), "--split", "val", "--brisque", "--output", str(tmp_path)]) == 0
+    printed, scores = capsys.readouterr().out, pd.read_csv(tmp_path / "scores.csv")
+    assert "composite BRISQUE ↓" in printed and "BRISQUE of the truth" in printed
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert "lower for brisque" in metrics["settings"]["better"] and "not stretched" in metrics["settings"]["brisque"]
+    for name in ("network_brisque_raw", "masked_input_brisque_composite", "truth_brisque"):
+        assert scores[name].notna().all() and scores[name].nunique() > 1

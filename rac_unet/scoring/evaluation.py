@@ -169,7 +169,8 @@ def summarise_scores(
     figures = FIGURES + (FEATURE_FIGURES if features else ()) + brisque
 
     def group(rows: pd.DataFrame) -> dict[str, Any]:
-        result: dict[str, Any] = {"n": len(rows), "hidden_share": float(rows["hidden"].mean())}
+        people = int(rows["identity"].nunique())
+        result: dict[str, Any] = {"n": len(rows), "people": people, "hidden_share": float(rows["hidden"].mean())}
         for system in SYSTEMS:
             means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in figures}
             result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}

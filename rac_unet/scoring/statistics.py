@@ -72,7 +72,8 @@ def paired_difference(
     Args:
         first, second: (N,) one figure per picture, the same pictures in the same order; a pair with a NaN is left out.
         identities: (N,) who is shown.
-    Returns: the difference, and True when its interval leaves out zero; None when nothing is left.
+    Returns: the difference, and True when its interval leaves out zero, never of one person alone; None when nothing
+        is left.
     Raises: ValueError when their lengths differ.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
@@ -81,4 +82,6 @@ def paired_difference(
     difference = summarise(first - second, identities, seed)
     if difference is None:
         return None
-    return difference, difference.low > 0 or difference.high < 0
+    compared = np.isfinite(first - second)
+    people = len(set(np.asarray(identities)[compared].astype(str)))
+    return difference, people > 1 and (difference.low > 0 or difference.high < 0)

@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def score_table(metrics: dict) -> str:
-    """The overall figures and, for the network, those of each emotion, mask group and source, where n is 10 or more."""
+    """The overall figures and, for the network, those of each mask group, source, and emotion with 10 pictures."""
     overall, settings = metrics["overall"], metrics["settings"]
     columns = [column for column in COLUMNS if column.figure in overall["network"]]
     lines = [
@@ -54,10 +54,13 @@ def score_table(metrics: dict) -> str:
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]
     groups = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
     for key, title in groups.items():
-        large = {name: group for name, group in metrics.get(key, {}).items() if group["n"] >= FEWEST_OF_A_CLASS}
-        if large:
+        fewest = FEWEST_OF_A_CLASS if key == "by_emotion" else 1
+        shown = {name: group for name, group in metrics.get(key, {}).items() if group["n"] >= fewest}
+        if shown:
             lines.append(f"the network by {title} (n)")
-            lines += [row(f"{name} ({group['n']})", group["network"]) for name, group in large.items()]
+            lines += [row(f"{name} ({group['n']})", group["network"]) for name, group in shown.items()]
+    if overall.get("people") == 1:
+        lines.append("note: all pictures show one person, so there is no telling how far the means could be off")
     lines += describe_rare({name: group["n"] for name, group in metrics["by_emotion"].items()})
     return "\n".join(lines)
 

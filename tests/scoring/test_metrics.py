@@ -184,5 +184,6 @@ def test_paired_differences_see_what_two_intervals_hide():
     second[:3] = np.nan
     assert paired_difference(first, second, people)[0].n == 197
     assert paired_difference([np.nan], [1.0], [0]) is None
+    assert not paired_difference(picture + 1, picture, np.zeros(200))[1]  # of one person nothing follows
     with pytest.raises(ValueError, match="not the same pictures"):
         paired_difference([1, 2], [1], [0])
