@@ -2,6 +2,9 @@
 #   PYTHON=python3.12   which Python .venv is made of
 #   VENV=path           use this finished environment as it is; nothing is installed
 #   ARGS='-k masks'     more arguments for pytest
+#   MINUTES=100         how long `make results` may take a sitting; it stops resumably
+#   PHOTOS=folder       photographs with a labels.csv, without which results/faces is left as it is
+#   FEATURES=vgg19      feature extractor of `make results`: vgg19, vgg16, or a .keras file
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -11,16 +14,30 @@ READY := $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kaggle lint
+MINUTES ?= 100
+FEATURES ?= vgg19
+.PHONY: help demo test kaggle lint results
 
 help: ## list the targets; installs nothing
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-6s", $$1, $$2; $$1=$$2=""; print}'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-7s", $$1, $$2; $$1=$$2=""; print}'
 
 demo: $(READY) ## train on toy faces, score the result and name a sheet of unmasked faces: 5 minutes on two cores
 	$(PY) -m rac_unet.train --preset demo --runs runs
 	@run=$$(ls -d runs/*-demo | tail -n 1) && sheet="$$run/eval/test/samples.png" && \
 	echo '$(PY) -m rac_unet.evaluate' "$$run" && $(PY) -m rac_unet.evaluate "$$run" && \
 	if [ -f "$$sheet" ]; then echo "sheet    $$sheet"; else echo "error: evaluate made no $$sheet" >&2; exit 1; fi
+
+# Exit code 3 of a study says that its time was up; the next sitting goes on there.
+results: $(READY) ## make what results/ still lacks, as far as MINUTES allow, and the reports of what is there
+	@end=$$(( $$(date +%s) + 60 * $(MINUTES) )); \
+	study() { left=$$(( (end - $$(date +%s)) / 60 )); [ $$left -gt 0 ] || left=0.01; \
+		$(PY) -m rac_unet.study results/$$1/plan.yaml --output results/$$1 --features $(FEATURES) --max_minutes $$left $$2 $$3 \
+			|| [ $$? = 3 ]; }; \
+	study toy_ambiguous && study toy_natural && \
+	if [ -n "$(PHOTOS)" ]; then \
+		$(PY) -m data_prep.folder --photos $(PHOTOS) --labels $(PHOTOS)/labels.csv --output runs/photos --held_out valve,bandana && \
+		study faces --data runs/photos; \
+	else echo "results/faces is made from photographs: make results PHOTOS=folder"; fi
 
 # Two at a time, since most of a test is Python tracing a network, on one core; a file's tests share what they made.
 test: $(READY) ## run all tests
@@ -42,13 +59,15 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@set -e; if command -v uv >/dev/null; then \
 		[ -x $(PY) ] || uv venv --quiet --allow-existing --python "$(or $(PYTHON),$(shell sed -n 's/^python_requires = //p' setup.cfg))" $(VENV); \
 		echo "installing into $(VENV) with uv"; \
-		uv pip install --quiet --python $(PY) --editable '.[dev]'; \
+		install="uv pip install --quiet --python $(PY)"; \
 	else \
 		[ -x $(PY) ] || $(or $(PYTHON),python3) -m venv $(VENV); \
 		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip; \
 		echo "installing into $(VENV): a minute or two"; \
-		{ $(PY) -m pip install --quiet --disable-pip-version-check uv && \
-			$(PY) -m uv pip install --quiet --python $(PY) --editable '.[dev]'; } || \
-			$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
-	fi
+		install="$(PY) -m pip install --quiet --disable-pip-version-check"; \
+		if $$install uv; then install="$(PY) -m uv pip install --quiet --python $(PY)"; fi; \
+	fi; \
+	$$install --editable '.[dev]'; \
+	$$install --editable '.[dev,brisque]' 2>/dev/null || \
+		echo "note: the extra brisque cannot be built here (its libsvm needs a C compiler); its tests are skipped"
 	@touch $@

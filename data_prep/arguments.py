@@ -38,7 +38,8 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks") -> None:
+    """What every command has that makes pairs; `seeded` says what other seeds change."""
     add_output(parser)
     parser.add_argument(
         "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 64..512"
@@ -56,7 +57,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks", metavar="FILE", default=argparse.SUPPRESS,
         help="YAML file with the styles of each split and their weights, instead of the three options above",
     )  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="other seeds paint other masks")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"other seeds paint other {seeded}")
     add_workers(parser)
 
 

@@ -44,7 +44,7 @@ def _parser() -> CommandParser:
         "--mode", choices=("natural", "ambiguous"), default="natural",
         help="ambiguous: nothing outside the mask tells the emotion, only the label can",
     )  # fmt: skip
-    add_common_arguments(parser)
+    add_common_arguments(parser, seeded="people and masks")
     return parser
 
 
