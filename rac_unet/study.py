@@ -7,6 +7,7 @@ a system whose evaluation folder is in DIR is finished, whether its weights stil
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from rac_unet.config import RunConfig, to_dict, write_yaml
 from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.models.classifier import classifier_facts
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.training.plan import Plan, options, read_plan, slug
@@ -74,6 +76,8 @@ class _Study:
         if self.plan.toys:
             self._call("data_prep.toy", "--output", self.pairs, *options(self.plan.toys))
         judge = self._classifier("unmasked") if missing else None
+        if judge:
+            self._refuse_another_judge(judge)
         if needs_masked:
             self._classifier("masked")
         for number_, name in enumerate(missing, done + 1):
@@ -89,8 +93,6 @@ class _Study:
 
     def refuse_other_settings(self) -> None:
         """Raise UserError where a finished system or a begun run was made by other settings than the plan's."""
-        import json
-
         for name, config in self.plan.systems.items():
             wanted = _compared(config)
             folder, run = self._folder(name), self._run(name)
@@ -107,6 +109,17 @@ class _Study:
                         f"{path} was made with other settings than the plan's {name} ({', '.join(keys)}); remove it "
                         "to make it again, or give another --output"
                     )
+
+    def _refuse_another_judge(self, judge: RunDir) -> None:
+        """Raise UserError where the finished systems were judged by other weights, before hours are spent."""
+        here = classifier_facts(judge.path)["weights_sha256"]
+        for name in filter(self._scored, self.plan.systems):
+            metrics = json.loads((self._folder(name) / "metrics.json").read_text(encoding="utf-8"))
+            if metrics.get("emotion", {}).get("classifier", {}).get("weights_sha256") != here:
+                raise UserError(
+                    f"{self._folder(name)} was judged by another classifier than {judge.path}, so the two cannot be "
+                    f"compared; bring back the runs it was made with as {self.runs}, or remove the finished systems"
+                )
 
     def _system(self, name: str, judge: RunDir) -> None:
         run = self._run(name)

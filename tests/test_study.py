@@ -1,6 +1,7 @@
 """A study from nothing to its report, and what happens when it is run again."""
 
 import json
+import shutil
 
 import cv2
 import pandas as pd
@@ -61,6 +62,19 @@ def test_a_result_made_otherwise_is_not_taken_for_the_plans(folder, tmp_path):
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other))
     with pytest.raises(UserError, match="made with other settings than the plan's A-UNET .training."):
         main([str(tmp_path / "plan.yaml"), *arguments(folder)[1:]])
+
+
+def test_another_judge_is_refused_before_anything_is_trained(folder, tmp_path):
+    shutil.copytree(folder / "report", tmp_path / "report")
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    shutil.rmtree(tmp_path / "report/rac-unet")
+    metrics = tmp_path / "report/a-unet/metrics.json"
+    found = json.loads(metrics.read_text())
+    found["emotion"]["classifier"]["weights_sha256"] = "another"
+    metrics.write_text(json.dumps(found))
+    words = [str(folder / "plan.yaml"), "--output", str(tmp_path / "report"), "--runs", str(tmp_path / "runs")]
+    with pytest.raises(UserError, match="a-unet was judged by another classifier"):
+        main([*words, *arguments(folder)[-2:]])
 
 
 def test_time_up_before_anything_is_done(folder, tmp_path, capsys):
