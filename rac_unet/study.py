@@ -9,10 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +18,11 @@ from rac_unet.models.classifier import classifier_facts
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.training.plan import Plan, options, read_plan, slug
+from rac_unet.training.steps import Steps, TimeIsUp
 
 # What `compare` reads, scores.csv last: it is what says that the folder is whole. And sheets to look at, smaller.
 KEPT = ("metrics.json", "provenance.json", "history.csv", "faces.jpg", "scores.csv")
 SHEETS = ("samples.png", "emotions.png")
-
-
-class _TimeIsUp(Exception):
-    """The budget is spent; whatever was running has saved its state."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     study.refuse_other_settings()
     try:
         study.make_everything()
-    except _TimeIsUp:
+    except TimeIsUp:
         print(f"stopped  the {args.max_minutes:g} minutes are up; everything is saved. Run the same command to go on")
         study.compare()
         return 3
@@ -63,10 +56,10 @@ class _Study:
     def __init__(self, plan: Plan, data: Path | None, output: Path, runs: Path, minutes: float):
         self.plan, self.output, self.runs = plan, output, runs
         self.pairs = data or runs / "pairs"
-        self._end = time.monotonic() + 60 * minutes if minutes else None
+        self._steps = Steps(minutes)
 
     def make_everything(self) -> None:
-        """Every step whose product is not there yet, in order. Raises: _TimeIsUp, UserError."""
+        """Every step whose product is not there yet, in order. Raises: TimeIsUp, UserError."""
         missing = [name for name in self.plan.systems if not self._scored(name)]
         done = len(self.plan.systems) - len(missing)
         print(f"study    {self.plan.title}: {done} of {len(self.plan.systems)} systems are there")
@@ -74,7 +67,7 @@ class _Study:
         if not missing and not needs_masked:
             return
         if self.plan.toys:
-            self._call("data_prep.toy", "--output", self.pairs, *options(self.plan.toys))
+            self._steps.run("data_prep.toy", "--output", self.pairs, *options(self.plan.toys))
         judge = self._classifier("unmasked") if missing else None
         if judge:
             self._refuse_another_judge(judge)
@@ -89,7 +82,9 @@ class _Study:
         scored = [name for name in self.plan.systems if self._scored(name)]
         if scored:
             words = [f"{self._folder(name)}={name}" for name in scored]
-            self._call("rac_unet.compare", *words, "--output", self.output, "--title", self.plan.title, timed=False)
+            self._steps.run(
+                "rac_unet.compare", *words, "--output", self.output, "--title", self.plan.title, timed=False
+            )
 
     def refuse_other_settings(self) -> None:
         """Raise UserError where a finished system or a begun run was made by other settings than the plan's."""
@@ -127,7 +122,7 @@ class _Study:
             self._train(name, run)
             run = self._run(name)
         extras = ["--control"] * self.plan.systems[name].model.conditioned + ["--brisque"] * self.plan.brisque
-        self._call("rac_unet.evaluate", run.path, "--classifier", judge.path, "--features", self.plan.features,
+        self._steps.run("rac_unet.evaluate", run.path, "--classifier", judge.path, "--features", self.plan.features,
                    *(["--feature_weights", self.plan.feature_weights] * self._published()), *extras)  # fmt: skip
         made, folder = run.evaluation("test"), self._folder(name)
         for file in SHEETS:
@@ -139,62 +134,27 @@ class _Study:
 
     def _train(self, name: str, run: RunDir | None) -> None:
         if run:
-            self._call("rac_unet.train", "--resume", run.path)
+            self._steps.run("rac_unet.train", "--resume", run.path)
             return
         config = self.plan.systems[name]
         config = replace(config, data=replace(config.data, path=str(self.pairs.absolute())))
         file = self.runs / "plans" / f"{slug(name)}.yaml"
         write_text(file, write_yaml(config))
-        self._call("rac_unet.train", "--config", file, "--runs", self._home(name))
+        self._steps.run("rac_unet.train", "--config", file, "--runs", self._home(name))
 
     def _classifier(self, view: str) -> RunDir:
         """Train a classifier that is not there yet, and keep what it reads of the test split."""
         home, data = self.runs / f"classifier-{view}", self.pairs
         if view == "unmasked" and self.plan.classifier_toys:
             data = self.runs / "classifier-pairs"
-            self._call("data_prep.toy", "--output", data, *options(self.plan.classifier_toys))
+            self._steps.run("data_prep.toy", "--output", data, *options(self.plan.classifier_toys))
         run = _newest(home)
         if run is None or not (run.evaluation("test") / "emotions.json").is_file():
             begin = ["--data.path", data, "--view", view, "--runs", home, *options(self.plan.classifier)]
-            self._call("rac_unet.train_classifier", *(["--resume", run.path] if run else begin))
+            self._steps.run("rac_unet.train_classifier", *(["--resume", run.path] if run else begin))
         run = open_run(_newest(home).path, kind=CLASSIFIER)
         self._copy(run.evaluation("test") / "emotions.json", self._emotions(view))
         return run
-
-    def _call(self, module: str, *words, timed: bool = True) -> None:
-        """Run a command; at the end of the budget ask it to save and stop.
-
-        Raises: _TimeIsUp; UserError when it fails; KeyboardInterrupt once it has stopped after Ctrl-C.
-        """
-        if timed and self._end and time.monotonic() >= self._end:
-            raise _TimeIsUp
-        print("$ python -m", module, *words, flush=True)
-        # In a session of its own, so that Ctrl-C reaches it once, from here.
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *(str(word) for word in words)], start_new_session=True
-        )
-        asked = None
-        while True:
-            try:
-                left = None if not timed or not self._end or asked else max(self._end - time.monotonic(), 0)
-                code = process.wait(left)
-                break
-            except subprocess.TimeoutExpired:
-                asked = _TimeIsUp
-                # Scoring is short and keeps nothing half-done; it may end.
-                if module.startswith("rac_unet.train"):
-                    process.send_signal(signal.SIGTERM)
-            except KeyboardInterrupt:
-                if asked is KeyboardInterrupt:
-                    process.kill()
-                asked = KeyboardInterrupt
-                process.send_signal(signal.SIGINT)
-        if asked is KeyboardInterrupt:
-            raise KeyboardInterrupt
-        if asked and code == 130:
-            raise _TimeIsUp
-        if code:
-            raise UserError(f"python -m {module} ended with exit code {code}; its message stands above")
 
     def _published(self) -> bool:
         return not self.plan.features.endswith(".keras")

@@ -1,0 +1,58 @@
+"""Commands run as steps: what they end with, and how they are asked to stop."""
+
+import textwrap
+
+import pytest
+
+from rac_unet.errors import UserError
+from rac_unet.training import steps
+from rac_unet.training.steps import Steps, TimeIsUp
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Makes a module that a step can run, in a folder where Python finds it."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def make(name, code):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
+        return name
+
+    return make
+
+
+def test_output_and_exit_codes_come_through(module, capfd):
+    Steps().run(module("greet", "import sys; print('hello', *sys.argv[1:])"), "--name", 5)
+    assert "$ python -m greet --name 5" in (said := capfd.readouterr().out) and "hello --name 5" in said
+    with pytest.raises(UserError, match="python -m fail ended with exit code 2"):
+        Steps().run(module("fail", "raise SystemExit(2)"))
+
+
+def test_at_the_end_of_its_time_a_step_saves_and_stops(module, tmp_path, monkeypatch):
+    """As `train` does: SIGTERM is taken as a request, answered with exit code 130."""
+    name = module(
+        "trains",
+        """
+        import pathlib, signal, sys, time
+        def save(*_):
+            pathlib.Path(sys.argv[1]).write_text("saved")
+            sys.exit(130)
+        signal.signal(signal.SIGTERM, save)
+        time.sleep(60)
+        """,
+    )
+    monkeypatch.setattr(steps, "STOPPABLE", (name,))
+    budget = Steps(minutes=2 / 60)
+    with pytest.raises(TimeIsUp):
+        budget.run(name, tmp_path / "state")
+    assert (tmp_path / "state").read_text() == "saved"
+    with pytest.raises(TimeIsUp):
+        budget.run(name)
+    budget.run(module("short", "print('after')"), timed=False)
+
+
+def test_other_steps_may_end_beyond_it(module):
+    budget = Steps(minutes=0.5 / 60)
+    budget.run(module("scores", "import time; time.sleep(1)"))
+    with pytest.raises(TimeIsUp):
+        budget.run("scores")
