@@ -35,7 +35,7 @@ results: $(READY) ## make what results/ still lacks, as far as MINUTES allow, an
 			|| [ $$? = 3 ]; }; \
 	study toy_ambiguous && study toy_natural && \
 	if [ -n "$(PHOTOS)" ]; then \
-		$(PY) -m data_prep.folder --photos $(PHOTOS) --labels $(PHOTOS)/labels.csv --output runs/photos --held_out valve,bandana && \
+		$(PY) -m data_prep.folder --photos $(PHOTOS) --labels $(PHOTOS)/labels.csv --output runs/photos --size 96 --held_out valve,bandana && \
 		study faces --data runs/photos; \
 	else echo "results/faces is made from photographs: make results PHOTOS=folder"; fi
 
