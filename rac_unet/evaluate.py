@@ -39,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data.progress import Progress
     from rac_unet.data.source import open_pairs, read_pairs
     from rac_unet.inference.runners import load_runner
-    from rac_unet.models import build_configured
-    from rac_unet.models.cost import forward_flops
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
@@ -80,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     metrics["cost"] = {
         "parameters": runner.parameters,
         "megabytes": runner.megabytes,
-        "gflop_per_picture": forward_flops(build_configured(run.config().model)) / 1e9 if run else None,
+        "gflop_per_picture": runner.flops() / 1e9,
         "milliseconds_per_picture": prediction_time(runner, args.batch_size),
         "device": device_name(),
     }

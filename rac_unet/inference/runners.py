@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Runner:
         conditioned: whether it takes an emotion.
         parameters: how many weights it has, statistics of batch norm included.
         megabytes: size of its weights file, `.keras` file or SavedModel folder on disk.
+        graph: gives the concrete function it runs.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Runner:
     call: Call
     parameters: int = 0
     megabytes: float = 0.0
+    graph: Callable[[], Any] | None = None
 
     def __call__(self, masked_image: np.ndarray, emotion: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Run the network.
@@ -90,6 +93,12 @@ class Runner:
             )
         return outputs
 
+    def flops(self) -> int:
+        """Floating-point operations of one picture, a multiply-add as two."""
+        from rac_unet.models.cost import graph_flops
+
+        return graph_flops(self.graph())
+
 
 def load_runner(path: str | os.PathLike) -> Runner:
     """Open a run directory (its best weights), a `.keras` file or a SavedModel folder.
@@ -100,9 +109,9 @@ def load_runner(path: str | os.PathLike) -> Runner:
     path = Path(path)
     for kind, _, recognise, opener in KINDS:
         if recognise(path):
-            shapes, outputs, call, parameters = opener(path)
+            shapes, outputs, call, parameters, graph = opener(path)
             size, conditioned = _check_interface(path, shapes, outputs)
-            return Runner(str(path), kind, size, conditioned, call, parameters, _megabytes(path, kind))
+            return Runner(str(path), kind, size, conditioned, call, parameters, _megabytes(path, kind), graph)
     known = "; ".join(description for _, description, _, _ in KINDS)
     problem = f"{path} is no network this program knows" if path.exists() else f"there is nothing at {path}"
     raise UserError(f"{problem}; give one of: {known}")
@@ -195,7 +204,7 @@ def _keras_call(model):
     def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in run(inputs).items()}
 
-    return shapes, outputs, call, model.count_params()
+    return shapes, outputs, call, model.count_params(), run.get_concrete_function
 
 
 def _open_saved_model(path: Path):
@@ -216,7 +225,7 @@ def _open_saved_model(path: Path):
         return {name: value.numpy() for name, value in outputs.items()}
 
     parameters = sum(int(np.prod(variable.shape)) for variable in serve.variables)
-    return shapes, tuple(serve.structured_outputs), call, parameters
+    return shapes, tuple(serve.structured_outputs), call, parameters, lambda: serve
 
 
 def _megabytes(path: Path, kind: str) -> float:
@@ -240,7 +249,8 @@ def _check_interface(path: Path, shapes: dict[str, tuple], outputs: tuple[str, .
     return int(shape[1]), EMOTION in shapes
 
 
-# kind, description, test by path alone, opener: path -> (input shapes by name, output names, call). First match counts.
+# kind, description, test by path alone, opener: path -> (input shapes by name, output names, call, number of weights,
+# what gives the graph). First match counts.
 KINDS = (
     (
         "savedmodel",

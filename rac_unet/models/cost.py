@@ -27,3 +27,23 @@ def forward_flops(model: keras.Model) -> int:
 
 def _pixels(shape: tuple) -> int:
     return shape[1] * shape[2]
+
+
+def graph_flops(function) -> int:
+    """The same of any TensorFlow graph, as an exported network is one; counted from the operations themselves.
+
+    Args:
+        function: a `tf.function` with its shapes fixed but for the batch (`get_concrete_function()`, a signature).
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    total = 0
+    # Freezing also unfolds the functions within functions that a SavedModel is made of.
+    for operation in convert_variables_to_constants_v2(function).graph.get_operations():
+        tensors = {"Conv2D": (1, operation.outputs), "Conv2DBackpropInput": (1, operation.inputs[2:])}
+        if operation.type in tensors:
+            kernel, pixels = tensors[operation.type]
+            total += 2 * math.prod(operation.inputs[kernel].shape) * _pixels(pixels[0].shape)
+        elif operation.type == "MatMul":
+            total += 2 * math.prod(operation.inputs[1].shape)
+    return total

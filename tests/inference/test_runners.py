@@ -12,6 +12,7 @@ from rac_unet.errors import UserError
 from rac_unet.inference.exporting import FORMATS
 from rac_unet.inference.runners import Runner, load_network, load_runner
 from rac_unet.models import build
+from rac_unet.models.cost import forward_flops
 from rac_unet.rundir import RunDir, create
 
 
@@ -48,6 +49,14 @@ def exports(run, tmp_path_factory):
     for name, path in paths.items():
         FORMATS[name].write(model, path)
     return paths | {"run": run.path}
+
+
+def test_every_kind_costs_the_same(exports, run):
+    expected = forward_flops(load_network(run))
+    for kind, path in exports.items():
+        runner = load_runner(path)
+        assert runner.flops() == expected > 0, kind
+        assert runner.parameters == load_network(run).count_params()
 
 
 def test_every_kind_gives_the_same_pictures(exports):
