@@ -56,6 +56,12 @@ def check_label(name: str, conditioned: bool) -> None:
         )
 
 
+def check_stem(name: str, filters: int) -> None:
+    """Raise UserError where a network is to have a first convolution of another width, and has none to widen."""
+    if filters and name != "rac_unet":
+        raise UserError(f"model.stem_filters: only rac_unet has this convolution. Received: {filters} for {name}")
+
+
 def check_features(features: str, weights: str, prefix: str = "") -> None:
     """Raise UserError unless these can name a feature extractor; whether the files exist is seen when they are needed.
 
