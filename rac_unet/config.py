@@ -46,8 +46,8 @@ class ModelConfig:
         filters: Channels of the first level; each level down doubles them. 64 is the original, with 66 M parameters.
         image_size: Side of the square picture in pixels, a multiple of 16.
         conditioned: Whether the emotion label is an input; false for ra_unet and a_unet, which take none.
-        stem_filters: Channels of rac_unet's very first convolution; 0 for half of filters, as in the original. With fewer
-            than 8 the label finds no room beside the picture and is learned late.
+        stem_filters: Channels of rac_unet's very first convolution; 0 for half of filters, as in the original. Fewer
+            than 8 leave the label no room beside the picture.
     """
 
     name: str = "rac_unet"
