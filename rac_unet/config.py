@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rac_unet.errors import UserError
-from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, check_label, check_name, check_stem
+from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, check_label, check_name
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,16 @@ class ModelConfig:
         filters: Channels of the first level; each level down doubles them. 64 is the original, with 66 M parameters.
         image_size: Side of the square picture in pixels, a multiple of 16.
         conditioned: Whether the emotion label is an input; false for ra_unet and a_unet, which take none.
-        stem_filters: Channels of rac_unet's very first convolution; 0 for half of filters, as in the original. Fewer
-            than 8 leave the label no room beside the picture.
     """
 
     name: str = "rac_unet"
     filters: int = 64
     image_size: int = 128
     conditioned: bool = True
-    stem_filters: int = 0
 
     def __post_init__(self):
         check_name("model.name", self.name, MODELS)
         check_label(self.name, self.conditioned)
-        check_stem(self.name, self.stem_filters)
-        _check(self.stem_filters >= 0, "model.stem_filters", self.stem_filters, "0 (half of filters) or more")
         _check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
         ok = self.image_size >= 32 and self.image_size % 16 == 0
         _check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")

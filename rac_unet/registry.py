@@ -19,6 +19,7 @@ MODELS = {
 # Those that can be conditioned on the emotion; their builders alone have that option.
 LABELLED_MODELS = ("rac_unet",)
 LOSSES = {
+    "hole_ssim": "rac_unet.objectives.losses:hole_ssim",
     "l1": "rac_unet.objectives.losses:l1",
     "hole_l1": "rac_unet.objectives.losses:hole_l1",
     "hole_l2": "rac_unet.objectives.losses:hole_l2",
@@ -54,12 +55,6 @@ def check_label(name: str, conditioned: bool) -> None:
             f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, or choose a network "
             f"that takes one: {', '.join(LABELLED_MODELS)}"
         )
-
-
-def check_stem(name: str, filters: int) -> None:
-    """Raise UserError where a network is to have a first convolution of another width, and has none to widen."""
-    if filters and name != "rac_unet":
-        raise UserError(f"model.stem_filters: only rac_unet has this convolution. Received: {filters} for {name}")
 
 
 def check_features(features: str, weights: str, prefix: str = "") -> None:

@@ -14,18 +14,16 @@ def build(name: str, **options):
 
     Args:
         name: a name from `rac_unet.registry.MODELS`.
-        **options: `filters`, `image_size`, `conditioned`, which can be true only for `config.LABELLED_MODELS`, and
-            `stem_filters`, for `rac_unet` alone.
+        **options: `filters`, `image_size`, and `conditioned`, which can be true only for `config.LABELLED_MODELS`.
     Returns: keras.Model with inputs by name (`masked_image`, and `emotion` when conditioned) and the output
         `{"inpainted_image": (B, H, W, 3) float32}`, unbounded; clip to [0, 1] to look at it.
     Raises: UserError naming the valid networks, or those that take a label where this one does not.
     """
-    from rac_unet.registry import LABELLED_MODELS, MODELS, check_label, check_name, check_stem, resolve
+    from rac_unet.registry import LABELLED_MODELS, MODELS, check_label, check_name, resolve
 
     check_name("model.name", name, MODELS)
     if name not in LABELLED_MODELS:
         check_label(name, options.pop("conditioned", False))
-        check_stem(name, options.pop("stem_filters", 0))
     return resolve(MODELS, name)(**options)
 
 

@@ -16,17 +16,13 @@ from rac_unet.models import blocks
 LEVELS = 4
 
 
-def build_rac_unet(
-    filters: int = 64, image_size: int = 128, conditioned: bool = True, stem_filters: int = 0
-) -> keras.Model:
+def build_rac_unet(filters: int = 64, image_size: int = 128, conditioned: bool = True) -> keras.Model:
     """Build RAC-UNET.
 
     Args:
         filters: channels at full resolution; doubled at each of 4 levels down. 64 is the original.
         image_size: side of the square picture, a multiple of 16.
         conditioned: whether `emotion` is an input; without it the network is the original's unlabelled rival.
-        stem_filters: channels of the first convolution; 0 for `filters // 2`, the original. It has no activation, so
-            fewer than the 7 it is given (picture and label planes) are a projection, and the label is what gets lost.
     Returns: model from `{"masked_image": (B, S, S, 3) in [0, 1], "emotion": (B, 7) one-hot}` to
         `{"inpainted_image": (B, S, S, 3) float32}`, unbounded.
     """
@@ -37,7 +33,7 @@ def build_rac_unet(
         planes = blocks.emotion_planes(inputs["emotion"], image_size)
         x = layers.Concatenate(name="labelled_image")([image, planes])
 
-    x = blocks.convolution(x, stem_filters or filters // 2, "stem_conv1")
+    x = blocks.convolution(x, filters // 2, "stem_conv1")
     x = blocks.convolution(x, filters, "stem_conv2")
     x = blocks.leaky_relu(blocks.batch_norm(x, "stem_bn"), "stem_act")
     skips = [x]

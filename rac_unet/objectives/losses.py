@@ -12,7 +12,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.objectives.ssim import MS_SSIM_WINDOW, mean_ssim, ms_ssim_map, scales_that_fit
+from rac_unet.objectives.ssim import MS_SSIM_WINDOW, SSIM_WINDOW, mean_ssim, ms_ssim_map, scales_that_fit, ssim_map
 from rac_unet.registry import FEATURE_LOSSES, LOSSES, resolve
 
 # Zhao et al. 2017 (doi:10.1109/TCI.2016.2644865) as the original used it.
@@ -44,6 +44,18 @@ def ssim(targets, outputs):
     Equals `1 - tf.image.ssim(…, max_val=1)`. What the original trained A-UNET with.
     """
     return 1.0 - mean_ssim(targets["unmasked_image"], outputs["inpainted_image"])
+
+
+def hole_ssim(targets, outputs):
+    """1 - SSIM over the hidden pixels alone: the mean of the map where its window's centre is hidden; 0 to 2.
+
+    0 where nothing is hidden. The map ends 5 pixels before the picture's border, and so does what counts.
+    """
+    hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
+    hidden = hidden[:, SSIM_WINDOW // 2 : -(SSIM_WINDOW // 2), SSIM_WINDOW // 2 : -(SSIM_WINDOW // 2)]
+    loss = tf.reduce_mean(1.0 - ssim_map(targets["unmasked_image"], outputs["inpainted_image"]), axis=-1, keepdims=True)
+    pixels = tf.reduce_sum(hidden, axis=[1, 2, 3])
+    return tf.reduce_sum(loss * hidden, axis=[1, 2, 3]) / tf.maximum(pixels, 1.0)
 
 
 def ms_ssim(targets, outputs):

@@ -34,8 +34,13 @@ def mean_ssim(truth, image, window: int = SSIM_WINDOW):
         window: side of the Gaussian window.
     Returns: (B,) float32, the value of `tf.image.ssim` with the same window and `filter_sigma=1.5`.
     """
+    return tf.reduce_mean(ssim_map(truth, image, window), axis=[1, 2, 3])
+
+
+def ssim_map(truth, image, window: int = SSIM_WINDOW):
+    """SSIM around every pixel whose window fits: (B, H - window + 1, W - window + 1, C); see `mean_ssim`."""
     luminance, contrast = _ssim_parts(truth, image, window)
-    return tf.reduce_mean(luminance * contrast, axis=[1, 2, 3])
+    return luminance * contrast
 
 
 def ms_ssim_map(truth, image, scales: int, window: int = MS_SSIM_WINDOW):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from rac_unet.errors import UserError
 from rac_unet.models import blocks, build
 from rac_unet.models.cost import forward_flops
 
@@ -33,14 +32,6 @@ def test_unlabelled_has_no_label(small):
     assert set(model.input) == {"masked_image"} and set(small.input) == {"masked_image", "emotion"}
     # The stem loses the four planes' 3 x 3 kernels, the table its 7 x 4 numbers.
     assert small.count_params() - model.count_params() == 4 * 9 * 2 + 28
-
-
-def test_a_wider_stem_widens_nothing_else(small):
-    wide = build("rac_unet", filters=4, image_size=32, stem_filters=8)
-    names = [layer.name for layer in small.layers if layer.get_config() != wide.get_layer(layer.name).get_config()]
-    assert names == ["stem_conv1"] and wide.get_layer("stem_conv1").filters == 8
-    with pytest.raises(UserError, match="only rac_unet has this convolution"):
-        build("a_unet", filters=4, image_size=32, stem_filters=8)
 
 
 def test_the_label_changes_the_picture(small):
