@@ -253,3 +253,23 @@ def test_gaussian_matrix_is_zero_padded_convolution():
     kernel = np.exp(-(taps**2) / (2 * 4.0**2))
     expected = np.convolve(row, kernel / kernel.sum(), "same")
     np.testing.assert_allclose(losses.gaussian_matrix(40, 4.0) @ row, expected, rtol=1e-5)
+
+
+def test_hole_ssim_sees_the_hidden_pixels_alone():
+    rng = np.random.default_rng(4)
+    truth, image = (tf.constant(rng.random((2, 48, 48, 3), np.float32)) for _ in range(2))
+    everywhere = tf.ones((2, 48, 48, 1))
+    np.testing.assert_allclose(_call("hole_ssim", truth, image, everywhere), _call("ssim", truth, image), atol=1e-6)
+    np.testing.assert_array_equal(_call("hole_ssim", truth, image, 0 * everywhere), [0, 0])
+    below = np.zeros((2, 48, 48, 1), np.float32)
+    below[:, 24:] = 1
+    # A window reaches 5 pixels up from the first hidden row; what is above that is not looked at.
+    changed = tf.concat([1 - image[:, :19], image[:, 19:]], axis=1)
+    first, second = (_call("hole_ssim", truth, picture, tf.constant(below)) for picture in (image, changed))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    assert (
+        np.abs(
+            _call("hole_ssim", truth, tf.concat([image[:, :40], truth[:, 40:]], 1), tf.constant(below)) - first
+        ).min()
+        > 0.01
+    )
