@@ -1,10 +1,14 @@
 """A study's plan: what systems share, what may differ, and mistakes by name."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from rac_unet.errors import UserError
 from rac_unet.training.plan import options, read_plan, slug
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def plan(**changes):
@@ -43,6 +47,21 @@ def test_systems_share_what_they_do_not_change(write):
     assert a.loss.terms == {"l1": 1} and b.loss.terms == {"ssim": 2} and a.training == b.training
     assert a.loss.features == found.features == "net.keras"
     assert found.classifier == {"filters": 4} and found.classifier_toys == {"count": 70, "seed": 2}
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/plan.yaml")), ids=lambda path: path.parent.name)
+def test_the_reports_plans_compare_five_systems_fairly(path):
+    """What a system adds to the one before is what the comparison is about."""
+    found = read_plan(path)
+    models = {name: (c.model.name, c.model.conditioned) for name, c in found.systems.items()}
+    assert models == {
+        "A-UNET": ("a_unet", False), "RA-UNET": ("ra_unet", False), "RAC-UNET, no label": ("rac_unet", False),
+        "RAC-UNET": ("rac_unet", True), "RAC-UNET, perceptual": ("rac_unet", True),
+    }  # fmt: skip
+    *others, perceptual = found.systems.values()
+    assert all(c.loss == others[0].loss and "ms_ssim_l1" in c.loss.terms for c in others)
+    swapped = {"perceptual" if name == "ms_ssim_l1" else name for name in others[0].loss.terms}
+    assert set(perceptual.loss.terms) == swapped and len({c.model.filters for c in found.systems.values()}) == 1
 
 
 def test_names_for_folders_and_command_lines():
