@@ -132,8 +132,8 @@ def test_the_report(folders, tmp_path, capsys):
     page = (output / "index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page) and "http" not in page
     images = re.findall(r"<img [^>]*>", page)
-    # Three plots, two matrices a system, and six faces with five pictures each.
-    assert len(images) == 3 + 2 * 3 + 6 * 5 and all(re.search(r'alt="[^"]+"', image) for image in images)
+    # Four plots, two matrices a system, and six faces with five pictures each.
+    assert len(images) == 4 + 2 * 3 + 6 * 5 and all(re.search(r'alt="[^"]+"', image) for image in images)
     assert "higher is better" in page and "mean training face" in page and "<strong>" in page
 
 
