@@ -7,6 +7,7 @@ a system whose evaluation folder is in DIR is finished, whether its weights stil
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -89,7 +90,7 @@ class _Study:
     def refuse_other_settings(self) -> None:
         """Raise UserError where a finished system or a begun run was made by other settings than the plan's."""
         for name, config in self.plan.systems.items():
-            wanted = _compared(config)
+            wanted = _compared(to_dict(config))
             folder, run = self._folder(name), self._run(name)
             found = {}
             if self._scored(name):
@@ -97,9 +98,8 @@ class _Study:
             elif run:
                 found[run.path] = to_dict(run.config())
             for path, settings in found.items():
-                other = {key: settings.get(key) for key in wanted}
-                if other != wanted:
-                    keys = [key for key in wanted if other[key] != wanted[key]]
+                other = _compared(settings)
+                if keys := [key for key in wanted if other[key] != wanted[key]]:
                     raise UserError(
                         f"{path} was made with other settings than the plan's {name} ({', '.join(keys)}); remove it "
                         "to make it again, or give another --output"
@@ -144,7 +144,10 @@ class _Study:
 
     def _classifier(self, view: str) -> RunDir:
         """Train a classifier that is not there yet, and keep what it reads of the test split."""
-        home, data = self.runs / f"classifier-{view}", self.pairs
+        # Named after its settings, so that a plan with others has another.
+        asked = json.dumps([self.plan.classifier, self.plan.classifier_toys], sort_keys=True).encode()
+        home = self.runs / f"classifier-{view}-{hashlib.blake2b(asked, digest_size=4).hexdigest()}"
+        data = self.pairs
         if view == "unmasked" and self.plan.classifier_toys:
             data = self.runs / "classifier-pairs"
             self._steps.run("data_prep.toy", "--output", data, *options(self.plan.classifier_toys))
@@ -198,13 +201,11 @@ def _finished(run: RunDir, config: RunConfig) -> bool:
     return bool(history) and history[-1]["epoch"] >= config.training.epochs - 1e-3
 
 
-def _compared(config: RunConfig) -> dict:
-    """What must be equal for a result to be the plan's; files by name, since they may lie elsewhere."""
-    values = to_dict(config)
-    loss = {key: values["loss"][key] for key in ("terms",)}
-    return {"model": values["model"], "optimizer": values["optimizer"], "training": values["training"]} | {
-        f"loss.{key}": value for key, value in loss.items()
-    }
+def _compared(settings: dict) -> dict:
+    """What must be equal for a result to be the plan's; not where files lie."""
+    data = {key: value for key, value in settings.get("data", {}).items() if key != "path"}
+    terms = settings.get("loss", {}).get("terms")
+    return {"data": data, "loss.terms": terms} | {key: settings.get(key) for key in ("model", "optimizer", "training")}
 
 
 def _parser() -> CommandParser:

@@ -11,6 +11,9 @@ import yaml
 from rac_unet.errors import UserError
 from rac_unet.study import main
 
+# All of them share one study, most of a minute of it.
+pytestmark = pytest.mark.slow
+
 PLAN = {
     "title": "Two small systems",
     "toys": {"count": 70, "size": 64, "seed": 1},
