@@ -57,3 +57,26 @@ def test_every_command_of_data_prep_is_in_its_readme():
     for path in sorted((ROOT / "data_prep").glob("*.py")):
         if "__main__" in path.read_text(encoding="utf-8"):
             assert f"| `data_prep.{path.stem}` |" in TEXTS["data_prep/README.md"]
+
+
+def test_tables_of_results_are_those_of_the_reports():
+    """After `<!-- results/NAME/table.csv -->` every row and every figure is the report's, bold where it is best."""
+    import pandas as pd
+
+    from rac_unet.scoring.comparison import FIGURES
+
+    tables = re.findall(r"<!-- (results/\S+/table\.csv) -->\n((?:\|.*\n)+)", README)
+    assert tables
+    for path, text in tables:
+        report = pd.read_csv(ROOT / path).set_index("system")
+        head, _, *rows = ([cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines())
+        figures = [next(f for f in FIGURES if f.heading == name.rstrip(" ↑↓")) for name in head[1:]]
+        assert set(report.index[report["kind"] == "network"]) <= {row[0] for row in rows}
+        for system, *cells in rows:
+            for figure, cell in zip(figures, cells, strict=True):
+                mean, low, high = (report.loc[system, figure.column + end] for end in ("", "_low", "_high"))
+                value = "–" if pd.isna(mean) else figure.text(mean)
+                if report.loc[system, f"{figure.column}_best"]:
+                    value = f"**{value}**"
+                expected = value if value == "–" else f"{value} [{figure.text(low)}, {figure.text(high)}]"
+                assert cell == expected, (path, system, figure.heading)

@@ -26,6 +26,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
 table.wide td { white-space: nowrap; } table.wide th { min-width: 6rem; vertical-align: bottom; }
+/* On a phone the names stay while the figures move. */
+table.wide :is(td, th):first-child { position: sticky; left: 0; background: var(--paper); white-space: normal; }
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
 td.text { min-width: 14rem; overflow-wrap: anywhere; }
 .plot { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
@@ -33,6 +35,8 @@ td.text { min-width: 14rem; overflow-wrap: anywhere; }
 .sheet figure { margin: 0; } .sheet img { width: 100%; height: auto; border-radius: 4px; display: block; }
 code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
 @media print { body { max-width: none; font-size: 11pt; }
+  .scroll { overflow: visible; } table.wide { font-size: 7pt; width: 100%; }
+  table.wide :is(td, th) { white-space: normal; min-width: 0; padding: .15rem .25rem; }
   figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 

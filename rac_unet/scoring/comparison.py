@@ -36,6 +36,11 @@ class Figure:
     higher: bool = True
     digits: int = 2
     percent: bool = False
+    significant: bool = False
+
+    def text(self, value: float, sign: str = "") -> str:
+        """The value with this figure's digits: after the point, or significant ones where its scale is not fixed."""
+        return f"{value:{sign}#.{self.digits}g}" if self.significant else f"{value:{sign}.{self.digits}f}"
 
 
 FIGURES = (
@@ -44,7 +49,7 @@ FIGURES = (
     Figure("psnr_raw", "raw PSNR dB"),
     Figure("ssim_composite", "composite SSIM", digits=3),
     Figure("ms_ssim_composite", "composite MS-SSIM", digits=3),
-    Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4),
+    Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4, significant=True),
     Figure("brisque_composite", "composite BRISQUE", higher=False, digits=1),
     Figure("reads", "emotion read rightly %", digits=1, percent=True),
     Figure("obeyed", "requests obeyed %", digits=1, percent=True),
@@ -220,7 +225,8 @@ def _best(systems: list[System], figure: Figure, people: pd.Series) -> list[bool
     sign = 1 if figure.higher else -1
     means = [-math.inf if v is None or np.isnan(v).all() else sign * float(np.nanmean(v)) for v in values]
     leader = int(np.argmax(means))
-    if means[leader] == -math.inf:
+    if sum(mean > -math.inf for mean in means) < 2:
+        # The only one is not the best of anything.
         return [False] * len(systems)
     marks = []
     for number, each in enumerate(values):

@@ -104,6 +104,6 @@ def groups_as_html(groups: pd.DataFrame) -> str:
 def _difference(by_figure: pd.DataFrame, figure: Figure) -> str:
     if figure.column not in by_figure.index:
         return "–"
-    row, form = by_figure.loc[figure.column], f"+.{figure.digits}f"
-    text = f"{row['difference']:{form}}"
-    return f"{f'<strong>{text}</strong>' if row['better'] else text} [{row['low']:{form}}, {row['high']:{form}}]"
+    row = by_figure.loc[figure.column]
+    text, low, high = (figure.text(row[column], "+") for column in ("difference", "low", "high"))
+    return f"{f'<strong>{text}</strong>' if row['better'] else text} [{low}, {high}]"

@@ -88,10 +88,11 @@ def comparison_page(title: str, systems: list[System], table: pd.DataFrame) -> s
 def _cell(row: pd.Series, figure: Figure, mark: str) -> str:
     if pd.isna(row.get(figure.column, np.nan)):
         return "–"
-    text = f"{row[figure.column]:.{figure.digits}f}"
+    text = figure.text(row[figure.column])
     if row[f"{figure.column}_best"]:
         text = mark.format(text)
-    return f"{text} [{row[f'{figure.column}_low']:.{figure.digits}f}, {row[f'{figure.column}_high']:.{figure.digits}f}]"
+    low, high = (figure.text(row[f"{figure.column}_{end}"]) for end in ("low", "high"))
+    return f"{text} [{low}, {high}]"
 
 
 def _html_table(table: pd.DataFrame) -> str:
@@ -135,7 +136,7 @@ def _boxes(systems: list[System]) -> str:
     axes.boxplot([v[np.isfinite(v)] for v in values], orientation="horizontal", showfliers=False, showmeans=True,
                  whis=(5, 95), tick_labels=[system.name for system in systems])  # fmt: skip
     axes.invert_yaxis()
-    axes.set_xlabel("hole PSNR, dB; box: half of the pictures, whiskers: 5 to 95 %, triangle: mean")
+    axes.set_xlabel("hole PSNR, dB\nbox: half of the pictures; whiskers: 5 to 95 %; triangle: mean")
     return figure_url(figure)
 
 
