@@ -27,7 +27,8 @@ th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(
 th:first-child, td:first-child { text-align: left; }
 table.wide td { white-space: nowrap; } table.wide th { min-width: 6rem; vertical-align: bottom; }
 /* On a phone the names stay while the figures move. */
-table.wide :is(td, th):first-child { position: sticky; left: 0; background: var(--paper); white-space: normal; }
+table.wide :is(td, th):first-child { position: sticky; left: 0; background: var(--paper); white-space: normal;
+  min-width: clamp(6.5rem, 24vw, 14rem); }
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
 td.text { min-width: 14rem; overflow-wrap: anywhere; }
 .plot { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
@@ -36,7 +37,7 @@ td.text { min-width: 14rem; overflow-wrap: anywhere; }
 code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
 @media print { body { max-width: none; font-size: 11pt; }
   .scroll { overflow: visible; } table.wide { font-size: 7pt; width: 100%; }
-  table.wide :is(td, th) { white-space: normal; min-width: 0; padding: .15rem .25rem; }
+  table.wide :is(td, th), table.wide :is(td, th):first-child { white-space: normal; min-width: 0; padding: .15rem .25rem; }
   figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 
