@@ -37,7 +37,8 @@ td.text { min-width: 14rem; overflow-wrap: anywhere; }
 code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
 @media print { body { max-width: none; font-size: 11pt; }
   .scroll { overflow: visible; } table.wide { font-size: 7pt; width: 100%; }
-  table.wide :is(td, th), table.wide :is(td, th):first-child { white-space: normal; min-width: 0; padding: .15rem .25rem; }
+  table.wide :is(td, th), table.wide :is(td, th):first-child { white-space: normal; min-width: 0;
+    padding: .15rem .25rem; }
   figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 
