@@ -11,6 +11,7 @@ from rac_unet.data.page import figure_url, jpeg_url, make_page, new_figure, pict
 from rac_unet.emotions import EMOTIONS
 from rac_unet.scoring.comparison import FIGURES, Figure, System
 from rac_unet.scoring.comparison_details import group_table, groups_as_html, paired_table, pairs_as_html
+from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -146,7 +147,7 @@ def _curves(systems: list[System]) -> str | None:
         return None
     figure, axes = new_figure(6.5, 3.4)
     for number, system in enumerate(drawn):
-        axes.plot(system.history["images"], system.history["val_psnr_hole"], STYLES[number // len(COLOURS) % 4],
+        axes.plot(system.history["images"], system.history["val_psnr_hole"], STYLES[number % len(STYLES)],
                   color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
     axes.set_xlabel("training pictures seen")
     axes.set_ylabel("validation hole PSNR, dB")
@@ -194,7 +195,9 @@ def _matrices(systems: list[System]) -> list[str]:
 
 def _matrix(counts: np.ndarray, rows: str) -> str:
     figure, axes = new_figure(4.2, 3.9)
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    n = counts.sum(axis=1, keepdims=True)
+    rare = n[:, 0] < FEWEST_OF_A_CLASS
+    shares = np.where(rare[:, None], np.nan, 100 * counts / np.maximum(n, 1))
     axes.grid(False)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right", fontsize=8)
@@ -202,10 +205,11 @@ def _matrix(counts: np.ndarray, rows: str) -> str:
                     fontsize=8)  # fmt: skip
     for y, row in enumerate(shares):
         for x, share in enumerate(row):
-            axes.text(
-                x, y, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 55 else "0.2"
-            )
-    axes.set_xlabel(f"read, % of each row ({rows}, n)", fontsize=8)
+            # Of a few pictures a percentage would say more than there is to say.
+            text, colour = (f"({int(counts[y, x])})", "0.5") if rare[y] else (f"{share:.0f}", "0.2")
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if share > 55 else colour)
+    note = f"; (counts) where n < {FEWEST_OF_A_CLASS}" if rare.any() else ""
+    axes.set_xlabel(f"read, % of each row ({rows}, n){note}", fontsize=8)
     return figure_url(figure)
 
 
