@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +103,16 @@ def evaluate(
         }
         distance = distance_to(truth, extractor) if extractor else None
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
-        for system in SYSTEMS:
-            for figure, values in score_images(truth, images[system], occlusion, distance, naturalness).items():
-                columns.setdefault(f"{system}_{figure}", []).append(values)
+        # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not
+        # made for threads.
+        with ThreadPoolExecutor(1 if naturalness else 2) as pool:
+            scored = pool.map(
+                lambda image: score_images(truth, image, occlusion, distance, naturalness),  # noqa: B023
+                [images[system] for system in SYSTEMS],
+            )
+            for system, figures in zip(SYSTEMS, scored, strict=True):
+                for figure, values in figures.items():
+                    columns.setdefault(f"{system}_{figure}", []).append(values)
         if naturalness:
             columns.setdefault("truth_brisque", []).append(naturalness(truth))
         if classifier:
