@@ -84,8 +84,8 @@ class Runner:
                 )
             inputs[EMOTION] = np.asarray(emotion, np.float32)
         outputs = self.call(inputs)
-        broken = [number for number, picture in enumerate(outputs[OUTPUT]) if not np.isfinite(picture).all()]
-        if broken:
+        broken = np.flatnonzero(~np.isfinite(outputs[OUTPUT]).all(axis=(1, 2, 3)))
+        if len(broken):
             raise UserError(
                 f"{self.name} paints values that are not numbers ({len(broken)} of {len(image)} pictures, first the "
                 f"{broken[0] + 1}. of its batch): its weights are broken; use another checkpoint, or train it again "

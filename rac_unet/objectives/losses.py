@@ -30,12 +30,12 @@ def l1(targets, outputs):
 
 def hole_l1(targets, outputs):
     """Mean absolute error over the hidden pixels (occlusion > 0); 0 where nothing is hidden."""
-    return _over_hole(tf.abs(outputs["inpainted_image"] - targets["unmasked_image"]), targets)
+    return _over_hole(tf.abs(outputs["inpainted_image"] - targets["unmasked_image"]), targets["occlusion"])
 
 
 def hole_l2(targets, outputs):
     """Mean squared error over the hidden pixels (occlusion > 0): what hole PSNR is made of."""
-    return _over_hole(tf.square(outputs["inpainted_image"] - targets["unmasked_image"]), targets)
+    return _over_hole(tf.square(outputs["inpainted_image"] - targets["unmasked_image"]), targets["occlusion"])
 
 
 def ssim(targets, outputs):
@@ -51,11 +51,9 @@ def hole_ssim(targets, outputs):
 
     0 where nothing is hidden. The map ends 5 pixels before the picture's border, and so does what counts.
     """
-    hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
-    hidden = hidden[:, SSIM_WINDOW // 2 : -(SSIM_WINDOW // 2), SSIM_WINDOW // 2 : -(SSIM_WINDOW // 2)]
-    loss = tf.reduce_mean(1.0 - ssim_map(targets["unmasked_image"], outputs["inpainted_image"]), axis=-1, keepdims=True)
-    pixels = tf.reduce_sum(hidden, axis=[1, 2, 3])
-    return tf.reduce_sum(loss * hidden, axis=[1, 2, 3]) / tf.maximum(pixels, 1.0)
+    inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
+    similarity = ssim_map(targets["unmasked_image"], outputs["inpainted_image"])
+    return _over_hole(1.0 - similarity, targets["occlusion"][:, inside, inside])
 
 
 def ms_ssim(targets, outputs):
@@ -164,7 +162,7 @@ def _channels_first(image):
     return tf.transpose(image, [0, 3, 1, 2])
 
 
-def _over_hole(error, targets):
-    hidden = tf.cast(targets["occlusion"] > 0, error.dtype)
+def _over_hole(error, occlusion):
+    hidden = tf.cast(occlusion > 0, error.dtype)
     pixels = tf.reduce_sum(hidden, axis=[1, 2, 3])
     return tf.reduce_sum(error * hidden, axis=[1, 2, 3]) / (3.0 * tf.maximum(pixels, 1.0))
