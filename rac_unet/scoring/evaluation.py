@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +92,9 @@ def evaluate(
     shown_rows, compared_rows = faces_to_show(chosen), faces_to_compare(chosen.keys.tolist())
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
+    # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not made
+    # for threads.
+    pool = ThreadPoolExecutor(1 if naturalness else 2)
     seen = 0
     for inputs, targets in make_scoring_dataset(chosen, pictures, batch_size):
         masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
@@ -103,16 +107,10 @@ def evaluate(
         }
         distance = distance_to(truth, extractor) if extractor else None
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
-        # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not
-        # made for threads.
-        with ThreadPoolExecutor(1 if naturalness else 2) as pool:
-            scored = pool.map(
-                lambda image: score_images(truth, image, occlusion, distance, naturalness),  # noqa: B023
-                [images[system] for system in SYSTEMS],
-            )
-            for system, figures in zip(SYSTEMS, scored, strict=True):
-                for figure, values in figures.items():
-                    columns.setdefault(f"{system}_{figure}", []).append(values)
+        score = functools.partial(score_images, truth, occlusion=occlusion, distance=distance, naturalness=naturalness)
+        for system, figures in zip(SYSTEMS, pool.map(score, [images[name] for name in SYSTEMS]), strict=True):
+            for figure, values in figures.items():
+                columns.setdefault(f"{system}_{figure}", []).append(values)
         if naturalness:
             columns.setdefault("truth_brisque", []).append(naturalness(truth))
         if classifier:
@@ -131,6 +129,7 @@ def evaluate(
                 }  # fmt: skip
         seen += len(masked)
         advance(len(masked))
+    pool.shutdown()
     scores = chosen.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
