@@ -36,6 +36,11 @@ def main(argv: list[str] | None = None) -> int:
             if args.data
             else f"{args.plan} draws no faces of its own; give the pairs with --data D"
         )
+    if args.data:
+        from rac_unet.data.source import read_pairs
+
+        # Said here, it is one message; said by the first step, it would be two.
+        read_pairs(args.data)
     find_extractor_file(plan.features, plan.feature_weights)
     if plan.brisque:
         from rac_unet.scoring.brisque import load_brisque

@@ -92,5 +92,7 @@ def test_mistakes_are_said_before_anything_is_made(folder, tmp_path):
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump({k: v for k, v in PLAN.items() if k != "toys"}))
     with pytest.raises(UserError, match="give the pairs with --data"):
         main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out")])
+    with pytest.raises(UserError, match="no data set of pairs at nowhere"):
+        main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out"), "--data", "nowhere"])
     with pytest.raises(UserError, match="no config file"):
         main(["nowhere.yaml", "--output", str(tmp_path / "out")])
