@@ -64,11 +64,13 @@ def start(request: Request, began: float) -> int:
 def resume(request: Request, began: float) -> int:
     """Continue a run directory where its newest backup left it."""
     from rac_unet.data.source import open_pairs
-    from rac_unet.rundir import write_text
+    from rac_unet.rundir import open_run, write_text
     from rac_unet.training import resuming
+    from rac_unet.training.arguments import with_overrides
     from rac_unet.training.reporting import Log
 
-    config = _with_whole_paths(request.config)
+    found = open_run(request.resume, need_weights=False)
+    config = _with_whole_paths(with_overrides(found.config(), request.overrides))
     if config.loss.needs_features:
         try:
             find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")

@@ -63,7 +63,7 @@ def test_tables_of_results_are_those_of_the_reports():
     """After `<!-- results/NAME/table.csv -->` every row and every figure is the report's, bold where it is best."""
     import pandas as pd
 
-    from rac_unet.scoring.comparison import FIGURES
+    from rac_unet.scoring.figures import FIGURES
 
     tables = re.findall(r"<!-- (results/\S+/table\.csv) -->\n((?:\|.*\n)+)", README)
     assert tables

@@ -18,6 +18,7 @@ import pandas as pd
 
 from rac_unet.errors import UserError
 from rac_unet.rundir import replace_file
+from rac_unet.scoring.figures import FIGURES, Figure
 from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
 FACES_FILE = "faces.jpg"
@@ -25,35 +26,6 @@ FACE_ROWS = ("masked", "network", "truth")
 TRUTH = "truth"
 BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting",
              TRUTH: "the truth"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A column of the table: its name in scores.csv, its heading, and which direction is better."""
-
-    column: str
-    heading: str
-    higher: bool = True
-    digits: int = 2
-    percent: bool = False
-    significant: bool = False
-
-    def text(self, value: float, sign: str = "") -> str:
-        """The value with this figure's digits: after the point, or significant ones where its scale is not fixed."""
-        return f"{value:{sign}#.{self.digits}g}" if self.significant else f"{value:{sign}.{self.digits}f}"
-
-
-FIGURES = (
-    Figure("psnr_hole", "hole PSNR dB"),
-    Figure("psnr_composite", "composite PSNR dB"),
-    Figure("psnr_raw", "raw PSNR dB"),
-    Figure("ssim_composite", "composite SSIM", digits=3),
-    Figure("ms_ssim_composite", "composite MS-SSIM", digits=3),
-    Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4, significant=True),
-    Figure("brisque_composite", "composite BRISQUE", higher=False, digits=1),
-    Figure("reads", "emotion read rightly %", digits=1, percent=True),
-    Figure("obeyed", "requests obeyed %", digits=1, percent=True),
-)
 
 
 @dataclass(frozen=True)

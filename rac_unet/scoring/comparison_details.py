@@ -7,8 +7,9 @@ from itertools import combinations
 
 import pandas as pd
 
-from rac_unet.scoring.comparison import FIGURES, Figure, System
+from rac_unet.scoring.comparison import System
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS
+from rac_unet.scoring.figures import FIGURES, Figure
 from rac_unet.scoring.statistics import paired_difference
 
 GROUPS = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
@@ -64,7 +65,7 @@ def pairs_as_html(pairs: pd.DataFrame) -> str:
     figures = [figure for figure in FIGURES if (pairs["figure"] == figure.column).any()]
     if not figures:
         return ""
-    head = "".join(f"<th>{escape(figure.heading)} {'↑' if figure.higher else '↓'}</th>" for figure in figures)
+    head = "".join(f"<th>{escape(figure.arrow)}</th>" for figure in figures)
     rows = []
     for (first, second), group in pairs.groupby(["first", "second"], sort=False):
         by_figure = group.set_index("figure")

@@ -9,9 +9,10 @@ import pandas as pd
 
 from rac_unet.data.page import figure_url, jpeg_url, make_page, new_figure, picture, plot
 from rac_unet.emotions import EMOTIONS
-from rac_unet.scoring.comparison import FIGURES, Figure, System
+from rac_unet.scoring.comparison import System
 from rac_unet.scoring.comparison_details import group_table, groups_as_html, paired_table, pairs_as_html
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS
+from rac_unet.scoring.figures import FIGURES, Figure
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -25,7 +26,7 @@ NOTE = (
 def markdown_table(table: pd.DataFrame) -> str:
     """The figures that any system has, best in bold, n in the last column."""
     figures = [figure for figure in FIGURES if figure.column in table]
-    head = ["system", *(f"{figure.heading} {'↑' if figure.higher else '↓'}" for figure in figures), "n"]
+    head = ["system", *(figure.arrow for figure in figures), "n"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for _, row in table.iterrows():
         cells = [_cell(row, figure, "**{}**") for figure in figures]

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
+from rac_unet.scoring.figures import ALL_FIGURES, Figure
 
-
-class _Column(NamedTuple):
-    figure: str
-    heading: str
-    form: str = ".2f"
-
-
-# An arrow says which way is better.
-COLUMNS = (
-    _Column("psnr_hole", "hole PSNR dB ↑"),
-    _Column("psnr_composite", "composite PSNR dB ↑"),
-    _Column("psnr_raw", "raw PSNR dB ↑"),
-    _Column("ssim_composite", "composite SSIM ↑", ".3f"),
-    _Column("ms_ssim_composite", "composite MS-SSIM ↑", ".3f"),
-    # Their scale is the extractor's own, from thousandths to hundreds.
-    _Column("feature_distance_composite", "comp. feature distance ↓", "#.4g"),
-    _Column("feature_distance_raw", "raw feature distance ↓", "#.4g"),
-    _Column("brisque_composite", "composite BRISQUE ↓", ".1f"),
-    _Column("brisque_raw", "raw BRISQUE ↓", ".1f"),
-)
+WIDTH = 30
 
 
 def score_table(metrics: dict) -> str:
     """The overall figures and, for the network, those of each mask group, source, and emotion with 10 pictures."""
     overall, settings = metrics["overall"], metrics["settings"]
-    columns = [column for column in COLUMNS if column.figure in overall["network"]]
+    columns = [figure for figure in ALL_FIGURES if figure.column in overall["network"]]
     lines = [
         f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
         "mean [95 % interval]; ↑ higher is better, ↓ lower is better",
-        f"{'':<14}" + "".join(f"{column.heading:>25}" for column in columns),
+        f"{'':<14}" + "".join(f"{column.arrow:>{WIDTH}}" for column in columns),
     ]
     if features := settings.get("features"):
         lines.insert(1, f"feature distance by {features['description']}")
@@ -43,12 +23,13 @@ def score_table(metrics: dict) -> str:
         lines.insert(1, f"BRISQUE of the truth: {truth['mean']:.1f} [{truth['low']:.1f}, {truth['high']:.1f}]")
 
     def row(name: str, figures: dict) -> str:
-        def cell(column: _Column) -> str:
-            m = figures.get(column.figure)
-            form = column.form
-            return f"{m['mean']:{form}} [{m['low']:{form}}, {m['high']:{form}}]" if m else "–"
+        def cell(figure: Figure) -> str:
+            mean = figures.get(figure.column)
+            if not mean:
+                return "–"
+            return f"{figure.text(mean['mean'])} [{figure.text(mean['low'])}, {figure.text(mean['high'])}]"
 
-        return f"{name:<14}" + "".join(f"{cell(column):>25}" for column in columns)
+        return f"{name:<14}" + "".join(f"{cell(figure):>{WIDTH}}" for figure in columns)
 
     systems = [name for name in overall if isinstance(overall[name], dict) and "psnr_raw" in overall[name]]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]

@@ -11,7 +11,6 @@ from typing import NoReturn
 from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import CommandParser, UserError
 from rac_unet.registry import check_name
-from rac_unet.rundir import open_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +18,18 @@ class Request:
     """What the user asked for.
 
     Attributes:
-        config: validated; when resuming, the run's, with what may change changed.
+        config: validated; when resuming, the defaults, of which only `overrides` count.
         name: what to call the run, the preset's or file's name.
         runs: folder for new run directories.
         resume: run directory to continue, if that was asked.
+        overrides: the command line's settings; `with_overrides` lays them over a run's own.
     """
 
     config: RunConfig
     name: str
     runs: Path
     resume: Path | None
+    overrides: tuple[str, ...] = ()
 
 
 def parse(argv: list[str] | None = None) -> Request:
@@ -43,16 +44,21 @@ def parse(argv: list[str] | None = None) -> Request:
         if base_args.preset or base_args.config:
             raise UserError("--resume continues a run with its own settings; leave out --preset and --config")
         _refuse_other_settings(overrides)
-        base = open_run(base_args.resume, need_weights=False).config()
-        config = from_dict(_as_dict(_config_parser(base).parse_args(overrides)), "command line")
-        return Request(config, base_args.resume.name, base_args.runs, base_args.resume)
+        config = with_overrides(RunConfig(), overrides)
+        return Request(config, base_args.resume.name, base_args.runs, base_args.resume, tuple(overrides))
     if base_args.preset and base_args.config:
         raise UserError("give --preset or --config, not both")
     source = base_args.config or preset_path(base_args.preset or "rac_unet")
     base = from_dict(read_yaml(source), str(source))
-    namespace = _config_parser(base).parse_args(overrides)
-    config = from_dict(_as_dict(namespace), "command line")
-    return Request(config, Path(source).stem, base_args.runs, None)
+    return Request(with_overrides(base, overrides), Path(source).stem, base_args.runs, None, tuple(overrides))
+
+
+def with_overrides(base: RunConfig, overrides) -> RunConfig:
+    """The config with `--section.key value` words laid over it.
+
+    Raises: UserError for an unknown option or value, naming the valid ones.
+    """
+    return from_dict(_as_dict(_config_parser(base).parse_args(list(overrides))), "command line")
 
 
 def _refuse_other_settings(overrides: list[str]) -> None:
