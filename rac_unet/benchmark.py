@@ -18,7 +18,7 @@ from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import write_text
 
 DEFAULT_PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
-PARTS = (*DEFAULT_PARTS, "overfit")
+PARTS = (*DEFAULT_PARTS, "replicas", "overfit")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,10 +35,15 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--photos and --labels go together")
 
     import_tensorflow()
+    if "replicas" in parts:
+        from rac_unet.training.distribution import make_distribution
+
+        # Logical CPUs must be there before anything is computed.
+        make_distribution("mirrored", 2)
     from rac_unet import config
     from rac_unet.scoring import overfit, speed
     from rac_unet.training.provenance import device_name, make_provenance
-    from rac_unet.training.speed import training_rate
+    from rac_unet.training.speed import replica_rate, training_rate
 
     model = config.ModelConfig(filters=args.filters, image_size=args.image_size)
     results: dict[str, dict] = {}
@@ -60,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
                 results[part] = speed.loss_cost(args.image_size, args.batch_size)
             elif part == "inference":
                 results[part] = speed.inference_rate(model, args.batch_size, args.repeats)
+            elif part == "replicas":
+                results[part] = replica_rate(model, args.batch_size, args.repeats)
             elif part == "overfit":
                 results[part] = overfit.overfit_all()
             else:

@@ -11,6 +11,17 @@ from typing import Any, Literal
 from rac_unet.errors import UserError
 from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, check_label, check_name
 
+# Settings of earlier versions that a config.yaml may still have; they changed nothing that was learned.
+RETIRED = {("training", "backup_minutes")}
+
+# Settings that do not change what is learned, so that a run may go on with others. Where files lie is among them, since
+# their contents are compared.
+NO_MATTER = {
+    ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
+    *(("training", key) for key in ("max_hours", "strategy", "replicas", "jit_compile", "steps_per_call", "sample_every",
+                                    "backup_seconds")),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -124,25 +135,39 @@ class TrainingConfig:
 
     Args:
         epochs: Passes over the training pairs; may be a fraction.
-        batch_size: Pairs per step.
-        max_hours: Stop cleanly after this much training a session, validation not counted; 0 for no limit.
-        precision: Number format of the computation; weights, outputs and losses stay float32.
-        jit_compile: Compile the step with XLA. Faster on GPUs, slower on CPUs.
+        batch_size: Pairs per step, shared out equally among the devices.
+        max_hours: Stop cleanly when the command has run this long, everything counted; 0 for no limit.
+        strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu; or
+            auto, whatever is there.
+        replicas: Devices to train on, 0 for all. Without a GPU, mirrored splits the processor into so many.
+        scaling: With several devices, none shares batch_size out among them; linear and sqrt give each of them batch_size
+            pairs and multiply the learning rate by their number or its square root.
+        precision: Number format of the computation; weights, outputs and losses stay float32. auto takes what the device
+            is fastest with.
+        jit_compile: Compile the step with XLA; auto does on a single GPU. Half as fast on CPUs.
+        steps_per_call: Steps taken before Python looks up again; 0 for as many as suit the device.
+        deterministic: The same operations in the same order, so that a run is repeated to the last bit; slower.
         seed: Of the weights, the order of the pairs and the augmentation.
         validate_steps: Steps between validations, each of which chooses best weights; 0 for once an epoch.
         sample_every: Validations between sample sheets.
-        backup_minutes: Least time between two backups within an epoch; every epoch's end makes one anyway.
+        backup_seconds: Least time between two backups within an epoch; more where a backup takes over a fiftieth of it.
+            Every validation makes one anyway.
     """
 
     epochs: float = 300.0
     batch_size: int = 8
     max_hours: float = 0.0
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit_compile: bool = False
+    strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = "auto"
+    replicas: int = 0
+    scaling: Literal["none", "linear", "sqrt"] = "none"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: Literal["auto", True, False] = False
+    steps_per_call: int = 0
+    deterministic: bool = False
     seed: int = 0
     validate_steps: int = 0
     sample_every: int = 1
-    backup_minutes: float = 5.0
+    backup_seconds: float = 30.0
 
     def __post_init__(self):
         _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
@@ -151,7 +176,10 @@ class TrainingConfig:
         _check(0 <= self.seed < 2**31, "training.seed", self.seed, "from 0 to 2147483647")
         _check(self.validate_steps >= 0, "training.validate_steps", self.validate_steps, "0 or more")
         _check(self.sample_every >= 1, "training.sample_every", self.sample_every, "1 or more")
-        _check(self.backup_minutes > 0, "training.backup_minutes", self.backup_minutes, "above 0")
+        _check(self.backup_seconds >= 0, "training.backup_seconds", self.backup_seconds, "0 or more")
+        _check(self.replicas >= 0, "training.replicas", self.replicas, "0 (all there are) or more")
+        ok = 0 <= self.steps_per_call <= 1000
+        _check(ok, "training.steps_per_call", self.steps_per_call, "0 (as suits the device) to 1000")
 
 
 @dataclass(frozen=True)
@@ -184,11 +212,27 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
         known = {f.name: f for f in dataclasses.fields(sections[name])}
         if not isinstance(content, dict):
             raise UserError(f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}")
+        content = {key: value for key, value in content.items() if (name, key) not in RETIRED}
         for key in content:
             check_name(f"{where}: {name}", key, known)
         typed = {key: _coerce(value, sections[name], key, f"{name}.{key}") for key, value in content.items()}
         built[name] = sections[name](**typed)
     return RunConfig(**built)
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The settings by which two configs train differently, a line each: `model.filters: 8 before, 16 now`.
+
+    Args:
+        before, now: nested dictionaries as `to_dict` gives them; what one lacks has its default.
+    """
+    old, new = (to_dict(from_dict(values)) for values in (before, now))
+    return [
+        f"{section}.{key}: {old[section][key]!r} before, {value!r} now"
+        for section, content in new.items()
+        for key, value in content.items()
+        if old[section][key] != value and (section, key) not in NO_MATTER
+    ]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -228,7 +272,8 @@ def _coerce(value: Any, section: type, key: str, where: str) -> Any:
 
     kind = typing.get_type_hints(section)[key]
     if typing.get_origin(kind) is Literal:
-        _check(value in typing.get_args(kind), where, value, "one of " + ", ".join(typing.get_args(kind)))
+        valid = typing.get_args(kind)
+        _check(value in valid, where, value, "one of " + ", ".join(str(word).lower() for word in valid))
         return value
     if typing.get_origin(kind) is dict:
         if not isinstance(value, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import math
 import os
 import re
@@ -48,6 +49,14 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], in
         return value
 
     return parse
+
+
+def own_version() -> str | None:
+    """Version of this package; None where it is not installed."""
+    try:
+        return importlib.metadata.version("rac_unet")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from rac_unet.config import RunConfig, from_dict, read_yaml, write_yaml
-from rac_unet.errors import UserError
+from rac_unet.errors import UserError, own_version
 
 # What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
 NETWORK, CLASSIFIER = "network", "classifier"
@@ -91,7 +91,13 @@ class RunDir:
         _check_kind(self, values, NETWORK)
         if isinstance(values, dict):
             values.pop("kind", None)
-        return from_dict(values, str(self.config_file))
+        try:
+            return from_dict(values, str(self.config_file))
+        except UserError as error:
+            made, here = self.provenance().get("versions", {}).get("rac_unet"), own_version()
+            if made in (None, here):
+                raise
+            raise UserError(f"{error} The run was made by rac_unet {made}, and this is {here}") from None
 
     def provenance(self) -> dict[str, Any]:
         """What provenance.json holds; empty when it is missing or damaged."""
@@ -111,6 +117,10 @@ class RunDir:
                 return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except FileNotFoundError:
             return []
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{self.history_file} is damaged: a row is not whole; copy it again, or remove that row"
+            ) from None
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Replace history.csv."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import RunConfig
-from rac_unet.errors import UserError, run_command
+from rac_unet.config import RunConfig, write_yaml
+from rac_unet.errors import UserError, one_line, run_command
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import EXTRACTORS
@@ -15,11 +17,12 @@ from rac_unet.training.arguments import Request, parse
 
 def main(argv: list[str] | None = None) -> int:
     """Train or resume as the command line asks; returns the exit code (130 when stopped by a signal)."""
+    began = time.monotonic()
     request = parse(argv)
-    return resume(request) if request.resume else start(request)
+    return resume(request, began) if request.resume else start(request, began)
 
 
-def start(request: Request) -> int:
+def start(request: Request, began: float) -> int:
     """Train a new run directory."""
     from rac_unet import rundir
     from rac_unet.data.source import open_pairs
@@ -32,56 +35,70 @@ def start(request: Request) -> int:
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
     # What can be refused without TensorFlow has been, by now.
-    import_tensorflow()
+    distribution = _take_devices(config)
+    from rac_unet.training.devices import choose, device_facts
+    from rac_unet.training.distribution import scale_to_replicas
+
+    config = scale_to_replicas(config, distribution.replicas)
+    choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
     extractor = _extractor(config)
     facts = {
         "device": device_name(),
+        "strategy": distribution.description,
         "data": str(pairs.root),
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
     }
-    run = rundir.create(request.runs, request.name, config, make_provenance(**facts))
-    log = Log(run.log_file)
-    log(f"run      {run.path}")
-    log(f"device   {facts['device']}")
-    return _train(run, pairs, log, extractor, fresh=True)
+    with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
+        # Only the chief's run is kept; the others need a place for their settings.
+        runs = request.runs if distribution.is_chief else Path(scratch)
+        run = rundir.create(runs, request.name, config, make_provenance(**facts))
+        log = Log(run.log_file)
+        if distribution.is_chief:
+            log(f"run      {run.path}")
+        log(f"device   {facts['device']}")
+        return _train(run, pairs, log, extractor, distribution, began, fresh=True)
 
 
-def resume(request: Request) -> int:
+def resume(request: Request, began: float) -> int:
     """Continue a run directory where its newest backup left it."""
-    from rac_unet import rundir
     from rac_unet.data.source import open_pairs
+    from rac_unet.rundir import write_text
+    from rac_unet.training import resuming
     from rac_unet.training.reporting import Log
 
-    run = rundir.open_run(request.resume, need_weights=False)
-    if run.imported():
-        raise UserError(
-            f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
-            "settings are known; start a new run"
-        )
-    config = run.config()
+    config = _with_whole_paths(request.config)
     if config.loss.needs_features:
         try:
             find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
         except UserError as error:
-            raise UserError(f"{error}; for --resume, change loss: in {run.config_file} if it lies elsewhere") from error
+            raise UserError(f"{error}; with --resume, say --loss.features or --loss.feature_weights anew") from error
     pairs = open_pairs(config)
-    before = run.provenance().get("data_fingerprint")
-    if before not in (None, pairs.fingerprint):
-        raise UserError(
-            f"the data set at {pairs.root} has changed since {run.path} was begun: fingerprint {before[:12]}… then, "
-            f"{pairs.fingerprint[:12]}… now; restore it, or start a new run"
-        )
-    import_tensorflow()
+    distribution = _take_devices(config)
+    run = resuming.open_to_resume(request.resume, request.runs, distribution.is_chief)
+    resuming.refuse_changed_settings(run, config)
+    resuming.refuse_changed_data(run, pairs)
     extractor = _extractor(config)
-    before = run.provenance().get("features", {}).get("sha256")
-    if extractor and extractor.sha256 and before not in (None, extractor.sha256):
-        raise UserError(
-            f"{extractor.weights}, which the perceptual loss of {run.path} looks through, is not the file it was begun "
-            f"with (SHA-256 {before[:12]}… then, {extractor.sha256[:12]}… now); restore it, or start a new run"
-        )
-    return _train(run, pairs, Log(run.log_file), extractor, fresh=False)
+    resuming.refuse_changed_features(run, extractor)
+    if distribution.is_chief and config != run.config():
+        write_text(run.config_file, write_yaml(config))
+    log = Log(run.log_file) if distribution.is_chief else print
+    return _train(run, pairs, log, extractor, distribution, began, fresh=False)
+
+
+def _take_devices(config: RunConfig):
+    """The devices; the first thing TensorFlow is asked for, since some must be had before it computes."""
+    import_tensorflow()
+    from rac_unet.quiet import silenced_stderr
+    from rac_unet.training.distribution import make_distribution
+
+    if config.training.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    with silenced_stderr():
+        return make_distribution(config.training.strategy, config.training.replicas)
 
 
 def _refuse_empty_splits(pairs) -> None:
@@ -117,7 +134,7 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _train(run, pairs, log, extractor, fresh: bool) -> int:
+def _train(run, pairs, log, extractor, distribution, began: float, fresh: bool) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -126,13 +143,16 @@ def _train(run, pairs, log, extractor, fresh: bool) -> int:
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor)
+        trainer = Trainer(run, pairs, log, extractor, distribution, began)
         if not fresh:
             trainer.resume()
             if trainer.step >= trainer.total_steps:
                 log(f"{run.path} is finished: {trainer.step:,} of {trainer.total_steps:,} steps done; nothing to do")
                 return 0
-        outcome = trainer.train(stop)
+        outcome = _train_together(trainer, stop, distribution)
+    if not distribution.is_chief:
+        print(f"worker {distribution.worker} is done at step {outcome.step:,}; the chief has the run")
+        return 130 if outcome.reason == "signal" else 0
     if outcome.reason != "finished":
         why = "the time is up" if outcome.reason == "time" else "asked to stop"
         log(f"stopped  at step {outcome.step:,} of {outcome.total_steps:,}: {why}; everything is saved")
@@ -145,6 +165,23 @@ def _train(run, pairs, log, extractor, fresh: bool) -> int:
     log(f"samples  {sheets[-1]}" if sheets else "samples  none")
     log(f"next     python -m rac_unet.evaluate {run.path}")
     return 0
+
+
+def _train_together(trainer, stop, distribution):
+    """Train; with several workers, wait for each other at the end, and say so when one is gone."""
+    if distribution.workers == 1:
+        return trainer.train(stop)
+    import tensorflow as tf
+
+    try:
+        outcome = trainer.train(stop)
+        distribution.wait_for_all()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"worker {distribution.worker} lost the others near step {trainer.step:,} ({one_line(error)}); start all of them "
+            f"again with --resume {trainer.run.path if distribution.is_chief else 'RUN, the chief run'}"
+        ) from None
+    return outcome
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from rac_unet.errors import UserError
 from rac_unet.evaluate import main as evaluate
 from rac_unet.objectives import extractor_files
 from rac_unet.train import main
-from rac_unet.training import loop
+from rac_unet.training import loop, meter
+from rac_unet.training.meter import Meter
 from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, save_state
 
@@ -60,10 +61,10 @@ def test_resuming_a_finished_run_says_so(finished, capsys):
 
 def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_path, monkeypatch, capsys):
     stop_after, steps = 9, []
-    original = loop._Meter.end_step
+    original = Meter.end_call
 
-    def end_step(self, values):
-        original(self, values)
+    def end_call(self, *values):
+        original(self, *values)
         steps.append(1)
         if len(steps) == stop_after:
             stop[0].is_set = True
@@ -71,7 +72,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
     stop = []
     enter = StopSignal.__enter__
     monkeypatch.setattr(StopSignal, "__enter__", lambda self: stop.append(self) or enter(self))
-    monkeypatch.setattr(loop._Meter, "end_step", end_step)
+    monkeypatch.setattr(Meter, "end_call", end_call)
     code, run = _train(toy_pairs, tmp_path, "--optimizer.ema", "0.9")
     assert code == 130 and f"--resume {run.path}" in capsys.readouterr().out
     monkeypatch.undo()
@@ -190,7 +191,7 @@ def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys, monkeypatc
 
 
 def test_nan_stops_with_advice_and_keeps_no_bad_weights(toy_pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "READ_EVERY", 1)
+    monkeypatch.setattr(meter, "READ_EVERY", 1)
     with pytest.raises(UserError, match="--optimizer.learning_rate"):
         _train(toy_pairs, tmp_path, "--optimizer.learning_rate", "1e30")
     (run,) = tmp_path.glob("*")

@@ -32,7 +32,33 @@ def make_training_dataset(
     label_dropout: float = 0.0,
     shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """All batches of a training, epoch after epoch, each epoch in an order of its own.
+    """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
+
+    Returns: dataset of `(inputs, targets)` as `finish_batch` gives them.
+    """
+    blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard)
+
+    def finish(stacked, emotion, draws):
+        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout)
+
+    return blocks.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
+
+
+def make_training_blocks(
+    pairs: PairSet,
+    pictures: Pictures,
+    batch_size: int,
+    seed: int,
+    epochs: int,
+    first_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    steps_per_block: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """All batches of a training as bytes, epoch after epoch, each epoch in an order of its own.
+
+    Bytes are a quarter of what floats are, and a whole block goes to the device at once; `finish_batch` does the rest
+    there.
 
     Args:
         pairs: the training split; what does not fill a batch at an epoch's end is left out of that epoch. Where their
@@ -41,13 +67,17 @@ def make_training_dataset(
         first_step: how many batches were already used.
         shard: (worker, workers): deliver this worker's part of every batch, consecutive pairs, `batch_size` / workers
             of them. All parts together are the batch that one worker alone would get, augmentation included.
-    Returns: dataset of `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7)
-        one-hot; targets `unmasked_image` (B, S, S, 3) and `occlusion` (B, S, S, 1), 1 = hidden.
+        steps_per_block: steps K in an element.
+        replicas: devices of this worker that share its part. Elements come in turn for each of them.
+    Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
+        and (K, B, 7) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
+        left out.
     Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
     worker, workers = shard
-    if batch_size % workers:
-        raise UserError(f"a batch of {batch_size} cannot be shared by {workers} workers; use a multiple of {workers}")
+    for count, what in ((workers, "workers"), (workers * replicas, "devices")):
+        if batch_size % count:
+            raise UserError(f"a batch of {batch_size} cannot be shared by {count} {what}; use a multiple of {count}")
     steps = steps_per_epoch(len(pairs), batch_size)
     used = steps * batch_size
     emotions = tf.constant(pairs.emotion_ids, tf.int64)
@@ -70,15 +100,33 @@ def make_training_dataset(
         lambda index, draws: (pictures.load(index), tf.gather(emotions, index), draws),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    dataset = dataset.batch(batch_size // workers, drop_remainder=True)
+    dataset = dataset.batch(batch_size // workers // replicas, drop_remainder=True)
+    dataset = dataset.batch(steps_per_block * replicas, drop_remainder=True)
+    if replicas > 1:
+        # One step's parts lie side by side; each device wants its own parts of all steps.
+        def deal(*parts):
+            turned = [tf.reshape(part, [steps_per_block, replicas, *part.shape[1:]]) for part in parts]
+            turned = [tf.experimental.numpy.swapaxes(part, 0, 1) for part in turned]
+            return tf.data.Dataset.from_tensor_slices(tuple(turned))
 
-    def finish(stacked, emotion, draws):
-        inputs, targets = _to_float(stacked, emotion, draws if augment else None)
-        if label_dropout:
-            inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
-        return inputs, targets
+        dataset = dataset.flat_map(deal)
+    return dataset.prefetch(2 * replicas + 2 // steps_per_block).with_options(_options())
 
-    return dataset.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
+
+def finish_batch(stacked, emotion, draws, augment: bool, label_dropout: float):
+    """What the network and the losses are given, from one step of a block.
+
+    Args:
+        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 7) as `make_training_blocks` gives them.
+        augment: whether to flip and relight.
+        label_dropout: share of labels to withhold.
+    Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
+        targets `unmasked_image` (B, S, S, 3) and `occlusion` (B, S, S, 1), 1 = hidden.
+    """
+    inputs, targets = _to_float(stacked, emotion, draws if augment else None)
+    if label_dropout:
+        inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
+    return inputs, targets
 
 
 def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) -> tf.data.Dataset:

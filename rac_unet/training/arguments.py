@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from rac_unet.config import RunConfig, from_dict, preset_names, preset_path, read_yaml
+from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import CommandParser, UserError
 from rac_unet.registry import check_name
+from rac_unet.rundir import open_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Request:
     """What the user asked for.
 
     Attributes:
-        config: validated; None when resuming.
+        config: validated; when resuming, the run's, with what may change changed.
         name: what to call the run, the preset's or file's name.
         runs: folder for new run directories.
         resume: run directory to continue, if that was asked.
     """
 
-    config: RunConfig | None
+    config: RunConfig
     name: str
     runs: Path
     resume: Path | None
@@ -39,10 +40,12 @@ def parse(argv: list[str] | None = None) -> Request:
     base_args, overrides = _base_parser(add_help=False).parse_known_args(argv)
     wants_help = any(arg in ("-h", "--help") for arg in overrides)
     if base_args.resume and not wants_help:
-        if overrides or base_args.preset or base_args.config:
-            odd = " ".join(overrides) or "--preset/--config"
-            raise UserError(f"--resume continues a run with its own settings; leave out: {odd}")
-        return Request(None, base_args.resume.name, base_args.runs, base_args.resume)
+        if base_args.preset or base_args.config:
+            raise UserError("--resume continues a run with its own settings; leave out --preset and --config")
+        _refuse_other_settings(overrides)
+        base = open_run(base_args.resume, need_weights=False).config()
+        config = from_dict(_as_dict(_config_parser(base).parse_args(overrides)), "command line")
+        return Request(config, base_args.resume.name, base_args.runs, base_args.resume)
     if base_args.preset and base_args.config:
         raise UserError("give --preset or --config, not both")
     source = base_args.config or preset_path(base_args.preset or "rac_unet")
@@ -50,6 +53,16 @@ def parse(argv: list[str] | None = None) -> Request:
     namespace = _config_parser(base).parse_args(overrides)
     config = from_dict(_as_dict(namespace), "command line")
     return Request(config, Path(source).stem, base_args.runs, None)
+
+
+def _refuse_other_settings(overrides: list[str]) -> None:
+    """Raise UserError for an option that a run cannot be continued with."""
+    free = sorted(f"--{section}.{key}" for section, key in {*NO_MATTER, ("training", "epochs")})
+    for word in overrides:
+        if word.startswith("--") and (name := word.split("=")[0]) not in free:
+            raise UserError(
+                f"--resume continues a run with its own settings; leave out: {name}. May change: {', '.join(free)}"
+            )
 
 
 def _base_parser(**options) -> argparse.ArgumentParser:
@@ -68,7 +81,12 @@ def add_base_arguments(parser) -> None:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)"
     )
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run directory with its own settings")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="continue this run directory with its own settings; where it is read-only, a copy of it in --runs",
+    )
 
 
 def _config_parser(base: RunConfig):

@@ -25,7 +25,7 @@ from rac_unet.models.classifier import ClassifierConfig, write_classifier_weight
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.rundir import RunDir
 from rac_unet.scoring.emotion import confusion_matrix, mean_class_accuracy
-from rac_unet.training.optimizers import FusedAdam
+from rac_unet.training.optimizers import Adam
 from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, restore, save_state
 
@@ -78,7 +78,7 @@ class ClassifierTrainer:
         rate = keras.optimizers.schedules.CosineDecay(
             training.learning_rate * 0.01, total, warmup_target=training.learning_rate, warmup_steps=total // 20
         )
-        self.optimizer = FusedAdam(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
+        self.optimizer = Adam(rate, weight_decay=WEIGHT_DECAY, clip_norm=1.0)
         self.optimizer.build(self.model.trainable_variables)
         # Position in EMOTIONS -> place of its logit.
         self._place = tf.constant([config.classes.index(name) for name in EMOTIONS], tf.int32)

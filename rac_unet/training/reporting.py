@@ -23,9 +23,9 @@ class Log:
 class Scalars:
     """TensorBoard scalars, when the `tensorboard` package is installed; otherwise history.csv has the same numbers."""
 
-    def __init__(self, folder: Path, log: Callable[[str], None]):
+    def __init__(self, folder: Path, log: Callable[[str], None], writes: bool = True):
         self._writer = None
-        if importlib.util.find_spec("tensorboard"):
+        if writes and importlib.util.find_spec("tensorboard"):
             import tensorflow as tf
 
             self._writer = tf.summary.create_file_writer(str(folder))

@@ -7,7 +7,10 @@ original did. Two generations are kept, so that a file damaged by a crash costs 
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +20,35 @@ from rac_unet.errors import UserError
 from rac_unet.rundir import replace_file
 
 GENERATIONS = 2
+# What a backup's layout is called; counts up when an older version could not go on with it.
+FORMAT = 2
+# A backup may cost this share of the time between two.
+COST_SHARE = 1 / 50
 
 
 def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -> Path:
-    """Write a backup and drop the oldest.
+    """Write a backup, read it back, and drop the oldest.
 
     Args:
         folder: the run's backup folder.
         groups: name -> Keras or TensorFlow variables in a fixed order.
         numbers: JSON-able, with `step`.
     Returns: the file written.
+    Raises: OSError when what is on the disk is not what was written; the backups before it are still there.
     """
     arrays = {f"{name}/{i:04d}": v.numpy() for name, group in groups.items() for i, v in enumerate(group)}
-    arrays["numbers"] = np.array(json.dumps(numbers))
+    arrays["numbers"] = np.array(json.dumps({"format": FORMAT, **numbers}))
     path = folder / f"step_{numbers['step']:08d}.npz"
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        with zipfile.ZipFile(temporary) as archive:
+            # Each member has a checksum, which reading it compares.
+            if damaged := archive.testzip():
+                raise OSError(f"{path}: {damaged} is not on the disk as it was written; is the disk failing?")
 
     replace_file(path, write)
     for old in _backups(folder)[GENERATIONS:]:
@@ -57,9 +71,15 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             numbers = json.loads(str(arrays.pop("numbers")))
+            made_with = int(numbers.get("format", 1))
         except Exception as error:  # zipfile, zlib, NumPy and JSON each fail in ways of their own on a damaged file
             log(f"backup {path.name} is damaged ({type(error).__name__}); trying the one before")
             continue
+        if made_with != FORMAT:
+            age = (
+                "a newer version of rac_unet; upgrade" if made_with > FORMAT else "an earlier version; start a new run"
+            )
+            raise UserError(f"{path} was written by {age} (format {made_with}, this version reads {FORMAT})")
         for damaged in backups[: backups.index(path)]:
             # It would count as the newest generation and push a good one out.
             damaged.unlink()
@@ -67,6 +87,30 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
     if backups:
         raise UserError(f"every backup in {folder} is damaged; start a new run")
     return None
+
+
+class BackupClock:
+    """When the next backup is due.
+
+    Args:
+        seconds: least time between two.
+    """
+
+    def __init__(self, seconds: float):
+        self._least, self.cost = seconds, 0.0
+        self._last = time.monotonic()
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two backups, as long as they cost what the last one did."""
+        return max(self._least, self.cost / COST_SHARE)
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last >= self.interval
+
+    def made(self, seconds: float) -> None:
+        """A backup was made just now and took so long."""
+        self.cost, self._last = seconds, time.monotonic()
 
 
 def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:

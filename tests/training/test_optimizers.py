@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from rac_unet.config import OptimizerConfig, RunConfig
-from rac_unet.training.optimizers import AVERAGE_EVERY, FusedAdam, MovingAverage, make_optimizer
+from rac_unet.training import optimizers
+from rac_unet.training.optimizers import AVERAGE_EVERY, Adam, MovingAverage, make_optimizer
 
 
 def _walk(optimizer, steps=5):
@@ -19,19 +21,45 @@ def _walk(optimizer, steps=5):
 
     for _ in range(steps):
         step([tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables])
-    return [v.numpy() for v in variables], [v.numpy() for v in optimizer.variables]
+    return [v.numpy() for v in variables]
 
 
-def test_fused_adam_is_adam():
-    settings = {"learning_rate": 0.01, "beta_2": 0.99, "global_clipnorm": 1.0}
-    ours, theirs = _walk(FusedAdam(**settings)), _walk(keras.optimizers.Adam(**settings))
-    for a, b in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
+@pytest.mark.parametrize("clip, decay", [(0.0, 0.0), (1.0, 0.0), (0.0, 0.1)])
+def test_adam_is_kerass(clip, decay):
+    settings = {"learning_rate": 0.01, "beta_2": 0.99, "weight_decay": decay}
+    ours = _walk(Adam(**settings, clip_norm=clip))
+    keras_settings = settings | {"weight_decay": decay or None, "global_clipnorm": clip or None}
+    for a, b in zip(ours, _walk(keras.optimizers.Adam(**keras_settings)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_step_that_overflows_is_left_out_and_halves_the_scale():
+    variable = keras.Variable([1.0])
+    optimizer = Adam(0.5, loss_scaling=True)
+    optimizer.build([variable])
+    scale = float(optimizer.scale_loss(tf.constant(1.0)))
+    optimizer.apply([tf.constant([np.inf])], [variable])
+    assert variable.numpy() == 1 and optimizer.iterations == 0
+    assert float(optimizer.scale_loss(tf.constant(1.0))) == scale / 2
+    optimizer.apply([tf.constant([3.0 * scale])], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.5], rtol=1e-4)
+
+
+def test_scale_doubles_after_many_good_steps(monkeypatch):
+    monkeypatch.setattr(optimizers, "DOUBLE_AFTER", 3)
+    variable = keras.Variable([1.0])
+    optimizer = Adam(1e-3, loss_scaling=True)
+    optimizer.build([variable])
+    scales = []
+    for _ in range(4):
+        scales.append(float(optimizer.scale_loss(tf.constant(1.0))))
+        optimizer.apply([tf.constant([1.0])], [variable])
+    assert scales == [optimizers.FIRST_LOSS_SCALE] * 3 + [2 * optimizers.FIRST_LOSS_SCALE]
 
 
 def test_first_step_goes_the_learning_rate_against_the_gradients_sign():
     variable = keras.Variable([1.0, -2.0])
-    optimizer = FusedAdam(0.5)
+    optimizer = Adam(0.5)
     optimizer.build([variable])
     optimizer.apply([tf.constant([3.0, -0.1])], [variable])
     np.testing.assert_allclose(variable.numpy(), [0.5, -1.5], rtol=1e-4)

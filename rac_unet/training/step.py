@@ -1,0 +1,140 @@
+"""One training step on every replica, and several of them in one call.
+
+What a replica does stands in `_replica_step`: its part of the batch becomes floats and is augmented on the device, the
+network paints it, gradients and losses are summed over all replicas in one exchange, and each replica applies the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import tensorflow as tf
+
+from rac_unet.config import RunConfig
+from rac_unet.data.pipeline import finish_batch
+from rac_unet.training.distribution import Distribution
+
+# What every step is told and tells all workers, so that they stop after the same one.
+VOTES = ("signal", "time")
+
+
+class TrainingStep:
+    """Callable that takes steps.
+
+    Args:
+        model: from the inputs of the pipeline to `{"inpainted_image": …}`.
+        optimizer, average: `Adam` and `MovingAverage`, built.
+        loss: `(targets, outputs) -> ((B,) total, {term: (B,)})`.
+        config: the run's.
+        distribution: where it runs.
+        jit_compile: compile forward and backward pass with XLA; on one replica.
+    """
+
+    def __init__(self, model, optimizer, average, loss, config: RunConfig, distribution: Distribution, jit_compile):
+        self._model, self._optimizer, self._average, self._loss = model, optimizer, average, loss
+        self._terms, self._data = list(config.loss.terms), config.data
+        self._strategy, self._replicas = distribution.strategy, distribution.replicas
+        self._local = distribution.local_replicas
+        self._differentiate = tf.function(self._gradients, jit_compile=True) if jit_compile else self._gradients
+        self._one = tf.function(self._take_one, jit_compile=False)
+        self._many = tf.function(self._take_many, jit_compile=False)
+        self._infer = tf.function(self._paint, jit_compile=False)
+
+    def __call__(self, block, start: int, count: int, votes=(0.0, 0.0)):
+        """Take `count` steps on a block.
+
+        Args:
+            block: an element of `make_training_blocks`, per replica where there are several.
+            start: the block's first step to take.
+            count: how many.
+            votes: of this worker to stop, in the order of `VOTES`; above 0 is yes.
+        Returns: (count, 1 + terms + votes) float32: mean total loss, each term's mean, and the sum of all votes.
+        """
+        votes = tf.constant(votes, tf.float32) / self._local
+        start = tf.constant(start)
+        if count == 1:
+            return self._one(block, start, votes)
+        return self._many(block, start, tf.constant(count), votes)
+
+    def infer(self, batches: Iterable) -> Iterator[tuple]:
+        """Paint and score whole batches in inference mode, as many at once as this process has replicas.
+
+        Args:
+            batches: `(inputs, targets)` as for scoring.
+        Yields: `(inputs, targets, image, values)` per batch, in order: image (B, S, S, 3), values (B, 1 + terms).
+        """
+        for group in _groups(batches, self._local):
+            # A replica with nothing to do repeats the last one's work.
+            filled = group + [group[-1]] * (self._local - len(group))
+            if self._local == 1:
+                parts = filled[0]
+            else:
+                parts = self._strategy.experimental_distribute_values_from_function(
+                    lambda context, filled=filled: filled[context.replica_id_in_sync_group]
+                )
+            painted, values = self._infer(*parts)
+            results = zip(group, self._strategy.experimental_local_results(painted),
+                          self._strategy.experimental_local_results(values), strict=False)  # fmt: skip
+            for (inputs, targets), image, value in results:
+                yield inputs, targets, image, value
+
+    def _take_one(self, block, start, votes):
+        return self._distributed(block, start, votes)[None]
+
+    def _take_many(self, block, start, count, votes):
+        values = tf.TensorArray(tf.float32, size=count)
+        for i in tf.range(count):
+            values = values.write(i, self._distributed(block, start + i, votes))
+        return values.stack()
+
+    def _distributed(self, block, index, votes):
+        values = self._strategy.run(self._replica_step, args=(block, index, votes))
+        return self._strategy.experimental_local_results(values)[0]
+
+    def _replica_step(self, block, index, votes):
+        stacked, emotion, draws = (part[index] for part in block)
+        gradients, values = self._differentiate(stacked, emotion, draws)
+        values = tf.concat([values, votes], axis=0)
+        if self._replicas > 1:
+            context = tf.distribute.get_replica_context()
+            *gradients, values = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, values])
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+        self._average.update(self._optimizer.steps_taken())
+        return values
+
+    def _gradients(self, stacked, emotion, draws):
+        """This replica's share of the gradients and mean losses."""
+        inputs, targets = finish_batch(stacked, emotion, draws, self._data.augment, self._data.label_dropout)
+        with tf.GradientTape() as tape:
+            outputs = self._model(self._named(inputs), training=True)
+            total, terms = self._loss(targets, outputs)
+            total = tf.reduce_mean(total) / self._replicas
+            scaled = self._optimizer.scale_loss(total)
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
+        shares = [tf.reduce_mean(terms[name]) / self._replicas for name in self._terms]
+        return gradients, tf.stack([total, *shares])
+
+    def _paint(self, inputs, targets):
+        def on_replica(inputs, targets):
+            outputs = self._model(self._named(inputs), training=False)
+            total, terms = self._loss(targets, outputs)
+            return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self._terms], axis=1)
+
+        return self._strategy.run(on_replica, args=(inputs, targets))
+
+    def _named(self, inputs):
+        """Only the inputs the network names: one without a label must not be handed one."""
+        return {name: inputs[name] for name in self._model.input}
+
+
+def _groups(batches: Iterable, count: int) -> Iterator[list]:
+    """Lists of up to `count` batches of one size."""
+    group: list = []
+    for batch in batches:
+        size = batch[1]["unmasked_image"].shape[0]
+        if group and (len(group) == count or group[0][1]["unmasked_image"].shape[0] != size):
+            yield group
+            group = []
+        group.append(batch)
+    if group:
+        yield group

@@ -1,0 +1,52 @@
+"""Scores on the validation split between two rounds of training, and the sample sheet drawn on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.scoring.metrics import compose, psnr
+from rac_unet.scoring.sheets import faces_to_show, write_sheet
+
+
+def validate(
+    infer, pairs: PairSet, pictures: Pictures, batch_size: int, terms: list[str], sheet: Path | None, title: str
+) -> dict[str, float]:
+    """Means over a split.
+
+    Args:
+        infer: `TrainingStep.infer`.
+        pairs, pictures: the split.
+        batch_size: of one device.
+        terms: names of the loss terms.
+        sheet: picture to draw of the faces that are always shown; None for none.
+        title: what it says above.
+    Returns: `val_loss`, `val_<term>`, `val_psnr_composite` and `val_psnr_hole` in dB.
+    """
+    rows, composite, hole = [], [], []
+    chosen = faces_to_show(pairs)
+    shown: dict[int, tuple[np.ndarray, ...]] = {}
+    seen = 0
+    for inputs, targets, image, values in infer(make_scoring_dataset(pairs, pictures, batch_size)):
+        image, truth = np.clip(image.numpy(), 0, 1), targets["unmasked_image"].numpy()
+        occlusion = targets["occlusion"].numpy()
+        rows.append(values.numpy())
+        composite.append(psnr(truth, compose(truth, image, occlusion)))
+        hole.append(psnr(truth, image, occlusion > 0))
+        for i in range(len(truth)):
+            if seen + i in chosen:
+                shown[seen + i] = inputs["masked_image"].numpy()[i], image[i], truth[i], occlusion[i]
+        seen += len(truth)
+    if sheet:
+        masked, image, truth, occlusion = (np.stack(column) for column in zip(*(shown[i] for i in chosen), strict=True))
+        columns = {"masked": masked, "painted": image, "pasted": compose(truth, image, occlusion), "truth": truth}
+        write_sheet(sheet, columns, [pairs[i].emotion for i in chosen], title)
+    means = np.concatenate(rows).mean(0)
+    scores = dict(zip(["val_loss", *(f"val_{name}" for name in terms)], (float(m) for m in means), strict=True))
+    scores["val_psnr_composite"] = float(np.nanmean(np.concatenate(composite)))
+    scores["val_psnr_hole"] = float(np.nanmean(np.concatenate(hole)))
+    return scores

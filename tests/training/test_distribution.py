@@ -1,0 +1,116 @@
+"""Several devices and several processes: the losses of one, one writer, and clear words when they cannot be had."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rac_unet.config import OptimizerConfig, RunConfig, TrainingConfig
+from rac_unet.errors import UserError
+from rac_unet.rundir import RunDir
+from rac_unet.training.distribution import make_distribution, refuse_uneven_batch, scale_to_replicas
+
+STEPS, EVERY = 20, 4
+OPTIONS = [
+    *("--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--optimizer.clip_norm", "1"),
+    # Adam makes steps of one size out of gradients of any, rounding errors included, and what they differ by grows from
+    # step to step; at this rate slowly enough to tell rounding from a mistake.
+    *("--optimizer.learning_rate", "1e-5", "--optimizer.schedule", "constant", "--data.label_dropout", "0.2"),
+    *("--training.epochs", str(STEPS / 7), "--training.validate_steps", str(EVERY), "--training.sample_every", "1000"),
+]
+
+
+def _start(toy_pairs, runs, *options, **environment):
+    command = [sys.executable, "-m", "rac_unet.train", *OPTIONS, "--data.path", str(toy_pairs), "--runs", str(runs)]
+    return subprocess.Popen(
+        [*command, *options], env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def _losses(runs):
+    (run,) = runs.glob("*")
+    history = RunDir(run).history()
+    assert len(history) == STEPS // EVERY
+    return np.array([[row["loss"], row["val_loss"]] for row in history])
+
+
+@pytest.fixture(scope="module")
+def alone(toy_pairs, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("alone")
+    _finish(_start(toy_pairs, runs))
+    return _losses(runs)
+
+
+@pytest.mark.slow
+def test_two_devices_have_the_losses_of_one(toy_pairs, tmp_path, alone):
+    output = _finish(_start(toy_pairs, tmp_path, "--training.strategy", "mirrored", "--training.replicas", "2"))
+    assert "mirrored, 2 devices" in output
+    np.testing.assert_allclose(_losses(tmp_path), alone, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_and_one_of_them_writes(toy_pairs, tmp_path, alone):
+    with socket.socket() as first, socket.socket() as second:
+        for s in (first, second):
+            s.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in (first, second)]
+
+    def worker(index):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        return _start(toy_pairs, tmp_path / f"worker{index}", TF_CONFIG=json.dumps(task))
+
+    outputs = [_finish(process) for process in [worker(0), worker(1)]]
+    assert "multi_worker, 2 devices" in outputs[0] and "the chief has the run" in outputs[1]
+    np.testing.assert_allclose(_losses(tmp_path / "worker0"), alone, rtol=1e-4)
+    assert not (tmp_path / "worker1").exists()
+
+
+def test_scaling_is_carried_out_once():
+    config = RunConfig(
+        optimizer=OptimizerConfig(learning_rate=1e-3), training=TrainingConfig(batch_size=8, scaling="sqrt")
+    )
+    scaled = scale_to_replicas(config, 4)
+    assert scaled.training.batch_size == 32 and scaled.optimizer.learning_rate == 2e-3
+    assert scale_to_replicas(scaled, 4) == scaled
+    plain = RunConfig(training=TrainingConfig(batch_size=8))
+    assert scale_to_replicas(plain, 4) == plain
+
+
+def test_a_batch_that_cannot_be_shared():
+    with pytest.raises(UserError, match="8 cannot be shared equally by 3 devices.*6 or 9"):
+        refuse_uneven_batch(8, 3)
+    with pytest.raises(UserError, match="batch_size 16, or fewer"):
+        refuse_uneven_batch(8, 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "needs TF_CONFIG.*10.0.0.1:2222"),
+        ("{", "not as expected"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "not as expected"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "not as expected"),
+    ],
+)
+def test_tf_config_that_says_nothing_useful(monkeypatch, text, words):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=words):
+        make_distribution("multi_worker")
+
+
+def test_devices_that_are_not_there():
+    with pytest.raises(UserError, match="one has one device, not 2"):
+        make_distribution("one", 2)
+    with pytest.raises(UserError, match="no TPU can be used here"):
+        make_distribution("tpu")
+    assert make_distribution("auto").replicas == 1
