@@ -150,13 +150,13 @@ def prepared(kaggle):
 
 @pytest.fixture(scope="module")
 def trained(kaggle, prepared):
-    return kaggle.run("train", PRESET="smoke", OPTIONS=TINY, HOURS=0.004, SMOKE_HOURS=0.002)
+    return kaggle.run("train", PRESET="smoke", OPTIONS=TINY, HOURS=0.006, SMOKE_HOURS=0.003)
 
 
 @pytest.fixture(scope="module")
 def resumed(kaggle, trained):
     before = {run.name: steps(run) for run in (kaggle.outputs / "rac-unet-train/runs").iterdir()}
-    return *kaggle.run("train", PRESET="smoke", HOURS=0.004, SMOKE=False), before
+    return *kaggle.run("train", PRESET="smoke", HOURS=0.006, SMOKE=False), before
 
 
 @pytest.fixture(scope="module")
