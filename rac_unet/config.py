@@ -18,8 +18,8 @@ RETIRED = {("training", "backup_minutes")}
 # their contents are compared.
 NO_MATTER = {
     ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
-    *(("training", key) for key in ("max_hours", "strategy", "replicas", "jit_compile", "steps_per_call", "sample_every",
-                                    "backup_seconds")),
+    *(("training", key) for key in ("max_hours", "strategy", "replicas", "jit_compile", "steps_per_call",
+                                    "sample_every", "backup_seconds")),
 }  # fmt: skip
 
 
@@ -137,13 +137,13 @@ class TrainingConfig:
         epochs: Passes over the training pairs; may be a fraction.
         batch_size: Pairs per step, shared out equally among the devices.
         max_hours: Stop cleanly when the command has run this long, everything counted; 0 for no limit.
-        strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu; or
-            auto, whatever is there.
+        strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu;
+            or auto, whatever is there.
         replicas: Devices to train on, 0 for all. Without a GPU, mirrored splits the processor into so many.
-        scaling: With several devices, none shares batch_size out among them; linear and sqrt give each of them batch_size
-            pairs and multiply the learning rate by their number or its square root.
-        precision: Number format of the computation; weights, outputs and losses stay float32. auto takes what the device
-            is fastest with.
+        scaling: With several devices, none shares batch_size out among them; linear and sqrt give each of them
+            batch_size pairs and multiply the learning rate by their number or its square root.
+        precision: Number format of the computation; weights, outputs and losses stay float32. auto takes what the
+            device is fastest with.
         jit_compile: Compile the step with XLA; auto does on a single GPU. Half as fast on CPUs.
         steps_per_call: Steps taken before Python looks up again; 0 for as many as suit the device.
         deterministic: The same operations in the same order, so that a run is repeated to the last bit; slower.

@@ -13,7 +13,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import RunConfig, to_dict, write_yaml
+from rac_unet.config import RunConfig, differences, to_dict, write_yaml
 from rac_unet.errors import CommandParser, UserError, number, run_command
 from rac_unet.models.classifier import classifier_facts
 from rac_unet.objectives.extractor_files import find_extractor_file
@@ -95,7 +95,6 @@ class _Study:
     def refuse_other_settings(self) -> None:
         """Raise UserError where a finished system or a begun run was made by other settings than the plan's."""
         for name, config in self.plan.systems.items():
-            wanted = _compared(to_dict(config))
             folder, run = self._folder(name), self._run(name)
             found = {}
             if self._scored(name):
@@ -103,10 +102,9 @@ class _Study:
             elif run:
                 found[run.path] = to_dict(run.config())
             for path, settings in found.items():
-                other = _compared(settings)
-                if keys := [key for key in wanted if other[key] != wanted[key]]:
+                if changed := differences(settings, to_dict(config)):
                     raise UserError(
-                        f"{path} was made with other settings than the plan's {name} ({', '.join(keys)}); remove it "
+                        f"{path} was made with other settings than the plan's {name} ({'; '.join(changed)}); remove it "
                         "to make it again, or give another --output"
                     )
 
@@ -204,13 +202,6 @@ def _finished(run: RunDir, config: RunConfig) -> bool:
     """Whether the last of the epochs asked for has been validated."""
     history = run.history()
     return bool(history) and history[-1]["epoch"] >= config.training.epochs - 1e-3
-
-
-def _compared(settings: dict) -> dict:
-    """What must be equal for a result to be the plan's; not where files lie."""
-    data = {key: value for key, value in settings.get("data", {}).items() if key != "path"}
-    terms = settings.get("loss", {}).get("terms")
-    return {"data": data, "loss.terms": terms} | {key: settings.get(key) for key in ("model", "optimizer", "training")}
 
 
 def _parser() -> CommandParser:

@@ -178,8 +178,8 @@ def _train_together(trainer, stop, distribution):
         distribution.wait_for_all()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"worker {distribution.worker} lost the others near step {trainer.step:,} ({one_line(error)}); start all of them "
-            f"again with --resume {trainer.run.path if distribution.is_chief else 'RUN, the chief run'}"
+            f"worker {distribution.worker} lost the others near step {trainer.step:,} ({one_line(error)}); start all "
+            f"of them again with --resume {trainer.run.path if distribution.is_chief else 'and the run of worker 0'}"
         ) from None
     return outcome
 

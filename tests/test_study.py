@@ -63,7 +63,9 @@ def test_what_is_there_is_not_made_again(folder, capfd):
 def test_a_result_made_otherwise_is_not_taken_for_the_plans(folder, tmp_path):
     other = {**PLAN, "settings": {**PLAN["settings"], "training": {"epochs": 2}}}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other))
-    with pytest.raises(UserError, match="made with other settings than the plan's A-UNET .training."):
+    with pytest.raises(
+        UserError, match="made with other settings than the plan.s A-UNET .training.epochs: 1.0 before, 2.0 now"
+    ):
         main([str(tmp_path / "plan.yaml"), *arguments(folder)[1:]])
 
 

@@ -42,17 +42,12 @@ def budget_line(parameters: int, memory: int, rate: float, hours: float, session
     """
     session = session_hours or KAGGLE_HOURS
     count = max(1, math.ceil(hours / session))
-    long = (
-        f"{hours:.1f} hours"
-        if hours >= 1
-        else f"{60 * hours:.0f} minutes"
-        if hours >= 1 / 30
-        else f"{3600 * hours:.0f} s"
-    )
+    minutes = f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} s"
+    long = f"{hours:.1f} hours" if hours >= 1 else minutes
     which = f"of {session:g} h" if session_hours else f"of {KAGGLE_HOURS:g} h on Kaggle"
     return (
-        f"budget   {parameters:,} parameters, about {_bytes(memory)} of memory a device, {rate:.1f} images/s after warm-up, "
-        f"{long} to the end: {count} session{'s' * (count > 1)} {which}"
+        f"budget   {parameters:,} parameters, about {_bytes(memory)} of memory a device, {rate:.1f} images/s after "
+        f"warm-up, {long} to the end: {count} session{'s' * (count > 1)} {which}"
     )
 
 

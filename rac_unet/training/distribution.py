@@ -118,8 +118,8 @@ def refuse_uneven_batch(batch_size: int, replicas: int) -> None:
         lower, upper = batch_size // replicas * replicas, -(-batch_size // replicas) * replicas
         near = f"{lower} or {upper}" if lower else f"{upper}"
         raise UserError(
-            f"a batch of {batch_size} cannot be shared equally by {replicas} devices; use --training.batch_size {near}, "
-            "or fewer devices"
+            f"a batch of {batch_size} cannot be shared equally by {replicas} devices; use --training.batch_size "
+            f"{near}, or fewer devices"
         )
 
 
@@ -128,11 +128,10 @@ def _automatic(gpus: int, replicas: int) -> str:
     if cluster and len(cluster[0]) > 1:
         return "multi_worker"
     # Kaggle's and Google's TPU machines say so; looking for a TPU elsewhere takes minutes.
-    if not gpus and (
-        os.environ.get("TPU_NAME") or os.environ.get("TPU_ACCELERATOR_TYPE") or Path("/dev/accel0").exists()
-    ):
+    tpu = any(map(os.environ.get, ("TPU_NAME", "TPU_ACCELERATOR_TYPE"))) or Path("/dev/accel0").exists()
+    if tpu and not gpus:
         return "tpu"
-    return "mirrored" if (gpus if not replicas else replicas) > 1 else "one"
+    return "mirrored" if (replicas or gpus) > 1 else "one"
 
 
 def _mirrored(gpus: list, replicas: int) -> Distribution:
@@ -179,8 +178,8 @@ def _multi_worker() -> Distribution:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"the workers did not find each other ({one_line(error)}); TF_CONFIG names {', '.join(workers)}: start all of "
-            "them, each with its own index, and see that the ports are open"
+            f"the workers did not find each other ({one_line(error)}); TF_CONFIG names {', '.join(workers)}: start all "
+            "of them, each with its own index, and see that the ports are open"
         ) from None
     local = strategy.num_replicas_in_sync // len(workers)
     return Distribution("multi_worker", strategy, index, len(workers), local)

@@ -127,6 +127,6 @@ class Meter:
         if self.input_share > INPUT_SHARE and self._seconds > 2 * LINE_SECONDS and not self._told_input:
             self._told_input = True
             self._log(
-                f"warning  {100 * self.input_share:.0f} % of the time is spent waiting for pictures: --data.cache memory, "
-                "or disk, decodes them once; on Kaggle, pairs of the size trained at read faster than larger ones"
+                f"warning  {100 * self.input_share:.0f} % of the time is spent waiting for pictures: --data.cache "
+                "memory, or disk, decodes them once; pairs of the size trained at are read faster than larger ones"
             )

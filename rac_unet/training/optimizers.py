@@ -185,7 +185,7 @@ class MovingAverage:
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Within the block the model has the averaged weights; after it, its own again. Outside of replicas."""
-        raw = [w.numpy() for w in self._weights] if self._decay else []
+        raw = [w.value.numpy() for w in self._weights] if self._decay else []
         for weight, average in zip(self._weights, self.variables, strict=False):
             weight.assign(average.numpy())
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from rac_unet.data import pairs as pairs_module
 from rac_unet.data.pictures import Pictures
-from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset
+from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 
@@ -137,3 +137,18 @@ def test_refusals(train):
         Pictures(train, 48)
     with pytest.raises(UserError, match="fewer than one batch"):
         make_training_dataset(train, Pictures(train, 64), 1000, 0, 1)
+
+
+def test_blocks_are_the_same_batches_dealt_out(train):
+    """Three steps a block, two devices: each block holds one device's halves of three whole batches."""
+    pictures, settings = Pictures(train, 64, "memory"), {"batch_size": 4, "seed": 5, "epochs": 3, "first_step": 2}
+    steps = list(make_training_blocks(train, pictures, **settings).take(6).as_numpy_iterator())
+    dealt = list(make_training_blocks(train, pictures, **settings, steps_per_block=3, replicas=2).take(4))
+    for part in range(3):
+        whole = np.concatenate([step[part] for step in steps])
+        for device in (0, 1):
+            mine = np.concatenate([block[part] for block in dealt[device::2]])
+            np.testing.assert_array_equal(mine, whole[:, 2 * device : 2 * device + 2])
+    assert dealt[0][0].dtype == np.uint8 and dealt[0][0].shape == (3, 2, 64, 64, 7)
+    with pytest.raises(UserError, match="4 cannot be shared by 3 devices; use a multiple of 3"):
+        make_training_blocks(train, pictures, **settings, replicas=3)
