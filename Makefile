@@ -16,7 +16,7 @@ endif
 .DEFAULT_GOAL := help
 MINUTES ?= 100
 FEATURES ?= vgg19
-.PHONY: help demo test kaggle lint results
+.PHONY: help demo test kaggle kernels lint results
 
 help: ## list the targets; installs nothing
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{printf "%s %-7s", $$1, $$2; $$1=$$2=""; print}'
@@ -43,12 +43,14 @@ results: $(READY) ## make what results/ still lacks, as far as MINUTES allow, an
 test: $(READY) ## run all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-kaggle: $(READY) ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
-	@[ -x $(KAGGLE)/bin/python ] || $(PY) -m venv $(KAGGLE)
-	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
-	$(PY) -m uv pip install --quiet --python $(KAGGLE)/bin/python --editable '.[dev]' 'tensorflow==2.20.*' 'keras==3.13.2' 'numpy==2.0.*'
+kaggle: $(KAGGLE)/.installed ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
 	RAC_UNET_OTHER_PYTHON=$(KAGGLE)/bin/python $(PY) -m pytest -q tests/models/test_keras_versions.py $(ARGS)
 	$(KAGGLE)/bin/python -m pytest -q tests/models tests/objectives tests/inference tests/training tests/test_train.py $(ARGS)
+
+# The notebooks install wheels from a package index into an environment of their own.
+kernels: $(KAGGLE)/.installed ## execute the Kaggle notebooks, chained, on drawn faces: here, and with the versions Kaggle has
+	$(PY) -m pytest -q -m kernels tests/kaggle_kernels $(ARGS)
+	$(KAGGLE)/bin/python -m pytest -q -m kernels tests/kaggle_kernels $(ARGS)
 
 lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
 	$(PY) -m ruff format --check .
@@ -70,4 +72,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$$install --editable '.[dev]'; \
 	$$install --editable '.[dev,brisque]' 2>/dev/null || \
 		echo "note: the extra brisque cannot be built here (its libsvm needs a C compiler); its tests are skipped"
+	@touch $@
+
+$(KAGGLE)/.installed: $(READY) setup.cfg pyproject.toml
+	@[ -x $(KAGGLE)/bin/python ] || $(PY) -m venv $(KAGGLE)
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
+	$(PY) -m uv pip install --quiet --python $(KAGGLE)/bin/python --editable '.[dev]' 'tensorflow==2.20.*' 'keras==3.13.2' 'numpy==2.0.*'
 	@touch $@

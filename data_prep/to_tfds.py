@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 from data_prep.arguments import positive
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.errors import CommandParser, UserError, one_line, run_command
 from rac_unet.quiet import silenced_stderr
 
 _BUFFER_BYTES = 100 << 20
@@ -106,9 +106,12 @@ def _import_tfds():
         with silenced_stderr():
             import tensorflow  # noqa: F401  tensorflow-datasets imports it later, and its C++ talks
             import tensorflow_datasets as tfds
-    except ImportError as error:
+
+            # What fails within that import it only logs: a tensorflow-metadata made for another protobuf, for one.
+            from tensorflow_datasets.core import dataset_builder  # noqa: F401
+    except Exception as error:
         raise UserError(
-            f"tensorflow-datasets is not usable here ({error}); install it with: pip install 'rac_unet[tfds]'"
+            f"tensorflow-datasets is not usable here ({one_line(error)}); install it with: pip install 'rac_unet[tfds]'"
         ) from None
     from absl import logging
 

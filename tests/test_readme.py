@@ -11,7 +11,8 @@ from rac_unet.config import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "data_prep/README.md")}
+DOCUMENTS = ("README.md", "data_prep/README.md", "kaggle_kernels/README.md")
+TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in DOCUMENTS}
 COMMANDS = [
     line
     for text in TEXTS.values()

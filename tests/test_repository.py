@@ -51,7 +51,7 @@ def test_no_package_registry_is_named():
 def test_files_are_short_enough_to_read():
     long = {
         str(p.relative_to(ROOT)): n
-        for p in python_files("rac_unet", "data_prep")
+        for p in python_files("rac_unet", "data_prep", "kaggle_kernels")
         if (n := len(p.read_text().splitlines())) > LONGEST
     }
     assert long == {}
@@ -60,7 +60,7 @@ def test_files_are_short_enough_to_read():
 def test_every_module_says_what_it_is_for():
     silent = [
         str(path.relative_to(ROOT))
-        for path in python_files("rac_unet", "data_prep", "tests")
+        for path in python_files("rac_unet", "data_prep", "kaggle_kernels", "tests")
         if (tree := ast.parse(path.read_text(encoding="utf-8"))).body and not ast.get_docstring(tree)
     ]
     assert silent == []

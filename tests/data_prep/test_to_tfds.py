@@ -194,3 +194,19 @@ def test_the_command_says_little_and_writes_the_same_in_another_process(folder, 
     assert done.returncode == 0 and done.stdout.count("\n") == 3, done.stdout
     assert "73 pairs in 9 files" in done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
     assert tree(tmp_path / "t") == tree(converted)
+
+
+def test_packages_that_do_not_fit_each_other_are_one_message(monkeypatch):
+    """tensorflow-datasets imports well without half of itself; what is missing shows only when it is used."""
+
+    class Refusing:
+        def find_spec(self, name, *_):
+            if name == "tensorflow_datasets.core.dataset_builder":
+                # Not an ImportError: what protobuf raises for code that was made for a later version.
+                raise Exception("gencode 6.31.1 runtime 5.29.6")
+
+    monkeypatch.delitem(sys.modules, "tensorflow_datasets.core.dataset_builder", raising=False)
+    monkeypatch.delattr("tensorflow_datasets.core.dataset_builder", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    with pytest.raises(UserError, match="not usable here .gencode 6.31.1 runtime 5.29.6.; install it with"):
+        to_tfds._import_tfds()

@@ -1,0 +1,234 @@
+"""Gather what is uploaded to Kaggle: the wheels its image lacks, and the notebooks with your user name in them.
+
+    python -m kaggle_kernels.gather_wheels --owner NAME --output upload
+
+upload/wheels         this project and the packages it needs that Kaggle has not: `kaggle datasets create`
+upload/<notebook>     each notebook with its metadata: `kaggle kernels push`
+
+Kaggle's own TensorFlow, Keras, NumPy and protobuf stay as they are: what `kaggle_packages.txt` lists is never fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from email.parser import HeaderParser
+from pathlib import Path
+
+from rac_unet.errors import CommandParser, UserError, one_line, run_command
+
+HERE = Path(__file__).resolve().parent
+PLACEHOLDER = "INSERT_USERNAME_HERE"
+METADATA_FILE = "kernel-metadata.json"
+PACKAGES_FILE = HERE / "kaggle_packages.txt"
+# Beside the required ones; left out where a package has no wheel.
+OPTIONAL_EXTRAS = ("brisque",)
+# Kaggle's image is Ubuntu 22.04, whose C library is 2.35; older wheels run on it, too.
+PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)] + ["manylinux2014_x86_64", "linux_x86_64"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build, download, write the folder; nothing is there when something fails."""
+    options = _parser().parse_args(arguments)
+    output = Path(options.output)
+    if output.exists():
+        raise UserError(f"{output} exists already and is never overwritten; give another name, or remove it")
+    with _appearing(output) as folder:
+        wheels = folder / "wheels"
+        wheels.mkdir()
+        project = build_wheel(wheels)
+        left_out = download_needs(project, wheels, options.python)
+        write_dataset_metadata(wheels, options.owner)
+        kernels = copy_kernels(folder, options.owner)
+    for wheel in sorted((output / "wheels").glob("*.whl")):
+        print(f"wheel    {wheel.name} ({wheel.stat().st_size / 1e6:.1f} MB)")
+    for remark in left_out:
+        print(f"note: {remark}")
+    if options.owner == PLACEHOLDER:
+        print(f"note: no --owner given; write your Kaggle user name in place of {PLACEHOLDER} in every metadata file")
+    print(f"wrote    {output / 'wheels'}")
+    for name in kernels:
+        print(f"wrote    {output / name}")
+    print(f"next     kaggle datasets create -p {output / 'wheels'}")
+    return 0
+
+
+def build_wheel(folder: Path) -> Path:
+    """This checkout's wheel, made in `folder`. Raises: UserError with what the build said last."""
+    root = HERE.parent
+    with tempfile.TemporaryDirectory(prefix="rac_unet_wheel_") as scratch:
+        # From a copy: setuptools leaves a build folder that would feed old files to the next wheel.
+        source = Path(scratch) / "source"
+        source.mkdir()
+        for name in ("rac_unet", "data_prep"):
+            shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(root / name, source)
+        build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
+        done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(
+            f"the wheel of rac_unet could not be built: {_last_line(done.stderr)}; pip install 'setuptools>=70.1'"
+        )
+    return next(folder.glob("rac_unet-*.whl"))
+
+
+def download_needs(project: Path, folder: Path, python: str) -> list[str]:
+    """Download into `folder` what `project` needs and Kaggle lacks, and what that needs.
+
+    Args:
+        project: a wheel.
+        python: version of Kaggle's Python, as 3.12.
+    Returns: a remark for each optional package that was left out.
+    Raises: UserError when a package has no wheel that fits, or Kaggle's version of one does not do.
+    """
+    present, remarks = read_packages(), []
+    _fetch_all(_needs(project, python), folder, python, present)
+    for extra in OPTIONAL_EXTRAS:
+        with tempfile.TemporaryDirectory(prefix="rac_unet_extra_") as scratch:
+            try:
+                _fetch_all(_needs(project, python, extra), Path(scratch), python, present)
+            except UserError as error:
+                remarks.append(f"{extra} is left out, so its option cannot be used on Kaggle: {error}")
+                continue
+            for wheel in Path(scratch).glob("*.whl"):
+                shutil.copy(wheel, folder)
+    return remarks
+
+
+def read_packages() -> dict[str, str]:
+    """Normalised name -> version of what Kaggle's image has."""
+    lines = PACKAGES_FILE.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {_normal(name): version for name, version in pairs}
+
+
+def write_dataset_metadata(folder: Path, owner: str) -> None:
+    """What `kaggle datasets create` reads (Kaggle/kaggle-cli, docs/datasets_metadata.md)."""
+    values = {"title": "RAC UNET wheels", "id": f"{owner}/rac-unet-wheels", "licenses": [{"name": "other"}]}
+    values["description"] = "rac_unet (MIT) and the packages it needs beside Kaggle's own, each under its own licence"
+    (folder / "dataset-metadata.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def copy_kernels(folder: Path, owner: str) -> list[str]:
+    """Copy every notebook and its metadata, with the owner's name, into a folder of its own; returns their names."""
+    names = sorted(path.parent.name for path in HERE.glob(f"*/{METADATA_FILE}"))
+    for name in names:
+        text = (HERE / name / METADATA_FILE).read_text(encoding="utf-8")
+        (folder / name).mkdir()
+        (folder / name / METADATA_FILE).write_text(text.replace(PLACEHOLDER, owner), encoding="utf-8")
+        shutil.copy(HERE / name / json.loads(text)["code_file"], folder / name)
+    return names
+
+
+def _fetch_all(needs: list, folder: Path, python: str, present: dict[str, str]) -> None:
+    """Download each need that is not present, then what it needs itself."""
+    todo = list(needs)
+    while todo:
+        need = todo.pop()
+        name = _normal(need.name)
+        if name in present:
+            if not need.specifier.contains(present[name], prereleases=True):
+                raise UserError(f"{need} is needed, and {PACKAGES_FILE.name} says that Kaggle has {present[name]}")
+        elif not any(_normal(wheel.name.split("-")[0]) == name for wheel in folder.glob("*.whl")):
+            todo += _needs(_download(need, folder, python), python, *need.extras)
+        elif need.extras:
+            wheel = next(w for w in folder.glob("*.whl") if _normal(w.name.split("-")[0]) == name)
+            todo += [more for more in _needs(wheel, python, *need.extras) if _normal(more.name) != name]
+
+
+def _download(need, folder: Path, python: str) -> Path:
+    before = set(folder.glob("*.whl"))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation", "cp", "--python-version", python, "--dest", str(folder)]
+    command += [word for platform in PLATFORMS for word in ("--platform", platform)]
+    done = subprocess.run([*command, f"{need.name}{need.specifier}"], capture_output=True, text=True)
+    if done.returncode:
+        need = f"{need.name}{need.specifier}"
+        raise UserError(f"no wheel of {need} for Python {python} could be downloaded: {_last_line(done.stderr)}")
+    return (set(folder.glob("*.whl")) - before).pop()
+
+
+def _needs(wheel: Path, python: str, *extras: str) -> list:
+    """What a wheel asks for on Kaggle's machine; with extras, also what these ask for."""
+    from packaging.requirements import Requirement
+
+    with zipfile.ZipFile(wheel) as file:
+        name = next(name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        told = HeaderParser().parsestr(file.read(name).decode("utf-8")).get_all("Requires-Dist") or []
+    machine = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    machine |= {"platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
+    needs = (Requirement(text) for text in told)
+    return [
+        need
+        for need in needs
+        if not need.marker or any(need.marker.evaluate({**machine, "extra": extra}) for extra in ("", *extras))
+    ]
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A folder that is at `path`, whole, when the block ends well; nothing is left behind otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"cannot make {path}: {path.parent} is not a folder") from None
+    try:
+        yield temporary
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return one_line(Exception(lines[-1].removeprefix("ERROR: "))) if lines else "it said nothing"
+
+
+def _owner(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no Kaggle user name; it is the last part of your profile's address"
+        )
+    return text
+
+
+def _python_version(text: str) -> str:
+    if not re.fullmatch(r"3\.\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no Python version; write 3.12")
+    return text
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m kaggle_kernels.gather_wheels",
+        description="Gather what is uploaded to Kaggle: the wheels its image lacks, and the notebooks.",
+        epilog="example: python -m kaggle_kernels.gather_wheels --owner NAME --output upload",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", default=argparse.SUPPRESS, help="folder to make")
+    parser.add_argument(
+        "--owner", type=_owner, default=PLACEHOLDER, metavar="NAME", help="your Kaggle user name, for the metadata"
+    )
+    parser.add_argument(
+        "--python", type=_python_version, default="3.12", metavar="X.Y", help="version of Python that Kaggle has"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

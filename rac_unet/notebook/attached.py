@@ -1,0 +1,169 @@
+"""Find what was attached to a notebook: data sets of pairs, run directories, photographs.
+
+Kaggle puts a data set in <input>/<slug> or <input>/datasets/<owner>/<slug>, and the output of another notebook in
+<input>/<slug> or <input>/notebooks/<owner>/<slug>; so things are known by what they hold, not by where they lie.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rac_unet.errors import UserError
+from rac_unet.notebook.running import NotebookError
+from rac_unet.rundir import CLASSIFIER, NETWORK, open_run
+
+_PAIRS_FILE = "pairs.csv"
+_RUN_FILES = {"config.yaml", "provenance.json"}
+# <input>/notebooks/<owner>/<slug>/pairs-tfds/rac_unet_pairs/1.0.0, and two to spare.
+_DEPTH = 8
+_KERNELS = {NETWORK: "rac-unet-train", CLASSIFIER: "rac-unet-train-classifier"}
+
+
+def find_pairs(root: str | os.PathLike, chosen: str | os.PathLike | None = None) -> Path:
+    """The data set of pairs below `root`, in either form.
+
+    Args:
+        chosen: its folder, where the user has named one; then nothing is searched.
+    Raises: NotebookError when there is none, or several.
+    """
+    found = [Path(chosen)] if chosen else list(_folders(Path(root), lambda names: _PAIRS_FILE in names))
+    if not found:
+        raise NotebookError(
+            f"no data set of pairs (a folder with {_PAIRS_FILE}) in {root}; attach the output of the notebook "
+            "rac-unet-prepare-data, or a data set of your own that data_prep made"
+        )
+    if len(found) > 1:
+        raise NotebookError(f"several data sets of pairs in {root}; set DATA to one of: {_list(found)}")
+    return found[0]
+
+
+def find_runs(root: str | os.PathLike, kind: str = NETWORK) -> list[Path]:
+    """Every run directory below `root` that holds `NETWORK` or `CLASSIFIER`, the one begun last at the end."""
+
+    def fits(path: Path) -> bool:
+        try:
+            open_run(path, need_weights=False, kind=kind)
+        except UserError:
+            return False
+        return True
+
+    found = _folders(Path(root), lambda names: names >= _RUN_FILES)
+    # Names begin with the time.
+    return sorted((path for path in found if fits(path)), key=lambda path: path.name)
+
+
+def find_run(root: str | os.PathLike, chosen: str | os.PathLike | None = None, kind: str = NETWORK) -> Path:
+    """The run directory below `root` that was begun last.
+
+    Args:
+        chosen: the run directory, where the user has named one; then nothing is searched.
+        kind: `NETWORK` or `CLASSIFIER`.
+    Raises: NotebookError when there is none.
+    """
+    if chosen:
+        return Path(chosen)
+    found = find_runs(root, kind)
+    if not found:
+        what = "of an emotion classifier" if kind == CLASSIFIER else "of a network that paints faces"
+        raise NotebookError(
+            f"no run directory {what} in {root}; attach the output of the notebook {_KERNELS[kind]}, after it has run"
+        )
+    return found[-1]
+
+
+def find_previous(name: str, *roots: str | os.PathLike, kind: str = NETWORK) -> Path | None:
+    """The run to go on with: the last one called `name`, in the first of the folders that has one; None if none has.
+
+    Args:
+        name: what stands behind the time in the name of a run directory: the preset's name.
+        roots: where to look, what this session made before what is attached.
+        kind: `NETWORK` or `CLASSIFIER`.
+    """
+    pattern = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(name)}(-\d+)?")
+    for root in roots:
+        runs = find_runs(root, kind)
+        fitting = [path for path in runs if pattern.fullmatch(path.name)]
+        if fitting:
+            print(f"going on with {fitting[-1]}, by its own settings")
+            return fitting[-1]
+        if runs:
+            print(f"{_list(runs)}: not of {name!r}, so not gone on with")
+    print(f"no run of {name!r} to go on with: a new one begins")
+    return None
+
+
+def take_over(run: Path, runs: str | os.PathLike) -> Path:
+    """Copy a run directory into the folder `runs`, whole or not at all, and make the copy writable.
+
+    What is attached cannot be written to, and only what lies among this version's output can be attached again.
+
+    Returns: the copy; `run` itself where it lies in `runs` already.
+    """
+    target = Path(runs) / run.name
+    if target.exists():
+        return target
+    temporary = target.with_name(f".{run.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copytree(run, temporary)
+        for path in (temporary, *temporary.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o200)
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def find_source(root: str | os.PathLike, name: str | None = None) -> Path:
+    """The attached data set to prepare: the one called `name`, or the only one that holds no wheels.
+
+    Raises: NotebookError when there is none, or several and no name.
+    """
+    found = {path.name: path for path in _attached(Path(root)) if not any(path.glob("*.whl"))}
+    if name in found:
+        return found[name]
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    there = ", ".join(sorted(found)) or "nothing but wheels"
+    if name is not None:
+        raise NotebookError(f"no attached data set is called {name!r}; attached in {root}: {there}")
+    if not found:
+        raise NotebookError(f"no data set to prepare in {root}; attach yours (a private one) with Add Input")
+    raise NotebookError(f"several data sets in {root}; name the one to use in SOURCES: {there}")
+
+
+def plain_names(runs: list[Path]) -> dict[str, Path]:
+    """Name -> run directory: what stands behind the time, or the whole name where two would be called alike."""
+    short = [re.sub(r"^\d{8}-\d{6}-", "", run.name) for run in runs]
+    return {name if short.count(name) == 1 else run.name: run for name, run in zip(short, runs, strict=True)}
+
+
+def _attached(root: Path) -> Iterator[Path]:
+    for path in sorted(entry for entry in root.glob("*") if entry.is_dir()):
+        if path.name in ("datasets", "notebooks"):
+            yield from sorted(entry for entry in path.glob("*/*") if entry.is_dir())
+        elif path.name == "competitions":
+            yield from sorted(entry for entry in path.glob("*") if entry.is_dir())
+        else:
+            yield path
+
+
+def _folders(root: Path, wanted: Callable[[set[str]], bool], depth: int = _DEPTH) -> Iterator[Path]:
+    """Folders at or below `root` whose file names are `wanted`, in order; below one of these is not looked."""
+    try:
+        with os.scandir(root) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries]
+    except OSError:
+        return
+    if wanted({name for name, folder in found if not folder}):
+        yield root
+    elif depth:
+        for name in sorted(name for name, folder in found if folder and not name.startswith(".")):
+            yield from _folders(root / name, wanted, depth - 1)
+
+
+def _list(paths: list[Path]) -> str:
+    return ", ".join(str(path) for path in paths)

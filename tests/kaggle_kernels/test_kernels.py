@@ -1,0 +1,146 @@
+"""The notebooks as files: metadata as Kaggle documents it, chained in the right order, short, and without outputs.
+
+Fields and values are those of docs/kernels_metadata.md in Kaggle/kaggle-api (commit 8891e72a) and, for machine_shape,
+in Kaggle/kaggle-cli, as that repository is called now (commit 13dad8ee); its docs/kernels.md lists the accelerators.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kaggle_kernels import gather_wheels
+from rac_unet.config import from_dict, preset_names, preset_path, read_yaml
+from rac_unet.rundir import CLASSIFIER, NETWORK
+
+KERNELS = Path(__file__).resolve().parents[2] / "kaggle_kernels"
+NAMES = ("prepare-data", "train", "train-classifier", "compare", "export")
+FLAGS = {"is_private", "enable_gpu", "enable_internet"}
+LISTS = {
+    "dataset_sources": r"[\w-]+/[a-z0-9-]{3,50}",
+    "competition_sources": r"[a-z0-9-]+",
+    "kernel_sources": r"[\w-]+/[a-z0-9-]+",
+    "model_sources": r"[\w-]+/[\w-]+/\w+/[\w-]+/\d+",
+}
+TEXTS = {"id", "title", "code_file", "language", "kernel_type", "machine_shape"}
+LANGUAGES, TYPES = {"python", "r", "rmarkdown"}, {"script", "notebook"}
+ACCELERATORS = {
+    "NvidiaTeslaT4", "NvidiaTeslaT4Highmem", "NvidiaTeslaA100", "NvidiaL4", "TpuV5E8", "NvidiaL4X1", "TpuV6E8",
+    "NvidiaH100", "NvidiaRtxPro6000",
+}  # fmt: skip
+
+
+def metadata(name):
+    return json.loads((KERNELS / name / "kernel-metadata.json").read_text(encoding="utf-8"))
+
+
+def read(name):
+    return nbformat.read(KERNELS / name / metadata(name)["code_file"], as_version=4)
+
+
+def sources(name, kind):
+    return [source.split("/")[1] for source in metadata(name)[kind]]
+
+
+def faults(values):
+    """What Kaggle's documentation does not allow in a kernel-metadata.json."""
+    found = [f"{key} is not a documented field" for key in set(values) - FLAGS - set(LISTS) - TEXTS - {"id_no"}]
+    found += [
+        f"{key} is missing" for key in ("id", "title", "code_file", "language", "kernel_type") if key not in values
+    ]
+    found += [f"{key} is not true or false" for key in FLAGS & set(values) if values[key] not in ("true", "false")]
+    for key, pattern in LISTS.items():
+        found += [f"{key}: {item!r}" for item in values.get(key, []) if not re.fullmatch(pattern, item)]
+    if values.get("language") not in LANGUAGES or values.get("kernel_type") not in TYPES:
+        found.append("language or kernel_type")
+    if values.get("machine_shape", "NvidiaL4") not in ACCELERATORS:
+        found.append("machine_shape")
+    if values.get("title", "").lower().replace(" ", "-") != values.get("id", "/").split("/")[1]:
+        found.append("the title does not resolve to the slug")
+    if len(values.get("title", "")) < 5:
+        found.append("the title is too short")
+    return found
+
+
+def test_the_five_are_there_and_no_others():
+    assert {path.parent.name for path in KERNELS.glob("*/kernel-metadata.json")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_are_as_documented(name):
+    values = metadata(name)
+    assert faults(values) == []
+    assert values["enable_internet"] == "false" and values["is_private"] == "true"
+    assert values["language"] == "python" and values["kernel_type"] == "notebook"
+    assert (KERNELS / name / values["code_file"]).is_file()
+    assert values["id"] == f"{gather_wheels.PLACEHOLDER}/rac-unet-{name}"
+    assert "rac-unet-wheels" in sources(name, "dataset_sources")
+    # An accelerator is asked for by both or by neither.
+    assert (values["enable_gpu"] == "true") == ("machine_shape" in values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"accelerator": "gpu"}, {"machine_shape": "T4"}, {"enable_gpu": "yes"}, {"language": "julia"}, {"title": "Other"},
+     {"kernel_sources": ["no-owner"]}],
+)  # fmt: skip
+def test_metadata_that_are_not_are_found(change):
+    assert len(faults({**metadata("train"), **change})) == 1
+
+
+def test_the_notebooks_feed_each_other():
+    known = {f"rac-unet-{name}" for name in NAMES}
+    assert all(set(sources(name, "kernel_sources")) <= known for name in NAMES)
+    # Those that train go on with their own last version.
+    for name in ("train", "train-classifier"):
+        assert sources(name, "kernel_sources") == ["rac-unet-prepare-data", f"rac-unet-{name}"]
+    made_by_train = {"rac-unet-train", "rac-unet-train-classifier", "rac-unet-prepare-data"}
+    assert set(sources("compare", "kernel_sources")) == made_by_train
+    assert sources("export", "kernel_sources") == ["rac-unet-train"] and not sources("prepare-data", "kernel_sources")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_short_and_clean(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    assert len(notebook.cells) < 15 and notebook.cells[0].cell_type == "markdown"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in code:
+        assert cell.outputs == [] and cell.execution_count is None
+        assert len(cell.source.splitlines()) <= 16, cell.source
+    (settings,) = (cell for cell in code if "parameters" in cell.metadata.get("tags", []))
+    assert code[0] is settings and ast.parse(settings.source).body
+    # pip is asked for nothing but the attached files.
+    assert '"--no-deps", "--no-index", *wheels' in code[1].source
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "private" in text or name != "prepare-data"
+    assert not re.search(r"(?<!/kaggle)/(work|root|tmp|home|Users)/", text) and "http" not in text
+
+
+def test_settings_of_train_are_ones_it_takes():
+    from rac_unet.training.arguments import parse
+
+    (cell,) = (cell for cell in read("train").cells if "parameters" in cell.metadata.get("tags", []))
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body[1:]}
+    assert values["PRESET"] in preset_names()
+    config = parse(["--preset", values["PRESET"], *values["OPTIONS"]]).config
+    base = from_dict(read_yaml(preset_path(values["PRESET"])))
+    assert (config.model, config.loss, config.optimizer) == (base.model, base.loss, base.optimizer)
+    assert 11 <= values["HOURS"] + 2 * values["SMOKE_HOURS"] < 12
+
+
+def test_commands_of_the_notebooks_exist():
+    """Every `notebook.run("module"` names a module, and every function of rac_unet.notebook is there."""
+    import importlib.util
+
+    from rac_unet import notebook as functions
+
+    text = "\n".join(cell.source for name in NAMES for cell in read(name).cells if cell.cell_type == "code")
+    modules = set(re.findall(r'notebook\.run\(\s*"([\w.]+)"', text))
+    assert len(modules) >= 9 and all(importlib.util.find_spec(module) for module in modules)
+    used = set(re.findall(r"notebook\.(\w+)\(", text))
+    assert used == set(functions.__all__) - {"NotebookError"}
+    assert set(re.findall(r'kind="(\w+)"', text)) <= {NETWORK, CLASSIFIER}

@@ -1,0 +1,72 @@
+"""Commands run from a notebook: their lines come through, and a failure is one message."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from rac_unet import notebook
+from rac_unet.notebook import NotebookError
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module that the commands can be run from: `module(source)` gives its name."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def write(source):
+        (tmp_path / "told.py").write_text(textwrap.dedent(source))
+        return "told"
+
+    return write
+
+
+def test_what_a_command_prints_is_shown(module, capsys):
+    name = module("import sys; print('one', *sys.argv[1:]); print('two', file=sys.stderr)")
+    notebook.run(name, "--size", 64, "a b")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "$ python -m told --size 64 'a b'" and set(said[1:]) == {"one --size 64 a b", "two"}
+
+
+def test_a_failure_is_one_message(module):
+    name = module("import sys; sys.exit('error: no file at x; give another')")
+    with pytest.raises(NotebookError) as caught:
+        notebook.run(name, "--data", "x")
+    assert str(caught.value) == "python -m told ended with exit code 1: no file at x; give another"
+    # What IPython shows instead of a traceback.
+    assert caught.value._render_traceback_() == [f"error: {caught.value}"]
+
+
+def test_real_commands_answer_a_mistake(capsys):
+    with pytest.raises(NotebookError, match="rac_unet.train ended with exit code 2: .*nonsense"):
+        notebook.run("rac_unet.train", "--preset", "nonsense")
+
+
+def test_an_interrupted_cell_interrupts_the_command_once_and_waits_for_it(module, tmp_path):
+    """As in Jupyter, where the interrupt goes to the notebook's process alone or to its group."""
+    module("""
+        import signal, sys, time
+        count = 0
+        def note(*_):
+            global count
+            count += 1
+        signal.signal(signal.SIGINT, note)
+        print("ready", flush=True)
+        while not count:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        print("saved after", count, flush=True)
+    """)
+    code = "from rac_unet import notebook\ntry: notebook.run('told')\nexcept KeyboardInterrupt: print('interrupted')"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    said = [process.stdout.readline(), process.stdout.readline()]
+    assert said[1] == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == "saved after 1\ninterrupted\n"
