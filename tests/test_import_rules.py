@@ -110,7 +110,7 @@ def ours(names):
 def test_the_sources_were_found():
     assert {"rac_unet.train", "data_prep.toy"} <= set(COMMANDS)
     assert "rac_unet.training.step" in MODULES and "tensorflow" in imports("rac_unet.training.step").always
-    assert "rac_unet.training.step" in imports("rac_unet.train").ever - imports("rac_unet.train").always
+    assert "rac_unet.training.loop" in imports("rac_unet.train").ever - imports("rac_unet.train").always
 
 
 def test_rooms_import_only_those_before_them():

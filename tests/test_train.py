@@ -157,7 +157,7 @@ def test_perceptual_loss_trains_resumes_elsewhere_and_is_scored(toy_pairs, tmp_p
     with pytest.raises(UserError, match="is not the file it was begun with"):
         main(["--resume", str(run.path)])
     extractor.unlink()
-    with pytest.raises(UserError, match="maps.keras does not exist.*config.yaml"):
+    with pytest.raises(UserError, match="maps.keras does not exist.*say --loss.features"):
         main(["--resume", str(run.path)])
     with pytest.raises(UserError, match="--features off"):
         evaluate([str(run.path), "--split", "val"])

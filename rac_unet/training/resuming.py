@@ -42,6 +42,9 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
     try:
         # The copy's files get today's date and may be written, whatever the originals say.
         shutil.copytree(run.path, temporary / "run", copy_function=shutil.copyfile)
+        for folder in (path for path in (temporary / "run").rglob("*") if path.is_dir()):
+            folder.chmod(0o755)
+        (temporary / "run").chmod(0o755)
         os.rename(temporary / "run", copy)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
