@@ -119,6 +119,10 @@ class Trainer:
                 to_validation = self.validate_steps - self.step % self.validate_steps
                 count = min(per_block - position, to_validation, self.total_steps - self.step)
                 values = self._step(block, position, count, (float(stop.is_set), float(self._time_is_up())))
+                if not self._meter.calls:
+                    # Waits for it: until then the device has compiled and tuned.
+                    values.numpy()
+                    self.log(f"started  first step {time.monotonic() - self._began:.1f} s after the command")
                 position += count
                 if position == per_block:
                     block = None

@@ -30,6 +30,9 @@ class Meter:
         log: called with each line.
         on_nan: called with the names of losses that are no numbers; raises.
         on_rate: called once, with images/s after warm-up.
+
+    Attributes:
+        calls: of steps, made in this process.
     """
 
     def __init__(self, names: list[str], batch_size: int, total_steps: int, step: int, train_seconds: float, log,
@@ -41,7 +44,7 @@ class Meter:
         self.round_sums, self.round_count = np.zeros(len(names)), 0
         self._unread: list = []
         self._last_line = time.monotonic()
-        self._calls = 0
+        self.calls = 0
         # Since the warm-up ended: steps, seconds, and seconds of them spent waiting for pictures.
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
         self._told_rate = self._told_input = False
@@ -57,8 +60,8 @@ class Meter:
         self._unread.append(values)
         self.step += count
         self.train_seconds += seconds
-        self._calls += 1
-        if self._calls > WARM_UP_CALLS:
+        self.calls += 1
+        if self.calls > WARM_UP_CALLS:
             self._steps, self._seconds, self._waited = (
                 self._steps + count,
                 self._seconds + seconds,
