@@ -83,7 +83,7 @@ class ClassifierTrainer:
         # Position in EMOTIONS -> place of its logit.
         self._place = tf.constant([config.classes.index(name) for name in EMOTIONS], tf.int32)
         self._weights = tf.constant(class_weights(self._train, training.class_weights), tf.float32)
-        self._step = tf.function(self._train_step)
+        self._step = tf.function(self._train_step, autograph=False, jit_compile=False)
         self._read = tf.function(lambda image: self.model({"image": image}, training=False)["logits"])
         self.epoch, self.best, self.seconds = 0, -math.inf, 0.0
 

@@ -267,7 +267,8 @@ class Trainer:
             "config": to_dict(self.config),
         }
         save_state(self.run.backup, self._groups(), numbers)
-        self._clock.made(time.monotonic() - started)
+        if self._clock.made(time.monotonic() - started):
+            self.log(f"backup   takes {self._clock.cost:.1f} s, so there is one every {self._clock.interval:.0f} s")
 
 
 def breakdown_advice(trainer: Trainer, bad: list[str]) -> str:

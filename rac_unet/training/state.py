@@ -98,6 +98,7 @@ class BackupClock:
 
     def __init__(self, seconds: float):
         self._least, self.cost = seconds, 0.0
+        self._told = False
         self._last = time.monotonic()
 
     @property
@@ -108,9 +109,12 @@ class BackupClock:
     def is_due(self) -> bool:
         return time.monotonic() - self._last >= self.interval
 
-    def made(self, seconds: float) -> None:
-        """A backup was made just now and took so long."""
+    def made(self, seconds: float) -> bool:
+        """A backup was made just now and took so long; whether that makes them rarer than asked for, the first time."""
         self.cost, self._last = seconds, time.monotonic()
+        rarer = self.interval > self._least and self._least > 0 and not self._told
+        self._told = self._told or rarer
+        return rarer
 
 
 def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:

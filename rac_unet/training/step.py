@@ -35,10 +35,14 @@ class TrainingStep:
         self._terms, self._data = list(config.loss.terms), config.data
         self._strategy, self._replicas = distribution.strategy, distribution.replicas
         self._local = distribution.local_replicas
-        self._differentiate = tf.function(self._gradients, jit_compile=True) if jit_compile else self._gradients
-        self._one = tf.function(self._take_one, jit_compile=False)
-        self._many = tf.function(self._take_many, jit_compile=False)
-        self._infer = tf.function(self._paint, jit_compile=False)
+        # Nothing here needs Python's control flow translated, which takes seconds of the first step.
+        plain = {"autograph": False, "jit_compile": False}
+        self._differentiate = self._gradients
+        if jit_compile:
+            self._differentiate = tf.function(self._gradients, autograph=False, jit_compile=True)
+        self._one = tf.function(self._take_one, **plain)
+        self._many = tf.function(self._take_many, **plain)
+        self._infer = tf.function(self._paint, **plain)
 
     def __call__(self, block, start: int, count: int, votes=(0.0, 0.0)):
         """Take `count` steps on a block.
@@ -82,10 +86,11 @@ class TrainingStep:
         return self._distributed(block, start, votes)[None]
 
     def _take_many(self, block, start, count, votes):
+        def step(i, values):
+            return i + 1, values.write(i, self._distributed(block, start + i, votes))
+
         values = tf.TensorArray(tf.float32, size=count)
-        for i in tf.range(count):
-            values = values.write(i, self._distributed(block, start + i, votes))
-        return values.stack()
+        return tf.while_loop(lambda i, _: i < count, step, (tf.constant(0), values))[1].stack()
 
     def _distributed(self, block, index, votes):
         values = self._strategy.run(self._replica_step, args=(block, index, votes))

@@ -187,9 +187,9 @@ def test_the_clock_gives_backups_a_fiftieth_of_the_time(monkeypatch):
     assert not clock.is_due()
     now[0] = 30.0
     assert clock.is_due()
-    clock.made(2.0)
+    assert clock.made(2.0)
     assert clock.interval == 100 and not clock.is_due()
     now[0] = 130.0
     assert clock.is_due()
-    clock.made(0.01)
+    assert not clock.made(0.01)
     assert clock.interval == 30
