@@ -76,11 +76,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
     code, run = _train(toy_pairs, tmp_path, "--optimizer.ema", "0.9")
     assert code == 130 and f"--resume {run.path}" in capsys.readouterr().out
     monkeypatch.undo()
-    assert main(["--resume", str(run.path)]) == 0
+    # Several steps a call are the same steps.
+    assert main(["--resume", str(run.path), "--training.steps_per_call", "4"]) == 0
     for mine, reference in zip(run.history(), finished.history(), strict=True):
         for key in ("step", "loss", "val_loss", "learning_rate"):
             # Threads add in any order, so not bit for bit; a lost optimizer state would differ in the first digit.
-            assert mine[key] == pytest.approx(reference[key], rel=2e-2), key
+            assert mine[key] == pytest.approx(reference[key], rel=1e-2), key
 
 
 def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path):
