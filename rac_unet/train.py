@@ -70,6 +70,7 @@ def resume(request: Request, began: float) -> int:
     from rac_unet.training.reporting import Log
 
     found = open_run(request.resume, need_weights=False)
+    resuming.refuse_imported(found)
     config = _with_whole_paths(with_overrides(found.config(), request.overrides))
     if config.loss.needs_features:
         try:

@@ -179,7 +179,7 @@ class ClassifierTrainer:
         )
 
     def _groups(self) -> dict[str, list]:
-        return {"model": self.model.weights, "optimizer": self.optimizer.variables}
+        return {"model": [weight.value for weight in self.model.weights], "optimizer": self.optimizer.variables}
 
 
 def class_weights(train: PairSet, power: float) -> np.ndarray:

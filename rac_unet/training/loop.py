@@ -251,7 +251,8 @@ class Trainer:
         self.log(budget_line(self.model.count_params(), memory, rate, left / 3600, training.max_hours))
 
     def _groups(self) -> dict[str, list]:
-        return {"model": self.model.weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
+        weights = [weight.value for weight in self.model.weights]
+        return {"model": weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
 
     def _backup(self) -> None:
         if not self.distribution.is_chief:

@@ -24,11 +24,6 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
     Raises: UserError when it is no run that can go on, when files are missing, or when the copy is there already.
     """
     run = open_run(path, need_weights=False)
-    if run.imported():
-        raise UserError(
-            f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
-            "settings are known; start a new run"
-        )
     refuse_half_copied(run)
     if not writes or _is_writable(run.path):
         return run
@@ -50,6 +45,15 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f"copied   {run.path} is read-only: going on in {copy}")
     return RunDir(copy)
+
+
+def refuse_imported(run: RunDir) -> None:
+    """Raise UserError for a run that was never trained here."""
+    if run.imported():
+        raise UserError(
+            f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
+            "settings are known; start a new run"
+        )
 
 
 def refuse_half_copied(run: RunDir) -> None:
@@ -113,7 +117,7 @@ def refuse_changed_features(run: RunDir, extractor) -> None:
 def _backed_up_config(run: RunDir) -> dict | None:
     for path in sorted(run.backup.glob("step_*.npz"), reverse=True):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return json.loads(str(file["numbers"])).get("config")
         except Exception:  # a damaged one, which loading the state tells of
             continue

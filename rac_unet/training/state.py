@@ -31,7 +31,7 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
 
     Args:
         folder: the run's backup folder.
-        groups: name -> Keras or TensorFlow variables in a fixed order.
+        groups: name -> TensorFlow variables in a fixed order.
         numbers: JSON-able, with `step`.
     Returns: the file written.
     Raises: OSError when what is on the disk is not what was written; the backups before it are still there.
@@ -68,7 +68,7 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
         unfinished.unlink()
     for path in backups:
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             numbers = json.loads(str(arrays.pop("numbers")))
             made_with = int(numbers.get("format", 1))
