@@ -77,5 +77,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 $(KAGGLE)/.installed: $(READY) setup.cfg pyproject.toml
 	@[ -x $(KAGGLE)/bin/python ] || $(PY) -m venv $(KAGGLE)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
-	$(PY) -m uv pip install --quiet --python $(KAGGLE)/bin/python --editable '.[dev]' 'tensorflow==2.20.*' 'keras==3.13.2' 'numpy==2.0.*'
+	$(PY) -m uv pip install --quiet --python $(KAGGLE)/bin/python --editable '.[dev]' 'tensorflow==2.20.*' 'keras==3.13.2' 'numpy==2.0.*; python_version < "3.13"'
 	@touch $@
