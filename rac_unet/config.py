@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from rac_unet.config_values import check, coerce
 from rac_unet.errors import UserError
 from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, check_label, check_name
 
@@ -44,8 +45,8 @@ class DataConfig:
     label_dropout: float = 0.0
 
     def __post_init__(self):
-        _check(self.toy_count >= 70, "data.toy_count", self.toy_count, "at least 70, ten faces of each emotion")
-        _check(0 <= self.label_dropout < 1, "data.label_dropout", self.label_dropout, "0 or more and below 1")
+        check(self.toy_count >= 70, "data.toy_count", self.toy_count, "at least 70, ten faces of each emotion")
+        check(0 <= self.label_dropout < 1, "data.label_dropout", self.label_dropout, "0 or more and below 1")
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class ModelConfig:
     def __post_init__(self):
         check_name("model.name", self.name, MODELS)
         check_label(self.name, self.conditioned)
-        _check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
+        check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
         ok = self.image_size >= 32 and self.image_size % 16 == 0
-        _check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")
+        check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ class LossConfig:
     feature_weights: str = "imagenet"
 
     def __post_init__(self):
-        _check(bool(self.terms), "loss.terms", self.terms, f"at least one of {', '.join(LOSSES)}")
+        check(bool(self.terms), "loss.terms", self.terms, f"at least one of {', '.join(LOSSES)}")
         for name, weight in self.terms.items():
             check_name("loss.terms", name, LOSSES)
-            _check(weight > 0, f"loss.terms.{name}", weight, "a weight above 0")
+            check(weight > 0, f"loss.terms.{name}", weight, "a weight above 0")
         check_features(self.features, self.feature_weights, "loss.")
 
     @property
@@ -122,11 +123,11 @@ class OptimizerConfig:
     ema: float = 0.0
 
     def __post_init__(self):
-        _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0 (1e-4 to 3e-3 is usual)")
-        _check(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
-        _check(0 < self.beta_2 < 1, "optimizer.beta_2", self.beta_2, "between 0 and 1")
-        _check(self.clip_norm >= 0, "optimizer.clip_norm", self.clip_norm, "0 or more")
-        _check(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 or more and below 1 (0.999 is usual)")
+        check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0 (1e-4 to 3e-3 is usual)")
+        check(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
+        check(0 < self.beta_2 < 1, "optimizer.beta_2", self.beta_2, "between 0 and 1")
+        check(self.clip_norm >= 0, "optimizer.clip_norm", self.clip_norm, "0 or more")
+        check(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 or more and below 1 (0.999 is usual)")
 
 
 @dataclass(frozen=True)
@@ -170,16 +171,16 @@ class TrainingConfig:
     backup_seconds: float = 30.0
 
     def __post_init__(self):
-        _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
-        _check(self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
-        _check(self.max_hours >= 0, "training.max_hours", self.max_hours, "0 (no limit) or more")
-        _check(0 <= self.seed < 2**31, "training.seed", self.seed, "from 0 to 2147483647")
-        _check(self.validate_steps >= 0, "training.validate_steps", self.validate_steps, "0 or more")
-        _check(self.sample_every >= 1, "training.sample_every", self.sample_every, "1 or more")
-        _check(self.backup_seconds >= 0, "training.backup_seconds", self.backup_seconds, "0 or more")
-        _check(self.replicas >= 0, "training.replicas", self.replicas, "0 (all there are) or more")
+        check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
+        check(self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
+        check(self.max_hours >= 0, "training.max_hours", self.max_hours, "0 (no limit) or more")
+        check(0 <= self.seed < 2**31, "training.seed", self.seed, "from 0 to 2147483647")
+        check(self.validate_steps >= 0, "training.validate_steps", self.validate_steps, "0 or more")
+        check(self.sample_every >= 1, "training.sample_every", self.sample_every, "1 or more")
+        check(self.backup_seconds >= 0, "training.backup_seconds", self.backup_seconds, "0 or more")
+        check(self.replicas >= 0, "training.replicas", self.replicas, "0 (all there are) or more")
         ok = 0 <= self.steps_per_call <= 1000
-        _check(ok, "training.steps_per_call", self.steps_per_call, "0 (as suits the device) to 1000")
+        check(ok, "training.steps_per_call", self.steps_per_call, "0 (as suits the device) to 1000")
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
         content = {key: value for key, value in content.items() if (name, key) not in RETIRED}
         for key in content:
             check_name(f"{where}: {name}", key, known)
-        typed = {key: _coerce(value, sections[name], key, f"{name}.{key}") for key, value in content.items()}
+        typed = {key: coerce(value, sections[name], key, f"{name}.{key}") for key, value in content.items()}
         built[name] = sections[name](**typed)
     return RunConfig(**built)
 
@@ -264,41 +265,3 @@ def preset_path(name: str) -> Path:
     """Path of a preset's YAML file; raises UserError with the names when there is none."""
     check_name("--preset", name, preset_names())
     return Path(str(resources.files("rac_unet") / "presets" / f"{name}.yaml"))
-
-
-def _coerce(value: Any, section: type, key: str, where: str) -> Any:
-    """YAML writes 1e-4 as text and 1 for 1.0; take those, refuse the rest by naming the type wanted."""
-    import typing
-
-    kind = typing.get_type_hints(section)[key]
-    if typing.get_origin(kind) is Literal:
-        valid = typing.get_args(kind)
-        _check(value in valid, where, value, "one of " + ", ".join(str(word).lower() for word in valid))
-        return value
-    if typing.get_origin(kind) is dict:
-        if not isinstance(value, dict):
-            raise UserError(f"{where}: expected names with weights, as in {{ms_ssim_l1: 1.0}}. Received: {value!r}")
-        return {str(k): _number(v, f"{where}.{k}") for k, v in value.items()}
-    if kind is float:
-        return _number(value, where)
-    allowed = typing.get_args(kind) or (kind,)
-    right = isinstance(value, allowed) and not (kind is int and isinstance(value, bool))
-    wanted = " or ".join("nothing" if t is type(None) else t.__name__ for t in allowed)
-    _check(right, where, value, f"a value of type {wanted}")
-    return value
-
-
-def _number(value: Any, where: str) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: expected a number. Received: {value!r}") from None
-    _check(number == number and abs(number) != float("inf"), where, value, "a finite number")
-    return number
-
-
-def _check(condition: bool, where: str, value: Any, wanted: str) -> None:
-    if not condition:
-        raise UserError(f"{where}: expected {wanted}. Received: {value!r}")
