@@ -109,7 +109,8 @@ def merged(toy_pairs, tmp_path_factory):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--model.name", "ra_unet", "--model.conditioned", "false", "--optimizer.schedule", "constant"],
+        ["--model.name", "ra_unet", "--model.conditioned", "false", "--optimizer.schedule", "constant"]
+        + ["--training.jit_compile", "true", "--training.steps_per_call", "3"],
         ["--training.precision", "mixed_float16", "--data.label_dropout", "0.3", "--data.cache", "off"]
         + ["--optimizer.clip_norm", "1"],
     ],
