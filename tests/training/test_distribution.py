@@ -53,7 +53,8 @@ def alone(toy_pairs, tmp_path_factory):
 
 @pytest.mark.slow
 def test_two_devices_have_the_losses_of_one(toy_pairs, tmp_path, alone):
-    output = _finish(_start(toy_pairs, tmp_path, "--training.strategy", "mirrored", "--training.replicas", "2"))
+    options = ["--training.strategy", "mirrored", "--training.replicas", "2", "--training.steps_per_call", "3"]
+    output = _finish(_start(toy_pairs, tmp_path, *options))
     assert "mirrored, 2 devices" in output
     np.testing.assert_allclose(_losses(tmp_path), alone, rtol=1e-4)
 
