@@ -11,20 +11,18 @@ Kaggle's own TensorFlow, Keras, NumPy and protobuf stay as they are: what `kaggl
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from email.parser import HeaderParser
 from pathlib import Path
 
 from rac_unet.errors import CommandParser, UserError, one_line, run_command
+from rac_unet.rundir import new_folder
 
 HERE = Path(__file__).resolve().parent
 PLACEHOLDER = "INSERT_USERNAME_HERE"
@@ -40,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Build, download, write the folder; nothing is there when something fails."""
     options = _parser().parse_args(arguments)
     output = Path(options.output)
-    if output.exists():
-        raise UserError(f"{output} exists already and is never overwritten; give another name, or remove it")
-    with _appearing(output) as folder:
+    with new_folder(output) as folder:
         wheels = folder / "wheels"
         wheels.mkdir()
         project = build_wheel(wheels)
@@ -173,21 +169,6 @@ def _needs(wheel: Path, python: str, *extras: str) -> list:
         for need in needs
         if not need.marker or any(need.marker.evaluate({**machine, "extra": extra}) for extra in ("", *extras))
     ]
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A folder that is at `path`, whole, when the block ends well; nothing is left behind otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"cannot make {path}: {path.parent} is not a folder") from None
-    try:
-        yield temporary
-        os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _normal(name: str) -> str:

@@ -171,6 +171,20 @@ def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any
     Yields: the RunDir to fill, under a temporary name.
     Raises: UserError when something is at `path` already, or its parent is no folder.
     """
+    with new_folder(path) as temporary:
+        run = RunDir(temporary)
+        write_text(run.config_file, config_text)
+        write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+        yield run
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """A folder that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+
+    Yields: the folder to fill, under a temporary name.
+    Raises: UserError when something is at `path` already, or its parent is no folder.
+    """
     check_new(path)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -179,14 +193,23 @@ def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"cannot make {path}: {path.parent} is not a folder") from None
     try:
-        run = RunDir(temporary)
-        write_text(run.config_file, config_text)
-        write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
-        yield run
+        yield temporary
         check_new(path)
         os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_run(path: Path, target: Path) -> None:
+    """Copy a run directory, whole or not at all; the copy can be written to, even where the original cannot.
+
+    Raises: UserError when something is at `target` already.
+    """
+    with new_folder(target) as temporary:
+        # Contents alone, so that files are the user's to write; folders bring their modes along.
+        shutil.copytree(path, temporary, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        for folder in (temporary, *(entry for entry in temporary.rglob("*") if entry.is_dir())):
+            folder.chmod(folder.stat().st_mode | 0o700)
 
 
 def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NETWORK) -> RunDir:

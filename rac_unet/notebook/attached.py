@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rac_unet.errors import UserError
 from rac_unet.notebook.running import NotebookError
-from rac_unet.rundir import CLASSIFIER, NETWORK, open_run
+from rac_unet.rundir import CLASSIFIER, NETWORK, copy_run, open_run
 
 _PAIRS_FILE = "pairs.csv"
 _RUN_FILES = {"config.yaml", "provenance.json"}
@@ -104,16 +103,8 @@ def take_over(run: Path, runs: str | os.PathLike) -> Path:
     Returns: the copy; `run` itself where it lies in `runs` already.
     """
     target = Path(runs) / run.name
-    if target.exists():
-        return target
-    temporary = target.with_name(f".{run.name}.{os.getpid()}.tmp")
-    try:
-        shutil.copytree(run, temporary)
-        for path in (temporary, *temporary.rglob("*")):
-            path.chmod(path.stat().st_mode | 0o200)
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    if not target.exists():
+        copy_run(Path(run), target)
     return target
 
 

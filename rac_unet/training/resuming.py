@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from rac_unet.config import RunConfig, differences, to_dict
 from rac_unet.errors import UserError
-from rac_unet.rundir import RunDir, open_run
+from rac_unet.rundir import RunDir, copy_run, open_run
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
@@ -32,17 +30,7 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
         raise UserError(
             f"{run.path} is read-only, and {copy} is there already; go on with --resume {copy}, or remove it"
         )
-    runs.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{copy.name}.", dir=runs))
-    try:
-        # The copy's files get today's date and may be written, whatever the originals say.
-        shutil.copytree(run.path, temporary / "run", copy_function=shutil.copyfile)
-        for folder in (path for path in (temporary / "run").rglob("*") if path.is_dir()):
-            folder.chmod(0o755)
-        (temporary / "run").chmod(0o755)
-        os.rename(temporary / "run", copy)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    copy_run(run.path, copy)
     print(f"copied   {run.path} is read-only: going on in {copy}")
     return RunDir(copy)
 
