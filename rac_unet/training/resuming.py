@@ -11,6 +11,7 @@ import numpy as np
 from rac_unet.config import RunConfig, differences, to_dict
 from rac_unet.errors import UserError
 from rac_unet.rundir import RunDir, copy_run, open_run
+from rac_unet.training.state import find_backups
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
@@ -49,9 +50,8 @@ def refuse_half_copied(run: RunDir) -> None:
     history = run.history()
     if not history:
         return
-    backups = list(run.backup.glob("step_*.npz"))
     needed = {
-        "backup/step_*.npz": bool(backups),
+        "backup/step_*.npz": bool(find_backups(run.backup)),
         "checkpoints/best.weights.h5": run.best_weights.is_file(),
         "checkpoints/last.weights.h5": run.last_weights.is_file(),
     }
@@ -103,7 +103,7 @@ def refuse_changed_features(run: RunDir, extractor) -> None:
 
 
 def _backed_up_config(run: RunDir) -> dict | None:
-    for path in sorted(run.backup.glob("step_*.npz"), reverse=True):
+    for path in find_backups(run.backup):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return json.loads(str(file["numbers"])).get("config")

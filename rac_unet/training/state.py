@@ -51,7 +51,7 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
                 raise OSError(f"{path}: {damaged} is not on the disk as it was written; is the disk failing?")
 
     replace_file(path, write)
-    for old in _backups(folder)[GENERATIONS:]:
+    for old in find_backups(folder)[GENERATIONS:]:
         old.unlink()
     return path
 
@@ -63,7 +63,7 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
         log: called with a line of text when a damaged backup is passed over.
     Raises: UserError when there are backups and every one is damaged.
     """
-    backups = _backups(folder)
+    backups = find_backups(folder)
     for unfinished in folder.glob(".step_*"):
         unfinished.unlink()
     for path in backups:
@@ -133,6 +133,6 @@ def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
         variable.assign(arrays[name])
 
 
-def _backups(folder: Path) -> list[Path]:
-    """Newest first."""
+def find_backups(folder: Path) -> list[Path]:
+    """Backup files of a folder, newest first, whole or damaged."""
     return sorted((p for p in folder.glob("step_*.npz") if re.fullmatch(r"step_\d+\.npz", p.name)), reverse=True)
