@@ -15,9 +15,10 @@ MODELS = {
     "rac_unet": "rac_unet.models.rac_unet:build_rac_unet",
     "ra_unet": "rac_unet.models.ra_unet:build_ra_unet",
     "a_unet": "rac_unet.models.a_unet:build_a_unet",
+    "rac_unet_lite": "rac_unet.models.rac_unet_lite:build_rac_unet_lite",
 }
 # Those that can be conditioned on the emotion; their builders alone have that option.
-LABELLED_MODELS = ("rac_unet",)
+LABELLED_MODELS = ("rac_unet", "rac_unet_lite")
 LOSSES = {
     "hole_ssim": "rac_unet.objectives.losses:hole_ssim",
     "l1": "rac_unet.objectives.losses:l1",
@@ -25,11 +26,18 @@ LOSSES = {
     "hole_l2": "rac_unet.objectives.losses:hole_l2",
     "ms_ssim": "rac_unet.objectives.losses:ms_ssim",
     "ms_ssim_l1": "rac_unet.objectives.losses:ms_ssim_l1",
+    "occlusion": "rac_unet.objectives.mask_losses:occlusion",
+    "painted_l1": "rac_unet.objectives.mask_losses:painted_l1",
     "perceptual": "rac_unet.objectives.losses:perceptual",
     "ssim": "rac_unet.objectives.losses:ssim",
+    "unit_features": "rac_unet.objectives.losses:unit_features",
+    "visible_emotion": "rac_unet.objectives.mask_losses:visible_emotion",
 }
 # These are also given the feature extractor, which is loaded for them alone.
-FEATURE_LOSSES = ("perceptual",)
+FEATURE_LOSSES = ("perceptual", "unit_features")
+# Networks that say what is hidden, and the losses of what they alone put out.
+MASK_AWARE_MODELS = ("rac_unet_lite",)
+MASK_LOSSES = ("occlusion", "painted_l1", "visible_emotion")
 EXTRACTORS = ("vgg16", "vgg19")
 
 
@@ -55,6 +63,16 @@ def check_label(name: str, conditioned: bool) -> None:
             f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, or choose a network "
             f"that takes one: {', '.join(LABELLED_MODELS)}"
         )
+
+
+def check_terms(terms, model: str) -> None:
+    """Raise UserError where a loss looks at something the network does not put out."""
+    for name in terms:
+        if name in MASK_LOSSES and model not in MASK_AWARE_MODELS:
+            raise UserError(
+                f"loss.terms: {name} needs a network that finds the mask ({', '.join(MASK_AWARE_MODELS)}). "
+                f"Received: model.name={model!r}; choose from: {', '.join(n for n in LOSSES if n not in MASK_LOSSES)}"
+            )
 
 
 def check_features(features: str, weights: str, prefix: str = "") -> None:

@@ -125,7 +125,10 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
         loss = replace(loss, features=whole(loss.features))
     if loss.feature_weights not in ("imagenet", "none"):
         loss = replace(loss, feature_weights=whole(loss.feature_weights))
-    return replace(config, data=data, loss=loss)
+    training = config.training
+    if training.init_from:
+        training = replace(training, init_from=whole(training.init_from))
+    return replace(config, data=data, loss=loss, training=training)
 
 
 def _extractor(config: RunConfig):
@@ -146,7 +149,7 @@ def _train(run, pairs, log, extractor, distribution, began: float, fresh: bool) 
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began)
+        trainer = Trainer(run, pairs, log, extractor, distribution, began, fresh)
         if not fresh:
             trainer.resume()
             if trainer.step >= trainer.total_steps:

@@ -19,6 +19,7 @@ from rac_unet.errors import UserError
 MAX_GAIN_LOG = 0.15
 MAX_CHANNEL_GAIN_LOG = 0.04
 MAX_OFFSET = 0.04
+DRAWS = 11
 
 
 def make_training_dataset(
@@ -31,6 +32,7 @@ def make_training_dataset(
     augment: bool = True,
     label_dropout: float = 0.0,
     shard: tuple[int, int] = (0, 1),
+    jitter: float = 0.0,
 ) -> tf.data.Dataset:
     """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
 
@@ -39,7 +41,7 @@ def make_training_dataset(
     blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard)
 
     def finish(stacked, emotion, draws):
-        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout)
+        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout, jitter)
 
     return blocks.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
 
@@ -70,7 +72,7 @@ def make_training_blocks(
         steps_per_block: steps K in an element.
         replicas: devices of this worker that share its part. Elements come in turn for each of them.
     Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
-        and (K, B, 7) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
+        and (K, B, 11) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
         left out.
     Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
@@ -88,8 +90,8 @@ def make_training_blocks(
         return tf.data.Dataset.from_tensor_slices(order[:used])
 
     def draw(position, index):
-        # Seven numbers in [0, 1): flip, gain, gain of three channels, offset, and one for the label.
-        return index, tf.random.stateless_uniform([7], seed=[seed + 1, position])
+        # Numbers in [0, 1): flip, gain, gain of three channels, offset, one for the label; zoom, turn, two shifts.
+        return index, tf.random.stateless_uniform([DRAWS], seed=[seed + 1, position])
 
     dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size)
     if workers > 1:
@@ -113,17 +115,18 @@ def make_training_blocks(
     return dataset.prefetch(2 * replicas + 2 // steps_per_block).with_options(_options())
 
 
-def finish_batch(stacked, emotion, draws, augment: bool, label_dropout: float):
+def finish_batch(stacked, emotion, draws, augment: bool, label_dropout: float, jitter: float = 0.0):
     """What the network and the losses are given, from one step of a block.
 
     Args:
-        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 7) as `make_training_blocks` gives them.
+        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 11) as `make_training_blocks` gives them.
         augment: whether to flip and relight.
         label_dropout: share of labels to withhold.
+        jitter: with `augment`, largest zoom and turn (radians), twice the largest shift (share of the side).
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
-        targets `unmasked_image` (B, S, S, 3) and `occlusion` (B, S, S, 1), 1 = hidden.
+        targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` (B, 7), never withheld.
     """
-    inputs, targets = _to_float(stacked, emotion, draws if augment else None)
+    inputs, targets = _to_float(stacked, emotion, draws if augment else None, jitter)
     if label_dropout:
         inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
     return inputs, targets
@@ -177,12 +180,14 @@ def _options() -> tf.data.Options:
     return options
 
 
-def _to_float(stacked, emotion, draws):
+def _to_float(stacked, emotion, draws, jitter: float = 0.0):
     """(B, S, S, 7) uint8 -> the dictionaries of the contract; the draws, if any, change both pictures alike."""
     if draws is not None:
         flip = draws[:, 0] < 0.5
         stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)
     pixels = tf.cast(stacked, tf.float32) * (1 / 255)
+    if draws is not None and jitter:
+        pixels = _moved(pixels, 2 * draws[:, 7:11] - 1, jitter)
     # Both pictures go through the same arithmetic, so where nothing is hidden they stay equal bit for bit.
     masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
     if draws is not None:
@@ -190,5 +195,29 @@ def _to_float(stacked, emotion, draws):
         gain = tf.exp(MAX_GAIN_LOG * spread[:, 1:2] + MAX_CHANNEL_GAIN_LOG * spread[:, 2:5])[:, None, None, :]
         offset = (MAX_OFFSET * spread[:, 5:6])[:, None, None, :]
         masked, unmasked = (tf.clip_by_value(image * gain + offset, 0, 1) for image in (masked, unmasked))
-    inputs = {"masked_image": masked, "emotion": tf.one_hot(emotion, len(EMOTIONS))}
-    return inputs, {"unmasked_image": unmasked, "occlusion": occlusion}
+    one_hot = tf.one_hot(emotion, len(EMOTIONS))
+    inputs = {"masked_image": masked, "emotion": one_hot}
+    return inputs, {"unmasked_image": unmasked, "occlusion": occlusion, "emotion": one_hot}
+
+
+def _moved(pixels, spread, jitter: float):
+    """Zoom, turn and shift each picture, all its channels alike; what comes in from outside is a reflection.
+
+    A photograph's face is never found exactly where training's was: less so under a mask.
+
+    Args:
+        pixels: (B, S, S, C) float32.
+        spread: (B, 4) in [-1, 1): zoom, turn, shift right and down.
+    """
+    side = float(pixels.shape[1])
+    zoom, turn = tf.exp(jitter * spread[:, 0]), jitter * spread[:, 1]
+    a, b = zoom * tf.cos(turn), zoom * tf.sin(turn)
+    # x' = a x - b y + c about the centre, so that the middle moves by the shift alone.
+    centre = (side - 1) / 2
+    right = centre - a * centre + b * centre + 0.5 * jitter * side * spread[:, 2]
+    down = centre - b * centre - a * centre + 0.5 * jitter * side * spread[:, 3]
+    zero = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels, transforms=tf.stack([a, -b, right, b, a, down, zero, zero], axis=1),
+        output_shape=pixels.shape[1:3], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT",
+    )  # fmt: skip

@@ -100,6 +100,27 @@ def map_distance(true_maps: list, maps: list):
     return tf.add_n([tf.reduce_mean(tf.abs(a - b), axis=[1, 2, 3]) for a, b in zip(true_maps, maps, strict=True)])
 
 
+def unit_feature_distance(truth, image, extractor: Extractor):
+    """Squared difference of the feature maps scaled to unit length at each place, averaged over places, summed over maps.
+
+    Args:
+        truth, image: (B, H, W, 3) RGB in [0, 1].
+    Returns: (B,) float32, 0 for equal pictures, at most 4 for each map.
+    """
+    return unit_map_distance(extractor.maps(truth), extractor.maps(image))
+
+
+def unit_map_distance(true_maps: list, maps: list):
+    """`unit_feature_distance` of pictures whose maps are there already; (B,) float32."""
+
+    def unit(one):
+        # Where nothing is felt, all features are 0 and stay so.
+        return one * tf.math.rsqrt(tf.reduce_sum(one * one, axis=-1, keepdims=True) + 1e-10)
+
+    squares = [tf.reduce_sum(tf.square(unit(a) - unit(b)), axis=-1) for a, b in zip(true_maps, maps, strict=True)]
+    return tf.add_n([tf.reduce_mean(square, axis=[1, 2]) for square in squares])
+
+
 def _from_model_file(file: Path, image_size: int) -> Extractor:
     try:
         model = keras.saving.load_model(file, compile=False)

@@ -109,6 +109,21 @@ def perceptual(targets, outputs, extractor):
     return feature_distance(targets["unmasked_image"], outputs["inpainted_image"], extractor)
 
 
+def unit_features(targets, outputs, extractor):
+    """How far the extractor sees the two pictures apart: squared difference of features of unit length.
+
+    Each map's features are scaled to length 1 at every place (as LPIPS does, Zhang et al. 2018, arXiv:1801.03924, without
+    its learned weights), so that strong channels do not drown the rest; summed over channels, averaged over places,
+    summed over maps. Pictures are compared as they come out of the graph, for a mask-aware network thus composed.
+
+    Args:
+        extractor: of `rac_unet.objectives.features.load_extractor`.
+    """
+    from rac_unet.objectives.features import unit_feature_distance
+
+    return unit_feature_distance(targets["unmasked_image"], outputs["inpainted_image"], extractor)
+
+
 def weighted_sum(terms: dict[str, float], functions):
     """Combine named losses.
 

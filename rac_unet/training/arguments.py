@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import CommandParser, UserError
 from rac_unet.registry import check_name
+from rac_unet.training.beginning import settings_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +42,30 @@ def parse(argv: list[str] | None = None) -> Request:
     base_args, overrides = _base_parser(add_help=False).parse_known_args(argv)
     wants_help = any(arg in ("-h", "--help") for arg in overrides)
     if base_args.resume and not wants_help:
-        if base_args.preset or base_args.config:
-            raise UserError("--resume continues a run with its own settings; leave out --preset and --config")
+        if base_args.preset or base_args.config or base_args.init_from:
+            raise UserError(
+                "--resume continues a run with its own settings; leave out --preset, --config and --init_from"
+            )
         _refuse_other_settings(overrides)
         config = with_overrides(RunConfig(), overrides)
         return Request(config, base_args.resume.name, base_args.runs, base_args.resume, tuple(overrides))
     if base_args.preset and base_args.config:
         raise UserError("give --preset or --config, not both")
     source = base_args.config or preset_path(base_args.preset or "rac_unet")
-    base = from_dict(read_yaml(source), str(source))
+    values = read_yaml(source)
+    if base_args.init_from:
+        values = _under(settings_of(base_args.init_from), values)
+        overrides = ["--training.init_from", str(base_args.init_from), *overrides]
+    base = from_dict(values, str(source))
     return Request(with_overrides(base, overrides), Path(source).stem, base_args.runs, None, tuple(overrides))
+
+
+def _under(below: dict, values: Any) -> dict:
+    """Nested settings with others laid over them; what is not a section is left for `from_dict` to refuse."""
+    if not isinstance(values, dict):
+        return values
+    both = {name: {**below[name], **own} for name, own in values.items() if name in below and isinstance(own, dict)}
+    return {**below, **values, **both}
 
 
 def with_overrides(base: RunConfig, overrides) -> RunConfig:
@@ -84,6 +99,12 @@ def add_base_arguments(parser) -> None:
         "--preset", metavar="NAME", help=f"settings that come with the package: {names} (default: rac_unet)"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings instead of a preset")
+    parser.add_argument(
+        "--init_from",
+        type=Path,
+        metavar="RUN",
+        help="a new training of this run's network, from its best weights and, unless told otherwise, on its data",
+    )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)"
     )

@@ -23,6 +23,8 @@ from rac_unet.models import build_configured
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
+from rac_unet.training.adversary import Adversary
+from rac_unet.training.beginning import begin_with
 from rac_unet.training.budget import budget_line, memory_estimate
 from rac_unet.training.devices import choose, device_facts
 from rac_unet.training.distribution import Distribution, make_distribution, refuse_uneven_batch
@@ -53,11 +55,12 @@ class Trainer:
         extractor: for loss terms that look through one (`rac_unet.objectives.features.load_extractor`).
         distribution: the devices; one when it is left out.
         began: `time.monotonic()` when the command began, from which `max_hours` counts.
+        fresh: whether it starts, with the weights of `init_from` if that is set; False where `resume` comes next.
     Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
     """
 
     def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None, distribution: Distribution | None = None,
-                 began: float | None = None):  # fmt: skip
+                 began: float | None = None, fresh: bool = True):  # fmt: skip
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
@@ -86,10 +89,14 @@ class Trainer:
             loss_scaling = self._choices.precision == "mixed_float16"
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)
+            if fresh and training.init_from:
+                begin_with(training.init_from, config.model, self.model)
+                log(f"begins   with the best weights of {training.init_from}")
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
+            self._adversary = Adversary(config, self.total_steps) if config.loss.adversarial else None
         self._terms = list(config.loss.terms)
         self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),
-                                  config, self.distribution, self._choices.jit_compile)  # fmt: skip
+                                  config, self.distribution, self._choices.jit_compile, self._adversary)  # fmt: skip
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)
@@ -237,7 +244,8 @@ class Trainer:
             raise UserError(breakdown_advice(self, names))
 
         batch_size = self.config.training.batch_size
-        return Meter(["loss", *self._terms], batch_size, self.total_steps, step, train_seconds, self.log, on_nan,
+        names = ["loss", *self._terms, *(Adversary.TERMS if self._adversary else ())]
+        return Meter(names, batch_size, self.total_steps, step, train_seconds, self.log, on_nan,
                      self._tell_budget)  # fmt: skip
 
     def _tell_budget(self, rate: float) -> None:
@@ -252,7 +260,8 @@ class Trainer:
 
     def _groups(self) -> dict[str, list]:
         weights = [weight.value for weight in self.model.weights]
-        return {"model": weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
+        groups = {"model": weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
+        return groups | ({"adversary": self._adversary.variables} if self._adversary else {})
 
     def _backup(self) -> None:
         if not self.distribution.is_chief:

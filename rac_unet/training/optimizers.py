@@ -23,10 +23,11 @@ YOUNG = 64
 FIRST_LOSS_SCALE, DOUBLE_AFTER = 2.0**15, 2000
 
 
-def make_optimizer(config: RunConfig, total_steps: int, loss_scaling: bool = False) -> Adam:
+def make_optimizer(config: RunConfig, total_steps: int, loss_scaling: bool = False, beta_1: float = 0.9) -> Adam:
     """Adam as the config says.
 
     Args:
+        beta_1: its memory of gradients.
         loss_scaling: with float16, whose small gradients would vanish.
     """
     settings = config.optimizer
@@ -43,7 +44,7 @@ def make_optimizer(config: RunConfig, total_steps: int, loss_scaling: bool = Fal
         rate = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate * 1e-3, warmup, settings.learning_rate)
     else:
         rate = settings.learning_rate
-    return Adam(rate, beta_2=settings.beta_2, clip_norm=settings.clip_norm, loss_scaling=loss_scaling)
+    return Adam(rate, beta_1, settings.beta_2, clip_norm=settings.clip_norm, loss_scaling=loss_scaling)
 
 
 class Adam:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from rac_unet.config import RunConfig
 from rac_unet.data.pipeline import finish_batch
+from rac_unet.training.adversary import Adversary
 from rac_unet.training.distribution import Distribution
 
 # What every step is told and tells all workers, so that they stop after the same one.
@@ -28,11 +29,13 @@ class TrainingStep:
         config: the run's.
         distribution: where it runs.
         jit_compile: compile forward and backward pass with XLA; on one replica.
+        adversary: what tells painted from real, trained in the same step; None for none.
     """
 
-    def __init__(self, model, optimizer, average, loss, config: RunConfig, distribution: Distribution, jit_compile):
+    def __init__(self, model, optimizer, average, loss, config: RunConfig, distribution: Distribution, jit_compile,
+                 adversary: Adversary | None = None):  # fmt: skip
         self._model, self._optimizer, self._average, self._loss = model, optimizer, average, loss
-        self._terms, self._data = list(config.loss.terms), config.data
+        self._terms, self._data, self._adversary = list(config.loss.terms), config.data, adversary
         self._strategy, self._replicas = distribution.strategy, distribution.replicas
         self._local = distribution.local_replicas
         # Nothing here needs Python's control flow translated, which takes seconds of the first step.
@@ -52,7 +55,8 @@ class TrainingStep:
             start: the block's first step to take.
             count: how many.
             votes: of this worker to stop, in the order of `VOTES`; above 0 is yes.
-        Returns: (count, 1 + terms + votes) float32: mean total loss, each term's mean, and the sum of all votes.
+        Returns: (count, 1 + terms + votes) float32: mean total loss, each term's mean, those of an adversary
+            (`Adversary.TERMS`), and the sum of all votes.
         """
         votes = tf.constant(votes, tf.float32) / self._local
         start = tf.constant(start)
@@ -103,20 +107,34 @@ class TrainingStep:
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()
             *gradients, values = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, values])
-        self._optimizer.apply(gradients, self._model.trainable_variables)
+        own = len(self._model.trainable_variables)
+        self._optimizer.apply(gradients[:own], self._model.trainable_variables)
+        if self._adversary:
+            self._adversary.apply(gradients[own:])
         self._average.update(self._optimizer.steps_taken())
         return values
 
     def _gradients(self, stacked, emotion, draws):
-        """This replica's share of the gradients and mean losses."""
-        inputs, targets = finish_batch(stacked, emotion, draws, self._data.augment, self._data.label_dropout)
+        """This replica's share of the gradients, the adversary's last, and mean losses."""
+        data, extra = self._data, []
+        inputs, targets = finish_batch(stacked, emotion, draws, data.augment, data.label_dropout, data.jitter)
         with tf.GradientTape() as tape:
             outputs = self._model(self._named(inputs), training=True)
             total, terms = self._loss(targets, outputs)
+            if self._adversary:
+                pretence = self._adversary.judge(targets, outputs)
+                total += self._adversary.weight * pretence
+                extra = [pretence]
             total = tf.reduce_mean(total) / self._replicas
             scaled = self._optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
-        shares = [tf.reduce_mean(terms[name]) / self._replicas for name in self._terms]
+        variables = self._model.trainable_variables
+        found = zip(tape.gradient(scaled, variables), variables, strict=True)
+        # What serves only an output without a loss stays as it is.
+        gradients = [tf.zeros(variable.shape) if gradient is None else gradient for gradient, variable in found]
+        if self._adversary:
+            judged, its_gradients = self._adversary.learn(targets, outputs, self._replicas)
+            gradients, extra = gradients + its_gradients, [*extra, judged]
+        shares = [tf.reduce_mean(value) / self._replicas for value in [*(terms[name] for name in self._terms), *extra]]
         return gradients, tf.stack([total, *shares])
 
     def _paint(self, inputs, targets):

@@ -1,0 +1,102 @@
+"""RAC-UNET at a phone's cost, which also says where the mask is.
+
+RAC-UNET's parts (residual blocks, attention gates on the skips, the emotion as an input) at a hundredth of its
+arithmetic: the picture is halved before anything else looks at it, the widest levels are 8 and 16 px, and only
+operations are used that have a fast 8-bit form. With 32 filters: 1.4 M parameters, 0.8 GFLOP per 128 x 128 picture.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.models import blocks
+
+# What the map says below this is taken for nothing, so that a pixel that is surely seen passes through exactly.
+SURE = 0.05
+
+
+def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: bool = True) -> keras.Model:
+    """Build the compact, mask-aware RAC-UNET.
+
+    Args:
+        filters: channels at half resolution; the levels below have 2, 3 and 4 times as many.
+        image_size: side of the square picture, a multiple of 16.
+        conditioned: whether `emotion` is an input; an all-zero row is "no label".
+    Returns: model from `{"masked_image": (B, S, S, 3) in [0, 1], "emotion": (B, 7) one-hot}` to
+        `inpainted_image` (B, S, S, 3) in [0, 1], `masked_image` wherever the map is below `SURE`;
+        `occlusion` (B, S, S, 1) in [0, 1], how surely each pixel is hidden by a mask;
+        `painted_image` (B, S, S, 3) in [0, 1], the whole face as painted;
+        `visible_emotion` (B, 7), probabilities of what can be read from the seen part, whatever the label says.
+    """
+    widths = [filters * factor for factor in (1, 2, 3, 4)]
+    image = keras.Input((image_size, image_size, 3), name="masked_image")
+    inputs = {"masked_image": image}
+    if conditioned:
+        inputs["emotion"] = keras.Input((len(EMOTIONS),), name="emotion")
+
+    x = _convolution(layers.ZeroPadding2D(1, name="stem_pad")(image), widths[0], "stem", 4, 2, "valid")
+    skips = [x]
+    for level, width in enumerate(widths[1:], 1):
+        x = _convolution(layers.ZeroPadding2D(1, name=f"down{level}_pad")(x), width, f"down{level}", 3, 2, "valid")
+        x = _residual(x, width, f"down{level}")
+        skips.append(x)
+    seen = layers.GlobalAveragePooling2D(name="seen_pool")(skips.pop())
+    seen = layers.Dense(2 * filters, activation="relu", name="seen_dense")(seen)
+    # Probabilities and pictures are float32 whatever the precision policy.
+    seen = layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="visible_emotion")(seen)
+
+    x = _residual(_labelled(x, inputs, widths[3], "bottleneck"), widths[3], "bottleneck")
+    for level in (3, 2, 1):
+        width = widths[level - 1]
+        x = layers.Conv2DTranspose(width, 2, strides=2, name=f"up{level}_conv")(x)
+        x = _labelled(blocks.batch_norm(x, f"up{level}_bn"), inputs, width, f"up{level}")
+        gated = blocks.attention_gate(skips.pop(), x, width // 2, f"up{level}_gate")
+        x = layers.ReLU(name=f"up{level}_act")(layers.Add(name=f"up{level}_sum")([x, gated]))
+        x = _residual(x, width, f"up{level}")
+
+    painted = _head(x, 3, "painted_image")
+    occlusion = _head(x, 1, "occlusion")
+    share = layers.Rescaling(1 + 2 * SURE, -SURE, dtype="float32", name="share_stretched")(occlusion)
+    share = layers.ReLU(max_value=1.0, dtype="float32", name="share_painted")(share)
+    rest = layers.Rescaling(-1.0, 1.0, dtype="float32", name="share_kept")(share)
+    parts = [layers.Multiply(dtype="float32", name="part_painted")([painted, share]),
+             layers.Multiply(dtype="float32", name="part_kept")([image, rest])]  # fmt: skip
+    outputs = {
+        "inpainted_image": layers.Add(dtype="float32", name="inpainted_image")(parts),
+        "occlusion": occlusion,
+        "painted_image": painted,
+        "visible_emotion": seen,
+    }
+    return keras.Model(inputs, outputs, name="rac_unet_lite")
+
+
+def _convolution(x, filters, name, kernel_size=3, strides=1, padding="same"):
+    """Convolution, batch norm and ReLU, which fold into one operation for inference."""
+    x = layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
+    return layers.ReLU(name=f"{name}_act")(blocks.batch_norm(x, f"{name}_bn"))
+
+
+def _residual(x, filters, name):
+    """Two convolutions beside a shortcut that keeps everything; ReLU after the sum."""
+    h = _convolution(x, filters, f"{name}_res1")
+    h = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_res2_conv")(h)
+    h = blocks.batch_norm(h, f"{name}_res2_bn")
+    return layers.ReLU(name=f"{name}_res_act")(layers.Add(name=f"{name}_res_sum")([x, h]))
+
+
+def _labelled(x, inputs, filters, name):
+    """Shift every channel by a learned number per emotion; nothing for an all-zero label, or without one."""
+    if "emotion" not in inputs:
+        return x
+    table = keras.initializers.RandomNormal(stddev=0.5)
+    shift = layers.Dense(filters, use_bias=False, kernel_initializer=table, name=f"{name}_emotion")(inputs["emotion"])
+    shift = layers.Reshape((1, 1, filters), name=f"{name}_emotion_shift")(shift)
+    return layers.Add(name=f"{name}_labelled")([x, shift])
+
+
+def _head(x, channels, name):
+    """Back to full resolution, each pixel from 2 x 2 places, in [0, 1]."""
+    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32", name=f"{name}_conv")(x)
+    return layers.Activation("sigmoid", dtype="float32", name=name)(x)

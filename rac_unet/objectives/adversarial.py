@@ -1,0 +1,91 @@
+"""A discriminator that looks at patches: the last stage of a training, against blur.
+
+Any loss that compares with the one truth paints the mean of all mouths that might be there. A network that is shown
+painted and real faces, with the map of what was painted, learns to tell them apart by what the mean lacks, and its
+gradient asks for just that. PatchGAN (Isola et al. 2017, arXiv:1611.07004), held to slope 1 by spectral normalisation
+(Miyato et al. 2018, arXiv:1802.05957), with the hinge loss (Lim and Ye 2017, arXiv:1705.02894).
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+LEAKY_SLOPE = 0.2
+
+
+class SpectralConv2D(layers.Conv2D):
+    """A convolution whose kernel is divided by its largest singular value, estimated by one power iteration a step.
+
+    Keras's wrapper writes the normalised kernel back into the variable, which no replica of a distributed step may do;
+    here the variable stays, the gradient passes through the quotient, and each replica follows the same estimate.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        start = keras.initializers.RandomNormal(seed=0)
+        self.direction = self.add_weight(shape=(1, self.filters), initializer=start, trainable=False, name="direction")
+
+    def call(self, inputs, training=False):
+        kernel = tf.convert_to_tensor(self.kernel)
+        matrix = tf.reshape(kernel, [-1, self.filters])
+        # The handle's value, since in a replica a distributed variable would be assigned by all.
+        handle = self.direction.value.handle
+        u = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+        fixed = tf.stop_gradient(matrix)
+        v = tf.math.l2_normalize(tf.matmul(u, fixed, transpose_b=True))
+        u = tf.math.l2_normalize(tf.matmul(v, fixed))
+        if training:
+            tf.raw_ops.AssignVariableOp(resource=handle, value=u)
+        sigma = tf.reduce_sum(tf.matmul(v, matrix) * u)
+        outputs = tf.nn.conv2d(inputs, kernel / sigma, self.strides, self.padding.upper())
+        return tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
+
+
+def build_discriminator(image_size: int = 128, filters: int = 32) -> keras.Model:
+    """Build the discriminator; it is trained beside the network and never leaves the run's backups.
+
+    Args:
+        image_size: side of the pictures.
+        filters: of its first convolution; doubled twice.
+    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, S / 8, S / 8, 1): above 0
+        for a patch that looks real, of some 60 px around each place.
+    """
+    inputs = {"image": keras.Input((image_size, image_size, 3), name="image"),
+              "occlusion": keras.Input((image_size, image_size, 1), name="occlusion")}  # fmt: skip
+    x = layers.Concatenate(name="image_and_occlusion")([inputs["image"], inputs["occlusion"]])
+    for i, width in enumerate((filters, 2 * filters, 4 * filters), 1):
+        x = SpectralConv2D(width, 4, strides=2, padding="same", dtype="float32", name=f"patch{i}_conv")(x)
+        x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"patch{i}_act")(x)
+    x = SpectralConv2D(1, 4, padding="same", dtype="float32", name="patch_score")(x)
+    return keras.Model(inputs, x, name="discriminator")
+
+
+def composed(targets, outputs):
+    """The painted face as it is judged: known pixels from the truth, hidden ones from the network."""
+    hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
+    return hidden * outputs["inpainted_image"] + (1 - hidden) * targets["unmasked_image"]
+
+
+def painter_hinge(scores, occlusion):
+    """What the network minimises: minus the mean score of the patches that hold something painted.
+
+    Args:
+        scores: (B, s, s, 1) of composed faces.
+        occlusion: (B, S, S, 1), 1 = hidden.
+    Returns: (B,) float32; 0 where nothing is hidden.
+    """
+    return _over_painted(-scores, occlusion)
+
+
+def discriminator_hinge(real_scores, painted_scores, occlusion):
+    """What the discriminator minimises: real patches below 1 and painted ones above -1; (B,) float32, 0 or more."""
+    return _over_painted(tf.nn.relu(1 - real_scores) + tf.nn.relu(1 + painted_scores), occlusion)
+
+
+def _over_painted(values, occlusion):
+    """Mean over places, each weighed by the share of its cell that is hidden."""
+    step = occlusion.shape[1] // values.shape[1]
+    share = tf.nn.avg_pool2d(tf.cast(occlusion > 0, tf.float32), step, step, "VALID")
+    return tf.reduce_sum(values * share, axis=[1, 2, 3]) / tf.maximum(tf.reduce_sum(share, axis=[1, 2, 3]), 1.0)
