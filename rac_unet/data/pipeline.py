@@ -124,7 +124,8 @@ def finish_batch(stacked, emotion, draws, augment: bool, label_dropout: float, j
         label_dropout: share of labels to withhold.
         jitter: with `augment`, largest zoom and turn (radians), twice the largest shift (share of the side).
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
-        targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` (B, 7), never withheld.
+        targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never
+        withheld.
     """
     inputs, targets = _to_float(stacked, emotion, draws if augment else None, jitter)
     if label_dropout:

@@ -101,7 +101,7 @@ def map_distance(true_maps: list, maps: list):
 
 
 def unit_feature_distance(truth, image, extractor: Extractor):
-    """Squared difference of the feature maps scaled to unit length at each place, averaged over places, summed over maps.
+    """Squared difference of feature maps scaled to unit length at each place, averaged over places, summed over maps.
 
     Args:
         truth, image: (B, H, W, 3) RGB in [0, 1].

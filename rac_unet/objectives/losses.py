@@ -112,9 +112,9 @@ def perceptual(targets, outputs, extractor):
 def unit_features(targets, outputs, extractor):
     """How far the extractor sees the two pictures apart: squared difference of features of unit length.
 
-    Each map's features are scaled to length 1 at every place (as LPIPS does, Zhang et al. 2018, arXiv:1801.03924, without
-    its learned weights), so that strong channels do not drown the rest; summed over channels, averaged over places,
-    summed over maps. Pictures are compared as they come out of the graph, for a mask-aware network thus composed.
+    Each map's features are scaled to length 1 at every place (as LPIPS does, Zhang et al. 2018, arXiv:1801.03924,
+    without its learned weights), so that strong channels do not drown the rest; summed over channels, averaged over
+    places, summed over maps. Pictures are compared as they come out of the graph, for a mask-aware network composed.
 
     Args:
         extractor: of `rac_unet.objectives.features.load_extractor`.

@@ -17,12 +17,13 @@ from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from rac_unet.inference.interface import OCCLUSION
 from rac_unet.inference.runners import Runner
 from rac_unet.models.classifier import Classifier
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
 from rac_unet.scoring.emotion import summarise_emotions
-from rac_unet.scoring.metrics import compose, distance_to, score_images
+from rac_unet.scoring.metrics import compose, distances_to, score_images, score_map
 from rac_unet.scoring.reading import read_names
 from rac_unet.scoring.sheets import faces_to_show
 from rac_unet.scoring.statistics import summarise
@@ -33,7 +34,12 @@ FIGURES = (
     "psnr_hole", "psnr_composite", "psnr_raw", "ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw",
 )  # fmt: skip
 COMPARED_FACES = 24
-FEATURE_FIGURES = ("feature_distance_composite", "feature_distance_raw")
+FEATURE_FIGURES = (
+    "feature_distance_composite", "feature_distance_raw",
+    "unit_feature_distance_composite", "unit_feature_distance_raw",
+)  # fmt: skip
+MAP_FIGURES = ("map_iou", "map_claims")
+UNIT_DISTANCE = "squared difference of features of unit length, mean over places, summed over depths"
 BRISQUE_FIGURES = ("brisque_composite", "brisque_raw")
 
 
@@ -99,18 +105,24 @@ def evaluate(
     for inputs, targets in make_scoring_dataset(chosen, pictures, batch_size):
         masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
         truth, occlusion = targets["unmasked_image"].numpy(), targets["occlusion"].numpy()
+        outputs = runner(masked, emotion)
         images = {
-            NETWORK: np.clip(runner(masked, emotion)["inpainted_image"], 0, 1),
+            NETWORK: np.clip(outputs["inpainted_image"], 0, 1),
             "masked_input": masked,
             "mean_face": np.broadcast_to(mean_face, masked.shape),
             "telea": telea(masked, occlusion),
         }
-        distance = distance_to(truth, extractor) if extractor else None
+        distances = distances_to(truth, extractor) if extractor else None
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
-        score = functools.partial(score_images, truth, occlusion=occlusion, distance=distance, naturalness=naturalness)
+        score = functools.partial(
+            score_images, truth, occlusion=occlusion, distances=distances, naturalness=naturalness
+        )
         for system, figures in zip(SYSTEMS, pool.map(score, [images[name] for name in SYSTEMS]), strict=True):
             for figure, values in figures.items():
                 columns.setdefault(f"{system}_{figure}", []).append(values)
+        if OCCLUSION in outputs:
+            for figure, values in score_map(occlusion, outputs[OCCLUSION]).items():
+                columns.setdefault(f"{NETWORK}_{figure}", []).append(values)
         if naturalness:
             columns.setdefault("truth_brisque", []).append(naturalness(truth))
         if classifier:
@@ -180,6 +192,8 @@ def summarise_scores(
         result: dict[str, Any] = {"n": len(rows), "people": people, "hidden_share": float(rows["hidden"].mean())}
         for system in SYSTEMS:
             means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in figures}
+            if system == NETWORK and f"{NETWORK}_{MAP_FIGURES[0]}" in rows:
+                means |= {name: summarise(rows[f"{NETWORK}_{name}"], rows["identity"]) for name in MAP_FIGURES}
             result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}
         if brisque and (mean := summarise(rows["truth_brisque"], rows["identity"])):
             result["truth_brisque"] = mean.as_dict()
@@ -204,6 +218,7 @@ def summarise_scores(
             + (", lower for feature_distance" if features else "")
             + (", lower for brisque" if brisque else ""),
             **({"feature_distance": "L1 between feature maps, mean over each, summed over depths"} if features else {}),
+            **({"unit_feature_distance": UNIT_DISTANCE} if features else {}),
             **({"features": features} if features else {}),
             **({"brisque": _describe_brisque(scores)} if brisque else {}),
         },

@@ -44,8 +44,12 @@ ALL_FIGURES = (
     # Their scale is the extractor's own, from thousandths to hundreds.
     Figure("feature_distance_composite", "composite feature distance", higher=False, digits=4, significant=True),
     Figure("feature_distance_raw", "raw feature distance", higher=False, digits=4, significant=True, compared=False),
+    Figure("unit_feature_distance_composite", "composite unit feature distance", higher=False, digits=3),
     Figure("brisque_composite", "composite BRISQUE", higher=False, digits=1),
     Figure("brisque_raw", "raw BRISQUE", higher=False, digits=1, compared=False),
+    # Of networks that find the mask themselves.
+    Figure("map_iou", "map IoU", digits=3),
+    Figure("map_claims", "seen pixels claimed %", higher=False, percent=True),
     Figure("reads", "emotion read rightly %", digits=1, percent=True),
     Figure("obeyed", "requests obeyed %", digits=1, percent=True),
 )

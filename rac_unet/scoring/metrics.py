@@ -77,15 +77,45 @@ def feature_distance(truth: np.ndarray, image: np.ndarray, extractor) -> np.ndar
         extractor: of `rac_unet.objectives.features.load_extractor`; figures of different ones must not be compared.
     Returns: (B,) float32, 0 for equal pictures.
     """
-    return distance_to(truth, extractor)(image)
+    return distances_to(truth, extractor)(image)["feature_distance"]
 
 
-def distance_to(truth: np.ndarray, extractor) -> Callable[[np.ndarray], np.ndarray]:
-    """`feature_distance` from one batch to many: the truth goes through the extractor once."""
-    from rac_unet.objectives.features import map_distance
+def distances_to(truth: np.ndarray, extractor) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Both feature distances from one batch to many; the truth goes through the extractor once.
+
+    Returns: function of (B, H, W, 3) to name -> (B,) float32: `feature_distance`, and `unit_feature_distance` (see
+        `rac_unet.objectives.features`), 0 for equal pictures.
+    """
+    from rac_unet.objectives.features import map_distance, unit_map_distance
 
     true_maps = extractor.maps(truth)
-    return lambda image: map_distance(true_maps, extractor.maps(image)).numpy()
+
+    def measure(image: np.ndarray) -> dict[str, np.ndarray]:
+        maps = extractor.maps(image)
+        return {
+            "feature_distance": map_distance(true_maps, maps).numpy(),
+            "unit_feature_distance": unit_map_distance(true_maps, maps).numpy(),
+        }
+
+    return measure
+
+
+def score_map(occlusion: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """How well a network has found the mask.
+
+    Args:
+        occlusion: (B, S, S, 1), > 0 where hidden.
+        predicted: the same shape, in [0, 1]; from 0.5 on it claims the pixel.
+    Returns: name -> (B,) float64: `map_iou`, intersection over union, NaN where neither holds a pixel; `map_claims`,
+        the share of the seen pixels that are claimed.
+    """
+    hidden, claimed = occlusion > 0, predicted >= 0.5
+    axes = (1, 2, 3)
+    both, either = (hidden & claimed).sum(axes), (hidden | claimed).sum(axes)
+    seen = np.maximum((~hidden).sum(axes), 1)
+    iou = np.full(len(hidden), np.nan)
+    np.divide(both, either, out=iou, where=either > 0)
+    return {"map_iou": iou, "map_claims": (claimed & ~hidden).sum(axes) / seen}
 
 
 def compose(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
@@ -97,7 +127,7 @@ def score_images(
     truth: np.ndarray,
     image: np.ndarray,
     occlusion: np.ndarray,
-    distance: Callable[[np.ndarray], np.ndarray] | None = None,
+    distances: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
     naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """All figures of a batch.
@@ -106,17 +136,15 @@ def score_images(
         truth: (B, S, S, 3) float in [0, 1].
         image: the same shape; clipped to [0, 1] here.
         occlusion: (B, S, S, 1), > 0 where hidden.
-        distance: `distance_to(truth, extractor)`, where feature distances are wanted.
+        distances: `distances_to(truth, extractor)`, where feature distances are wanted.
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted.
     Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ssim_raw, ssim_composite, ms_ssim_raw,
-        ms_ssim_composite; with `distance` also feature_distance_raw and feature_distance_composite, with
+        ms_ssim_composite; with `distances` also [unit_]feature_distance_raw and [unit_]feature_distance_composite, with
         `naturalness` brisque_raw and brisque_composite.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     composite = compose(truth, image, occlusion)
     measures = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
-    if distance:
-        measures["feature_distance"] = lambda _, picture: distance(picture)
     if naturalness:
         measures["brisque"] = lambda _, picture: naturalness(picture)
     # Of a masked input and of inpainting both views are one picture.
@@ -125,4 +153,8 @@ def score_images(
     for name, measure in measures.items():
         scores[f"{name}_raw"] = measure(truth, image)
         scores[f"{name}_composite"] = scores[f"{name}_raw"] if same else measure(truth, composite)
+    if distances:
+        raw = distances(image)
+        for view, found in (("raw", raw), ("composite", raw if same else distances(composite))):
+            scores |= {f"{name}_{view}": values for name, values in found.items()}
     return scores

@@ -27,7 +27,10 @@ def score_table(metrics: dict) -> str:
             mean = figures.get(figure.column)
             if not mean:
                 return "–"
-            return f"{figure.text(mean['mean'])} [{figure.text(mean['low'])}, {figure.text(mean['high'])}]"
+            value, low, high = (
+                figure.text(mean[key] * (100 if figure.percent else 1)) for key in ("mean", "low", "high")
+            )
+            return f"{value} [{low}, {high}]"
 
         return f"{name:<14}" + "".join(f"{cell(figure):>{WIDTH}}" for figure in columns)
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import CommandParser, UserError
 from rac_unet.registry import check_name
-from rac_unet.training.beginning import settings_of
+from rac_unet.training.beginning import refuse_other_network, settings_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,10 @@ def parse(argv: list[str] | None = None) -> Request:
         values = _under(settings_of(base_args.init_from), values)
         overrides = ["--training.init_from", str(base_args.init_from), *overrides]
     base = from_dict(values, str(source))
-    return Request(with_overrides(base, overrides), Path(source).stem, base_args.runs, None, tuple(overrides))
+    config = with_overrides(base, overrides)
+    if base_args.init_from:
+        refuse_other_network(base_args.init_from, config.model)
+    return Request(config, Path(source).stem, base_args.runs, None, tuple(overrides))
 
 
 def _under(below: dict, values: Any) -> dict:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rac_unet.config import ModelConfig, from_dict, read_yaml, to_dict
 from rac_unet.errors import UserError
-from rac_unet.rundir import RunDir, open_run
+from rac_unet.rundir import open_run
 
 # What a run is continued with; the rest (losses, optimizer, how long) is the new training's own.
 TAKEN = ("model", "data")
@@ -24,25 +24,20 @@ def settings_of(run: Path) -> dict[str, Any]:
     return {section: values[section] for section in TAKEN}
 
 
-def begin_with(path: str, wanted: ModelConfig, model) -> None:
-    """Give a network the best weights of a run.
+def refuse_other_network(path: Path, wanted: ModelConfig) -> None:
+    """Raise UserError where a run's network is not the wanted one, with what differs."""
+    theirs, ours = asdict(open_run(path).config().model), asdict(wanted)
+    differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
+    if differ:
+        raise UserError(f"--init_from {path} holds another network ({'; '.join(differ)}); leave these settings out")
 
-    Args:
-        path: the run directory.
-        wanted: the network's own settings.
-        model: as `build_configured(wanted)` makes it.
-    Raises: UserError when the run holds another network, or its weights are missing or damaged.
+
+def begin_with(path: str, model) -> None:
+    """Give a network the best weights of a run that holds the same one.
+
+    Raises: UserError when they are missing or damaged.
     """
     from rac_unet.inference.runners import load_network
 
-    run: RunDir = open_run(Path(path))
-    theirs = run.config().model
-    if theirs != wanted:
-        differ = [
-            f"model.{key}: {value!r} there, {asdict(wanted)[key]!r} here"
-            for key, value in asdict(theirs).items()
-            if value != asdict(wanted)[key]
-        ]
-        raise UserError(f"--init_from {path} holds another network ({'; '.join(differ)}); leave these settings out")
-    for variable, value in zip(model.weights, load_network(run).get_weights(), strict=True):
+    for variable, value in zip(model.weights, load_network(open_run(Path(path))).get_weights(), strict=True):
         variable.assign(value)

@@ -90,7 +90,7 @@ class Trainer:
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)
             if fresh and training.init_from:
-                begin_with(training.init_from, config.model, self.model)
+                begin_with(training.init_from, self.model)
                 log(f"begins   with the best weights of {training.init_from}")
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
             self._adversary = Adversary(config, self.total_steps) if config.loss.adversarial else None

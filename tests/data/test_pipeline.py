@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rac_unet.data import pairs as pairs_module
+from rac_unet.data import pipeline
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
 from rac_unet.emotions import EMOTIONS
@@ -36,9 +37,33 @@ def test_contract(train):
         "unmasked_image": (4, 64, 64, 3),
         "occlusion": (4, 64, 64, 1),
     }
+    assert (targets["emotion"] == inputs["emotion"]).all()
     for name, array in {**inputs, **targets}.items():
         assert array.dtype == np.float32 and array.min() >= 0 and array.max() <= 1, name
     assert (inputs["emotion"].sum(1) == 1).all()
+
+
+def test_jitter_moves_both_pictures_alike_and_by_no_more_than_asked(train):
+    plain, moved = _batches(train, 6, augment=False), _batches(train, 6, jitter=0.1)
+    shifts = []
+    for (_, targets), (inputs, new) in zip(plain, moved, strict=True):
+        known = new["occlusion"][..., 0] == 0
+        assert (inputs["masked_image"][known] == new["unmasked_image"][known]).all()
+        for old, hidden in zip(targets["occlusion"], new["occlusion"], strict=True):
+            centres = [np.argwhere(o[..., 0] > 0.5).mean(0) for o in (old, old[:, ::-1], hidden)]
+            # A twentieth of the side, and what zoom and turn do to a point a quarter of the side from the middle.
+            shifts.append(min(np.abs(centres[2] - c).max() for c in centres[:2]))
+    assert 1 < max(shifts) < 64 * (0.05 + 0.25 * 0.25)
+    assert _same(_batches(train, 2, jitter=0.1), _batches(train, 2, jitter=0.1))
+
+
+def test_a_picture_is_moved_as_its_draws_say():
+    point = np.zeros((1, 65, 65, 1), np.float32)
+    point[0, 32, 42] = 1  # ten to the right of the middle
+    for spread, place in {(0, 0, 0, 0): (32, 42), (0, 0, 1, 0): (32, 42 - 6.5), (0, 1, 0, 0): (32 - 2, 42)}.items():
+        found = pipeline._moved(point, np.array([spread], np.float32), 0.2).numpy()[0, ..., 0]
+        middle = (np.argwhere(found > 0) * found[found > 0][:, None]).sum(0) / found.sum()
+        np.testing.assert_allclose(middle, place, atol=0.35)
 
 
 @pytest.mark.parametrize("cache", ["off", "disk"])

@@ -1,0 +1,74 @@
+"""How long a network takes for one picture on so many threads, in a process of its own.
+
+TensorFlow's number of threads belongs to the process, and what was computed before leaves caches and pools behind; so
+each figure comes from a new one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from pathlib import Path
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.inference.keras_forms import limit_threads
+from rac_unet.inference.runners import load_runner
+from rac_unet.quiet import silenced_stderr
+from rac_unet.scoring.speed import matrix_multiply_rate
+
+WARM_UP, REPEATS = 10, 200
+# A wide network takes seconds a picture; then fewer repeats must do, but never fewer than this.
+SECONDS, FEWEST = 10.0, 5
+# Two measurements of one machine's rate that differ by more than this say that something else was computing.
+STEADY = 0.10
+
+
+def picture_milliseconds(path: str | Path, threads: int) -> dict[str, float]:
+    """Time from a masked picture in memory to what was painted, one picture at a time.
+
+    Args:
+        path: what `load_runner` opens.
+    Returns: `median` and `least` in milliseconds, and `repeats`.
+    Raises: as `load_runner`.
+    """
+    return _in_new_process(_time, str(path), threads)
+
+
+def machine_rate(threads: int) -> float:
+    """GFLOP/s of a float32 matrix product on so many threads: what times on two machines can be compared by."""
+    return _in_new_process(_rate, threads)
+
+
+def is_steady(before: float, after: float) -> bool:
+    """Whether the machine's rate before and after says that nothing else was computing."""
+    return abs(after - before) <= STEADY * max(before, after)
+
+
+def _in_new_process(function, *arguments):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _time(path: str, threads: int) -> dict[str, float]:
+    import numpy as np
+
+    with silenced_stderr():
+        runner = load_runner(path, threads)
+        image = np.random.default_rng(0).random((1, runner.image_size, runner.image_size, 3), np.float32)
+        label = np.eye(1, len(EMOTIONS), dtype=np.float32)
+        for _ in range(WARM_UP):
+            runner(image, label)
+    taken: list[float] = []
+    began = time.perf_counter()
+    while len(taken) < REPEATS and (len(taken) < FEWEST or time.perf_counter() - began < SECONDS):
+        start = time.perf_counter()
+        runner(image, label)
+        taken.append(1000 * (time.perf_counter() - start))
+    return {"median": statistics.median(taken), "least": min(taken), "repeats": len(taken)}
+
+
+def _rate(threads: int) -> float:
+    with silenced_stderr():
+        limit_threads(threads)
+        return matrix_multiply_rate()

@@ -1,0 +1,67 @@
+"""The discriminator and its hinge losses: by hand, and that it can tell two textures apart."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rac_unet.objectives.adversarial import (
+    SpectralConv2D,
+    build_discriminator,
+    composed,
+    discriminator_hinge,
+    painter_hinge,
+)
+
+
+def test_hinge_by_hand_counts_painted_patches_alone():
+    occlusion = np.zeros((1, 4, 4, 1), np.float32)
+    occlusion[0, :2, :2] = 1  # one whole cell of four
+    occlusion[0, 2, 2] = 0.3  # a quarter of another
+    real = tf.constant([[[0.5, 9], [9, 2.0]]])[..., None]
+    painted = tf.constant([[[-0.5, 9], [9, 1.0]]])[..., None]
+    np.testing.assert_allclose(painter_hinge(painted, occlusion), [(0.5 - 0.25 * 1.0) / 1.25], rtol=1e-6)
+    np.testing.assert_allclose(
+        discriminator_hinge(real, painted, occlusion), [(0.5 + 0.5 + 0.25 * (0 + 2)) / 1.25], rtol=1e-6
+    )
+    assert painter_hinge(painted, np.zeros_like(occlusion)).numpy() == [0]
+
+
+def test_composed_keeps_the_truth_where_nothing_is_hidden():
+    occlusion = np.zeros((1, 2, 2, 1), np.float32)
+    occlusion[0, 0, 0] = 0.1
+    made = composed({"occlusion": occlusion, "unmasked_image": tf.ones((1, 2, 2, 3))},
+                    {"inpainted_image": tf.zeros((1, 2, 2, 3))}).numpy()  # fmt: skip
+    assert (made[0, 0, 0] == 0).all() and made.sum() == 9
+
+
+def test_the_kernel_is_divided_by_its_largest_singular_value():
+    keras.utils.set_random_seed(0)
+    layer = SpectralConv2D(5, 1, use_bias=True)
+    picture = tf.random.normal((1, 8, 8, 3))
+    layer.build(picture.shape)
+    layer.kernel.assign(10 * layer.kernel)
+    for _ in range(60):
+        made = layer(picture, training=True)
+    kernel = layer.kernel.numpy().reshape(3, 5)
+    wanted = picture.numpy().reshape(-1, 3) @ (kernel / np.linalg.svd(kernel)[1][0])
+    np.testing.assert_allclose(made.numpy().reshape(-1, 5), wanted, atol=1e-4)
+    before = layer.direction.numpy()
+    layer(picture)  # judging moves nothing
+    np.testing.assert_array_equal(layer.direction.numpy(), before)
+
+
+def test_it_learns_to_tell_noise_from_smooth():
+    keras.utils.set_random_seed(0)
+    model = build_discriminator(32, filters=4)
+    optimizer = keras.optimizers.Adam(1e-2, beta_1=0.0)
+    occlusion = tf.ones((4, 32, 32, 1))
+    smooth, noise = tf.fill((4, 32, 32, 3), 0.5), tf.random.stateless_uniform((4, 32, 32, 3), (1, 2))
+    assert model({"image": smooth, "occlusion": occlusion}).shape == (4, 4, 4, 1)
+    losses = []
+    for _ in range(80):
+        with tf.GradientTape() as tape:
+            scores = [model({"image": image, "occlusion": occlusion}, training=True) for image in (noise, smooth)]
+            loss = tf.reduce_mean(discriminator_hinge(*scores, occlusion))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        losses.append(float(loss))
+    assert losses[-1] < 0.75 * losses[0]

@@ -1,0 +1,77 @@
+"""The last stage: a training that begins with another run's weights, with features and a discriminator."""
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet import rundir
+from rac_unet.errors import UserError
+from rac_unet.inference.runners import load_network
+from rac_unet.train import main
+from rac_unet.training.arguments import parse
+from rac_unet.training.state import find_backups
+
+SMALL = ["--model.image_size", "32", "--model.filters", "4", "--training.batch_size", "4"]
+
+
+@pytest.fixture(scope="module")
+def run(toy_pairs, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    main(["--preset", "rac_unet_lite", "--data.path", str(toy_pairs), "--runs", str(runs), *SMALL,
+          "--training.max_hours", "1e-7", "--data.jitter", "0.05"])  # fmt: skip
+    return rundir.RunDir(next(runs.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    file = tmp_path_factory.mktemp("features") / "maps.keras"
+    keras.Model(image, [first, keras.layers.Conv2D(4, 3, strides=2)(first)]).save(file)
+    return str(file)
+
+
+def sharpen(run, features, runs, *more):
+    code = main(["--preset", "sharp", "--init_from", str(run.path), "--loss.features", features, "--runs", str(runs),
+                 "--training.batch_size", "4", "--training.max_hours", "1e-7", *more])  # fmt: skip
+    return code, rundir.RunDir(next(runs.iterdir()))
+
+
+def test_it_takes_the_runs_network_and_data_and_the_presets_losses(run, features):
+    config = parse(["--preset", "sharp", "--init_from", str(run.path), "--data.jitter", "0"]).config
+    assert config.model == run.config().model and config.data.path == run.config().data.path
+    assert config.data.jitter == 0 and config.data.label_dropout == run.config().data.label_dropout
+    assert config.loss.adversarial > 0 and "unit_features" in config.loss.terms
+
+
+@pytest.mark.slow
+def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(run, features, tmp_path, capsys):
+    # So small a rate that what it began with can be told from what it learned.
+    code, sharp = sharpen(
+        run, features, tmp_path, "--optimizer.learning_rate", "1e-12", "--optimizer.warmup_steps", "0"
+    )
+    assert code == 0 and f"begins   with the best weights of {run.path}" in capsys.readouterr().out
+    kernels = [[w for v, w in zip(m.weights, m.get_weights(), strict=True) if v.name == "kernel"]
+               for m in (load_network(run), load_network(sharp))]  # fmt: skip
+    for before, after in zip(*kernels, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
+    (row,) = sharp.history()
+    assert {"adversarial", "discriminator", "unit_features", "val_unit_features"} <= set(row)
+    assert row["discriminator"] > 0 and "val_adversarial" not in row
+    with np.load(find_backups(sharp.backup)[0]) as backup:
+        assert any(name.startswith("adversary/") for name in backup.files)
+    # Where the first run has gone meanwhile is of no matter to one that has begun.
+    assert main(["--resume", str(sharp.path), "--training.max_hours", "1e-6"]) == 0
+    assert "resumed  at step" in capsys.readouterr().out
+    assert len(sharp.history()) == 2
+
+
+def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
+    with pytest.raises(UserError, match="no run directory at .*nowhere"):
+        parse(["--preset", "sharp", "--init_from", str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match="leave out --preset, --config and --init_from"):
+        parse(["--resume", str(run.path), "--init_from", str(run.path)])
+    with pytest.raises(UserError, match="holds another network .model.filters: 4 there, 8 here"):
+        sharpen(run, features, tmp_path / "runs", "--model.filters", "8")
+    assert not (tmp_path / "runs").exists()
