@@ -15,6 +15,7 @@ positive = number(int, 1)
 seed = number(int, 0)
 image_size = number(int, 64, 512)
 share = number(float, 0, 0.5)
+any_share = number(float, 0, 1)
 
 
 def photo_parser(command: str, description: str) -> CommandParser:
@@ -57,6 +58,22 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
         "--masks", metavar="FILE", default=argparse.SUPPRESS,
         help="YAML file with the styles of each split and their weights, instead of the three options above",
     )  # fmt: skip
+    parser.add_argument(
+        "--bare", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs whose face wears no mask: both pictures are the same (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--degrade", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs that look like a poor photo: blur, noise, JPEG, shadow, cut edges (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--props", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs with glasses, a hat, a hand or a microphone in front of the face (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--test_too", action="store_true", default=argparse.SUPPRESS,
+        help="--bare, --degrade and --props hold for the test split, too, which is otherwise left as it is",
+    )  # fmt: skip
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"other seeds paint other {seeded}")
     add_workers(parser)
 
@@ -76,20 +93,31 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_policy(options: argparse.Namespace) -> MaskPolicy:
-    """The mask policy that --styles, --held_out and --variants, or --masks ask for.
+    """The mask policy that the options about masks, or --masks, and the shares ask for.
 
     Raises: UserError that lists the valid names, or says which options exclude each other.
     """
-    from rac_unet.data.mask_policy import make_policy, read_policy
+    from dataclasses import replace
+
+    from rac_unet.data.mask_policy import SHARES, make_policy, read_policy
 
     if hasattr(options, "masks"):
         given = [name for name in ("held_out", "variants") if hasattr(options, name)]
         given += ["styles"] * (options.styles != "all")
         if given:
             raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}")
-        return read_policy(options.masks)
-    held_out = _names(options.held_out) if hasattr(options, "held_out") else ()
-    return make_policy(parse_styles(options.styles), held_out, getattr(options, "variants", 1))
+        policy = read_policy(options.masks)
+        if twice := [name for name in SHARES if hasattr(options, name) and getattr(policy, name)]:
+            raise UserError(f"--masks {options.masks} already gives {twice[0]}; leave out --{twice[0]}")
+    else:
+        held_out = _names(options.held_out) if hasattr(options, "held_out") else ()
+        policy = make_policy(parse_styles(options.styles), held_out, getattr(options, "variants", 1))
+    policy = replace(policy, **{name: getattr(options, name) for name in SHARES if hasattr(options, name)})
+    if hasattr(options, "test_too"):
+        if not any(getattr(policy, name) for name in SHARES):
+            raise UserError("--test_too is about --bare, --degrade and --props; give one of them, or leave it out")
+        policy = replace(policy, test_too=True)
+    return policy
 
 
 def parse_styles(text: str) -> tuple[str, ...]:

@@ -29,8 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     policy = parse_policy(options)
     worn = options.already_masked
-    if worn and any(hasattr(options, name) for name in ("held_out", "variants", "masks")):
-        raise UserError("--already_masked paints no masks; leave out --held_out, --variants and --masks")
+    drawing = ("held_out", "variants", "masks", "bare", "degrade", "props", "test_too")
+    if worn and (given := [name for name in drawing if hasattr(options, name)]):
+        raise UserError(f"--already_masked paints nothing on the photos; leave out --{given[0]}")
     photos = source_folder("--photos", options.photos)
     source = _read_source(photos, options)
     name = getattr(options, "source", None) or photos.resolve().name

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from data_prep.near_duplicates import picture_hash
+from rac_unet.data.mask_policy import NO_MASK
 from rac_unet.data.pair_checks import IMAGE_COLUMNS
 from rac_unet.data.pairs import PairSet
 
@@ -36,19 +37,20 @@ class Looked:
 
 
 class RowsToLookAt(Sequence):
-    """Rows as small tuples (three paths, whether to hash), made when asked for; each picture is hashed once."""
+    """Rows as small tuples (three paths, whether to hash, whether bare), made when asked for; each picture is hashed once."""
 
     def __init__(self, pairs: PairSet):
         self._columns = [pairs.frame[column].tolist() for column in IMAGE_COLUMNS]
         shown = pairs.frame["unmasked"].where(pairs.frame["unmasked"] != "", pairs.frame["masked"])
         self.shown = shown.tolist()
         self._first = (~shown.duplicated()).tolist()
+        self._bare = (pairs.frame["mask_style"] == NO_MASK).tolist()
 
     def __len__(self) -> int:
         return len(self._first)
 
-    def __getitem__(self, row: int) -> tuple[str, str, str, bool]:
-        return (*(column[row] for column in self._columns), self._first[row])
+    def __getitem__(self, row: int) -> tuple[str, str, str, bool, bool]:
+        return (*(column[row] for column in self._columns), self._first[row], self._bare[row])
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class RowChecker:
 
     root: str
 
-    def __call__(self, item: tuple[str, str, str, bool]) -> Looked:
-        *names, wants_hash = item
+    def __call__(self, item: tuple[str, str, str, bool, bool]) -> Looked:
+        *names, wants_hash, bare = item
         looked, images = Looked(), {}
         for column, name in zip(IMAGE_COLUMNS, names, strict=True):
             if name:
@@ -76,14 +78,14 @@ class RowChecker:
         for column in sorted(blank):
             looked.faults.append((column, f"{column} {names[IMAGE_COLUMNS.index(column)]!r} is blank"))
         if len(images) == 3 and len({image.shape[:2] for image in images.values()}) == 1:
-            self._compare(images, names, looked)
+            self._compare(images, names, looked, bare)
         shown = "unmasked" if names[1] else "masked"
         if wants_hash and shown in images and shown not in blank:
             looked.hash = picture_hash(images[shown])
         return looked
 
     @staticmethod
-    def _compare(images: dict[str, np.ndarray], names: list[str], looked: Looked) -> None:
+    def _compare(images: dict[str, np.ndarray], names: list[str], looked: Looked, bare: bool) -> None:
         hidden = images["occlusion"] > 0
         looked.hidden = float(hidden.mean())
         wrong = int(((images["masked"] != images["unmasked"]).any(axis=2) & ~hidden).sum())
@@ -91,7 +93,13 @@ class RowChecker:
             looked.faults.append(
                 ("masked", f"masked {names[0]!r} differs from unmasked in {wrong:,} pixels where nothing is hidden")
             )
-        if not MIN_HIDDEN <= looked.hidden <= MAX_HIDDEN:
+        if bare:
+            if looked.hidden:
+                looked.faults.append(
+                    ("occlusion", f"occlusion {names[2]!r} hides {100 * looked.hidden:.1f} % of the pixels of a face "
+                     f"that wears no mask (mask_style is {NO_MASK!r})")
+                )  # fmt: skip
+        elif not MIN_HIDDEN <= looked.hidden <= MAX_HIDDEN:
             looked.faults.append(
                 ("occlusion", f"occlusion {names[2]!r} hides {100 * looked.hidden:.1f} % of the pixels; "
                  f"{100 * MIN_HIDDEN:.0f} to {100 * MAX_HIDDEN:.0f} % are plausible")

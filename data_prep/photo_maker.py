@@ -47,9 +47,9 @@ class PhotoMaker:
         import numpy as np
 
         from data_prep.locating import locate
+        from rac_unet.data.pair_drawing import draw_pair
         from rac_unet.errors import UserError
         from rac_unet.faces.align import align_face
-        from rac_unet.faces.masks import paint_mask
         from rac_unet.faces.photo_files import UnreadablePhoto
 
         try:
@@ -59,17 +59,17 @@ class PhotoMaker:
         found = locate(self._detector, loaded, tight=self.keep_framing)
         if found.points is None:
             return Made(photo.path, skipped=found.reason)
-        drawn = []
+        plans = []
         if self.policy:
             variants = range(self.policy.variants)
-            drawn = [self.policy.draw(photo.split, self.seed, photo.key, variant) for variant in variants]
+            plans = [self.policy.plan(photo.split, self.seed, photo.key, variant) for variant in variants]
         try:
             if self.keep_framing:
                 image, points = whole_frame(loaded.image, found.points, self.size)
             else:
                 aligned = align_face(loaded.image, found.points, self.size)
                 image, points = aligned.image, aligned.points
-            painted = [paint_mask(image, points, *style_and_seed) for style_and_seed in drawn]
+            drawn = [draw_pair(image, points, plan) for plan in plans]
         except (UserError, ValueError, ArithmeticError, np.linalg.LinAlgError, cv2.error) as error:
             # One freak face must not end a run over a hundred thousand photos.
             return Made(photo.path, skipped=f"face cannot be aligned or masked: {error}".splitlines()[0])
@@ -80,12 +80,16 @@ class PhotoMaker:
 
             made.rows.append(self._row(photo, photo.key, images.write("_masked", image), "", "", REAL_MASK))
             return made
-        unmasked = images.write("", image)
-        for variant, ((style, _), masked) in enumerate(zip(drawn, painted, strict=True)):
-            masked_file = images.write(f"-{variant}_masked", masked.image)
-            occlusion_file = images.write(f"-{variant}_occlusion", masked.occlusion)
-            made.rows.append(self._row(photo, f"{photo.key}-{variant}", masked_file, unmasked, occlusion_file, style))
-            made.hidden.append(float((masked.occlusion > 0).mean()))
+        shared = None
+        for variant, (plan, pair) in enumerate(zip(plans, drawn, strict=True)):
+            if pair.unmasked is not image:
+                unmasked = images.write(f"-{variant}_unmasked", pair.unmasked)
+            else:
+                unmasked = shared = shared or images.write("", image)
+            masked = images.write(f"-{variant}_masked", pair.masked)
+            occlusion = images.write(f"-{variant}_occlusion", pair.occlusion)
+            made.rows.append(self._row(photo, f"{photo.key}-{variant}", masked, unmasked, occlusion, plan.style))
+            made.hidden.append(float((pair.occlusion > 0).mean()))
         return made
 
     def _row(self, photo: Photo, key: str, masked: str, unmasked: str, occlusion: str, style: str) -> dict:

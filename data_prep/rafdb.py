@@ -42,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     source.photos = carve_val(source.photos, options.val_share, options.seed)
     links = options.follow_links
     if layout == "sorted":
-        if hasattr(options, "framing") or hasattr(options, "masks") or hasattr(options, "variants"):
-            raise UserError("the sorted layout brings its own masks; leave out --framing, --masks and --variants")
+        drawing = ("framing", "masks", "variants", "bare", "degrade", "props", "test_too")
+        if given := [name for name in drawing if hasattr(options, name)]:
+            raise UserError(f"the sorted layout brings its own masks; leave out --{given[0]}")
         maker, policy = ExistingMaskMaker(FileLoader(str(base), links), options.size, SOURCE), None
     else:
         loader = OriginalLoader(str(base), links) if original else FileLoader(str(base), links)

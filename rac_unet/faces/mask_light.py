@@ -67,6 +67,12 @@ class Light:
         return np.clip(self.ambient + normals @ self.direction, 0.22, 1.4)
 
 
+def shoulder(brightness: np.ndarray) -> np.ndarray:
+    """0..1+ to 0..255, bending over above 0.8 as film and cameras do instead of clipping hard."""
+    above = np.maximum(brightness - 0.8, 0)
+    return 255 * (np.minimum(brightness, 0.8) + above / (1 + 5 * above))
+
+
 _FALLBACK = np.array([150.0, 120.0, 100.0])
 
 

@@ -108,7 +108,8 @@ class Wear:
         drop: how far the whole mask hangs down, head units.
         shift: sideways, head units.
         tilt: radians, about the mouth.
-        loose: share by which it is wider than the face.
+        loose: share by which it is wider than the face; cloth that reaches over the ears is up to a fifth wider.
+        long: how much further down its lower edge hangs, head units.
         nose_out: worn below the nose.
         peak: how much lower the upper edge meets the cheeks than the nose, head units.
         taper: share by which the lower corners are drawn in towards the chin.
@@ -120,6 +121,7 @@ class Wear:
     shift: float
     tilt: float
     loose: float
+    long: float
     nose_out: bool
     peak: float
     taper: float
@@ -146,11 +148,17 @@ def choose_wear(rng: np.random.Generator, cut: str) -> Wear:
     skewed = rng.random() < 0.2 and not nose_out
     tilt = rng.normal(0, np.radians(4.0 if skewed else 1.2))
     shift = rng.normal(0, 0.035 if skewed else 0.012)
-    loose = float(np.clip(rng.normal(0.03, 0.035), -0.01, 0.12))
+    loose = float(np.clip(rng.normal(0.035, 0.04), -0.01, 0.12))
+    if rng.random() < 0.15:
+        loose = rng.uniform(0.10, 0.22)
+    long = rng.uniform(0.0, 0.06) if rng.random() < 0.7 else rng.uniform(0.06, 0.32)
     peak = rng.uniform(0.0, 0.06 if nose_out else 0.20)
     taper = max(0.0, rng.uniform(-0.06, 0.16))
     bend = rng.uniform(1.0, 1.7), rng.uniform(1.3, 1.8)
-    return Wear(float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, nose_out, peak, taper, bend)
+    return Wear(
+        float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, long, nose_out, peak,
+        taper, bend,
+    )  # fmt: skip
 
 
 def _stations(values: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -182,6 +190,10 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
     edge[:, 0] *= 1 - wear.taper * np.array([0.0, 0.0, 0.1, 0.35, 0.7, 1.0])
     edge[-2:, :2] *= 1 + 0.5 * wear.loose
     centre[-1, 0] += 0.6 * wear.loose
+    # Cloth that hangs low leaves the chin and falls towards the neck.
+    centre[:, 0] += wear.long * np.array([0.0, 0.0, 0.05, 0.25, 0.6, 1.0])
+    edge[:, 1] += wear.long * np.array([0.0, 0.1, 0.25, 0.45, 0.65, 0.8])
+    centre[:, 1] += wear.long * np.array([0.0, 0.0, 0.0, 0.1, 0.35, 0.3])
     middle, side, fall = _stations(centre, v), _stations(edge, v), _stations(cut.fall, v)[:, None]
     distance = np.abs(u)[None]
     bow = np.sin(1.25 * u) / np.sin(1.25)
@@ -189,9 +201,10 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
     level = cut.level + (np.array(wear.bend) - 1.5) @ np.stack([1 - v, v])
     y = middle[:, :1] + (side[:, 1:2] - middle[:, :1]) * distance ** level[:, None]
     z = middle[:, 1:] + (side[:, 2:] - middle[:, 1:]) * distance**fall
-    x, y, z = x + np.zeros_like(z), y + np.zeros_like(z), z + cut.crumple * _dents(rng, (4, 5))
-    x += 0.35 * cut.crumple * _dents(rng, (3, 3))
-    y += 0.45 * cut.crumple * _dents(rng, (2, 4)) * (1 - 0.5 * v[:, None])
+    rough = rng.uniform(0.8, 1.2) if rng.random() < 0.75 else rng.uniform(1.2, 1.9)
+    x, y, z = x + np.zeros_like(z), y + np.zeros_like(z), z + cut.crumple * rough * _dents(rng, (4, 5))
+    x += 0.35 * cut.crumple * rough * _dents(rng, (3, 3))
+    y += 0.45 * cut.crumple * rough * _dents(rng, (2, 4)) * (1 - 0.5 * v[:, None])
     turn, lean = np.cos(wear.tilt), np.sin(wear.tilt)
     x, y = turn * x - lean * (y - 1.0) + wear.shift, lean * x + turn * (y - 1.0) + 1.0
     return np.stack([x, y, z], -1)
@@ -215,7 +228,8 @@ def strap_paths(cut: Cut, surface: np.ndarray, rng: np.random.Generator) -> list
         ]
     else:
         ends = [(1.06, -0.25 + rng.uniform(-0.15, 0.1), -0.6), (1.05, 0.72 + rng.uniform(-0.1, 0.1), -0.6)]
-    sag = rng.uniform(-0.03, 0.07)
+    # A loop that is too long hangs down.
+    sag = rng.uniform(-0.03, 0.07) if rng.random() < 0.8 else rng.uniform(0.1, 0.3)
     paths = []
     for side, column in ((-1, 0), (1, COLUMNS - 1)):
         for row, end in zip((upper, lower), ends, strict=True):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rac_unet.faces.mask_prints import Sheet, hsv, printed, smooth_noise
+from rac_unet.faces.mask_prints import printed
+from rac_unet.faces.mask_sheet import Sheet, hsv, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,17 @@ def surgical(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         base = hsv(rng.normal(0.43, 0.03), rng.uniform(0.10, 0.32), rng.uniform(0.80, 0.95))
     elif kind < 0.86:
         base = hsv(rng.normal(0.95, 0.02), rng.uniform(0.12, 0.35), rng.uniform(0.88, 1.0))
-    elif kind < 0.97:
+    elif kind < 0.94:
         base = hsv(rng.uniform(0.55, 0.7), rng.uniform(0, 0.15), rng.uniform(0.06, 0.20))
     else:
-        base = hsv(rng.uniform(0, 1), rng.uniform(0.15, 0.6), rng.uniform(0.5, 0.95))
+        base = hsv(rng.uniform(0, 1), rng.uniform(0.15, 0.9), rng.uniform(0.5, 0.95))
     dark = base.max() < 0.3
     u, v = sheet.u, sheet.v
     colour = sheet.fill(base)
-    relief = _wrinkles(rng, sheet, rng.uniform(0.03, 0.07))
+    relief = _wrinkles(rng, sheet, rng.uniform(0.03, 0.07) if rng.random() < 0.75 else rng.uniform(0.07, 0.14))
     count = int(rng.integers(3, 5))
     sag = rng.uniform(-0.02, 0.06)
-    strength = rng.uniform(0.08, 0.24)
+    strength = rng.uniform(0.08, 0.24) if rng.random() < 0.8 else rng.uniform(0.24, 0.40)
     for k in range(count):
         # Pleats are stitched together at the sides and pulled apart in the middle.
         start = 0.27 + 0.42 * (k + rng.uniform(-0.15, 0.15)) / max(count - 1, 1)
@@ -138,10 +139,12 @@ def n95_cup(rng: np.random.Generator, sheet: Sheet) -> Cloth:
 def cloth_plain(rng: np.random.Generator, sheet: Sheet, base: np.ndarray | None = None) -> Cloth:
     """Sewn cotton of any colour: hem, often a middle seam or pleats, visible weave, soft folds."""
     if base is None:
-        value = rng.uniform(0.25, 1.0)
-        base = hsv(rng.uniform(0, 1), rng.beta(1.2, 1.6), value)
+        if rng.random() < 0.3:  # vivid: red, yellow, green, royal blue
+            base = hsv(rng.uniform(0, 1), rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
+        else:
+            base = hsv(rng.uniform(0, 1), rng.beta(1.2, 1.6), rng.uniform(0.25, 1.0))
     u, v = sheet.u, sheet.v
-    relief = _wrinkles(rng, sheet, rng.uniform(0.04, 0.09))
+    relief = _wrinkles(rng, sheet, rng.uniform(0.04, 0.09) if rng.random() < 0.75 else rng.uniform(0.09, 0.16))
     kind = rng.random()
     if kind < 0.55:
         relief += 0.04 * sheet.line(np.abs(u) - 0.03, 0.02) - 0.13 * sheet.line(np.abs(u), 0.011)
@@ -167,7 +170,7 @@ def cloth_black(rng: np.random.Generator, sheet: Sheet) -> Cloth:
 
 
 def cloth_patterned(rng: np.random.Generator, sheet: Sheet) -> Cloth:
-    """Printed cotton: stripes, checks, dots, flowers, camouflage or a logo, in two or three colours."""
+    """Printed cotton, in two or three colours; `mask_prints` has the prints."""
     first = hsv(rng.uniform(0, 1), rng.uniform(0, 0.8), rng.uniform(0.1, 1.0))
     cloth = cloth_plain(rng, sheet, first)
     colour = printed(rng, sheet, first)

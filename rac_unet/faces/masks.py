@@ -17,10 +17,10 @@ import numpy as np
 from rac_unet.errors import UserError
 from rac_unet.faces import mask_textures
 from rac_unet.faces.mask_geometry import HeadPose, fit_head, surface_normals
-from rac_unet.faces.mask_light import LUMA, Light, measure_light
-from rac_unet.faces.mask_prints import Sheet
+from rac_unet.faces.mask_light import LUMA, Light, measure_light, shoulder
 from rac_unet.faces.mask_raster import draw_grid, draw_lines
 from rac_unet.faces.mask_shapes import CUTS, choose_wear, mask_surface, strap_paths
+from rac_unet.faces.mask_sheet import Sheet
 
 # Style -> (materials, cuts); the seed draws one place in both lists, so that KN95 cloth gets a KN95's cut.
 _STYLES = {
@@ -34,6 +34,8 @@ _STYLES = {
     "bandana": (("bandana",), ("triangle", "gaiter")),
 }
 STYLES: tuple[str, ...] = tuple(_STYLES)
+# Raised whenever the same arguments give another mask than before: sets that were begun earlier are then not mixed.
+DRAWING = 2
 
 
 @dataclass(frozen=True)
@@ -154,13 +156,7 @@ def _light_cloth(
     lit = reflectance * level.astype(np.float32)
     lit *= shade[..., None]
     lit += (0.045 * light.exposure * shade**2)[..., None]
-    return _shoulder(lit), _shoulder((0.02 + strap * level) * 0.85).astype(np.float32)
-
-
-def _shoulder(brightness: np.ndarray) -> np.ndarray:
-    """0..1+ to 0..255, bending over above 0.8 as film and cameras do instead of clipping hard."""
-    above = np.maximum(brightness - 0.8, 0)
-    return 255 * (np.minimum(brightness, 0.8) + above / (1 + 5 * above))
+    return shoulder(lit), shoulder((0.02 + strap * level) * 0.85).astype(np.float32)
 
 
 def _cast_shadow(
