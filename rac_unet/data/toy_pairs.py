@@ -69,7 +69,7 @@ class ToyMaker:
     seed: int
 
     def __call__(self, number: int, folder: str, unfinished: str) -> Made:
-        from rac_unet.faces.masks import paint_mask
+        from rac_unet.data.pair_drawing import draw_pair
         from rac_unet.faces.toy import draw_face
 
         person, which = divmod(number, len(EMOTIONS))
@@ -78,26 +78,30 @@ class ToyMaker:
         # Other seeds draw other people, not the same ones anew.
         face = draw_face(self._number("person", person), emotion, self._number("face", number), self.size, self.mode)
         images = ImageWriter(folder, unfinished, split, key)
-        unmasked = images.write("", face.image)
         made = Made(key, files=images.files)
+        shared = None
         for variant in range(self.policy.variants):
-            style, mask_seed = self.policy.draw(split, self.seed, key, variant)
-            masked = paint_mask(face.image, face.points, style, mask_seed)
+            plan = self.policy.plan(split, self.seed, key, variant)
+            pair = draw_pair(face.image, face.points, plan)
             suffix = f"-{variant}" if self.policy.variants > 1 else ""
+            if pair.unmasked is not face.image:
+                unmasked = images.write(f"{suffix}_unmasked", pair.unmasked)
+            else:
+                unmasked = shared = shared or images.write("", face.image)
             made.rows.append(
                 {
                     "key": f"{key}{suffix}",
-                    "masked": images.write(f"{suffix}_masked", masked.image),
+                    "masked": images.write(f"{suffix}_masked", pair.masked),
                     "unmasked": unmasked,
-                    "occlusion": images.write(f"{suffix}_occlusion", masked.occlusion),
+                    "occlusion": images.write(f"{suffix}_occlusion", pair.occlusion),
                     "emotion": emotion,
                     "split": split,
                     "identity": f"toy{self.seed}-{person:06d}",
                     "source": f"toy-{self.mode}",
-                    "mask_style": style,
+                    "mask_style": plan.style,
                 }
             )
-            made.hidden.append(float((masked.occlusion > 0).mean()))
+            made.hidden.append(float((pair.occlusion > 0).mean()))
         return made
 
     def _number(self, what: str, index: int) -> int:
