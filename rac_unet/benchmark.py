@@ -18,7 +18,7 @@ from rac_unet.models.backend import import_tensorflow
 from rac_unet.rundir import write_text
 
 DEFAULT_PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
-PARTS = (*DEFAULT_PARTS, "replicas", "overfit")
+PARTS = (*DEFAULT_PARTS, "replicas", "predict", "overfit")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         make_distribution("mirrored", 2)
     from rac_unet import config
     from rac_unet.scoring import overfit, speed
+    from rac_unet.scoring.photo_speed import photo_speed
     from rac_unet.training.provenance import device_name, make_provenance
     from rac_unet.training.speed import replica_rate, training_rate
 
@@ -65,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
                 results[part] = speed.loss_cost(args.image_size, args.batch_size)
             elif part == "inference":
                 results[part] = speed.inference_rate(model, args.batch_size, args.repeats)
+            elif part == "predict":
+                results[part] = photo_speed(scratch / "photos", args.model, args.photo_count)
             elif part == "replicas":
                 results[part] = replica_rate(model, args.batch_size, args.repeats)
             elif part == "overfit":
@@ -100,8 +103,8 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--parts",
         default=",".join(DEFAULT_PARTS),
-        help=f"comma-separated, of: {', '.join(PARTS)} (default: all but overfit, which takes minutes: each network, "
-        "8 filters wide whatever the options say, learns 8 toy faces of 64 px by heart; its PSNR in dB)",
+        help=f"comma-separated, of: {', '.join(PARTS)} (default: {', '.join(DEFAULT_PARTS)}; overfit takes minutes: "
+        "each network, 8 filters wide whatever the options say, learns 8 toy faces of 64 px by heart; its PSNR in dB)",
     )
     parser.add_argument("--filters", type=int, default=64, help="width of the network (default: 64, the original's)")
     parser.add_argument("--image_size", type=int, default=128, help="side of the pictures in pixels (default: 128)")
@@ -110,7 +113,12 @@ def _parser() -> CommandParser:
     parser.add_argument("--data", type=Path, metavar="D", help="pairs to read (default: toy pairs made for this)")
     parser.add_argument("--photos", type=Path, metavar="DIR", help="photos to prepare (default: toy faces are drawn)")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="their labels.csv")
-    parser.add_argument("--photo_count", type=int, default=1000, help="photos to prepare (default: 1000)")
+    parser.add_argument(
+        "--photo_count", type=int, default=1000, help="photos to prepare, or to predict in a row (default: 1000)"
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="M", help="run or export for the part predict (default: the published network)"
+    )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes for that (default: all cores)"
     )

@@ -1,0 +1,94 @@
+"""Judge a network by photos of masks really worn: `python -m rac_unet.real_masks PHOTOS --output D`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.rundir import replace_file, write_text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Unmask every photo, look at the results again, and write figures and a sheet."""
+    args = _parser().parse_args(argv)
+    import pandas as pd
+
+    from rac_unet.data.progress import Progress
+    from rac_unet.inference.photo import ALL, Unmasker, parse_request
+    from rac_unet.inference.photo_inputs import list_photos
+    from rac_unet.scoring import real_masks
+    from rac_unet.training.provenance import make_provenance
+
+    emotion = parse_request(args.emotion, "--emotion")
+    if emotion == ALL:
+        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name")
+    listing = list_photos(args.inputs, args.output)
+    if not listing.photos:
+        raise UserError(f"there are no photos in {', '.join(args.inputs)}; give photos, folders of photos, or patterns")
+    unmasker = Unmasker(args.model)
+    unmasker.check_request(emotion)
+    photos, faces = [], []
+    progress = Progress(len(listing.photos), noun="photos")
+    for file in listing.photos:
+        photo, found = real_masks.judge_photo(unmasker, file, emotion)
+        photos.append(photo)
+        faces += found
+        progress.advance()
+    progress.close()
+    photos += [real_masks.JudgedPhoto(name, 0, 0, reason) for name, reason in listing.missing]
+    metrics = real_masks.summarise_real_masks(photos, faces)
+    shown = real_masks.choose_faces(faces, args.shown)
+    written = ["faces.csv", "photos.csv", "metrics.json", "provenance.json"] + ["real_masks.jpg"] * bool(shown)
+    rows = {"faces.csv": pd.DataFrame(real_masks.face_rows(faces)), "photos.csv": pd.DataFrame(photos)}
+    for name, table in rows.items():
+        replace_file(args.output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
+    if shown:
+        real_masks.write_real_mask_sheet(args.output / "real_masks.jpg", shown)
+    write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    facts = make_provenance(model=Path(unmasker.runner.name).name, emotion=emotion)
+    # The figures may be published; where somebody keeps their photos is nobody's business.
+    facts["command"] = f"python -m rac_unet.real_masks PHOTOS --emotion {emotion}"
+    write_text(args.output / "provenance.json", json.dumps(facts, indent=2) + "\n")
+    _report(metrics)
+    for name in written:
+        print(f"wrote    {args.output / name}")
+    return 0
+
+
+def _report(metrics: dict) -> None:
+    def percent(mean: dict | None) -> str:
+        return (
+            "–" if mean is None else f"{100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]"
+        )
+
+    print(f"photos   {metrics['photos']:,} read, {metrics['skipped']:,} skipped")
+    print(f"         a face found on {percent(metrics['photos_with_a_face'])} of them")
+    print(f"         a mask seen on {percent(metrics['photos_with_a_mask_seen'])}")
+    print(f"faces    {metrics['faces']:,}, of which {metrics['masked_faces']:,} wear a mask")
+    print(f"left     {percent(metrics['mask_left'])} of the mask's map is found again on the result")
+    print(f"outside  {metrics['pixels_changed_outside_the_map']:,} pixels changed outside the maps")
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.real_masks",
+        description="Judge a network by photos of masks really worn, for which nobody knows the truth: faces found, "
+        "share of the mask left, everything outside kept; and a sheet of before and after.",
+        epilog="example: python -m rac_unet.real_masks photos/ --output results/real_masks",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns")
+    parser.add_argument("--output", type=Path, required=True, metavar="D", help="folder for figures and sheet")
+    parser.add_argument(
+        "--model", type=Path, metavar="MODEL",
+        help="a run directory or anything exported from one, of a mask-aware network (default: the published one)",
+    )  # fmt: skip
+    parser.add_argument("--emotion", default="auto", metavar="NAME", help="as for predict (default: auto)")
+    parser.add_argument(
+        "--shown", type=number(int, 0), default=48, metavar="N", help="faces on the sheet, evenly spread (default: 48)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,92 @@
+"""Judging by masks really worn: what is found, what is left, what is kept; with a network that knows green alone."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from rac_unet import real_masks
+from rac_unet.errors import UserError
+from rac_unet.inference import photo as photo_module
+from rac_unet.scoring.real_masks import JudgedFace, JudgedPhoto, choose_faces, summarise_real_masks
+from tests.drawn_masks import drawn_photo, green_runner
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite("photos/two.png", drawn_photo(people=2)[..., ::-1])
+    cv2.imwrite("photos/bare.png", drawn_photo(masked=False)[..., ::-1])
+    cv2.imwrite("photos/wall.png", np.full((50, 70, 3), 128, np.uint8))
+    (tmp_path / "photos/text.jpg").write_text("no photo")
+    return tmp_path
+
+
+def judge(*words):
+    return real_masks.main(["photos", "--output", "out", "--model", "green.tflite", *words])
+
+
+def test_figures_and_sheet(folder, capsys):
+    assert judge() == 0
+    metrics = json.loads((folder / "out/metrics.json").read_text())
+    assert (metrics["photos"], metrics["skipped"], metrics["faces"], metrics["masked_faces"]) == (3, 1, 3, 2)
+    assert metrics["photos_with_a_face"]["mean"] == pytest.approx(2 / 3)
+    assert metrics["photos_with_a_mask_seen"]["mean"] == pytest.approx(1 / 3)
+    # Green is found wherever it is, so none is left; and nothing else was touched.
+    assert metrics["mask_left"]["mean"] == 0 and metrics["pixels_changed_outside_the_map"] == 0
+    faces = pd.read_csv(folder / "out/faces.csv")
+    assert sorted(faces.photo) == ["bare", "two", "two"] and faces.set_index("photo")["map"]["bare"] == 0
+    assert pd.read_csv(folder / "out/photos.csv").set_index("photo").skipped.notna().to_dict()["text"]
+    assert cv2.imread("out/real_masks.jpg").shape[0] == 164
+    said = capsys.readouterr().out
+    assert "3 read, 1 skipped" in said and "a face found on 66.7 %" in said
+    assert str(folder) not in (folder / "out/provenance.json").read_text()
+
+
+def test_what_a_network_leaves_is_found(folder, monkeypatch):
+    runner = green_runner()
+
+    def blind_to_the_chin(inputs):
+        """Sees all of the mask but paints its own green over the lower part."""
+        outputs = runner.call(inputs)
+        outputs["painted_image"][:, 85:] = (0, 1, 0)
+        return outputs
+
+    from dataclasses import replace
+
+    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: replace(runner, call=blind_to_the_chin))
+    judge("--emotion", "none", "--shown", "0")
+    metrics = json.loads((folder / "out/metrics.json").read_text())
+    assert 0.1 < metrics["mask_left"]["mean"] < 0.9 and metrics["faces_with_over_a_tenth_left"] == 1
+    assert not (folder / "out/real_masks.jpg").exists()
+
+
+def test_mistakes(folder):
+    with pytest.raises(UserError, match="--emotion all"):
+        judge("--emotion", "all")
+    (folder / "empty").mkdir()
+    with pytest.raises(UserError, match="there are no photos in empty"):
+        real_masks.main(["empty", "--output", "out"])
+    with pytest.raises(UserError, match="none of 1 photos could be read; first: text: file is not an image"):
+        real_masks.main(["photos/text.jpg", "--output", "out", "--model", "green.tflite"])
+    assert not (folder / "out").exists()
+
+
+def test_the_sheets_faces_are_spread_evenly_and_not_chosen_by_looks():
+    empty = np.zeros((1, 1, 3), np.uint8)
+    faces = [JudgedFace(f"{i:02d}", i % 2 == 0, None, None, 0.3, i / 20, empty, empty) for i in range(20)]
+    assert [face.photo for face in choose_faces(faces[::-1], 4)] == ["00", "06", "12", "18"]
+    assert choose_faces([faces[1]], 4) == [] and len(choose_faces(faces, 100)) == 10
+
+
+def test_summary_by_hand():
+    empty = np.zeros((1, 1, 3), np.uint8)
+    faces = [JudgedFace("a", True, None, None, 0.2, left, empty, empty) for left in (0.05, 0.25)]
+    photos = [JudgedPhoto("a", 2, 0), JudgedPhoto("b", 0, 3), JudgedPhoto("c", 0, 0, "cut off")]
+    metrics = summarise_real_masks(photos, faces)
+    assert metrics["mask_left"]["mean"] == pytest.approx(0.15) and metrics["faces_with_over_a_tenth_left"] == 0.5
+    assert metrics["pixels_changed_outside_the_map"] == 3 and metrics["photos"] == 2
