@@ -75,10 +75,11 @@ def main(argv: list[str] | None = None) -> int:
         result.scores["network_obeyed"] = obeyed
         progress.close()
     metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
+    flops = runner.flops()
     metrics["cost"] = {
         "parameters": runner.parameters,
         "megabytes": runner.megabytes,
-        "gflop_per_picture": runner.flops() / 1e9,
+        "gflop_per_picture": None if flops is None else flops / 1e9,
         "milliseconds_per_picture": prediction_time(runner, args.batch_size),
         "device": device_name(),
     }
@@ -187,8 +188,9 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )
     parser.add_argument(
-        "run", type=Path, metavar="RUN", help="run directory as train named it, SavedModel folder, or .keras file"
-    )
+        "run", type=Path, metavar="RUN",
+        help="run directory as train named it, SavedModel folder, or .keras, .tflite or .onnx file",
+    )  # fmt: skip
     parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
     parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
     parser.add_argument(

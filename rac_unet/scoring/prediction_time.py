@@ -42,8 +42,9 @@ def describe_cost(cost: dict[str, Any]) -> str:
     """One line: size and time, the device named."""
     one, batch = cost["milliseconds_per_picture"]["one"], cost["milliseconds_per_picture"]["batch"]
     flops = f", {cost['gflop_per_picture']:.2f} GFLOP a picture" if cost.get("gflop_per_picture") else ""
+    parameters = f"{cost['parameters']:,} parameters, " if cost["parameters"] is not None else ""
     return (
-        f"{cost['parameters']:,} parameters, {cost['megabytes']:.1f} MB{flops}; a picture takes {one['median']:.1f} ms "
+        f"{parameters}{cost['megabytes']:.1f} MB{flops}; a picture takes {one['median']:.1f} ms "
         f"(95 % under {one['p95']:.1f}), {batch['median']:.1f} ms in batches of {batch['batch_size']}, on "
         f"{cost['device']}"
     )

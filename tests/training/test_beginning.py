@@ -33,13 +33,13 @@ def features(tmp_path_factory):
 
 
 def sharpen(run, features, runs, *more):
-    code = main(["--preset", "sharp", "--init_from", str(run.path), "--loss.features", features, "--runs", str(runs),
+    code = main(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--loss.features", features, "--runs", str(runs),
                  "--training.batch_size", "4", "--training.max_hours", "1e-7", *more])  # fmt: skip
     return code, rundir.RunDir(next(runs.iterdir()))
 
 
 def test_it_takes_the_runs_network_and_data_and_the_presets_losses(run, features):
-    config = parse(["--preset", "sharp", "--init_from", str(run.path), "--data.jitter", "0"]).config
+    config = parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--data.jitter", "0"]).config
     assert config.model == run.config().model and config.data.path == run.config().data.path
     assert config.data.jitter == 0 and config.data.label_dropout == run.config().data.label_dropout
     assert config.loss.adversarial > 0 and "unit_features" in config.loss.terms
@@ -67,9 +67,19 @@ def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(r
     assert len(sharp.history()) == 2
 
 
+def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_path, features):
+    main(["--preset", "smoke", "--data.path", str(toy_pairs), "--runs", str(tmp_path), "--model.image_size", "32",
+          "--training.max_hours", "1e-7"])  # fmt: skip
+    (run,) = tmp_path.iterdir()
+    config = parse(["--preset", "sharp", "--init_from", str(run)]).config
+    assert config.model.name == "rac_unet" and "occlusion" not in config.loss.terms
+    with pytest.raises(UserError, match="model.name: 'rac_unet' there, 'rac_unet_lite' here"):
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run)])
+
+
 def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
     with pytest.raises(UserError, match="no run directory at .*nowhere"):
-        parse(["--preset", "sharp", "--init_from", str(tmp_path / "nowhere")])
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(tmp_path / "nowhere")])
     with pytest.raises(UserError, match="leave out --preset, --config and --init_from"):
         parse(["--resume", str(run.path), "--init_from", str(run.path)])
     with pytest.raises(UserError, match="holds another network .model.filters: 4 there, 8 here"):
