@@ -140,7 +140,8 @@ def score_images(
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted.
     Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ssim_raw, ssim_composite, ms_ssim_raw,
         ms_ssim_composite; with `distances` also [unit_]feature_distance_raw and [unit_]feature_distance_composite, with
-        `naturalness` brisque_raw and brisque_composite.
+        `naturalness` brisque_raw and brisque_composite. Those of the composite and of the hole are NaN where nothing
+        is hidden.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     composite = compose(truth, image, occlusion)
@@ -157,4 +158,8 @@ def score_images(
         raw = distances(image)
         for view, found in (("raw", raw), ("composite", raw if same else distances(composite))):
             scores |= {f"{name}_{view}": values for name, values in found.items()}
+    # Where nothing is hidden the composite is the truth itself, which would flatter every mean.
+    bare = ~(occlusion > 0).any(axis=(1, 2, 3))
+    if bare.any():
+        scores = {name: np.where(bare, np.nan, v) if "_composite" in name else v for name, v in scores.items()}
     return scores

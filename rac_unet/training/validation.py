@@ -35,7 +35,9 @@ def validate(
         image, truth = np.clip(image.numpy(), 0, 1), targets["unmasked_image"].numpy()
         occlusion = targets["occlusion"].numpy()
         rows.append(values.numpy())
-        composite.append(psnr(truth, compose(truth, image, occlusion)))
+        # Of a bare face the composite is the truth itself.
+        masked_only = np.where((occlusion > 0).any(axis=(1, 2, 3)), 1, np.nan)
+        composite.append(masked_only * psnr(truth, compose(truth, image, occlusion)))
         hole.append(psnr(truth, image, occlusion > 0))
         for i in range(len(truth)):
             if seen + i in chosen:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from rac_unet.scoring.baselines import telea
-from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images, ssim
+from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images, score_map, ssim
 from rac_unet.scoring.statistics import paired_difference, summarise
 
 
@@ -36,10 +36,24 @@ def test_hole_composite_and_raw_by_hand():
     assert scores["psnr_raw"][0] == pytest.approx(-10 * np.log10(0.04 / 4 + 0.01 * 3 / 4), abs=1e-4)
 
 
-def test_nothing_hidden_has_no_hole_figure():
-    truth = np.zeros((1, 32, 32, 3), np.float32)
-    scores = score_images(truth, truth + 0.1, np.zeros((1, 32, 32, 1)))
-    assert np.isnan(scores["psnr_hole"][0]) and scores["psnr_composite"][0] == 100
+def test_nothing_hidden_has_no_figure_of_hole_or_composite():
+    truth = np.zeros((2, 32, 32, 3), np.float32)
+    occlusion = np.zeros((2, 32, 32, 1), np.float32)
+    occlusion[1, 0] = 1
+    scores = score_images(truth, truth + 0.1, occlusion)
+    for name, values in scores.items():
+        # The composite of a bare face is the truth itself, and would count as perfect.
+        assert np.isfinite(values).tolist() == [name.endswith("_raw"), True], name
+
+
+def test_map_by_hand():
+    occlusion, predicted = np.zeros((3, 10, 10, 1)), np.zeros((3, 10, 10, 1))
+    occlusion[0, :4] = 0.1  # barely hidden is hidden
+    predicted[0, 1:6] = 0.5
+    predicted[1, 0, :3] = 0.9  # a bare face, three pixels of which are claimed
+    scores = score_map(occlusion, predicted)
+    np.testing.assert_allclose(scores["map_iou"], [30 / 60, 0, np.nan])
+    np.testing.assert_allclose(scores["map_claims"], [20 / 60, 0.03, 0])
 
 
 def test_unbounded_output_is_clipped():
