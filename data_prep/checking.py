@@ -14,6 +14,7 @@ import pandas as pd
 from data_prep.image_checks import RowChecker, RowsToLookAt
 from data_prep.near_duplicates import HASH_BYTES, find_duplicates, same_photograph
 from rac_unet.data import pairs
+from rac_unet.data.mask_policy import NO_MASK
 from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Faults
 from rac_unet.data.parallel import run_parallel
 from rac_unet.data.progress import Progress
@@ -88,6 +89,8 @@ class Report:
         worn = int((~self.pairs.has_truth).sum())
         if worn:
             lines.append(f"{worn:,} pictures show masks really worn, without truth")
+        if bare := int((self.pairs.frame["mask_style"] == NO_MASK).sum()):
+            lines.append(f"{bare:,} pairs show a face that wears no mask")
         if self.twins:
             differ = len(self.two_emotions())
             lines.append(

@@ -37,7 +37,7 @@ class Looked:
 
 
 class RowsToLookAt(Sequence):
-    """Rows as small tuples (three paths, whether to hash, whether bare), made when asked for; each picture is hashed once."""
+    """Rows as small tuples (three paths, whether to hash, whether bare), made when asked for; each is hashed once."""
 
     def __init__(self, pairs: PairSet):
         self._columns = [pairs.frame[column].tolist() for column in IMAGE_COLUMNS]

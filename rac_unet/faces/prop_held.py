@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rac_unet.faces.mask_light import shoulder
+from rac_unet.faces.mask_light import LUMA, shoulder
 from rac_unet.faces.mask_sheet import hsv, smooth_noise
 from rac_unet.faces.prop_frame import Frame, Layer
 
@@ -71,6 +71,8 @@ def _hand_at(frame: Frame, rng: np.random.Generator, tip, turn: float, bent: flo
     skin = (
         frame.light.skin / 255 * rng.uniform(0.85, 1.1) * rng.uniform([0.97, 0.96, 0.95], [1.03, 1.02, 1.03])
     ).astype(np.float32)
+    if frame.light.saturation < 1:
+        skin = skin + np.float32(1 - frame.light.saturation) * (skin @ LUMA - skin)
     colour = skin * shade[..., None] * (1.0 + 0.08 * (rng.random() < 0.7) * nail[..., None])
     colour = shoulder(colour).astype(np.float32)
     if rng.random() < 0.5:  # a sleeve

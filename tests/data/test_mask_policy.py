@@ -1,10 +1,11 @@
 """Mask policies: styles by split and weight, from options or a file, refused with the names that would do."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from rac_unet.data.mask_policy import make_policy, read_policy
+from rac_unet.data.mask_policy import NO_MASK, PairPlan, make_policy, read_policy
 from rac_unet.errors import UserError
 from rac_unet.faces.masks import STYLES
 
@@ -43,6 +44,9 @@ def test_a_file_weighs_styles_by_split(tmp_path):
         ("train: []", "expected styles"),
         ("train: [kn95]\nvariants: 0", "variants: expected a whole number"),
         ("train: [kn95", "is not a YAML file"),
+        ("train: [kn95]\nbare: 1.5", "bare: expected a share, 0 to 1. Received: 1.5"),
+        ("train: [kn95]\nprops: often", "props: expected a share, 0 to 1. Received: 'often'"),
+        ("train: [kn95]\ndegrade: true", "degrade: expected a share, 0 to 1. Received: True"),
         ("", "expected train"),
     ],
 )
@@ -51,6 +55,54 @@ def test_a_wrong_file_is_one_message(tmp_path, text, words):
     with pytest.raises(UserError) as error:
         read_policy(tmp_path / "masks.yaml")
     assert words in str(error.value) and "masks.yaml" in str(error.value)
+
+
+def planned(policy, split="train", count=4000):
+    return [policy.plan(split, 0, f"face {number}", 0) for number in range(count)]
+
+
+def test_without_shares_a_plan_is_a_mask_and_nothing_else():
+    policy = make_policy()
+    assert planned(policy, count=50) == [PairPlan(*policy.draw("train", 0, f"face {n}", 0)) for n in range(50)]
+    settings = policy.as_settings()
+    assert not {"bare", "degrade", "props", "test_too"} & set(settings) and settings["variants"] == 1
+
+
+def test_shares_are_kept_and_do_not_disturb_each_other():
+    policy = replace(make_policy(held_out=["valve"]), bare=0.1, degrade=0.35, props=0.25)
+    plans = planned(policy)
+    shares = {
+        "bare": [plan.style == NO_MASK for plan in plans],
+        "degrade": [plan.degrade_seed is not None for plan in plans],
+        "props": [plan.props_seed is not None for plan in plans],
+    }
+    for name, chosen in shares.items():
+        assert abs(sum(chosen) / 4000 - getattr(policy, name)) < 0.025, name
+    both = sum(a and b for a, b in zip(shares["degrade"], shares["props"], strict=True)) / 4000
+    assert abs(both - 0.35 * 0.25) < 0.02
+    assert len({plan.degrade_seed for plan in plans}) > 1200 and plans == planned(policy)
+    # More of one leaves the others, and the masks, as they were.
+    more = planned(replace(policy, degrade=0.8))
+    assert [plan._replace(degrade_seed=None) for plan in more] == [plan._replace(degrade_seed=None) for plan in plans]
+    kept = [(a.degrade_seed, b.degrade_seed) for a, b in zip(plans, more, strict=True) if a.degrade_seed is not None]
+    assert kept and all(a == b for a, b in kept)
+    assert all(plan.style == NO_MASK for plan in planned(replace(policy, bare=1.0), count=50))
+
+
+def test_the_test_split_stays_as_it_is_unless_asked():
+    policy = replace(make_policy(), bare=0.5, degrade=0.5, props=0.5)
+    assert planned(policy, "test", 60) == planned(make_policy(), "test", 60)
+    assert planned(policy, "val", 60) != planned(make_policy(), "val", 60)
+    too = planned(replace(policy, test_too=True), "test", 400)
+    assert 120 < sum(plan.style == NO_MASK for plan in too) < 280
+    assert replace(policy, test_too=True).as_settings()["test_too"] and policy.as_settings()["bare"] == 0.5
+
+
+def test_a_file_gives_shares(tmp_path):
+    path = tmp_path / "masks.yaml"
+    path.write_text("train: [kn95]\nbare: 0.08\nprops: 1\n")
+    policy = read_policy(path)
+    assert (policy.bare, policy.degrade, policy.props) == (0.08, 0.0, 1.0)
 
 
 def test_refusals(tmp_path):

@@ -251,7 +251,9 @@ def test_weights_and_columns_of_ones_own_stay(sound):
 def test_the_page_needs_nothing_else_and_describes_its_pictures(sound):
     run(sound)
     page = (sound / "check/index.html").read_text()
-    assert not re.search(r"(src|href)=\"(?!data:)", page) and "http" not in page.replace("http-equiv", "")
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    # In the letters of an encoded picture any word can turn up.
+    assert "http" not in re.sub(r'"data:[^"]*"', "", page).replace("http-equiv", "")
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) > 25 and all(re.search(r'alt="[^"]{10,}"', image) for image in images)
     assert 'name="viewport"' in page and page.count("<h2>") >= 10

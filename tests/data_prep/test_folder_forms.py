@@ -57,7 +57,7 @@ def test_people_who_already_wear_masks(photos, tmp_path):
     assert set(found.frame["split"]) == {"test"} and set(found.frame["mask_style"]) == {pairs.REAL_MASK}
     assert found.paths("unmasked") == [""] * 4 and all(map(os.path.isfile, found.paths("masked")))
     assert sorted(found.frame["emotion"].astype(str)) == ["anger", "fear", "happiness", "neutral"]
-    with pytest.raises(UserError, match="paints no masks"):
+    with pytest.raises(UserError, match="paints nothing on the photos; leave out --variants"):
         run(tmp_path / "set2", *labels, "--variants", "2")
 
 

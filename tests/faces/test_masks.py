@@ -189,6 +189,19 @@ def test_some_masks_are_worn_below_the_nose_and_most_are_not():
     assert 2 <= bare <= 24
 
 
+def test_masks_are_worn_narrow_and_wide_and_some_hang_far_below_the_chin():
+    image, points = synthetic_face(size=160, centre=(80.0, 46.0))
+    chin, face = points[8, 1], np.ptp(points[:17, 0])
+    below, wide = [], []
+    for seed in range(150):
+        hidden = paint_mask(image, points, "cloth_black", seed).occlusion > 127
+        below.append((np.flatnonzero(hidden.any(axis=1)).max() - chin) / face)
+        wide.append(hidden.sum(axis=1).max() / face)
+    # Shares of the face's width, from 5 % to 95 % of the masks.
+    assert np.ptp(np.percentile(below, [5, 95])) > 0.08 and np.percentile(below, 95) > 0.18
+    assert np.ptp(np.percentile(wide, [5, 95])) > 0.12 and max(wide) < 1.35
+
+
 def test_unknown_style_lists_the_known_ones():
     image, points = synthetic_face()
     with pytest.raises(UserError, match="surgical.*bandana"):
