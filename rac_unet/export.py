@@ -1,4 +1,4 @@
-"""Export a trained network: `python -m rac_unet.export RUN --format savedmodel|keras`."""
+"""Export a trained network: `python -m rac_unet.export RUN --format savedmodel|keras|litert_…|onnx|all`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import sys
 from pathlib import Path
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import CommandParser, run_command
-from rac_unet.inference.exporting import FORMATS, Exported, export_network, plan_output
-from rac_unet.inference.runners import EMOTION, IMAGE, OUTPUT, WEIGHTS, weights_file
+from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.inference.exporting import CALIBRATED, Exported, export_network, plan_output
+from rac_unet.inference.formats import FORMATS
+from rac_unet.inference.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
+from rac_unet.inference.run_weights import WEIGHTS, weights_file
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import open_run
+from rac_unet.rundir import RunDir, open_run
 
-_MEANING = {
-    IMAGE: "in [0, 1]",
-    EMOTION: "one-hot: " + ", ".join(EMOTIONS),
+ALL = "all"
+_INPUTS = {IMAGE: "in [0, 1]", EMOTION: "one-hot: " + ", ".join(EMOTIONS) + "; zeros: no label"}
+_OUTPUTS = {
     OUTPUT: "unbounded; clip to [0, 1] to look at it",
+    OCCLUSION: "probability that a mask hides the pixel",
+    PAINTED: "the whole face as painted, in [0, 1]",
+    VISIBLE: "probabilities of what can be read from the seen part",
 }
 
 
@@ -24,27 +29,81 @@ def main(argv: list[str] | None = None) -> int:
     """Export as the command line asks, and print what was written."""
     args = _parser().parse_args(argv)
     run = open_run(args.run, need_weights=False)
+    formats = list(FORMATS) if ALL in args.format else list(dict.fromkeys(args.format))
+    if args.output and len(formats) > 1:
+        raise UserError("--output names one export; give one --format, or leave it out: all go to RUN/export")
     # Everything that can be refused without TensorFlow is refused before it is imported.
-    path, file = plan_output(run, args.format, args.output, args.overwrite), weights_file(run, args.weights)
+    paths = {name: plan_output(run, name, args.output, args.overwrite) for name in formats}
+    file = weights_file(run, args.weights)
+    calibrated = [name for name in formats if FORMATS[name].calibrated]
+    data = _find_data(run, args.data, calibrated)
     if "tensorflow" not in sys.modules:
         # An export needs no accelerator, and a training may be using it.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow()
     print(f"network  {run.path}, {args.weights} weights ({file.name})", flush=True)
-    print("checking in a fresh process: 10 to 60 seconds", flush=True)
-    _report(export_network(run, args.format, path, args.weights, args.overwrite))
+    pairs = _open_data(run, data)
+    if calibrated:
+        print(f"data     {pairs.root}: {args.calibration} training pictures calibrate int8", flush=True)
+    refused = []
+    for name, path in paths.items():
+        print(f"{name}: writing it, and checking it in a fresh process: 5 to 60 seconds", flush=True)
+        try:
+            _report(
+                export_network(run, name, path, args.weights, args.overwrite, pairs, args.calibration, args.allow_loss)
+            )
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            # The others can still be had.
+            print(f"refused  {name}: {error}", flush=True)
+            refused.append(name)
+    if refused:
+        raise UserError(f"{len(refused)} of {len(paths)} exports were refused: {', '.join(refused)}; see above")
     return 0
+
+
+def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path | str | None:
+    """Path of the pairs to calibrate and check with; None to do without, "" for the toy faces the run was trained on.
+
+    Raises: UserError when pictures are needed and it is not known which.
+    """
+    if given:
+        return given
+    path = run.config().data.path
+    if path and Path(path).exists():
+        return path
+    if not calibrated:
+        return None
+    why = f"{', '.join(calibrated)} is calibrated on training pictures, and the run"
+    if path:
+        raise UserError(f"{why}'s data set is not at {path} any more; give it, or another, with --data D")
+    if run.imported():
+        raise UserError(f"{why} was imported and names no data set; give one of pairs with --data D")
+    return ""
+
+
+def _open_data(run: RunDir, data: Path | str | None):
+    from rac_unet.data.source import open_pairs, read_pairs
+
+    return None if data is None else read_pairs(data) if data else open_pairs(run.config())
 
 
 def _report(exported: Exported) -> None:
     print(f"wrote    {exported.path} ({exported.size / 1e6:.1f} MB)")
-    for kind, tensors in (("input", exported.inputs), ("output", exported.outputs)):
+    aware = OCCLUSION in exported.outputs
+    meanings = _OUTPUTS | ({OUTPUT: "the masked image, painted where a mask was found, in [0, 1]"} if aware else {})
+    for kind, tensors, meaning in (("input", exported.inputs, _INPUTS), ("output", exported.outputs, meanings)):
         for name, shape in tensors.items():
             sizes = ", ".join("batch" if side is None else str(side) for side in shape)
-            print(f"{kind:<8} {name} float32 ({sizes}), {_MEANING.get(name, '')}".rstrip(", "))
+            print(f"{kind:<8} {name} float32 ({sizes}), {meaning.get(name, '')}".rstrip(", "))
+    agreement = exported.agreement
+    name = max(agreement.largest_of, key=agreement.largest_of.get)
     print(
         f"checked  by a fresh process without rac_unet: largest difference from the run's network "
-        f"{exported.difference:.2g} over {exported.pictures} pictures, allowed {exported.allowed:.2g}"
+        f"{agreement.largest_of[name]:.2g} ({name}) over {agreement.pictures} "
+        f"{'pictures' if exported.real else 'pictures of noise'}, mean {agreement.mean:.2g} and PSNR "
+        f"{agreement.psnr:.1f} dB in {OUTPUT}; {exported.allowed}"
     )
     print("load it with")
     for line in exported.lines:
@@ -59,12 +118,24 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
     parser.add_argument(
-        "--format", choices=FORMATS, required=True,
-        help="savedmodel: a folder for TensorFlow and its servers; keras: one file for the same or a newer Keras",
+        "--format", choices=(*FORMATS, ALL), nargs="+", required=True,
+        help="; ".join(f"{name}: {form.meaning}" for name, form in FORMATS.items()) + "; all of them",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="PATH", help="what to make (default: in RUN/export)")
     parser.add_argument(
         "--weights", choices=WEIGHTS, default="best", help="lowest validation loss, or the last (default: best)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="D",
+        help="pairs whose training pictures calibrate int8 and whose validation pictures check every format "
+        "(default: the run's own)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calibration", type=number(int, 1), default=CALIBRATED, metavar="N",
+        help=f"how many training pictures calibrate int8 (default: {CALIBRATED})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow_loss", action="store_true", help="keep a coarser format even where its pictures differ visibly"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an older export of the same name")
     return parser

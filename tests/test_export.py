@@ -1,5 +1,6 @@
 """The export command: what it prints is true, and what it refuses it refuses before TensorFlow is imported."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from rac_unet import export
-from rac_unet.config import ModelConfig, RunConfig
+from rac_unet.config import DataConfig, ModelConfig, RunConfig
 from rac_unet.errors import UserError, run_command
 from rac_unet.inference import exporting
+from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.runners import load_runner
 from rac_unet.models import build
 from rac_unet.rundir import create
@@ -34,7 +36,8 @@ def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys):
     assert f"wrote    {path} ({path.stat().st_size / 1e6:.1f} MB)" in printed
     assert "input    masked_image float32 (batch, 32, 32, 3), in [0, 1]" in printed
     assert "output   inpainted_image float32 (batch, 32, 32, 3)" in printed
-    assert "largest difference" in printed and "emotion float32" not in printed
+    assert "pictures of noise, mean" in printed and "largest difference" in printed
+    assert "emotion float32" not in printed
     assert list(path.parent.iterdir()) == [path]
 
     lines = printed.split("load it with\n")[1].splitlines()
@@ -59,10 +62,42 @@ def test_a_failed_check_ends_with_code_2_and_no_export(run, monkeypatch, capsys,
     assert "wrote" not in streams.out and list(tmp_path.iterdir()) == []
 
 
+def test_one_format_that_is_refused_does_not_stop_the_others(run, toy_pairs, monkeypatch, capsys, tmp_path):
+    """With stand-ins for the network that is written and for the process it is checked in."""
+    network = load_runner(run.path)
+
+    def check(lines, batches):
+        outputs = [network(**batch) for batch in batches]
+        return [{"inpainted_image": o["inpainted_image"] + ("keras" in lines[0])} for o in outputs]
+
+    monkeypatch.setattr(exporting, "run_fresh", check)
+    for name in ("keras", "litert_int8"):
+        write = lambda model, path, *calibration: path.write_bytes(b"net")  # noqa: E731
+        monkeypatch.setitem(FORMATS, name, dataclasses.replace(FORMATS[name], write=write))
+    argv = [run.path, "--format", "keras", "litert_int8", "--data", toy_pairs, "--calibration", "7", "--overwrite"]
+    with pytest.raises(UserError, match="1 of 2 exports were refused: keras; see above"):
+        export.main([str(arg) for arg in argv])
+    printed = capsys.readouterr().out
+    assert f"{toy_pairs}: 7 training pictures calibrate int8" in printed
+    assert "refused  keras: the export did not pass its check and was removed: its pictures differ" in printed
+    assert f"wrote    {run.path / 'export' / 'rac_unet_int8.tflite'}" in printed
+    assert "input    masked_image float32 (1, 32, 32, 3)" in printed
+
+
 def test_bad_requests_are_refused(run, tmp_path):
+    moved = create(tmp_path, "moved", dataclasses.replace(run.config(), data=DataConfig(path="/gone")), {})
+    imported = create(tmp_path, "imported", run.config(), {"imported": {"file": "net.pth"}})
+    for other in (moved, imported):
+        other.best_weights.parent.mkdir()
+        other.best_weights.touch()
     for argv, reason in (
         ([run.path], "--format"),
-        ([run.path, "--format", "onyx"], "onyx.*savedmodel.*keras"),
+        ([run.path, "--format", "onyx"], "onyx.*savedmodel.*keras.*litert_int8.*onnx"),
+        ([run.path, "--format", "keras", "savedmodel", "--output", tmp_path / "new"], "--output names one export"),
+        ([run.path, "--format", "litert_int8", "--output", tmp_path / "new.int8"], "must end in .tflite"),
+        ([run.path, "--format", "litert_int8", "--calibration", "0"], "--calibration.*1 or more"),
+        ([moved.path, "--format", "litert_int8"], "calibrated on training pictures.*not at .*gone any more.*--data D"),
+        ([imported.path, "--format", "litert_int8"], "was imported and names no data set.*--data D"),
         (
             [run.path, "--format", "keras", "--output", tmp_path / "new.keras", "--weights", "last"],
             "no last weights yet",

@@ -8,7 +8,7 @@
     split       train, val or test; all pairs of one identity are in the same split
     identity    who is shown
     source      where the face came from
-    mask_style  which kind of mask was painted; `real` where it was worn
+    mask_style  which kind of mask was painted; `real` where it was worn, `none` where the face wears none
     weight      optional: how often a training pair is shown, relative to the others (default 1)
 
 Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size. Of a person

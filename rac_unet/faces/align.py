@@ -1,4 +1,4 @@
-"""From landmarks to an upright square crop, and back into the photo.
+"""From landmarks to an upright square crop.
 
 Every crop shows the face in the same place and at the same size (eyes level at 0.34 of the height, the chin near 0.84,
 brows to chin 60 % of the crop), so the network need not learn where a face is, and a PSNR is comparable between data
@@ -85,22 +85,6 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
         to_crop = np.c_[matrix[:, :2] * ratio, matrix[:, 2] + matrix[:, :2] @ (ratio / 2 - 0.5)]
     crop = cv2.warpAffine(photo, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return AlignedFace(crop, transform_points(matrix, points), matrix)
-
-
-def paste_back(photo: np.ndarray, crop: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Return the photo with an edited crop blended back where it came from.
-
-    Args:
-        photo: (H, W, 3) uint8 RGB, the photo the crop was cut from.
-        crop: (size, size, 3) uint8 RGB.
-        weight: (size, size) float in [0, 1]; 0 keeps the photo's own pixel exactly.
-        matrix: `AlignedFace.matrix`.
-    """
-    height, width = photo.shape[:2]
-    inverse = cv2.invertAffineTransform(matrix)
-    pasted = cv2.warpAffine(crop, inverse, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(weight.astype(np.float32), inverse, (width, height), flags=cv2.INTER_LINEAR)[..., None]
-    return np.rint(photo + alpha * (pasted.astype(np.float32) - photo)).astype(np.uint8)
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -32,28 +32,32 @@ class UnreadablePhoto(Exception):
     """Why a file gives no picture, in a few words that make sense after its name."""
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | Path, full_size: bool = False) -> np.ndarray:
     """Return the photo as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
 
     Grey, CMYK, palette and 16-bit images become 8-bit RGB, see-through ones lie on white, of an animation the
-    first frame is taken. Above 16 megapixels the result is 1/2, 1/4 or 1/8 the size.
+    first frame is taken. Above 16 megapixels the result is 1/2, 1/4 or 1/8 the size, unless `full_size`.
 
     Raises: UnreadablePhoto (missing, empty, no image, cut off, more than 200 megapixels, not decodable).
     """
+    return decode_photo(read_photo_bytes(path), full_size)
+
+
+def read_photo_bytes(path: str | Path) -> bytes:
+    """The content of a regular file of at most 500 MB; raises UnreadablePhoto where it cannot be had."""
     try:
         # Opening a pipe would wait for ever for somebody to write into it.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnreadablePhoto("not a regular file")
         with open(path, "rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
+            return file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise UnreadablePhoto("file is missing") from None
     except (OSError, ValueError) as error:
         raise UnreadablePhoto(f"file cannot be opened: {getattr(error, 'strerror', error)}") from None
-    return decode_photo(content)
 
 
-def decode_photo(content: bytes) -> np.ndarray:
+def decode_photo(content: bytes, full_size: bool = False) -> np.ndarray:
     """`read_photo` for bytes in memory."""
     if not content:
         raise UnreadablePhoto("file is empty")
@@ -72,7 +76,7 @@ def decode_photo(content: bytes) -> np.ndarray:
         )
     if header.cut_off:
         raise UnreadablePhoto(f"{header.format} file is cut off")
-    shrink = next((factor for factor in (1, 2, 4) if pixels <= FULL_DECODE_PIXELS * factor**2), 8)
+    shrink = next((factor for factor in (1, 2, 4) if full_size or pixels <= FULL_DECODE_PIXELS * factor**2), 8)
     # Reduced decoding has no see-through variant; a picture that large is a photograph.
     image = _decode_on_white(content, header) if header.may_be_transparent and shrink == 1 else None
     if image is None:

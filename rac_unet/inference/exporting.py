@@ -6,50 +6,27 @@ to the user, and its pictures are compared with the run's own network. What fail
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError, one_line
+from rac_unet.inference.agreement import Agreement, Batches, measure, random_batches, real_batches, run_batches
+from rac_unet.inference.formats import FORMATS, Format
 from rac_unet.inference.fresh_process import run_fresh
-from rac_unet.inference.runners import EMOTION, IMAGE, load_network, weights_file
+from rac_unet.inference.interface import EMOTION, IMAGE
+from rac_unet.inference.keras_forms import open_model
+from rac_unet.inference.placing import placed
+from rac_unet.inference.real_pictures import UNLABELLED, calibration_pictures, read_pictures
+from rac_unet.inference.run_weights import load_network, weights_file
+from rac_unet.inference.runners import disk_bytes
 from rac_unet.registry import check_name
 from rac_unet.rundir import RunDir
 
-# Of the largest output, or of 1 where that is less: a fortieth of one of 255 grey levels. Fused kernels and other
-# orders of summation differ by about 1e-6.
-TOLERANCE = 1e-4
-# What a SavedModel folder may hold; a folder with anything else in it is never replaced.
-_SAVED_MODEL_ENTRIES = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
+if TYPE_CHECKING:
+    from rac_unet.data.pairs import PairSet
 
-
-@dataclass(frozen=True)
-class Format:
-    """One way to write a network.
-
-    Attributes:
-        file_name: default name in the run's export folder; `{model}` stands for the network's name.
-        write: (keras.Model, path) -> None.
-        lines: code that loads it and makes `outputs`, with `{path}` and `{inputs}` to fill in.
-        item: how one entry of `{inputs}` is written, from `{name}`.
-    """
-
-    file_name: str
-    write: Callable
-    lines: tuple[str, ...]
-    item: str
-
-    def loading_lines(self, path: Path, inputs) -> list[str]:
-        """Python lines that load the export from `path` and run it on variables named as the inputs."""
-        given = ", ".join(self.item.format(name=name) for name in inputs)
-        return [line.format(path=repr(str(path)), inputs=given) for line in self.lines]
+CHECKED, CALIBRATED = 16, 100
 
 
 @dataclass(frozen=True)
@@ -57,50 +34,59 @@ class Exported:
     """What was written and how well it agreed.
 
     Attributes:
+        format: its name in `FORMATS`.
         path: file or folder.
         size: bytes, of all its files.
-        inputs, outputs: name -> shape, None for the batch.
-        pictures: how many were compared.
-        difference: largest absolute difference found.
-        allowed: the largest that would have passed.
+        inputs, outputs: name -> shape, None for the batch where that is open.
+        agreement: how alike its pictures are to the run's network's.
+        allowed: what was asked of it, in words.
+        real: whether validation pictures were compared, not noise alone.
         lines: Python lines that load and run it.
     """
 
+    format: str
     path: Path
     size: int
     inputs: dict[str, tuple]
     outputs: dict[str, tuple]
-    pictures: int
-    difference: float
-    allowed: float
+    agreement: Agreement
+    allowed: str
+    real: bool
     lines: list[str]
 
 
 def plan_output(run: RunDir, format: str, output: Path | None = None, overwrite: bool = False) -> Path:
     """Where an export goes; needs no TensorFlow, so that a refusal comes at once.
 
-    Raises: UserError when something is there already and `overwrite` is not set, or is not an older export.
+    Raises: UserError when something is there already and `overwrite` is not set, or is not an older export; when a
+        package is missing that the format needs.
     """
     check_name("--format", format, FORMATS)
-    name = FORMATS[format].file_name.format(model=run.config().model.name)
-    path = Path(output) if output else run.export() / name
-    if format == "keras" and path.suffix != ".keras":
-        raise UserError(f"--output {path}: a Keras model's name must end in .keras, or Keras will not load it")
+    form = FORMATS[format]
+    path = Path(output) if output else run.export() / form.file_name.format(model=run.config().model.name)
+    if form.ending and path.suffix != form.ending:
+        raise UserError(
+            f"--output {path}: the name of a {format} export must end in {form.ending}, or nothing loads it"
+        )
+    form.check_installed()
     if not path.exists():
         return path
     if not overwrite:
         raise UserError(f"{path} exists already; give --overwrite to replace it, or another --output")
-    if format == "keras":
-        ours = path.is_file()
-    else:
-        ours = path.is_dir() and {entry.name for entry in path.iterdir()} <= _SAVED_MODEL_ENTRIES
-    if not ours:
+    if not form.is_older_export(path):
         raise UserError(f"{path} is not an older export of format {format}; --overwrite replaces nothing else")
     return path
 
 
 def export_network(
-    run: RunDir, format: str, output: Path | None = None, weights: str = "best", overwrite: bool = False
+    run: RunDir,
+    format: str,
+    output: Path | None = None,
+    weights: str = "best",
+    overwrite: bool = False,
+    pairs: PairSet | None = None,
+    calibrated: int = CALIBRATED,
+    allow_loss: bool = False,
 ) -> Exported:
     """Export a run's network and check it in a fresh process.
 
@@ -109,150 +95,68 @@ def export_network(
         output: file or folder to make; default in the run's export folder.
         weights: `best` or `last`.
         overwrite: replace an older export of that name, once the new one is proven.
-    Raises: UserError when the output exists, the weights are damaged, it cannot be written, or the check fails; then
-        nothing is left and an older export stays as it was.
+        pairs: data set whose training pictures calibrate int8, and with some of whose validation pictures every format
+            is checked; without one, noise checks the formats that need no calibration.
+        calibrated: how many training pictures to calibrate with.
+        allow_loss: keep an export whose pictures are less alike than its format asks for; never one in float32.
+    Raises: UserError when the output exists, the weights are damaged, pictures are needed and there are none, it
+        cannot be written, or the check fails; then nothing is left and an older export stays as it was.
     """
     path = plan_output(run, format, output, overwrite)
     weights_file(run, weights)
-    model = load_network(run, weights)
     form = FORMATS[format]
+    if form.calibrated and pairs is None:
+        raise UserError(f"{format} is calibrated on training pictures; give a data set of pairs with --data D")
+    model = load_network(run, weights)
     inputs = {name: tuple(tensor.shape) for name, tensor in model.input.items()}
-    outputs = {name: tuple(tensor.shape) for name, tensor in model.output.items()}
-    batches = check_batches(inputs)
-    expected = _run_network(model, batches)
-    with _placed(path) as temporary:
+    batches, calibration = _pictures(form, inputs, pairs, calibrated)
+    expected = run_batches(open_model(model).call, batches)
+    with placed(path) as temporary:
         try:
-            form.write(model, temporary)
+            form.write(model, temporary, *calibration)
+        except UserError:
+            raise
         except Exception as error:  # a full disk is an OSError, a RuntimeError or a tf.errors.OpError, by the writer
             raise UserError(f"cannot write {path} ({one_line(error)}); check permissions and free space") from error
         try:
-            received = run_fresh(form.loading_lines(temporary, inputs), batches)
-            difference, allowed = compare(expected, received)
+            agreement = measure(expected, run_fresh(form.loading_lines(temporary, inputs), batches))
+            allowed = check_agreement(form, agreement, allow_loss)
         except UserError as error:
             raise UserError(f"the export did not pass its check and was removed: {error}") from None
-        size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
-    pictures = sum(len(batch[IMAGE]) for batch in batches)
-    return Exported(path, size, inputs, outputs, pictures, difference, allowed, form.loading_lines(path, inputs))
+        size = disk_bytes(temporary)
+    first = 1 if form.one_by_one else None
+    shapes = [{name: (first, *t.shape[1:]) for name, t in side.items()} for side in (model.input, model.output)]
+    return Exported(
+        format, path, size, *shapes, agreement, allowed, pairs is not None, form.loading_lines(path, inputs)
+    )
 
 
-def check_batches(inputs: dict[str, tuple]) -> list[dict[str, np.ndarray]]:
-    """Random pictures, the same every time: batches of 1 and 3, each with another emotion, the last with none."""
-    rng = np.random.default_rng(0)
-    chosen = np.zeros((4, len(EMOTIONS)), np.float32)
-    for row, name in enumerate(("happiness", "surprise", "anger")):
-        chosen[row, EMOTIONS.index(name)] = 1
-    batches = []
-    for rows in (chosen[:1], chosen[1:]):
-        batch = {IMAGE: rng.random((len(rows), *inputs[IMAGE][1:]), np.float32)}
-        batches.append({**batch, EMOTION: rows} if EMOTION in inputs else batch)
-    return batches
+def check_agreement(form: Format, agreement: Agreement, allow_loss: bool = False) -> str:
+    """What the format asks for, in words; raises UserError when the agreement is less than that."""
+    if form.tolerance is not None:
+        worst, allowed = max(agreement.largest_of.values()), form.tolerance * agreement.scale
+        if worst > allowed:
+            raise UserError(f"its pictures differ from the run's by up to {worst:.2g}; allowed is {allowed:.2g}")
+        return f"allowed {allowed:.2g}"
+    name = min(agreement.psnr_of, key=agreement.psnr_of.get)
+    if agreement.psnr_of[name] < form.least_psnr and not allow_loss:
+        raise UserError(
+            f"its {name} has {agreement.psnr_of[name]:.1f} dB PSNR against the run's, less than {form.least_psnr:g}; "
+            "take another format, calibrate on more pictures, or keep it with --allow_loss"
+        )
+    return f"asked for {form.least_psnr:g} dB" + (", or less" if allow_loss else "")
 
 
-def compare(expected: list[dict[str, np.ndarray]], received: list[dict[str, np.ndarray]]) -> tuple[float, float]:
-    """Largest absolute difference, and the largest allowed.
-
-    Raises: UserError when names, shapes or types differ, a value is no number, or the difference is too large.
-    """
-    worst = 0.0
-    scale = max([1.0, *(float(np.abs(value).max()) for outputs in expected for value in outputs.values())])
-    for wanted, found in zip(expected, received, strict=True):
-        if set(wanted) != set(found):
-            raise UserError(
-                f"its outputs are {', '.join(sorted(found)) or 'none'} instead of {', '.join(sorted(wanted))}"
-            )
-        for name, value in wanted.items():
-            other = found[name]
-            if other.shape != value.shape or other.dtype != value.dtype:
-                raise UserError(f"{name} is {other.dtype} {other.shape} instead of {value.dtype} {value.shape}")
-            # A NaN on either side makes this NaN, which the test below refuses.
-            worst = float(np.maximum(worst, np.abs(value - other).max()))
-    if not worst <= TOLERANCE * scale:
-        raise UserError(f"its pictures differ from the run's by up to {worst:.2g}; allowed is {TOLERANCE * scale:.2g}")
-    return worst, TOLERANCE * scale
-
-
-def _run_network(model, batches) -> list[dict[str, np.ndarray]]:
-    import tensorflow as tf
-
-    with tf.device("/CPU:0"):
-        return [{name: v.numpy() for name, v in model(batch, training=False).items()} for batch in batches]
-
-
-def _write_saved_model(model, path: Path) -> None:
-    """One signature, `serving_default`, for any batch. Keras's own `export` would store every weight twice."""
-    import tensorflow as tf
-
-    signature = {name: tf.TensorSpec((None, *t.shape[1:]), tf.float32, name=name) for name, t in model.input.items()}
-    serve = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], jit_compile=False)
-    module = tf.Module()
-    # What a SavedModel stores is what its root object refers to.
-    module.weights = list(serve.get_concrete_function().graph.variables)
-    # TensorFlow announces where it put the assets that there are none of.
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
-    finally:
-        logger.setLevel(level)
-
-
-def _write_keras(model, path: Path) -> None:
-    model.save(path)
-
-
-@contextlib.contextmanager
-def _placed(path: Path) -> Iterator[Path]:
-    """A name beside `path`, given to it when the block ends well; nothing is left behind otherwise."""
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The ending is kept: writers choose their format by it.
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
-    aside = target.with_name(f".{target.stem}.{os.getpid()}.old{target.suffix}")
-    _remove(temporary)
-    try:
-        yield temporary.absolute()
-        if target.is_dir():
-            # No system call replaces a folder that holds something.
-            os.rename(target, aside)
-            try:
-                os.rename(temporary, target)
-            except BaseException:
-                os.rename(aside, target)
-                raise
-            _remove(aside)
-        else:
-            os.replace(temporary, target)
-    finally:
-        _remove(temporary)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-FORMATS = {
-    "savedmodel": Format(
-        "savedmodel",
-        _write_saved_model,
-        (
-            "import tensorflow as tf",
-            "model = tf.saved_model.load({path})",
-            'outputs = model.signatures["serving_default"]({inputs})',
-        ),
-        "{name}=tf.constant({name})",
-    ),
-    "keras": Format(
-        "{model}.keras",
-        _write_keras,
-        (
-            "import keras",
-            "model = keras.saving.load_model({path}, compile=False)",
-            "outputs = model({{{inputs}}}, training=False)",
-        ),
-        '"{name}": {name}',
-    ),
-}
+def _pictures(form: Format, inputs: dict[str, tuple], pairs: PairSet | None, calibrated: int) -> tuple[Batches, list]:
+    """The batches to check with, and what the writer is given besides: calibration pictures, or nothing."""
+    noise = random_batches(inputs, form.one_by_one)
+    if pairs is None:
+        return noise, []
+    size = inputs[IMAGE][1]
+    split = "val" if (pairs.frame["split"] == "val").any() else "train"
+    pictures = read_pictures(pairs, split, CHECKED, size)
+    pictures[EMOTION][UNLABELLED - 1 :: UNLABELLED] = 0
+    real = real_batches(pictures, inputs, form.one_by_one)
+    # Noise is far from anything that int8 was calibrated for, and says nothing about it.
+    batches = real if form.tolerance is None else noise + real
+    return batches, [calibration_pictures(pairs, calibrated, size)] if form.calibrated else []

@@ -17,6 +17,7 @@ CHECK_SECONDS = 600
 _FRESH_PROCESS = """
 import sys
 sys.modules["rac_unet"] = None  # importing it fails from here on, wherever it is installed
+import ast
 import numpy as np
 lines, given, made = sys.argv[1:]
 batches, results = {}, {}
@@ -24,10 +25,16 @@ with np.load(given, allow_pickle=False) as file:
     for key in file.files:
         i, name = key.split("/", 1)
         batches.setdefault(i, {})[name] = file[key]
-code = compile(lines, "<how to load it>", "exec")
+inputs = set(next(iter(batches.values())))
+body = ast.parse(lines).body
+at_work = [any(isinstance(node, ast.Name) and node.id in inputs for node in ast.walk(line)) for line in body]
+first = at_work.index(True) if True in at_work else len(body)
+once, each = (compile(ast.Module(part, []), "<how to load it>", "exec") for part in (body[:first], body[first:]))
+names = {}
+exec(once, names)
 for i, batch in batches.items():
-    names = dict(batch)
-    exec(code, names)
+    names.update(batch)
+    exec(each, names)
     results.update({f"{i}/{name}": np.asarray(value) for name, value in names["outputs"].items()})
 np.savez(made, **results)
 """
@@ -37,7 +44,8 @@ def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[di
     """Run loading lines in a new Python process that cannot import `rac_unet`, on each batch.
 
     Args:
-        lines: Python code that finds the inputs as variables and leaves `outputs`, a dict of tensors.
+        lines: Python code that finds the inputs as variables and leaves `outputs`, a dict of tensors. Those before the
+            first that names an input load the network, and are run once.
     Returns: per batch, output name -> array.
     Raises: UserError when the process fails, with its reason.
     """

@@ -1,8 +1,8 @@
-"""Alignment: the face lands where the template says, and goes back where it came from."""
+"""Alignment: the face lands where the template says."""
 
 import numpy as np
 
-from rac_unet.faces.align import FITTED, TEMPLATE, align_face, fit_similarity, paste_back, transform_points
+from rac_unet.faces.align import FITTED, TEMPLATE, align_face, fit_similarity, transform_points
 
 
 def _points(size=128.0):
@@ -46,12 +46,3 @@ def test_rotated_and_enlarged_photo_gives_the_same_crop():
     inner = (slice(20, 108), slice(20, 108))
     assert np.abs(face.image[inner].astype(int) - _photo()[inner]).mean() < 2
     np.testing.assert_allclose(face.points[8], _points()[8], atol=1e-3)
-
-
-def test_paste_back_of_the_crop_gives_the_photo_and_weight_0_keeps_it():
-    photo = _photo(200)
-    points = _points() * 1.2 + 20
-    face = align_face(photo, points, 128)
-    pasted = paste_back(photo, face.image, np.ones((128, 128)), face.matrix)
-    assert np.abs(pasted.astype(int) - photo).mean() < 1
-    np.testing.assert_array_equal(paste_back(photo, 255 - face.image, np.zeros((128, 128)), face.matrix), photo)

@@ -7,6 +7,9 @@ import pytest
 
 from rac_unet.faces.align import FITTED, TEMPLATE, align_face
 from rac_unet.faces.detect import MESH_TO_IBUG, Face, FaceDetector, central_face
+from rac_unet.faces.face_search import distinct_boxes, look_turned
+from rac_unet.faces.photo_files import read_photo
+from tests.drawn_masks import drawn_photo
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,92 @@ def test_landmarks_follow_a_turned_photo(detector, photos):
 def test_central_face():
     faces = [Face((x, 40, x + 20, 60), 0.9, np.zeros((468, 3), np.float32)) for x in (0, 42, 80)]
     assert central_face(faces, 100, 100) is faces[1]
+
+
+def centres(faces):
+    return np.array([(face.box[0] + face.box[2], face.box[1] + face.box[3]) for face in faces]) / 2
+
+
+def nobody_twice(faces):
+    return all(np.hypot(*(a - b)) > 10 for i, a in enumerate(centres(faces)) for b in centres(faces)[:i])
+
+
+def test_all_faces_of_a_group_are_found_masked_or_not_and_of_any_size(detector):
+    rows = [cv2.resize(drawn_photo(4, masked), None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
+            for masked, size in ((True, 1.0), (False, 0.5), (True, 0.35))]  # fmt: skip
+    photo = np.full((sum(len(row) for row in rows), rows[0].shape[1], 3), 128, np.uint8)
+    top = 0
+    for row in rows:
+        photo[top : top + len(row), : row.shape[1]] = row
+        top += len(row)
+    faces = detector.detect_all(photo)
+    assert len(faces) == 12 and nobody_twice(faces)
+    # The largest first, each row from its own third of the picture.
+    expected = [np.array([(160 + 200 * person, 170) for person in range(4)]) * size for size in (1.0, 0.5, 0.35)]
+    expected = np.concatenate([each + (0, top) for each, top in zip(expected, (0, 320, 480), strict=True)])
+    distances = np.hypot(*(centres(faces)[:, None] - expected).transpose(2, 0, 1))
+    assert (distances.min(0) < 30).all() and (distances[:4].argmin(1) < 4).all()
+
+
+def test_a_hundred_faces(detector):
+    row = np.hstack([cv2.resize(drawn_photo(5, edge=20), (520, 120), interpolation=cv2.INTER_AREA)] * 2)
+    faces = detector.detect_all(np.vstack([row] * 10))
+    assert 95 <= len(faces) <= 100 and nobody_twice(faces)
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_lying_face_is_found_the_way_it_lies(detector, turns):
+    upright = drawn_photo(masked=False)
+    photo = np.ascontiguousarray(np.rot90(upright, turns))
+    (face,), (lying,) = detector.detect_all(upright), detector.detect_all(photo)
+    turned = face.points[36:48]
+    for _ in range(turns):
+        turned = np.c_[turned[:, 1], len(upright) - 1 - turned[:, 0]]
+    assert np.abs(lying.points[36:48] - turned).max() < 10
+
+
+def test_no_faces_in_noise_or_in_nothing(detector):
+    noise = np.random.default_rng(0).integers(0, 255, (700, 500, 3), np.uint8)
+    for photo in (
+        noise,
+        cv2.GaussianBlur(noise, (0, 0), 8),
+        np.zeros((1, 1, 3), np.uint8),
+        np.zeros((3, 900, 3), np.uint8),
+    ):
+        assert detector.detect_all(photo) == []
+
+
+def test_a_portrait_is_cut_as_detect_cuts_it(detector, photos):
+    for photo in photos[:6]:
+        single = central_face(detector.detect(photo), photo.shape[1], photo.shape[0])
+        steady = central_face(detector.detect_all(photo), photo.shape[1], photo.shape[0])
+        assert np.abs(single.points - steady.points).mean() < 0.04 * (single.box[2] - single.box[0])
+
+
+@pytest.mark.slow
+def test_real_masks_are_found(detector, shared):
+    paths = sorted((shared / "real_masks").glob("*.jpg"))[::3]
+    found = [bool(detector.detect_all(read_photo(path))) for path in paths]
+    assert np.mean(found) >= 0.85
+
+
+def test_boxes_of_one_face_are_one_box():
+    def row(x, side, score=0.9):
+        return [score, x, 0, x + side, side, x, 0, x + side, 0]
+
+    rows = np.array([row(0, 100), row(10, 90), row(200, 100), row(60, 100), row(30, 30)], np.float32)
+    assert distinct_boxes(rows)[:, 1].tolist() == [0, 200, 60, 30]
+    assert distinct_boxes(np.zeros((0, 9), np.float32)).shape == (0, 9)
+
+
+def test_boxes_seen_in_a_turned_photo_come_back_to_their_place():
+    photo = np.zeros((100, 300, 3), np.uint8)
+    photo[20:40, 250:270] = 255
+
+    def look(image):
+        where = np.argwhere(image[..., 0] > 128)
+        (y0, x0), (y1, x1) = where.min(0), where.max(0) + 1
+        return np.array([[0.9, x0, y0, x1, y1, x0, y0, x1, y0]], np.float32)
+
+    for row in look_turned(photo, look):
+        assert np.abs((row[1:3] + row[3:5]) / 2 - (260, 30)).max() < 1.5

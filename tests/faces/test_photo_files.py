@@ -145,7 +145,9 @@ def test_a_bomb_is_refused_by_its_header():
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_a_very_large_photo_is_read_at_a_fraction(monkeypatch, picture, extension):
     monkeypatch.setattr(photo_files, "FULL_DECODE_PIXELS", 48 * 80 // 4)
-    image = decode_photo(encoded(picture[..., ::-1], extension))
+    content = encoded(picture[..., ::-1], extension)
+    image = decode_photo(content)
     assert image.shape == (24, 40, 3)
+    assert decode_photo(content, full_size=True).shape == picture.shape
     small = cv2.resize(picture, (40, 24), interpolation=cv2.INTER_AREA)
     assert np.abs(image.astype(int) - small).mean() < 6

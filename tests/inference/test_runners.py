@@ -1,15 +1,18 @@
 """A network behaves the same wherever it lies, and what cannot be opened is refused by name."""
 
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rac_unet.config import ModelConfig, RunConfig, TrainingConfig
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
-from rac_unet.inference.exporting import FORMATS
+from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.runners import Runner, load_network, load_runner
 from rac_unet.models import build
 from rac_unet.models.cost import forward_flops
@@ -48,13 +51,18 @@ def exports(run, tmp_path_factory):
     model = load_network(run)
     for name, path in paths.items():
         FORMATS[name].write(model, path)
-    return paths | {"run": run.path}
+    FORMATS["litert_float32"].write(model, folder / "tiny.tflite")
+    return paths | {"litert": folder / "tiny.tflite", "run": run.path}
 
 
 def test_every_kind_costs_the_same(exports, run):
     expected = forward_flops(load_network(run))
     for kind, path in exports.items():
         runner = load_runner(path)
+        if kind == "litert":
+            # Not told by the file, and so not claimed.
+            assert runner.flops() is None and runner.parameters is None
+            continue
         assert runner.flops() == expected > 0, kind
         assert runner.parameters == load_network(run).count_params()
 
@@ -108,7 +116,9 @@ def test_unfit_pictures_are_refused(exports):
 def test_a_path_that_holds_no_network_is_refused_with_the_kinds(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     for name, problem in (("absent", "nothing at"), ("notes.txt", "no network"), (".", "no network")):
-        with pytest.raises(UserError, match=f"{problem}.*SavedModel folder.*run directory.*keras file"):
+        with pytest.raises(
+            UserError, match=f"{problem}.*SavedModel folder.*run directory.*keras file.*tflite file.*onnx file"
+        ):
             load_runner(tmp_path / name)
 
 
@@ -168,5 +178,33 @@ def test_a_network_that_paints_nan_is_refused():
     runner = Runner("net.keras", "keras", 32, False, broken_where_bright)
     dark, bright = np.full((1, 32, 32, 3), 0.1, np.float32), np.ones((1, 32, 32, 3), np.float32)
     assert np.isfinite(runner(dark)["inpainted_image"]).all()
-    with pytest.raises(UserError, match=r"not numbers \(1 of 2 pictures, first the 2\. of its batch\)"):
+    with pytest.raises(
+        UserError, match=r"inpainted_image.*not numbers \(1 of 2 pictures, first the 2\. of its batch\)"
+    ):
         runner(np.concatenate([dark, bright]))
+
+
+def test_every_output_is_looked_at():
+    outputs = {"inpainted_image": np.zeros((2, 32, 32, 3)), "visible_emotion": np.array([[np.inf, 0], [0, 0]])}
+    with pytest.raises(UserError, match="visible_emotion of values that are not numbers.*first the 1"):
+        Runner("net.keras", "keras", 32, False, lambda inputs: outputs)(np.zeros((2, 32, 32, 3), np.float32))
+
+
+def test_threads_come_too_late_once_tensorflow_computes(exports):
+    load_runner(exports["keras"])
+    cores = tf.config.threading.get_intra_op_parallelism_threads()
+    with pytest.raises(UserError, match="begun to compute.*in a new process"):
+        load_runner(exports["keras"], threads=cores + 1)
+
+
+@pytest.mark.slow
+def test_a_new_process_takes_the_number_of_threads(exports):
+    code = (
+        "import sys\n"
+        "from rac_unet.inference.runners import load_runner\n"
+        "load_runner(sys.argv[1], threads=1), load_runner(sys.argv[1], threads=1)\n"
+        "import tensorflow as tf\n"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(exports["keras"])], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr

@@ -1,0 +1,132 @@
+"""Compare a run's exports: `python -m rac_unet.exports_table RUN` writes size, time and agreement of each."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import sys
+from pathlib import Path
+
+from rac_unet.data.pair_checks import SPLITS
+from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.inference.formats import FORMATS
+from rac_unet.inference.run_weights import WEIGHTS, weights_file
+from rac_unet.models.backend import import_tensorflow
+from rac_unet.rundir import RunDir, open_run, replace_file, write_text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run every export on the same pictures, time it, write and print the table."""
+    args = _parser().parse_args(argv)
+    run = open_run(args.run, need_weights=False)
+    file = weights_file(run, args.weights)
+    exports = _find_exports(run, args.format)
+    if not args.data and run.imported() and not run.config().data.path:
+        raise UserError(f"{run.path} was imported and names no data set; give one of pairs with --data D")
+    if "tensorflow" not in sys.modules:
+        # The times are the processor's, and a training may be using an accelerator.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import_tensorflow()
+    from rac_unet.data.source import open_pairs, read_pairs
+    from rac_unet.inference.interface import available_cores
+    from rac_unet.inference.real_pictures import read_pictures
+    from rac_unet.inference.run_weights import load_network
+    from rac_unet.inference.runners import disk_bytes
+    from rac_unet.scoring import latency
+    from rac_unet.scoring.export_scores import exports_page, exports_table, score_exports
+    from rac_unet.training.provenance import device_name, make_provenance
+
+    config, cores = run.config(), available_cores()
+    pairs = read_pairs(args.data) if args.data else open_pairs(config)
+    pictures = read_pictures(pairs, args.split, args.pictures, config.model.image_size)
+    shown = len(pictures["masked_image"])
+    print(f"network  {run.path}, {args.weights} weights ({file.name})", flush=True)
+    print(f"comparing {len(exports)} exports on {shown} pictures, each in a fresh process", flush=True)
+    rows = score_exports(load_network(run, args.weights), exports, pictures)
+
+    threads = {"ms_one_thread": 1} | ({"ms_all_threads": cores} if cores > 1 else {})
+    # One after the other: they would slow each other down.
+    print(f"timing each on {' and '.join(map(str, threads.values()))} threads", flush=True)
+    before = {count: latency.machine_rate(count) for count in threads.values()}
+    for row in rows:
+        path, stored = exports.get(row["format"], run.path), exports.get(row["format"], file)
+        row["file"], row["megabytes"] = stored.name, disk_bytes(stored) / 1e6
+        for column, count in threads.items():
+            taken = latency.picture_milliseconds(path, count)
+            row[column], row[f"{column}_least"] = taken["median"], taken["least"]
+    rates = {count: (rate, latency.machine_rate(count)) for count, rate in before.items()}
+
+    table = exports_table(rows)
+    facts = {
+        "run": run.path.resolve().name,
+        "weights": args.weights,
+        "split": args.split,
+        "pictures": shown,
+        "hidden_share": float((pictures["occlusion"] > 0).mean()),
+        "image_size": config.model.image_size,
+        "data_fingerprint": pairs.fingerprint,
+        "threads": cores,
+        "repeats": latency.REPEATS,
+        "machine_gflops": rates,
+        "steady": all(latency.is_steady(*pair) for pair in rates.values()),
+        "device": device_name(),
+        "runtimes": _runtimes(),
+    }
+    provenance = make_provenance(**facts) | {"command": "python -m rac_unet.exports_table RUN"}
+    folder, page = args.output or run.export(), exports_page(table, facts)
+    replace_file(folder / "exports.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
+    write_text(folder / "exports.md", page)
+    write_text(folder / "exports.json", json.dumps(provenance, indent=2) + "\n")
+    print(page, end="")
+    for name in ("exports.csv", "exports.md", "exports.json"):
+        print(f"wrote    {folder / name}")
+    return 0
+
+
+def _runtimes() -> dict[str, str]:
+    """Version of each runtime beside TensorFlow that is installed."""
+    versions = {}
+    for name in ("ai-edge-litert", "onnxruntime"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _find_exports(run: RunDir, wanted: list[str] | None) -> dict[str, Path]:
+    """Format -> what lies in the run's export folder; all there are, or those wanted."""
+    names = {name: form.file_name.format(model=run.config().model.name) for name, form in FORMATS.items()}
+    paths = {name: run.export() / names[name] for name in (wanted or FORMATS)}
+    missing = [name for name, path in paths.items() if not path.exists()]
+    command = f"python -m rac_unet.export {run.path} --format"
+    if wanted and missing:
+        raise UserError(f"{run.export()} holds no {', '.join(missing)}; make it: {command} {' '.join(missing)}")
+    if len(missing) == len(paths):
+        raise UserError(f"{run.export()} holds no exports; make them: {command} all")
+    for name in missing:
+        print(f"not there: {name} ({paths[name].name})")
+        paths.pop(name)
+    return paths
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.exports_table",
+        description="Compare a run's exports with its network: size, time, difference of pictures, composite PSNR.",
+        epilog="example: python -m rac_unet.exports_table runs/20260101-120000-rac_unet_lite",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory with exports in RUN/export")
+    parser.add_argument("--format", choices=FORMATS, nargs="+", help="which exports (default: all there are)")
+    parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="which pairs to compare on (default: val)")
+    parser.add_argument(
+        "--pictures", type=number(int, 1), default=100, metavar="N", help="how many of them (default: 100)"
+    )
+    parser.add_argument("--weights", choices=WEIGHTS, default="best", help="which were exported (default: best)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/export)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,141 @@
+"""Which photos are meant: files, folders with all below them, and patterns; each with its place below the output."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from rac_unet.faces.photo_metadata import is_signed
+
+# What OpenCV reads; other files in a folder are taken for what they are, notes and label files.
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A photo to be read.
+
+    Attributes:
+        path: as it was given, or below the folder that was given.
+        place: where its result belongs below the output folder, without the ending; no two are alike.
+    """
+
+    path: Path
+    place: PurePath
+
+
+@dataclass
+class Listing:
+    """What was given.
+
+    Attributes:
+        photos: each file once, in the order it was given; folders by name.
+        missing: (name, reason) of what cannot be looked into.
+        other_files: how many files in folders are no photos by their names.
+        own_files: how many files were left out because they are results.
+    """
+
+    photos: list[PhotoFile] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    other_files: int = 0
+    own_files: int = 0
+
+
+def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
+    """Find the photos that words of a command line mean.
+
+    A folder's structure is mirrored below the output; with several folders each has its own name there. Single files
+    are mirrored from their common parent, what a pattern finds from its first folder without a wildcard. Links to
+    folders are not followed. Results in the output folder are never taken as input, unless one is named itself.
+
+    Args:
+        given: paths and patterns (`*`, `?`, `[…]`, `**`), for shells that leave those to the program.
+        output: folder of the results, which may lie within a folder of photos.
+    """
+    listing = Listing()
+    folders: list[tuple[Path, PurePath]] = []
+    files: list[tuple[Path, PurePath]] = []
+    alone: list[Path] = []
+    for word in given:
+        path = Path(word)
+        if path.is_dir():
+            folders.append((path, PurePath()))
+        elif os.path.lexists(path):
+            alone.append(path)
+        elif glob.has_magic(word):
+            matches, base = sorted(glob.glob(word, recursive=True)), _fixed_part(word)
+            if not matches:
+                listing.missing.append((word, "no file matches this pattern"))
+            for match in map(Path, matches):
+                # `**` also names folders, whose files it names one by one.
+                if match.is_dir():
+                    if "**" not in word:
+                        folders.append((match, PurePath(os.path.relpath(match, base))))
+                elif _is_result(match, Path(base), Path(output)):
+                    listing.own_files += 1
+                else:
+                    files.append((match, PurePath(os.path.relpath(match, base))))
+        else:
+            listing.missing.append((word, "there is nothing at this path"))
+    if alone:
+        parent = os.path.commonpath([os.path.abspath(path.parent) for path in alone])
+        files += [(path, PurePath(os.path.relpath(os.path.abspath(path), parent))) for path in alone]
+    top = [path for path, place in folders if place == PurePath()]
+    for path, place in folders:
+        named = PurePath(path.resolve().name) if len(top) > 1 and place == PurePath() else place
+        files += [(file, named / below) for file, below in _walk(path, Path(output), listing)]
+    _place(files, listing)
+    return listing
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folders of a pattern before its first wildcard."""
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return str(Path(*parts[:first])) if first else os.curdir
+
+
+def _walk(folder: Path, output: Path, listing: Listing) -> list[tuple[Path, PurePath]]:
+    found = []
+
+    def unreadable(error: OSError) -> None:
+        listing.missing.append((str(error.filename), f"folder cannot be opened: {error.strerror}"))
+
+    for parent, below, names in os.walk(folder, onerror=unreadable):
+        below.sort()
+        for name in sorted(names):
+            if name.startswith(".") or not name.lower().endswith(PHOTO_ENDINGS):
+                listing.other_files += 1
+            elif _is_result(path := Path(parent, name), folder, output):
+                listing.own_files += 1
+            else:
+                found.append((path, PurePath(os.path.relpath(path, folder))))
+    return found
+
+
+def _is_result(path: Path, given: Path, output: Path) -> bool:
+    """Whether a file found in a folder that was given is a result: all in the output folder are, unless the photos lie
+    in it themselves; then its mark tells."""
+    own = os.path.join(os.path.realpath(output), "")
+    if not os.path.join(os.path.realpath(path.parent), "").startswith(own):
+        return False
+    return not os.path.join(os.path.realpath(given), "").startswith(own) or is_signed(path)
+
+
+def _place(files: list[tuple[Path, PurePath]], listing: Listing) -> None:
+    seen, taken = set(), set()
+    for path, place in files:
+        absolute = os.path.abspath(path)
+        if absolute in seen:
+            continue
+        seen.add(absolute)
+        stem, number = place.with_suffix("") if place.suffix else place, 1
+        free = stem
+        # a.jpg and a.png; and some file systems take A and a for the same.
+        while str(free).casefold() in taken:
+            number += 1
+            free = stem.with_name(f"{stem.name}-{number}")
+        taken.add(str(free).casefold())
+        listing.photos.append(PhotoFile(path, free))

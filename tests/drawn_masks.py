@@ -1,0 +1,62 @@
+"""Photos of drawn people with plain green masks, and a network that knows green alone; shared by tests of predict.
+
+The detector finds these faces, and the network keeps the contract of mask-aware ones, so everything from the file to
+the pasted photo runs without training anything.
+"""
+
+import cv2
+import numpy as np
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.faces.toy import draw_face
+from rac_unet.inference.runners import Runner
+
+GREEN = (0, 255, 0)
+
+
+def drawn_photo(people=1, masked=True, side=200, edge=60):
+    """(side + 2 edge, people * side + 2 edge, 3) uint8 RGB: people side by side before a plain wall."""
+    faces = []
+    for number in range(people):
+        face = draw_face(number, "neutral", number, side)
+        image = face.image.copy()
+        if masked:
+            outline = np.concatenate([face.points[1:16], face.points[29:30]])
+            cv2.fillPoly(image, [np.rint(outline).astype(int)], GREEN)
+        faces.append(image)
+    return cv2.copyMakeBorder(np.hstack(faces), *[edge] * 4, cv2.BORDER_CONSTANT, value=(120, 150, 170))
+
+
+def is_green(image):
+    """(H, W) bool for an RGB picture of any range."""
+    image = np.asarray(image, np.float32)
+    return image[..., 1] > 1.5 * np.maximum(image[..., 0], image[..., 2]) + 0.2 * image.max()
+
+
+def green_network(inputs):
+    """What a mask-aware network returns: the mask is where it is green, under it skin and a dark line per emotion."""
+    image = inputs["masked_image"]
+    occlusion = is_green(image)[..., None].astype(np.float32)
+    painted = np.full(image.shape, (0.8, 0.6, 0.5), np.float32)
+    for picture, label in zip(painted, inputs.get("emotion", np.zeros((len(image), 7))), strict=True):
+        for number in np.flatnonzero(label):
+            picture[80 + 4 * number : 83 + 4 * number] = 0.1
+    visible = np.full((len(image), len(EMOTIONS)), 0.05, np.float32)
+    visible[:, EMOTIONS.index("happiness")] = 0.7
+    return {
+        "inpainted_image": occlusion * painted + (1 - occlusion) * image,
+        "occlusion": occlusion,
+        "painted_image": painted,
+        "visible_emotion": visible,
+    }
+
+
+def green_runner(conditioned=True, without=()):
+    """The green network as `load_runner` gives one, lacking the outputs named."""
+
+    def call(inputs):
+        return {name: value for name, value in green_network(inputs).items() if name not in without}
+
+    names = ("inpainted_image", "occlusion", "painted_image", "visible_emotion")
+    outputs = tuple(name for name in names if name not in without)
+    return Runner("green.tflite", "litert", 128, conditioned, call, outputs=outputs)

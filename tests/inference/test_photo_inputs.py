@@ -1,0 +1,100 @@
+"""Which files are meant by files, folders and patterns, and where their results belong."""
+
+import os
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+
+from rac_unet.faces.photo_metadata import PhotoMetadata
+from rac_unet.inference.photo_inputs import list_photos
+from rac_unet.inference.photo_output import encode_result
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """a/x.jpg a/x.png a/deep/x.JPG a/notes.txt a/.hidden.jpg b/x.jpg, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/notes.txt", "a/.hidden.jpg", "b/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    return tmp_path
+
+
+def places(listing):
+    return {str(photo.path): str(photo.place) for photo in listing.photos}
+
+
+def test_a_folder_is_mirrored(tree):
+    listing = list_photos(["a"], "out")
+    assert places(listing) == {"a/x.jpg": "x", "a/x.png": "x-2", "a/deep/x.JPG": "deep/x"}
+    assert listing.other_files == 2 and listing.missing == []
+
+
+def test_several_folders_have_their_own_names(tree):
+    assert places(list_photos(["a", "b"], "out")) == {
+        "a/x.jpg": "a/x", "a/x.png": "a/x-2", "a/deep/x.JPG": "a/deep/x", "b/x.jpg": "b/x",
+    }  # fmt: skip
+    assert (
+        places(list_photos([".", "b"], "out"))["b/x.jpg"] == "b/x"
+        or tree.name in places(list_photos([".", "b"], "out"))["b/x.jpg"]
+    )
+
+
+def test_files_and_patterns(tree):
+    assert places(list_photos(["a/x.jpg", "a/x.png"], "out")) == {"a/x.jpg": "x", "a/x.png": "x-2"}
+    assert places(list_photos(["a/x.jpg", "b/x.jpg"], "out")) == {"a/x.jpg": "a/x", "b/x.jpg": "b/x"}
+    assert places(list_photos(["**/x.jpg"], "out")) == {"a/x.jpg": "a/x", "b/x.jpg": "b/x"}
+    assert places(list_photos(["a/**/x.*"], "out")) == {"a/x.jpg": "x", "a/x.png": "x-2", "a/deep/x.JPG": "deep/x"}
+    assert places(list_photos(["a/*"], "out"))["a/deep/x.JPG"] == "deep/x"
+    assert places(list_photos(["a/notes.txt"], "out")) == {"a/notes.txt": "notes"}, "a file that is named is meant"
+
+
+def test_a_file_is_taken_once(tree):
+    listing = list_photos(["a", "a/x.jpg", "./a/../a/x.jpg", "a/*.jpg"], "out")
+    assert sorted(photo.path.name for photo in listing.photos) == ["x.JPG", "x.jpg", "x.png"]
+
+
+def test_what_is_not_there_is_told(tree):
+    assert list_photos(["nowhere.jpg", "no*.jpg", "a"], "out").missing == [
+        ("nowhere.jpg", "there is nothing at this path"), ("no*.jpg", "no file matches this pattern"),
+    ]  # fmt: skip
+    assert list_photos(["b", "nothing/"], "out").missing[0][0] == "nothing/"
+
+
+def test_the_output_folder_is_never_input(tree):
+    for name in ("a/out/x.png", "a/out/deep/y.png", "a/outside/z.png"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("x")
+    listing = list_photos(["a"], "a/out")
+    assert listing.own_files == 2
+    assert set(places(listing)) == {"a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/outside/z.png"}
+    assert list_photos(["a/**/*.png"], "a/out").own_files == 2
+
+
+def test_among_the_photos_themselves_results_are_known_by_their_mark(tree):
+    (tree / "a/x.png").write_bytes(encode_result(np.zeros((2, 3, 3), np.uint8), "png", PhotoMetadata(), False))
+    for given, output in ((["a"], "a"), (["a"], "."), (["a/*"], "a")):
+        listing = list_photos(given, output)
+        assert set(places(listing)) == (
+            {"a/x.jpg", "a/deep/x.JPG", "a/notes.txt"} if "a/*" in given else {"a/x.jpg", "a/deep/x.JPG"}
+        )
+        assert listing.own_files == 1
+    assert set(places(list_photos(["a/x.png"], "a"))) == {"a/x.png"}, "a file that is named is meant"
+
+
+def test_folders_named_like_photos_broken_links_and_endless_ones(tree):
+    (tree / "b/folder.jpg").mkdir()
+    (tree / "b/folder.jpg/y.png").write_text("x")
+    os.symlink(tree / "gone.jpg", tree / "b/link.jpg")
+    os.symlink(tree / "b", tree / "b/loop")
+    assert set(places(list_photos(["b"], "out"))) == {"b/x.jpg", "b/folder.jpg/y.png", "b/link.jpg"}
+    assert set(places(list_photos(["b/link.jpg"], "out"))) == {"b/link.jpg"}
+
+
+def test_no_place_is_given_twice_even_where_case_does_not_count(tree):
+    (tree / "a/X.jpg").write_text("x")
+    (tree / "a/x-2.jpg").write_text("x")
+    found = [str(photo.place).casefold() for photo in list_photos(["a"], "out").photos]
+    assert len(found) == len(set(found)) == 5
+    assert all(not PurePath(place).is_absolute() and ".." not in PurePath(place).parts for place in found)

@@ -1,0 +1,76 @@
+"""The table of exports: what is written is what was measured, and what is not there is said."""
+
+import json
+
+import keras
+import pandas as pd
+import pytest
+
+from rac_unet import exports_table
+from rac_unet.config import DataConfig, ModelConfig, RunConfig
+from rac_unet.errors import UserError
+from rac_unet.inference.formats import FORMATS
+from rac_unet.models import build_configured
+from rac_unet.rundir import create
+from rac_unet.scoring import latency
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, toy_pairs):
+    model = ModelConfig(name="rac_unet_lite", filters=2, image_size=32)
+    run = create(
+        tmp_path_factory.mktemp("runs"), "tiny", RunConfig(model=model, data=DataConfig(path=str(toy_pairs))), {}
+    )
+    keras.utils.set_random_seed(1)
+    network = build_configured(model)
+    run.best_weights.parent.mkdir()
+    network.save_weights(run.best_weights)
+    run.export().mkdir()
+    FORMATS["litert_float16"].write(network, run.export() / "rac_unet_lite_float16.tflite")
+    return run
+
+
+def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
+    """With stand-ins for what is timed; tests/scoring/test_export_scores.py times."""
+    monkeypatch.setattr(latency, "machine_rate", lambda threads: 100.0 * threads)
+    timed = []
+
+    def measured(path, threads):
+        timed.append((path, threads))
+        return {"median": 3.0 / threads, "least": 2.0 / threads, "repeats": 200}
+
+    monkeypatch.setattr(latency, "picture_milliseconds", measured)
+    monkeypatch.setattr("rac_unet.inference.interface.available_cores", lambda: 4)
+    assert exports_table.main([str(run.path), "--pictures", "3"]) == 0
+    printed = capsys.readouterr().out
+    file = run.export() / "rac_unet_lite_float16.tflite"
+    assert timed == [(path, threads) for path in (run.path, file) for threads in (1, 4)]
+    table = pd.read_csv(run.export() / "exports.csv", index_col="format")
+    assert list(table.index) == ["network", "litert_float16"]
+    assert list(table["file"]) == ["best.weights.h5", file.name]
+    assert table.loc["litert_float16", "megabytes"] == pytest.approx(file.stat().st_size / 1e6, rel=1e-5)
+    assert list(table["ms_one_thread"]) == [3, 3] and list(table["ms_all_threads_least"]) == [0.5, 0.5]
+    assert table.loc["litert_float16", "psnr_to_network"] > 60 and pd.isna(table.loc["network", "psnr_to_network"])
+    page = (run.export() / "exports.md").read_text()
+    assert page in printed and "| ms, 4 threads (least) |" in page and "3 pictures of split val" in page
+    facts = json.loads((run.export() / "exports.json").read_text())
+    assert facts["pictures"] == 3 and facts["split"] == "val" and facts["steady"]
+    assert facts["machine_gflops"] == {"1": [100, 100], "4": [400, 400]} and facts["runtimes"]["ai-edge-litert"]
+    assert str(run.path) not in json.dumps(facts)
+    assert "not there: onnx (rac_unet_lite.onnx)" in printed
+
+
+def test_what_is_missing_is_said(run, tmp_path):
+    empty = create(tmp_path, "empty", run.config(), {})
+    for argv, reason in (
+        ([empty.path], "no best weights yet"),
+        ([run.path, "--format", "onnx"], "holds no onnx; make it: python -m rac_unet.export .* --format onnx"),
+        ([run.path, "--pictures", "0"], "--pictures.*1 or more"),
+        ([tmp_path / "absent"], "no run directory"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            exports_table.main([str(arg) for arg in argv])
+    empty.best_weights.parent.mkdir()
+    empty.best_weights.touch()
+    with pytest.raises(UserError, match="holds no exports; make them: .* --format all"):
+        exports_table.main([str(empty.path)])
