@@ -1,6 +1,6 @@
 """EXIF data (a TIFF structure, EXIF 2.3) put right for pixels that are stored upright.
 
-Numbers are changed in place, so that no offset within the structure moves: makers' notes have offsets that nobody knows.
+Numbers are changed in place, so that no offset within the structure moves: makers' notes have some that nobody knows.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def _changed(exif: bytearray, width: int, height: int) -> bytes:
             end = min(start + length, len(exif))
             # A pointer into the header or the directories would have other data wiped out.
             if start > max(link, second):
-                exif[start:end] = bytes(max(end - start, 0))
+                # It is nearly always the last; what lies behind it must stay where it is.
+                exif[start:end] = b"" if end == len(exif) else bytes(max(end - start, 0))
         struct.pack_into(f"{order}I", exif, link, 0)
-    return bytes(exif.rstrip(b"\0")) + b"\0\0\0\0" if second else bytes(exif)
+    return bytes(exif)
 
 
 def _directory(exif: bytearray, start: int, order: str) -> tuple[dict[int, int], int]:

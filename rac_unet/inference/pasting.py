@@ -22,6 +22,8 @@ _GROWTH, _RING, _REACH = 0.03, 0.11, 0.12
 _SPECK, _HOLE = 0.004, 0.02
 # The correction of light and colour is at most this, in units of the full range.
 _MOST_CORRECTION = 0.3
+# Mean difference between a pixel's largest and smallest channel, of the full range, in photos without colour.
+_COLOURLESS = 0.01
 # Standard deviation of added grain, of 255 grey levels: less is not seen, more is pattern and not grain.
 _LEAST_GRAIN, _MOST_GRAIN = 0.3, 6.0
 
@@ -70,8 +72,11 @@ def matched_to_photo(painted: np.ndarray, crop: np.ndarray, ring: np.ndarray) ->
     """
     if ring.sum() < 12:
         return painted
-    size, off = len(painted), crop - painted
     known = ring > 0
+    if np.ptp(crop[known], axis=-1).mean() < _COLOURLESS:
+        # A photo in black and white stays one.
+        painted = np.repeat(painted.mean(axis=-1, keepdims=True), 3, axis=-1)
+    size, off = len(painted), crop - painted
     middle = np.median(off[known], axis=0)
     # Hair, background or a collar differ for reasons other than light: Tukey's weight leaves them out.
     distance = np.abs(off - middle).max(axis=-1)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import UserError
 from rac_unet.inference.keras_forms import limit_threads
 from rac_unet.inference.runners import load_runner
 from rac_unet.quiet import silenced_stderr
@@ -32,12 +35,12 @@ def picture_milliseconds(path: str | Path, threads: int) -> dict[str, float]:
     Returns: `median` and `least` in milliseconds, and `repeats`.
     Raises: as `load_runner`.
     """
-    return _in_new_process(_time, str(path), threads)
+    return _in_new_process(str(path), _time, str(path), threads)
 
 
 def machine_rate(threads: int) -> float:
     """GFLOP/s of a float32 matrix product on so many threads: what times on two machines can be compared by."""
-    return _in_new_process(_rate, threads)
+    return _in_new_process("the machine", _rate, threads)
 
 
 def is_steady(before: float, after: float) -> bool:
@@ -45,9 +48,14 @@ def is_steady(before: float, after: float) -> bool:
     return abs(after - before) <= STEADY * max(before, after)
 
 
-def _in_new_process(function, *arguments):
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+def _in_new_process(name: str, function, *arguments):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            raise UserError(
+                f"the process that was to time {name} was killed; is there enough memory, and is it whole?"
+            ) from None
 
 
 def _time(path: str, threads: int) -> dict[str, float]:

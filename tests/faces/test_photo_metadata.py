@@ -77,7 +77,9 @@ def test_another_program_reads_them(kind):
 
 def test_upright_pixels_have_orientation_1_their_own_size_and_no_thumbnail():
     found = upright_metadata(PhotoMetadata(exif(6), PROFILE, XMP), 70_000, 2)
-    assert b"thumbnail" not in found.exif and b"Ann" in found.exif
+    assert b"thumbnail" not in found.exif and b"Ann" in found.exif and len(found.exif) == len(exif(thumbnail=b""))
+    behind = exif() + b"notes"
+    assert len(upright_metadata(PhotoMetadata(behind), 1, 1).exif) == len(behind), "what lies behind it stays there"
     assert b'tiff:Orientation="1"' in found.xmp
     assert found.exif.count(struct.pack("<HHII", 0xA002, 4, 1, 70_000)) == 1
     assert found.exif.count(struct.pack("<HHIHH", 0x0112, 3, 1, 1, 0)) == 1

@@ -73,6 +73,14 @@ def test_hair_and_background_do_not_mislead_the_light():
     assert np.abs(found[where.weight > 0] - 0.6).max() < 0.02
 
 
+def test_a_photo_in_black_and_white_stays_one():
+    grey = np.repeat(np.random.default_rng(2).random((SIZE, SIZE, 1), np.float32), 3, axis=-1)
+    painted = np.random.default_rng(4).random((SIZE, SIZE, 3), np.float32)
+    where = face_map(disc((64, 75), 35).astype(np.float32))
+    assert np.ptp(matched_to_photo(painted, grey, where.ring), axis=-1).max() < 1e-3
+    assert np.ptp(matched_to_photo(painted, grey * (1, 0.8, 0.6), where.ring), axis=-1).max() > 0.3
+
+
 def test_without_known_pixels_the_painting_stays():
     painted = np.full((SIZE, SIZE, 3), 0.5, np.float32)
     assert matched_to_photo(painted, painted * 0, np.zeros((SIZE, SIZE), np.float32)) is painted
