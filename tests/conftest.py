@@ -20,6 +20,18 @@ def own_cache(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture
+def beside_a_run(tmp_path, monkeypatch):
+    """Working folder with runs/RUN, what --init_from in documented commands begins with: settings and empty weights."""
+    from rac_unet.config import preset_path
+
+    run = tmp_path / "runs/RUN"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text(preset_path("rac_unet_lite").read_text(encoding="utf-8"))
+    (run / "checkpoints/best.weights.h5").touch()
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def shared():
     """Folder of the development photographs (`faces/`, `real_masks/`), which never come with the repository."""

@@ -26,19 +26,12 @@ def test_there_are_commands():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_line_is_accepted(command, tmp_path, monkeypatch):
+def test_command_line_is_accepted(command, beside_a_run):
     python, dash_m, module, *argv = shlex.split(command)
     assert (python, dash_m) == ("python", "-m")
     if module == "rac_unet.train":
-        from rac_unet.config import preset_path
         from rac_unet.training.arguments import parse
 
-        # What --init_from begins with has to be there.
-        run = tmp_path / "runs/RUN"
-        (run / "checkpoints").mkdir(parents=True)
-        (run / "config.yaml").write_text(preset_path("rac_unet_lite").read_text())
-        (run / "checkpoints/best.weights.h5").touch()
-        monkeypatch.chdir(tmp_path)
         parse(argv)
     else:
         importlib.import_module(module)._parser().parse_args(argv)

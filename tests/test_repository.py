@@ -77,7 +77,7 @@ def test_there_are_presets():
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_presets_hold_and_say_what_they_cost(name):
+def test_presets_hold_and_say_what_they_cost(name, beside_a_run):
     path = preset_path(name)
     from_dict(read_yaml(path), str(path))
     lines = path.read_text(encoding="utf-8").splitlines()
