@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.scoring.unscored import paint_without_truth, read_without_truth
-    from rac_unet.training.provenance import device_name, make_provenance
+    from rac_unet.training.provenance import device_name, make_provenance, processor_name
 
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
@@ -81,7 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         "megabytes": runner.megabytes,
         "gflop_per_picture": None if flops is None else flops / 1e9,
         "milliseconds_per_picture": prediction_time(runner, args.batch_size),
-        "device": device_name(),
+        # What is no TensorFlow network runs on the processor, whatever else there is.
+        "device": processor_name() if flops is None else device_name(),
     }
     facts = {"run": name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))

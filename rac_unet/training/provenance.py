@@ -38,8 +38,11 @@ def device_name() -> str:
         tf.config.experimental.get_device_details(d).get("device_name", d.name)
         for d in tf.config.list_physical_devices("GPU")
     ]
-    if names:
-        return " + ".join(names)
+    return " + ".join(names) or processor_name()
+
+
+def processor_name() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
