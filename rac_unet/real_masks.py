@@ -23,6 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
         raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name")
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"--output {args.output} is a file; give a folder")
     listing = list_photos(args.inputs, args.output)
     if not listing.photos:
         raise UserError(f"there are no photos in {', '.join(args.inputs)}; give photos, folders of photos, or patterns")
@@ -40,11 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     metrics = real_masks.summarise_real_masks(photos, faces)
     shown = real_masks.choose_faces(faces, args.shown)
     written = ["faces.csv", "photos.csv", "metrics.json", "provenance.json"] + ["real_masks.jpg"] * bool(shown)
-    rows = {"faces.csv": pd.DataFrame(real_masks.face_rows(faces)), "photos.csv": pd.DataFrame(photos)}
+    rows = {"faces.csv": real_masks.face_table(faces), "photos.csv": pd.DataFrame(photos)}
     for name, table in rows.items():
         replace_file(args.output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
     if shown:
         real_masks.write_real_mask_sheet(args.output / "real_masks.jpg", shown)
+    else:
+        # One from before would show other faces than the figures are of.
+        (args.output / "real_masks.jpg").unlink(missing_ok=True)
     write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     facts = make_provenance(model=Path(unmasker.runner.name).name, emotion=emotion)
     # The figures may be published; where somebody keeps their photos is nobody's business.

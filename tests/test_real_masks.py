@@ -73,7 +73,16 @@ def test_mistakes(folder):
         real_masks.main(["empty", "--output", "out"])
     with pytest.raises(UserError, match="none of 1 photos could be read; first: text: file is not an image"):
         real_masks.main(["photos/text.jpg", "--output", "out", "--model", "green.tflite"])
+    with pytest.raises(UserError, match="--output photos/wall.png is a file"):
+        real_masks.main(["photos", "--output", "photos/wall.png", "--model", "green.tflite"])
     assert not (folder / "out").exists()
+
+
+def test_without_a_face_the_tables_can_be_read_and_the_old_sheet_is_gone(folder):
+    judge()
+    assert real_masks.main(["photos/wall.png", "--output", "out", "--model", "green.tflite"]) == 0
+    assert list(pd.read_csv(folder / "out/faces.csv").columns[:3]) == ["photo", "masked", "emotion"]
+    assert not (folder / "out/real_masks.jpg").exists()
 
 
 def test_the_sheets_faces_are_spread_evenly_and_not_chosen_by_looks():

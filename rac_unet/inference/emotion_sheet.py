@@ -13,9 +13,11 @@ _CELL, _HEAD = 160, 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw_emotion_sheets(faces: list[SevenFaces]) -> list[np.ndarray]:
+def draw_emotion_sheets(faces: list[SevenFaces], mark: bool = False) -> list[np.ndarray]:
     """Pages of up to eight rows, a face each: the photo's crop, then the seven emotions under their names.
 
+    Args:
+        mark: write 'synthetic' into each painted picture.
     Returns: pages (H, 1280, 3) uint8 RGB.
     """
     pages = []
@@ -25,7 +27,7 @@ def draw_emotion_sheets(faces: list[SevenFaces]) -> list[np.ndarray]:
             label = "photo" if len(faces) == 1 else f"face {number}"
             rows += [
                 np.hstack([_heading(name) for name in (label, *EMOTIONS)]),
-                np.hstack([_cell(face.crop), *(_cell(face.painted[name]) for name in EMOTIONS)]),
+                np.hstack([_cell(face.crop), *(_painted(face.painted[name], mark) for name in EMOTIONS)]),
             ]
         pages.append(np.vstack(rows))
     return pages
@@ -53,6 +55,13 @@ def draw_mark(image: np.ndarray, text: str = "synthetic") -> None:
 def _cell(picture: np.ndarray) -> np.ndarray:
     shrinks = len(picture) > _CELL
     return cv2.resize(picture, (_CELL, _CELL), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def _painted(picture: np.ndarray, mark: bool) -> np.ndarray:
+    cell = _cell(picture)
+    if mark:
+        draw_mark(cell)
+    return cell
 
 
 def _heading(text: str) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Put a painted face back into the photo: only inside the map of the mask, with a soft edge, in the photo's own light.
 
 The map that a network predicts is cleaned and grown a little, since the rim of a mask throws shadows and is blurred in
-most photos. The soft edge lies within the grown map, so every pixel outside it stays as it was, bit for bit. The
-network's painting is also valid on the skin around the map, where the photo is known: what it is off by there, spread
-smoothly, is taken off inside as well.
+most photos. The mask and its rim are painted over wholly; the soft edge lies around them, within the grown map, so
+every pixel outside it stays as it was, bit for bit. The network's painting is also valid on the skin around the map,
+where the photo is known: what it is off by there, spread smoothly, is taken off inside as well.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ import numpy as np
 
 # A pixel is in the map when it is likelier hidden than not; around such pixels less is enough.
 SURELY_HIDDEN, MAYBE_HIDDEN = 0.5, 0.3
-# Lengths in shares of the crop's side.
-_GROWTH, _RING, _REACH = 0.03, 0.11, 0.12
-# Shares of the crop's pixels: islands below this are noise, and so are holes; a hand before the mask is larger.
-_SPECK, _HOLE = 0.004, 0.02
+# Lengths in shares of the crop's side: the rim belongs to the mask, around it comes the soft edge, which is longer
+# where a mask goes on beyond the crop.
+_RIM, _EDGE, _CROP_EDGE, _RING, _REACH = 0.008, 0.02, 0.03, 0.11, 0.12
+# Shares of the crop's pixels: islands below this are noise, and so are holes; a hand before the mask is larger, and the
+# piece of a strap is hardly smaller than the first.
+_SPECK, _HOLE = 0.002, 0.02
+# A face's own mask has its middle in this ellipse, in shares of the crop's side: x, y, half its width, half its height.
+# Outside are the masks of neighbours, collars and the like.
+_FACE = (0.5, 0.58, 0.45, 0.37)
 # The correction of light and colour is at most this, in units of the full range.
 _MOST_CORRECTION = 0.3
 # Mean difference between a pixel's largest and smallest channel, of the full range, in photos without colour.
@@ -46,17 +51,29 @@ class FaceMap:
         return float((self.weight > 0).mean())
 
 
-def face_map(occlusion: np.ndarray) -> FaceMap:
-    """The map to paint in, from a network's probabilities (S, S) in [0, 1] that a pixel is hidden by a mask."""
+def face_map(occlusion: np.ndarray, eyes: np.ndarray | None = None) -> FaceMap:
+    """The map to paint in.
+
+    Args:
+        occlusion: (S, S) float32, a network's probabilities that a pixel is hidden by a mask.
+        eyes: (2, N, 2) outlines of both eyes, x, y in crop pixels. The map does not grow into an eye: nothing is missed
+            sooner in a face.
+    """
     size = len(occlusion)
     hidden = _cleaned(occlusion)
-    growth = max(1, round(_GROWTH * size))
-    grown = _dilated(hidden, growth)
-    # Beyond the crop nothing is painted, so its border counts as an edge of the map.
-    padded = cv2.copyMakeBorder(grown.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1] / growth
-    weight = np.clip(depth, 0, 1)
+    rim, edge = _RIM * size, max(1.5, _EDGE * size)
+    away = _distance(~hidden)
+    # Beyond the crop nothing is painted, so where the mask goes on there, the map ends too.
+    cut = hidden.copy()
+    cut[1:-1, 1:-1] = False
+    fading = (1 + _distance(~cut)) / max(1.5, _CROP_EDGE * size)
+    reach = rim + edge - away
+    if eyes is not None:
+        from_eyes = _distance(~_filled(eyes, size))
+        reach = np.minimum(reach, np.maximum(_distance(hidden) - away + rim, from_eyes))
+    weight = np.clip(np.minimum(reach / edge, fading), 0, 1)
     weight = (weight * weight * (3 - 2 * weight)).astype(np.float32)
+    grown = weight > 0
     ring = _dilated(grown, max(2, round(_RING * size))) & ~_dilated(grown, 1)
     return FaceMap(weight, ring.astype(np.float32))
 
@@ -124,11 +141,15 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
 
 
 def _cleaned(occlusion: np.ndarray) -> np.ndarray:
-    """(S, S) bool: what is surely hidden and what hangs together with it, without specks and small holes."""
+    """(S, S) bool: what is surely hidden and what hangs together with it, without specks, small holes and masks that
+    are not this face's."""
     pixels = occlusion.size
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((occlusion > MAYBE_HIDDEN).astype(np.uint8))
+    maybe = (occlusion > MAYBE_HIDDEN).astype(np.uint8)
+    count, labels, stats, middles = cv2.connectedComponentsWithStats(maybe)
     sure = np.bincount(labels[occlusion > SURELY_HIDDEN], minlength=count)
     keep = (stats[:, cv2.CC_STAT_AREA] >= _SPECK * pixels) & (sure >= _SPECK / 2 * pixels)
+    x, y, wide, high = np.multiply(_FACE, len(occlusion))
+    keep &= np.hypot((middles[:, 0] - x) / wide, (middles[:, 1] - y) / high) <= 1
     keep[0] = False
     hidden = keep[labels]
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~hidden).astype(np.uint8), connectivity=4)
@@ -136,6 +157,17 @@ def _cleaned(occlusion: np.ndarray) -> np.ndarray:
     border = np.unique(np.r_[labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     small[border], small[0] = False, False
     return hidden | small[labels]
+
+
+def _distance(where: np.ndarray) -> np.ndarray:
+    """How far each pixel of `where` is from the nearest that is not; 0 outside, very large where there is none."""
+    return cv2.distanceTransform(where.astype(np.uint8), cv2.DIST_L2, 5)
+
+
+def _filled(outlines: np.ndarray, size: int) -> np.ndarray:
+    # 4 binary digits of fractions of a pixel.
+    corners = np.rint(16 * np.asarray(outlines)).astype(np.int32)
+    return cv2.fillPoly(np.zeros((size, size), np.uint8), list(corners), 1, shift=4).astype(bool)
 
 
 def _dilated(where: np.ndarray, pixels: int) -> np.ndarray:

@@ -12,10 +12,11 @@ import numpy as np
 
 from rac_unet.emotions import EMOTIONS, emotion_id, parse_emotion
 from rac_unet.errors import UserError
-from rac_unet.faces.align import AlignedFace, align_face
+from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
 from rac_unet.faces.photo_files import UnreadablePhoto, decode_photo, read_photo_bytes
 from rac_unet.faces.photo_metadata import PhotoMetadata, read_metadata
+from rac_unet.inference.framing import runs_out, wider_frame, without_reflection
 from rac_unet.inference.interface import OCCLUSION, PAINTED, VISIBLE
 from rac_unet.inference.pasting import FaceMap, face_map, matched_to_photo, paste_face
 from rac_unet.inference.photo_result import FaceResult, PhotoResult, SevenFaces
@@ -35,6 +36,8 @@ class CutFace:
 
     Attributes:
         face: as the detector found it.
+        points: (68, 2) photo pixels, by which `align_face` cuts this crop out: the face's, or spread about where the
+            mask goes on below the usual crop.
         crop: (S, S, 3) float32 in [0, 1].
         matrix: (2, 3), photo pixel (x, y, 1) -> crop pixel.
         where: the map of its mask in the crop.
@@ -42,6 +45,7 @@ class CutFace:
     """
 
     face: Face
+    points: np.ndarray
     crop: np.ndarray
     matrix: np.ndarray
     where: FaceMap
@@ -123,26 +127,39 @@ class Unmasker:
             if not cut.masked:
                 continue
             painted = self._paint([cut.crop] * len(EMOTIONS), list(EMOTIONS))
-            pictures = {}
+            before, pictures = np.rint(255 * cut.crop).astype(np.uint8), {}
             for name, paint in zip(EMOTIONS, painted, strict=True):
-                picture = np.rint(255 * cut.crop).astype(np.uint8)
+                picture = before.copy()
                 lit = matched_to_photo(paint, cut.crop, cut.where.ring)
                 paste_face(picture, np.zeros(picture.shape[:2], bool), lit, cut.where, np.eye(2, 3))
-                pictures[name] = picture
-            sevens.append(SevenFaces(np.rint(255 * cut.crop).astype(np.uint8), pictures, result))
+                pictures[name] = without_reflection(picture, cut.matrix, photo.shape)
+            sevens.append(SevenFaces(without_reflection(before, cut.matrix, photo.shape), pictures, result))
         return sevens, faces
 
     def look(self, photo: np.ndarray) -> list[CutFace]:
         """The faces of a photo, aligned, each with the map of its mask and what can be read of its emotion."""
+        faces = self._detector.detect_all(photo)
+        cuts = self._cut(photo, faces, [face.points for face in faces])
+        wide = [i for i, cut in enumerate(cuts) if cut.masked and runs_out(cut.where, cut.matrix, photo.shape)]
+        frames = [wider_frame(cuts[i].points, cuts[i].matrix, self.runner.image_size) for i in wide]
+        again = self._cut(photo, [cuts[i].face for i in wide], frames)
+        for i, cut in zip(wide, again, strict=True):
+            # The emotion is read where the network is used to see a face.
+            if cut.masked:
+                cuts[i] = dataclasses.replace(cut, visible=cuts[i].visible)
+        return cuts
+
+    def _cut(self, photo: np.ndarray, faces: list[Face], points: list[np.ndarray]) -> list[CutFace]:
         size, cuts = self.runner.image_size, []
-        aligned = [(face, _aligned(photo, face, size)) for face in self._detector.detect_all(photo)]
+        aligned = [(face, each, _aligned(photo, each, size)) for face, each in zip(faces, points, strict=True)]
         for start in range(0, len(aligned), _BATCH):
             part = aligned[start : start + _BATCH]
-            crops = np.stack([each.image for _, each in part]).astype(np.float32) / 255
+            crops = np.stack([each.image for *_, each in part]).astype(np.float32) / 255
             seen = self.runner(crops, np.zeros((len(part), len(EMOTIONS)), np.float32))
             readings = seen.get(VISIBLE, np.zeros((len(part), len(EMOTIONS)), np.float32))
-            for (face, each), crop, hidden, visible in zip(part, crops, seen[OCCLUSION], readings, strict=True):
-                cuts.append(CutFace(face, crop, each.matrix, face_map(hidden[..., 0]), visible))
+            for (face, by, each), crop, hidden, visible in zip(part, crops, seen[OCCLUSION], readings, strict=True):
+                eyes = transform_points(each.matrix, face.points[36:48]).reshape(2, 6, 2)
+                cuts.append(CutFace(face, by, crop, each.matrix, face_map(hidden[..., 0], eyes), visible))
         return cuts
 
     def _emotion(self, cut: CutFace, request: str) -> tuple[str | None, float | None]:
@@ -219,15 +236,15 @@ def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Run
     return runner
 
 
-def _aligned(photo: np.ndarray, face: Face, size: int) -> AlignedFace:
+def _aligned(photo: np.ndarray, points: np.ndarray, size: int) -> AlignedFace:
     """`align_face` that is handed no more of a photo than the crop can show: some are large, with many faces."""
-    low, high = face.points.min(0), face.points.max(0)
+    low, high = points.min(0), points.max(0)
     margin = 2 * (high - low).max()
     x0, y0 = np.clip(low - margin, 0, None).astype(int)
     x1, y1 = np.clip(high + margin, 1, None).astype(int)
     if min(x1 - x0, y1 - y0) < 1 or x0 >= photo.shape[1] or y0 >= photo.shape[0]:
-        return align_face(photo, face.points, size)
-    cut = align_face(photo[y0:y1, x0:x1], face.points - np.float32([x0, y0]), size)
+        return align_face(photo, points, size)
+    cut = align_face(photo[y0:y1, x0:x1], points - np.float32([x0, y0]), size)
     matrix = np.c_[cut.matrix[:, :2], cut.matrix[:, 2] - cut.matrix[:, :2] @ [x0, y0]]
     return AlignedFace(cut.image, cut.points, matrix)
 

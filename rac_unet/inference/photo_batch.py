@@ -82,7 +82,7 @@ def _unmask_photo(unmasker: Unmasker, plan: Planned, output: OutputFolder, setti
     if settings.emotion == ALL:
         sevens, faces = unmasker.unmask_all(photo)
         endings = ["emotions"] + [f"emotions-{page}" for page in range(2, 1 + len(sevens))]
-        pages = draw_emotion_sheets(sevens)
+        pages = draw_emotion_sheets(sevens, settings.mark)
         pictures = {f".{ending}": page for ending, page in zip(endings, pages, strict=False)}
     else:
         result = unmasker.unmask(photo, settings.emotion)
@@ -90,7 +90,7 @@ def _unmask_photo(unmasker: Unmasker, plan: Planned, output: OutputFolder, setti
         if settings.side_by_side:
             pictures[".side_by_side"] = draw_side_by_side(photo, result.image)
     painted = sum(face.masked for face in faces)
-    if settings.mark and painted:
+    if settings.mark and painted and settings.emotion != ALL:
         for picture in pictures.values():
             draw_mark(picture)
     report = {

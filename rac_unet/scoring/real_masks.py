@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rac_unet.errors import UserError
 from rac_unet.faces.align import align_face
 from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
+from rac_unet.inference.framing import without_reflection
 from rac_unet.inference.interface import OCCLUSION
 from rac_unet.inference.photo import AUTO, Unmasker
 from rac_unet.inference.photo_inputs import PhotoFile
@@ -70,10 +72,11 @@ def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tup
     changed = int((result.image != photo).any(-1)[~result.occlusion].sum())
     faces = []
     for face, cut in zip(result.faces, unmasker.look(photo), strict=True):
-        crop = align_face(result.image, cut.face.points, unmasker.runner.image_size).image
+        crop = align_face(result.image, cut.points, unmasker.runner.image_size).image
         maps = [_claimed(unmasker, each) for each in (np.rint(cut.crop * 255).astype(np.uint8), crop)]
         left = maps[1] / maps[0] if face.masked and maps[0] else np.nan
-        sides = [align_face(image, cut.face.points, TILE).image for image in (photo, result.image)]
+        tiles = [align_face(image, cut.points, TILE) for image in (photo, result.image)]
+        sides = [without_reflection(tile.image, tile.matrix, photo.shape) for tile in tiles]
         faces.append(JudgedFace(name, face.masked, face.emotion, face.confidence, maps[0], left, *sides))
     return JudgedPhoto(name, len(faces), changed), faces
 
@@ -106,13 +109,10 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
     }
 
 
-def face_rows(faces: list[JudgedFace]) -> list[dict[str, Any]]:
-    """What a table says of each face: everything but its pictures."""
-    pictures = {"before", "after"}
-    return [
-        {field.name: getattr(face, field.name) for field in dataclasses.fields(face) if field.name not in pictures}
-        for face in faces
-    ]
+def face_table(faces: list[JudgedFace]) -> pd.DataFrame:
+    """What a table says of each face: everything but its pictures. It has its columns where there is no face too."""
+    columns = [field.name for field in dataclasses.fields(JudgedFace) if field.name not in ("before", "after")]
+    return pd.DataFrame([[getattr(face, name) for name in columns] for face in faces], columns=columns)
 
 
 def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:

@@ -43,6 +43,40 @@ def test_specks_go_and_holes_close_but_a_hand_stays():
     assert where.weight[75, 64] == 1 and where.weight[98, 64] == 0 and where.weight[10, 10] == 0
 
 
+def test_only_this_faces_mask_is_painted_over():
+    """A neighbour's mask, a collar; but pieces of a strap belong to it."""
+    hidden = disc((64, 80), 30)
+    neighbour, collar, strap = disc((4, 80), 12), np.zeros_like(hidden), np.zeros_like(hidden)
+    collar[122:, 40:90] = True
+    strap[52:56, 100:112] = True
+    weight = face_map((hidden | neighbour | collar | strap).astype(np.float32)).weight
+    assert not weight[neighbour].any() and not weight[collar].any() and (weight[strap] == 1).all()
+
+
+def test_the_rim_is_painted_wholly_and_the_crops_border_is_an_edge_only_where_the_mask_goes_on():
+    hidden = np.zeros((SIZE, SIZE), bool)
+    hidden[60:126, 40:90] = True
+    weight = face_map(hidden.astype(np.float32)).weight
+    assert (weight[hidden] == 1).all() and weight[59, 60] == 1 and 0 < weight[58, 60] < 1 and weight[127, 60] > 0
+    hidden[60:, 40:90] = True
+    rows = face_map(hidden.astype(np.float32)).weight[:, 60]
+    assert 0 < rows[127] < rows[126] < rows[125] < 1 and rows[120] == 1
+
+
+def test_the_map_does_not_grow_into_an_eye_but_covers_what_of_it_is_hidden():
+    hidden = np.zeros((SIZE, SIZE), bool)
+    hidden[52:110, 20:108] = True
+    # One eye ends a pixel above the mask, the other is half below it.
+    eyes = np.float32([[(30, 46), (42, 42), (54, 46), (42, 51)], [(74, 52), (86, 46), (98, 52), (86, 58)]])
+    usual, spared = (face_map(hidden.astype(np.float32), each).weight for each in (None, eyes))
+    assert (
+        usual[50, 42] > 0.5 and usual[51, 86] > 0.9 and max(spared[46:51, 42].max(), spared[48:52, 86].max()) < 1 / 255
+    )
+    # Away from the eyes nothing is different, and hidden parts of an eye are painted.
+    assert (spared[:, 60:68] == usual[:, 60:68]).all() and (spared[62:, 20:108] == usual[62:, 20:108]).all()
+    assert spared[52, 86] > 0.8 and spared[53:58, 86].min() > 0.99
+
+
 def test_what_is_nowhere_sure_is_no_mask():
     assert face_map(np.full((SIZE, SIZE), 0.4, np.float32)).area == 0
     assert face_map(np.zeros((SIZE, SIZE), np.float32)).area == 0

@@ -114,6 +114,29 @@ def test_all_seven_emotions_of_each_face(network):
     assert (page[28:188, 160:320] != page[28:188, 320:480]).any() and (page[:28, :160] < 99).any()
 
 
+def test_a_mask_that_goes_on_below_the_crop_is_painted_in_a_wider_one(network):
+    photo, unmasker = drawn_photo(edge=120), Unmasker("green.tflite")
+    (usual,) = unmasker.look(photo)
+    tip = cv2.invertAffineTransform(usual.matrix) @ (64, 129, 1)
+    low = cv2.invertAffineTransform(usual.matrix) @ (64, 70, 1)
+    cv2.line(photo, np.rint(low).astype(int).tolist(), np.rint(tip).astype(int).tolist(), (0, 255, 0), 24)
+    (cut,) = unmasker.look(photo)
+    assert np.hypot(*cut.matrix[0, :2]) == pytest.approx(0.88 * np.hypot(*usual.matrix[0, :2]), rel=0.02)
+    assert (cut.visible == usual.visible).all()
+    result = unmasker.unmask(photo)
+    assert not is_green(result.image).any() and result.painted == 1
+    assert not ((result.image != photo).any(-1) & ~result.occlusion).any()
+
+
+def test_the_mark_on_a_sheet_is_in_every_painted_picture_and_in_no_photo():
+    grey = np.full((160, 160, 3), 99, np.uint8)
+    face = SevenFaces(grey, dict.fromkeys(EMOTIONS, grey), None)
+    (page,) = draw_emotion_sheets([face], mark=True)
+    cells = np.split(page[28:], 8, axis=1)
+    assert (cells[0] == 99).all() and all((cell > 200).any() for cell in cells[1:])
+    assert (draw_emotion_sheets([face])[0][28:] == 99).all()
+
+
 def test_many_faces_fill_several_pages():
     face = SevenFaces(np.zeros((64, 64, 3), np.uint8), dict.fromkeys(EMOTIONS, np.zeros((64, 64, 3), np.uint8)), None)
     assert [len(page) // 188 for page in draw_emotion_sheets([face] * (2 * FACES_PER_PAGE + 1))] == [8, 8, 1]
