@@ -125,6 +125,8 @@ def _training_facts(run: RunDir | None) -> dict:
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):
         settings["loss"][key] = Path(settings["loss"][key]).name
+    if settings["training"]["init_from"]:
+        settings["training"]["init_from"] = Path(settings["training"]["init_from"]).name
     if run.imported():
         # How it was trained is not known here.
         settings = {"model": settings["model"]}

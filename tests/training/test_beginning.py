@@ -33,8 +33,8 @@ def features(tmp_path_factory):
 
 
 def sharpen(run, features, runs, *more):
-    code = main(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--loss.features", features, "--runs", str(runs),
-                 "--training.batch_size", "4", "--training.max_hours", "1e-7", *more])  # fmt: skip
+    options = ["--loss.features", features, "--training.batch_size", "4", "--training.max_hours", "1e-7", *more]
+    code = main(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--runs", str(runs), *options])
     return code, rundir.RunDir(next(runs.iterdir()))
 
 
