@@ -183,9 +183,10 @@ class _RecordFiles:
             self._files[shard] = os.open(records.files[shard], os.O_RDONLY)
         return os.pread(self._files[shard], int(records.length[index]), int(records.offset[index]))
 
-    def __del__(self):
+    def __del__(self, close=os.close):
+        # At the interpreter's end `os` may be gone before this.
         for file in self._files.values():
-            os.close(file)
+            close(file)
 
 
 def _stack(masked, unmasked, occlusion):

@@ -85,7 +85,7 @@ def test_training_sees_the_same_to_the_last_bit(folder, converted, cache):
         train = read_pairs(path).split("train")
         dataset = make_training_dataset(train, Pictures(train, 32, cache), 4, seed=3, epochs=2, shard=(1, 2))
         batches.append([tensor.numpy() for batch in dataset.take(15) for part in batch for tensor in part.values()])
-    assert len(batches[0]) == 60 and all((a == b).all() for a, b in zip(*batches, strict=True))
+    assert len(batches[0]) == 75 and all((a == b).all() for a, b in zip(*batches, strict=True))
 
 
 def test_pictures_without_truth_are_black(folder, converted):
