@@ -10,16 +10,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.data.augmenting import DRAWS, to_float
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
-from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
-
-# Mild: what a camera's exposure and white balance differ by, not what would make another photo of it.
-MAX_GAIN_LOG = 0.15
-MAX_CHANNEL_GAIN_LOG = 0.04
-MAX_OFFSET = 0.04
-DRAWS = 11
 
 
 def make_training_dataset(
@@ -33,6 +27,8 @@ def make_training_dataset(
     label_dropout: float = 0.0,
     shard: tuple[int, int] = (0, 1),
     jitter: float = 0.0,
+    relight: float = 1.0,
+    mixup: float = 0.0,
 ) -> tf.data.Dataset:
     """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
 
@@ -41,7 +37,7 @@ def make_training_dataset(
     blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard)
 
     def finish(stacked, emotion, draws):
-        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout, jitter)
+        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout, jitter, relight, mixup)
 
     return blocks.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
 
@@ -72,7 +68,7 @@ def make_training_blocks(
         steps_per_block: steps K in an element.
         replicas: devices of this worker that share its part. Elements come in turn for each of them.
     Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
-        and (K, B, 11) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
+        and (K, B, 12) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
         left out.
     Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
@@ -90,7 +86,8 @@ def make_training_blocks(
         return tf.data.Dataset.from_tensor_slices(order[:used])
 
     def draw(position, index):
-        # Numbers in [0, 1): flip, gain, gain of three channels, offset, one for the label; zoom, turn, two shifts.
+        # Numbers in [0, 1): flip, gain, gain of three channels, offset, one for the label; zoom, turn, two shifts;
+        # one for mixup.
         return index, tf.random.stateless_uniform([DRAWS], seed=[seed + 1, position])
 
     dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size)
@@ -115,19 +112,28 @@ def make_training_blocks(
     return dataset.prefetch(2 * replicas + 2 // steps_per_block).with_options(_options())
 
 
-def finish_batch(stacked, emotion, draws, augment: bool, label_dropout: float, jitter: float = 0.0):
+def finish_batch(
+    stacked,
+    emotion,
+    draws,
+    augment: bool,
+    label_dropout: float,
+    jitter: float = 0.0,
+    relight: float = 1.0,
+    mixup: float = 0.0,
+):
     """What the network and the losses are given, from one step of a block.
 
     Args:
-        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 11) as `make_training_blocks` gives them.
+        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 12) as `make_training_blocks` gives them.
         augment: whether to flip and relight.
         label_dropout: share of labels to withhold.
-        jitter: with `augment`, largest zoom and turn (radians), twice the largest shift (share of the side).
+        jitter, relight, mixup: with `augment`, as in `rac_unet.config.DataConfig`.
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
         targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never
         withheld.
     """
-    inputs, targets = _to_float(stacked, emotion, draws if augment else None, jitter)
+    inputs, targets = to_float(stacked, emotion, draws if augment else None, jitter, relight, mixup)
     if label_dropout:
         inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
     return inputs, targets
@@ -140,7 +146,7 @@ def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) ->
         lambda index: (pictures.load(index), tf.gather(emotions, index)), num_parallel_calls=tf.data.AUTOTUNE
     )
     dataset = dataset.batch(batch_size)
-    dataset = dataset.map(lambda stacked, emotion: _to_float(stacked, emotion, None))
+    dataset = dataset.map(lambda stacked, emotion: to_float(stacked, emotion, None))
     return dataset.prefetch(2).with_options(_options())
 
 
@@ -179,46 +185,3 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     return options
-
-
-def _to_float(stacked, emotion, draws, jitter: float = 0.0):
-    """(B, S, S, 7) uint8 -> the dictionaries of the contract; the draws, if any, change both pictures alike."""
-    if draws is not None:
-        flip = draws[:, 0] < 0.5
-        stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)
-    pixels = tf.cast(stacked, tf.float32) * (1 / 255)
-    if draws is not None and jitter:
-        pixels = _moved(pixels, 2 * draws[:, 7:11] - 1, jitter)
-    # Both pictures go through the same arithmetic, so where nothing is hidden they stay equal bit for bit.
-    masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
-    if draws is not None:
-        spread = 2 * draws - 1
-        gain = tf.exp(MAX_GAIN_LOG * spread[:, 1:2] + MAX_CHANNEL_GAIN_LOG * spread[:, 2:5])[:, None, None, :]
-        offset = (MAX_OFFSET * spread[:, 5:6])[:, None, None, :]
-        masked, unmasked = (tf.clip_by_value(image * gain + offset, 0, 1) for image in (masked, unmasked))
-    one_hot = tf.one_hot(emotion, len(EMOTIONS))
-    inputs = {"masked_image": masked, "emotion": one_hot}
-    return inputs, {"unmasked_image": unmasked, "occlusion": occlusion, "emotion": one_hot}
-
-
-def _moved(pixels, spread, jitter: float):
-    """Zoom, turn and shift each picture, all its channels alike; what comes in from outside is a reflection.
-
-    A photograph's face is never found exactly where training's was: less so under a mask.
-
-    Args:
-        pixels: (B, S, S, C) float32.
-        spread: (B, 4) in [-1, 1): zoom, turn, shift right and down.
-    """
-    side = float(pixels.shape[1])
-    zoom, turn = tf.exp(jitter * spread[:, 0]), jitter * spread[:, 1]
-    a, b = zoom * tf.cos(turn), zoom * tf.sin(turn)
-    # x' = a x - b y + c about the centre, so that the middle moves by the shift alone.
-    centre = (side - 1) / 2
-    right = centre - a * centre + b * centre + 0.5 * jitter * side * spread[:, 2]
-    down = centre - b * centre - a * centre + 0.5 * jitter * side * spread[:, 3]
-    zero = tf.zeros_like(a)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels, transforms=tf.stack([a, -b, right, b, a, down, zero, zero], axis=1),
-        output_shape=pixels.shape[1:3], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT",
-    )  # fmt: skip

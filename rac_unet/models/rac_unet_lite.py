@@ -14,14 +14,14 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.models import blocks
 
 # What the map says below this is taken for nothing, so that a pixel that is surely seen passes through exactly.
-SURE = 0.05
+SURE = 0.15
 
 
 def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: bool = True) -> keras.Model:
     """Build the compact, mask-aware RAC-UNET.
 
     Args:
-        filters: channels at half resolution; the levels below have 2, 3 and 4 times as many.
+        filters: channels at half resolution, at least 4; the levels below have 2, 3 and 3.5 times as many.
         image_size: side of the square picture, a multiple of 16.
         conditioned: whether `emotion` is an input; an all-zero row is "no label".
     Returns: model from `{"masked_image": (B, S, S, 3) in [0, 1], "emotion": (B, 7) one-hot}` to
@@ -30,13 +30,14 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
         `painted_image` (B, S, S, 3) in [0, 1], the whole face as painted;
         `visible_emotion` (B, 7), probabilities of what can be read from the seen part, whatever the label says.
     """
-    widths = [filters * factor for factor in (1, 2, 3, 4)]
+    widths = [filters, 2 * filters, 3 * filters, 7 * filters // 2]
     image = keras.Input((image_size, image_size, 3), name="masked_image")
     inputs = {"masked_image": image}
     if conditioned:
         inputs["emotion"] = keras.Input((len(EMOTIONS),), name="emotion")
 
     x = _convolution(layers.ZeroPadding2D(1, name="stem_pad")(image), widths[0], "stem", 4, 2, "valid")
+    x = _residual(x, widths[0], "stem")
     skips = [x]
     for level, width in enumerate(widths[1:], 1):
         x = _convolution(layers.ZeroPadding2D(1, name=f"down{level}_pad")(x), width, f"down{level}", 3, 2, "valid")
@@ -44,10 +45,12 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
         skips.append(x)
     seen = layers.GlobalAveragePooling2D(name="seen_pool")(skips.pop())
     seen = layers.Dense(2 * filters, activation="relu", name="seen_dense")(seen)
+    whole = layers.Reshape((1, 1, widths[3]), name="seen_shift")(layers.Dense(widths[3], name="seen_shift_dense")(seen))
     # Probabilities and pictures are float32 whatever the precision policy.
     seen = layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="visible_emotion")(seen)
 
-    x = _residual(_labelled(x, inputs, widths[3], "bottleneck"), widths[3], "bottleneck")
+    x = _labelled(layers.Add(name="bottleneck_seen")([x, whole]), inputs, widths[3], "bottleneck")
+    x = _residual(x, widths[3], "bottleneck")
     for level in (3, 2, 1):
         width = widths[level - 1]
         x = layers.Conv2DTranspose(width, 2, strides=2, name=f"up{level}_conv")(x)
@@ -55,7 +58,13 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
         gated = blocks.attention_gate(skips.pop(), x, width // 2, f"up{level}_gate")
         x = layers.ReLU(name=f"up{level}_act")(layers.Add(name=f"up{level}_sum")([x, gated]))
         x = _residual(x, width, f"up{level}")
+        if level < 3:
+            x = _residual(x, width, f"up{level}b")
 
+    # Few channels at full resolution, beside the picture itself: enough to follow a mask's rim and to draw teeth.
+    x = layers.Conv2DTranspose(3 * filters // 8, 2, strides=2, use_bias=False, name="fine_upsample")(x)
+    x = layers.ReLU(name="fine_upsample_act")(blocks.batch_norm(x, "fine_upsample_bn"))
+    x = _convolution(layers.Concatenate(name="fine_concat")([x, image]), filters // 2, "fine")
     painted = _head(x, 3, "painted_image")
     occlusion = _head(x, 1, "occlusion")
     share = layers.Rescaling(1 + 2 * SURE, -SURE, dtype="float32", name="share_stretched")(occlusion)
@@ -97,6 +106,6 @@ def _labelled(x, inputs, filters, name):
 
 
 def _head(x, channels, name):
-    """Back to full resolution, each pixel from 2 x 2 places, in [0, 1]."""
-    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32", name=f"{name}_conv")(x)
+    """A picture or a map in [0, 1]."""
+    x = layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"{name}_conv")(x)
     return layers.Activation("sigmoid", dtype="float32", name=name)(x)

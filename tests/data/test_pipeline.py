@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rac_unet.data import augmenting
 from rac_unet.data import pairs as pairs_module
-from rac_unet.data import pipeline
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
 from rac_unet.emotions import EMOTIONS
@@ -57,11 +57,46 @@ def test_jitter_moves_both_pictures_alike_and_by_no_more_than_asked(train):
     assert _same(_batches(train, 2, jitter=0.1), _batches(train, 2, jitter=0.1))
 
 
+def test_a_moved_mask_stays_as_large_as_it_was(train):
+    pixels = np.zeros((64, 32, 32, 7), np.float32)
+    pixels[..., 3:6] = 0.5
+    pixels[:, 10:20, 8:24] = (1, 1, 1, 0.5, 0.5, 0.5, 1)
+    # Zoom and turn none, shifts of any part of a pixel.
+    spread = np.random.default_rng(0).uniform(-1, 1, (64, 4)).astype(np.float32)
+    spread[:, :2] = 0
+    masked, unmasked, occlusion = np.split(augmenting._moved_pairs(pixels, spread, 0.1).numpy(), [3, 6], axis=-1)
+    assert abs((occlusion > 0).sum((1, 2, 3)).mean() / 160 - 1) < 0.02
+    assert (masked == unmasked)[(occlusion == 0)[..., 0]].all()
+
+
+def test_mixup_blends_what_is_seen_with_the_neighbour(train):
+    pixels = np.zeros((3, 2, 2, 7), np.float32)
+    pixels[..., :6] = np.array([0.2, 0.6, 0.8], np.float32)[:, None, None, None]
+    pixels[:, 0, :, :3], pixels[:, 0, :, 6:] = 1.0, 1.0  # the upper row wears a white mask
+    labels = np.eye(7, dtype=np.float32)[[1, 4, 6]]
+    draw = np.array([0.25, 0.6, 0.1], np.float32)  # the first by 0.25, the second not, the third has no neighbour
+    mixed, emotion = (tensor.numpy() for tensor in augmenting._mixed(pixels, labels, draw, 0.5))
+    np.testing.assert_allclose(mixed[0, ..., 3:6], 0.75 * 0.2 + 0.25 * 0.6, rtol=1e-6)
+    assert (mixed[:, 0, :, :3] == 1).all() and (mixed[:, 1, :, :3] == mixed[:, 1, :, 3:6]).all()
+    assert (mixed[1] == pixels[1]).all() and (emotion[1] == labels[1]).all()
+    np.testing.assert_allclose(mixed[2], pixels[2], rtol=1e-6)
+    np.testing.assert_allclose(emotion[0], 0.75 * labels[0] + 0.25 * labels[1], rtol=1e-6)
+
+
+def test_a_batch_shared_out_is_mixed_as_one(train):
+    whole = _batches(train, 3, mixup=0.7)
+    shares = [_batches(train, 3, mixup=0.7, shard=(worker, 2)) for worker in range(2)]
+    for batch, first, second in zip(whole, *shares, strict=True):
+        for part, one, two in zip(batch, first, second, strict=True):
+            for name in part:
+                np.testing.assert_allclose(part[name], np.concatenate([one[name], two[name]]), atol=1e-6)
+
+
 def test_a_picture_is_moved_as_its_draws_say():
     point = np.zeros((1, 65, 65, 1), np.float32)
     point[0, 32, 42] = 1  # ten to the right of the middle
     for spread, place in {(0, 0, 0, 0): (32, 42), (0, 0, 1, 0): (32, 42 - 6.5), (0, 1, 0, 0): (32 - 2, 42)}.items():
-        found = pipeline._moved(point, np.array([spread], np.float32), 0.2).numpy()[0, ..., 0]
+        found = augmenting._moved(point, np.array([spread], np.float32), 0.2).numpy()[0, ..., 0]
         middle = (np.argwhere(found > 0) * found[found > 0][:, None]).sum(0) / found.sum()
         np.testing.assert_allclose(middle, place, atol=0.35)
 
