@@ -13,9 +13,10 @@ from rac_unet.models.backend import import_tensorflow
 from rac_unet.models.classifier import classifier_facts, load_classifier, read_classifier_config
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
-from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
+from rac_unet.rundir import CLASSIFIER, RunDir, check_output, open_run, replace_file, write_text
 from rac_unet.scoring.brisque import load_brisque
-from rac_unet.scoring.tables import reading_table, score_table
+from rac_unet.scoring.tables import describe_pictures, reading_table, score_table
+from rac_unet.training.beginning import BEGUN_FROM, begun_from
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     if not args.data and (run is None or run.imported() and not run.config().data.path):
         kind = "is an exported network" if run is None else "was imported"
         raise UserError(f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D")
+    beside = run.evaluation(args.split) if run else args.run.with_name(f"{args.run.name}-eval") / args.split
+    folder, name = args.output or beside, args.run.resolve().name
+    check_output(folder)
     features = _features(args, run.config().loss if run else LossConfig())
     naturalness = load_brisque() if args.brisque else None
     import_tensorflow()
@@ -42,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
-    from rac_unet.scoring.evaluation import evaluate, summarise_reading, summarise_scores
+    from rac_unet.scoring.evaluation import evaluate, scored_pairs, summarise_reading, summarise_scores
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.scoring.unscored import paint_without_truth, read_without_truth
@@ -51,17 +55,16 @@ def main(argv: list[str] | None = None) -> int:
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
+    scored = scored_pairs(pairs, args.split)
     runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
     classifier = load_classifier(args.classifier) if args.classifier else None
     if args.control:
         refuse_unlabelled(runner)
-    progress = Progress(len(pairs.split(args.split)), noun="pictures")
+    progress = Progress(len(scored), noun="pictures")
     result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier, naturalness)
     progress.close()
 
-    beside = run.evaluation(args.split) if run else args.run.with_name(f"{args.run.name}-eval") / args.split
-    folder, name = args.output or beside, args.run.resolve().name
     trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
     metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts(), trained_styles)
     if classifier:
@@ -69,7 +72,6 @@ def main(argv: list[str] | None = None) -> int:
         if worn := read_without_truth(runner, pairs, args.split, classifier, args.batch_size):
             metrics["emotion"]["real_masks"] = worn
     if args.control:
-        scored = pairs.split(args.split).with_truth()
         progress = Progress(len(scored), noun="pictures, each with seven labels")
         metrics["control"], obeyed = control(runner, scored, classifier, args.batch_size, progress.advance)
         result.scores["network_obeyed"] = obeyed
@@ -87,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     facts = {"run": name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    provenance = make_provenance(**facts, **_training_facts(run)) | {"command": "python -m rac_unet.evaluate RUN"}
+    training = _training_facts(run)
+    provenance = make_provenance(**facts, **training) | {"command": "python -m rac_unet.evaluate RUN"}
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     if run and run.history_file.is_file():
         write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
@@ -108,6 +111,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.control:
         print(describe_control(metrics["control"]))
     print(describe_cost(metrics["cost"]))
+    if run and run.history():
+        print(describe_pictures(run.history()[-1]["images"], training["training"].get(BEGUN_FROM)))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
     pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
@@ -120,7 +125,9 @@ def _training_facts(run: RunDir | None) -> dict:
     """How the network was trained, as far as it is known here, for provenance.json."""
     if run is None:
         return {}
-    settings = to_dict(run.config())
+    settings, training = to_dict(run.config()), run.provenance()
+    if begun := begun_from(run):
+        training[BEGUN_FROM] = begun
     # The figures may be published; where somebody keeps their photos is nobody's business.
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):
@@ -132,7 +139,7 @@ def _training_facts(run: RunDir | None) -> dict:
         settings = {"model": settings["model"]}
     return {
         "config": settings,
-        "training": {key: value for key, value in run.provenance().items() if key not in ("command", "data")},
+        "training": {key: value for key, value in training.items() if key not in ("command", "data")},
     }
 
 

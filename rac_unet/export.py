@@ -13,7 +13,7 @@ from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
 from rac_unet.inference.run_weights import WEIGHTS, weights_file
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import RunDir, open_run
+from rac_unet.rundir import RunDir, check_output, open_run
 
 ALL = "all"
 _INPUTS = {IMAGE: "in [0, 1]", EMOTION: "one-hot: " + ", ".join(EMOTIONS) + "; zeros: no label"}
@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--output names one export; give one --format, or leave it out: all go to RUN/export")
     # Everything that can be refused without TensorFlow is refused before it is imported.
     paths = {name: plan_output(run, name, args.output, args.overwrite) for name in formats}
+    for path in paths.values():
+        check_output(path.parent)
     file = weights_file(run, args.weights)
     calibrated = [name for name in formats if FORMATS[name].calibrated]
     data = _find_data(run, args.data, calibrated)

@@ -14,7 +14,7 @@ from rac_unet.errors import CommandParser, UserError, number, run_command
 from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.run_weights import WEIGHTS, weights_file
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import RunDir, open_run, replace_file, write_text
+from rac_unet.rundir import RunDir, check_output, open_run, replace_file, write_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     run = open_run(args.run, need_weights=False)
     file = weights_file(run, args.weights)
-    exports = _find_exports(run, args.format)
+    exports, folder = _find_exports(run, args.format), args.output or run.export()
+    check_output(folder)
     if not args.data and run.imported() and not run.config().data.path:
         raise UserError(f"{run.path} was imported and names no data set; give one of pairs with --data D")
     if "tensorflow" not in sys.modules:
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         "runtimes": _runtimes(),
     }
     provenance = make_provenance(**facts) | {"command": "python -m rac_unet.exports_table RUN"}
-    folder, page = args.output or run.export(), exports_page(table, facts)
+    page = exports_page(table, facts)
     replace_file(folder / "exports.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
     write_text(folder / "exports.md", page)
     write_text(folder / "exports.json", json.dumps(provenance, indent=2) + "\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.rundir import replace_file, write_text
+from rac_unet.rundir import check_output, replace_file, write_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     import pandas as pd
 
     from rac_unet.data.progress import Progress
+    from rac_unet.faces.photo_metadata import is_signed
     from rac_unet.inference.photo import ALL, Unmasker, parse_request
     from rac_unet.inference.photo_inputs import list_photos
     from rac_unet.scoring import real_masks
@@ -23,11 +25,16 @@ def main(argv: list[str] | None = None) -> int:
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
         raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name")
-    if args.output.exists() and not args.output.is_dir():
-        raise UserError(f"--output {args.output} is a file; give a folder")
+    check_output(args.output)
     listing = list_photos(args.inputs, args.output)
-    if not listing.photos:
-        raise UserError(f"there are no photos in {', '.join(args.inputs)}; give photos, folders of photos, or patterns")
+    # What was painted, and sheets of it, in whatever folder: no photos of masks really worn.
+    own = {file.path for file in listing.photos if is_signed(file.path)} - {Path(word) for word in args.inputs}
+    listing.photos = [file for file in listing.photos if file.path not in own]
+    listing.own_files += len(own)
+    _refuse_nothing(listing, args.inputs)
+    sheet = args.output / "real_masks.jpg"
+    if os.path.realpath(sheet) in {os.path.realpath(file.path) for file in listing.photos}:
+        raise UserError(f"the sheet {sheet} would replace a photo that was given; give another folder with --output")
     unmasker = Unmasker(args.model)
     unmasker.check_request(emotion)
     photos, faces = [], []
@@ -46,28 +53,43 @@ def main(argv: list[str] | None = None) -> int:
     for name, table in rows.items():
         replace_file(args.output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
     if shown:
-        real_masks.write_real_mask_sheet(args.output / "real_masks.jpg", shown)
+        real_masks.write_real_mask_sheet(sheet, shown)
     else:
         # One from before would show other faces than the figures are of.
-        (args.output / "real_masks.jpg").unlink(missing_ok=True)
+        sheet.unlink(missing_ok=True)
     write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     facts = make_provenance(model=Path(unmasker.runner.name).name, emotion=emotion)
     # The figures may be published; where somebody keeps their photos is nobody's business.
     facts["command"] = f"python -m rac_unet.real_masks PHOTOS --emotion {emotion}"
     write_text(args.output / "provenance.json", json.dumps(facts, indent=2) + "\n")
-    _report(metrics)
+    _report(metrics, args.output / "photos.csv")
+    if listing.own_files:
+        print(f"left out {listing.own_files:,} results of rac_unet among the photos")
     for name in written:
         print(f"wrote    {args.output / name}")
     return 0
 
 
-def _report(metrics: dict) -> None:
+def _refuse_nothing(listing, inputs: list[str]) -> None:
+    if listing.photos:
+        return
+    if listing.missing:
+        name, reason = listing.missing[0]
+        raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns")
+    others = f"{listing.other_files:,} other files, {listing.own_files:,} results of rac_unet"
+    raise UserError(
+        f"there are no photos in {', '.join(inputs)} ({others}); JPEG, PNG, WebP, GIF, BMP and TIFF are read"
+    )
+
+
+def _report(metrics: dict, photos: Path) -> None:
     def percent(mean: dict | None) -> str:
         return (
             "–" if mean is None else f"{100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]"
         )
 
-    print(f"photos   {metrics['photos']:,} read, {metrics['skipped']:,} skipped")
+    reasons = f", see {photos}" if metrics["skipped"] else ""
+    print(f"photos   {metrics['photos']:,} read, {metrics['skipped']:,} skipped{reasons}")
     print(f"         a face found on {percent(metrics['photos_with_a_face'])} of them")
     print(f"         a mask seen on {percent(metrics['photos_with_a_mask_seen'])}")
     print(f"faces    {metrics['faces']:,}, of which {metrics['masked_faces']:,} wear a mask")

@@ -161,6 +161,16 @@ def check_new(path: str | os.PathLike) -> None:
         raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it")
 
 
+def check_output(folder: Path) -> None:
+    """Raise UserError where no folder can be made for results, so that it is said before anything slow is done."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        where = "" if nearest == folder else f", since {nearest} is none"
+        raise UserError(f"--output {folder} cannot be a folder{where}; give another")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"nothing can be written in {nearest}; give another folder with --output")
+
+
 @contextlib.contextmanager
 def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any]) -> Iterator[RunDir]:
     """A run directory that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
@@ -220,12 +230,17 @@ def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NET
     Raises: UserError when it is not one, holds something else, or no weights yet though they are needed.
     """
     run = RunDir(Path(path))
+    if run.path.exists() and not run.path.is_dir():
+        inside = next((folder for folder in run.path.parents if (folder / "config.yaml").is_file()), None)
+        hint = f"this one lies in {inside}" if inside else "the one that train named, which holds config.yaml"
+        raise UserError(f"{run.path} is a file, and what is wanted is a run's folder: {hint}")
     if not run.path.is_dir():
         others = any(run.path.parent.glob("*/config.yaml"))
         hint = f"; see the folders in {run.path.parent}" if others else "; train makes one under runs/"
         raise UserError(f"no run directory at {run.path}{hint}")
     if not run.config_file.is_file():
-        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give the folder that train named")
+        hint = "one of the folders in it" if any(run.path.glob("*/config.yaml")) else "the folder that train named"
+        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give {hint}")
     _check_kind(run, read_yaml(run.config_file), kind)
     if need_weights and not run.best_weights.is_file():
         raise UserError(

@@ -13,6 +13,7 @@ from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
+from rac_unet.training.beginning import BEGUN_FROM, describe_beginning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,6 +50,7 @@ def start(request: Request, began: float) -> int:
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
+        **({BEGUN_FROM: describe_beginning(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
         # Only the chief's run is kept; the others need a place for their settings.

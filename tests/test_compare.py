@@ -119,10 +119,41 @@ def test_unequal_training_is_said(folders):
     pd.DataFrame({"images": [10, 40], "val_psnr_hole": [15.0, 17.0]}).to_csv(folders[1] / "history.csv", index=False)
     words = describe_training(make_table([read_system(folder) for folder in folders]))
     assert "a 20; b 40; c 20" in words and "not a fair race" in words and "full resolution: 8." in words
+    assert "begun from" not in words
+
+
+def begin_from(folder, pictures, own):
+    """Let an evaluation be of a run that was begun from another with so many pictures; with None, of an old one."""
+    pd.DataFrame({"images": [own / 2, own], "val_psnr_hole": [15.0, 17.0]}).to_csv(folder / "history.csv", index=False)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance["config"]["training"] = {"init_from": "earlier"}
+    provenance["training"] = {"begun_from": {"run": "earlier", "pictures_seen": pictures}} if pictures else {}
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+
+def test_pictures_of_the_run_it_was_begun_from_count(folders):
+    def described():
+        systems = [read_system(folder) for folder in folders]
+        return systems, describe_training(make_table(systems))
+
+    begin_from(folders[0], 15, 5)
+    begin_from(folders[1], 12, 8)
+    systems, words = described()
+    assert "from first: a 15 + 5; b 12 + 8; c 20." in words and "fair race" not in words
+    table = make_table(systems).set_index("system")
+    assert table.loc[["a", "c"], "pictures_before"].tolist() == [15, 0] and table.loc["a", "training_pictures"] == 5
+    begin_from(folders[1], 1_200, 20)
+    assert "b 1,200 + 20; c 20. Not equally many, so not a fair race." in described()[1]
+    begin_from(folders[0], None, 5)
+    begin_from(folders[1], None, 5)
+    assert "a unknown + 5; b unknown + 5; c 20. Not equally many" in described()[1]
+    folders.pop()
+    assert "from first: unknown + 5." in described()[1] and "fair race" not in described()[1]
 
 
 def test_the_report(folders, tmp_path, capsys):
     output = tmp_path / "results/mine"
+    begin_from(folders[2], 15, 5)
     assert main([str(folders[0]), f"{folders[1]}=ours", str(folders[2]), "--output", str(output)]) == 0
     said, text = capsys.readouterr().out, (output / "table.md").read_text()
     assert "| ours | **" in text and "| a | " in text and "↑" in text and text in said
@@ -134,6 +165,7 @@ def test_the_report(folders, tmp_path, capsys):
     images = re.findall(r"<img [^>]*>", page)
     # Four plots, two matrices a system, and six faces with five pictures each.
     assert len(images) == 4 + 2 * 3 + 6 * 5 and all(re.search(r'alt="[^"]+"', image) for image in images)
+    assert "<td>15 + 5</td>" in page and "<td>20</td>" in page
     assert "higher is better" in page and "mean training face" in page and "<strong>" in page
 
 

@@ -47,6 +47,7 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
         taken = cost["milliseconds_per_picture"][name]
         assert taken["batch_size"] == size and 0 < taken["median"] <= taken["p95"] and taken["repeats"] >= 5
     assert f"{cost['parameters']:,} parameters" in printed
+    assert f"trained on {run.history()[-1]['images']:,.0f} pictures, repeats counted\n" in printed
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
@@ -97,6 +98,21 @@ def test_an_exported_network_is_scored_like_the_run_it_came_from(run, toy_pairs,
     assert "config" not in json.loads((folder / "provenance.json").read_text())
 
 
+def test_a_set_without_test_pairs_says_which_it_has(run, toy_pairs, tmp_path):
+    frame = pd.read_csv(toy_pairs / "pairs.csv")
+    for column in pairs.IMAGE_COLUMNS:
+        frame[column] = f"{toy_pairs.name}/" + frame[column]
+    counts = frame["split"].value_counts()
+    frame[frame["split"] != "test"].to_csv(toy_pairs.parent / "no_test.csv", index=False)
+    frame[frame["split"] == "train"].to_csv(toy_pairs.parent / "train.csv", index=False)
+    for name, split, words in (
+        ("no_test", "test", f"'test', but .*.{counts['train']} in train, {counts['val']} in val.*with --split val, or"),
+        ("train", "val", f"'val', but .*.{counts['train']} in train.; score others with --split train, or"),
+    ):
+        with pytest.raises(UserError, match=words):
+            main([str(run.path), "--data", str(toy_pairs.parent / f"{name}.csv"), "--split", split])
+
+
 def test_held_out_masks_and_sources_are_told_apart(run, toy_pairs, tmp_path, capsys):
     found = pairs.read(toy_pairs)
     rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS}) for row in found]
@@ -135,15 +151,11 @@ def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
     assert str(tmp_path) not in (output / "metrics.json").read_text() + (output / "provenance.json").read_text()
 
 
-def test_without_request_there_are_none(run):
+def test_other_split_goes_beside_without_feature_distances_that_nobody_asked_for(run):
     assert main([str(run.path), "--split", "val"]) == 0
     folder = run.evaluation("val")
+    assert folder.parent == run.evaluation("test").parent and folder.name == "val"
     assert "feature" not in (folder / "scores.csv").read_text() + (folder / "metrics.json").read_text()
-
-
-def test_other_split_goes_beside(run):
-    assert main([str(run.path), "--split", "val"]) == 0
-    assert (run.evaluation("val") / "metrics.json").is_file()
 
 
 @pytest.mark.parametrize(

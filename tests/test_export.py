@@ -94,6 +94,7 @@ def test_bad_requests_are_refused(run, tmp_path):
         ([run.path], "--format"),
         ([run.path, "--format", "onyx"], "onyx.*savedmodel.*keras.*litert_int8.*onnx"),
         ([run.path, "--format", "keras", "savedmodel", "--output", tmp_path / "new"], "--output names one export"),
+        ([run.path, "--format", "keras", "--output", moved.config_file / "x.keras"], "config.yaml cannot be a folder"),
         ([run.path, "--format", "litert_int8", "--output", tmp_path / "new.int8"], "must end in .tflite"),
         ([run.path, "--format", "litert_int8", "--calibration", "0"], "--calibration.*1 or more"),
         ([moved.path, "--format", "litert_int8"], "calibrated on training pictures.*not at .*gone any more.*--data D"),

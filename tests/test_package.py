@@ -1,6 +1,9 @@
-"""What `pip install` gives people: a wheel that is complete and trains where there is no checkout."""
+"""What `pip install` gives people: a wheel that is complete, trains and unmasks where there is no checkout."""
 
+import configparser
+import fnmatch
 import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +13,11 @@ import venv
 import zipfile
 from pathlib import Path
 
+import cv2
 import pytest
+
+from rac_unet.faces.photo_files import read_photo
+from tests.drawn_masks import drawn_photo, is_green
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("rac_unet", "data_prep")
@@ -41,7 +48,7 @@ def python(wheel, tmp_path_factory):
     this checkout stays out.
     """
     folder = tmp_path_factory.mktemp("clean") / "venv"
-    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     made = subprocess.run(
         [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         capture_output=True,
@@ -50,7 +57,9 @@ def python(wheel, tmp_path_factory):
     )
     lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     lent |= dict.fromkeys(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
-    install = [folder / "bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    # With this environment's pip, since making one of its own takes seconds.
+    install = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python"), "install", "-q", "--no-deps"]
+    install += ["--no-index", str(wheel)]
     done = subprocess.run(install, capture_output=True, text=True, env=clean_environment())
     assert done.returncode == 0, done.stderr
     (Path(made.stdout.strip()) / "lent.pth").write_text("\n".join(lent) + "\n")
@@ -79,6 +88,38 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
     found = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in found if ".dist-info/" not in name} == expected
     assert any(name.endswith("LICENSE") for name in found)
+
+
+@pytest.mark.slow
+def test_every_pattern_of_package_data_finds_something_in_the_wheel(wheel):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    found = zipfile.ZipFile(wheel).namelist()
+    patterns = [f"{name}/{word}" for name, words in setup["options.package_data"].items() for word in words.split()]
+    assert {"rac_unet/presets/*.yaml", "rac_unet/weights/*", "data_prep/README.md"} <= set(patterns)
+    assert [pattern for pattern in patterns if not fnmatch.filter(found, pattern)] == []
+    # Without these `predict` has no network, and nobody knows what it was trained on.
+    assert {"rac_unet/weights/rac_unet_lite.tflite", "rac_unet/weights/README.md"} <= set(found)
+
+
+OFFLINE = """if True:
+    import runpy, socket, sys
+    def refuse(*words):
+        raise OSError("no network here")
+    socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+    runpy.run_module("rac_unet.predict", run_name="__main__", alter_sys=True)"""
+
+
+@pytest.mark.slow
+def test_a_clean_environment_unmasks_a_photo_without_a_network(python, tmp_path):
+    assert cv2.imwrite(str(tmp_path / "photo.png"), drawn_photo()[..., ::-1])
+    said = run(python, tmp_path, "-c", OFFLINE, "photo.png", "--output", "out")
+    assert "1 given: 1 unmasked" in said
+    before, after = (read_photo(tmp_path / name) for name in ("photo.png", "out/photo.png"))
+    assert is_green(after).sum() < 0.5 * is_green(before).sum()
+    assert json.loads((tmp_path / "out/photo.json").read_text())["settings"]["model"].startswith(
+        "rac_unet_lite.tflite@"
+    )
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rac_unet import real_masks
+from rac_unet import predict, real_masks
 from rac_unet.errors import UserError
 from rac_unet.inference import photo as photo_module
 from rac_unet.scoring.real_masks import JudgedFace, JudgedPhoto, choose_faces, summarise_real_masks
@@ -69,13 +69,34 @@ def test_mistakes(folder):
     with pytest.raises(UserError, match="--emotion all"):
         judge("--emotion", "all")
     (folder / "empty").mkdir()
-    with pytest.raises(UserError, match="there are no photos in empty"):
+    (folder / "empty/notes.txt").touch()
+    with pytest.raises(UserError, match="there are no photos in empty .1 other files.*JPEG, PNG"):
         real_masks.main(["empty", "--output", "out"])
+    with pytest.raises(UserError, match="nowhere.jpg: there is nothing at this path; give photos"):
+        real_masks.main(["nowhere.jpg", "--output", "out"])
     with pytest.raises(UserError, match="none of 1 photos could be read; first: text: file is not an image"):
         real_masks.main(["photos/text.jpg", "--output", "out", "--model", "green.tflite"])
-    with pytest.raises(UserError, match="--output photos/wall.png is a file"):
+    with pytest.raises(UserError, match="--output photos/wall.png cannot be a folder"):
         real_masks.main(["photos", "--output", "photos/wall.png", "--model", "green.tflite"])
     assert not (folder / "out").exists()
+    cv2.imwrite("photos/real_masks.jpg", drawn_photo()[..., ::-1])
+    with pytest.raises(UserError, match="photos/real_masks.jpg would replace a photo that was given"):
+        real_masks.main(["photos", "--output", "photos", "--model", "green.tflite"])
+
+
+@pytest.mark.parametrize("place", ["photos", "photos/out", "out"])
+def test_what_was_painted_is_not_judged(folder, place, capsys):
+    """The sheet of an earlier call, in the output folder or in another, and results of predict."""
+    words = ["--model", "green.tflite"]
+    assert real_masks.main(["photos", "--output", place, *words]) == 0
+    predict.main(["photos/two.png", "--output", "photos/painted", *words])
+    capsys.readouterr()
+    assert real_masks.main(["photos", "--output", place, *words]) == 0
+    said = capsys.readouterr().out
+    assert f"3 read, 1 skipped, see {place}/photos.csv" in said
+    assert f"left out {1 if place == 'out' else 2} results" in said
+    # One that is named itself is meant.
+    assert real_masks.main(["photos/painted/two.png", "--output", "named", *words]) == 0
 
 
 def test_without_a_face_the_tables_can_be_read_and_the_old_sheet_is_gone(folder):

@@ -33,9 +33,16 @@ def test_open_refuses_what_is_no_run(tmp_path):
         rundir.open_run(tmp_path / "absent")
     with pytest.raises(UserError, match="no config.yaml"):
         rundir.open_run(tmp_path)
+    (tmp_path / "net.tflite").touch()
+    with pytest.raises(
+        UserError, match="net.tflite is a file, and what is wanted is a run's folder: the one that train"
+    ):
+        rundir.open_run(tmp_path / "net.tflite")
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     with pytest.raises(UserError, match="no trained weights"):
         rundir.open_run(run.path)
+    with pytest.raises(UserError, match=f"is a file.*this one lies in {run.path}$"):
+        rundir.open_run(run.path / "config.yaml")
 
 
 def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
@@ -66,6 +73,21 @@ def test_runs_under_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="not a folder"):
         rundir.create(tmp_path / "file", "x", RunConfig(), {})
+
+
+def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    rundir.check_output(tmp_path)
+    rundir.check_output(tmp_path / "new/deep")
+    monkeypatch.chdir(tmp_path)
+    rundir.check_output(rundir.Path("new"))
+    with pytest.raises(UserError, match="--output .*/file cannot be a folder; give another"):
+        rundir.check_output(tmp_path / "file")
+    with pytest.raises(UserError, match="file/deep/er cannot be a folder, since .*/file is none"):
+        rundir.check_output(tmp_path / "file/deep/er")
+    monkeypatch.setattr(rundir.os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match="nothing can be written in .*give another folder"):
+        rundir.check_output(tmp_path / "new")
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

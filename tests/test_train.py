@@ -76,19 +76,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
     code, run = _train(toy_pairs, tmp_path, "--optimizer.ema", "0.9")
     assert code == 130 and f"--resume {run.path}" in capsys.readouterr().out
     monkeypatch.undo()
-    # Several steps a call are the same steps.
-    assert main(["--resume", str(run.path), "--training.steps_per_call", "4"]) == 0
+    # Several steps a call are the same steps; five are left to the end.
+    assert main(["--resume", str(run.path), "--training.steps_per_call", "5"]) == 0
     for mine, reference in zip(run.history(), finished.history(), strict=True):
         for key in ("step", "loss", "val_loss", "learning_rate"):
             # Threads add in any order, so not bit for bit; a lost optimizer state would differ in the first digit.
             assert mine[key] == pytest.approx(reference[key], rel=1e-2), key
-
-
-def test_time_limit_leaves_weights_and_each_session_goes_on(toy_pairs, tmp_path):
-    code, run = _train(toy_pairs, tmp_path, "--training.max_hours", "1e-7")
-    assert code == 0 and [row["step"] for row in run.history()] == [1] and run.best_weights.is_file()
-    assert main(["--resume", str(run.path)]) == 0
-    assert [row["step"] for row in run.history()] == [1, 2]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +102,7 @@ def merged(toy_pairs, tmp_path_factory):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--model.name", "ra_unet", "--model.conditioned", "false", "--optimizer.schedule", "constant"]
+        ["--model.name", "a_unet", "--model.conditioned", "false", "--optimizer.schedule", "constant"]
         + ["--training.jit_compile", "true", "--training.steps_per_call", "3"],
         ["--training.precision", "mixed_float16", "--data.label_dropout", "0.3", "--data.cache", "off"]
         + ["--optimizer.clip_norm", "1"],
@@ -120,9 +113,12 @@ def test_every_option_trains_and_resumes(toy_pairs, merged, tmp_path, options):
     data = merged if "off" in options else toy_pairs
     code, run = _train(data, tmp_path, "--training.max_hours", "1e-7", "--model.image_size", "32", *options)
     assert code == 0
+    assert run.best_weights.is_file()
     if data == merged:
+        # Its time limit is the run's, so each session takes a step.
         assert main(["--resume", str(run.path)]) == 0
-    assert [np.isfinite(row["val_loss"]) for row in run.history()] == [True] * (1 + (data == merged))
+    assert [row["step"] for row in run.history()] == ([1, 2] if data == merged else [3])
+    assert all(np.isfinite(row["val_loss"]) for row in run.history())
 
 
 @pytest.fixture

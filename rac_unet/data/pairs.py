@@ -135,6 +135,11 @@ class PairSet:
         """(N,) float64, above 0: how often each pair is shown in training, relative to the others."""
         return self.frame[WEIGHT].to_numpy(np.float64)
 
+    def split_counts(self) -> dict[str, int]:
+        """Pairs whose truth is known per split, all three named."""
+        known = self.frame["split"][self.has_truth]
+        return {name: int((known == name).sum()) for name in SPLITS}
+
     def emotion_counts(self) -> dict[str, int]:
         """Pairs per emotion, all seven named."""
         counts = np.bincount(self.emotion_ids, minlength=len(EMOTIONS))

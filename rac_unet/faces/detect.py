@@ -62,11 +62,13 @@ class Face:
         box: x0, y0, x1, y1 in photo pixels.
         score: the detector's confidence, 0..1.
         mesh: (468, 3) float32; x, y in photo pixels, z in the same unit, smaller nearer to the camera.
+        trust: how far `detect_all` believes in it, 1 at most; NaN where nobody asked.
     """
 
     box: tuple[float, float, float, float]
     score: float
     mesh: np.ndarray
+    trust: float = float("nan")
 
     @property
     def points(self) -> np.ndarray:
@@ -85,7 +87,7 @@ class FaceDetector:
     def __init__(self, min_score: float = 0.5):
         self._min_score = min_score
         self._folder = _model_folder()
-        self._networks: dict[str, object] = {}
+        self._networks: dict[str, tuple] = {}
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB uint8 photo (H, W, 3), most confident first; an empty list when there is none.
@@ -106,10 +108,23 @@ class FaceDetector:
             image: (H, W, 3) uint8 RGB photo of any size; faces down to some 16 pixels are found.
         """
         found = self._steady(image, look_everywhere(image, self._near, self._far), _DOUBTFUL)
-        if all(trust < _SURE for trust, _ in found):
+        if all(face.trust < _SURE for face in found):
             found += self._steady(image, look_turned(image, self._near), _SURE)
-        found.sort(key=lambda pair: -pair[0])
-        return sorted(_distinct([face for _, face in found]), key=lambda face: face.box[0] - face.box[2])
+        return _largest_first(found)
+
+    def detect_lying(self, image: np.ndarray, found: list[Face]) -> list[Face]:
+        """Faces that lie or stand on their heads and can be believed in more than any that `detect_all` has found.
+
+        A masked face upside down looks much like one that is upright, with the mask for a forehead: `detect_all`, which
+        turns a photo only when it found nothing sure, finds a quarter of them so. For a photo in which the faces found
+        turn out to wear no masks.
+        """
+        least = max((face.trust for face in found), default=_NOTHING)
+        # Otherwise `detect_all` has looked.
+        if least < _SURE:
+            return []
+        lying = self._steady(image, look_turned(image, self._near, lying=True), least)
+        return _largest_first([face for face in lying if face.trust > least])
 
     def _near(self, image: np.ndarray) -> np.ndarray:
         return find_boxes(self._run, NEAR, image, self._min_score)
@@ -117,8 +132,8 @@ class FaceDetector:
     def _far(self, image: np.ndarray) -> np.ndarray:
         return find_boxes(self._run, FAR, image, self._min_score * _FAR_SHARE)
 
-    def _steady(self, image: np.ndarray, boxes: np.ndarray, least: float) -> list[tuple[float, Face]]:
-        """Faces at the boxes (N, 9) that can be believed in at least that far, each with how far."""
+    def _steady(self, image: np.ndarray, boxes: np.ndarray, least: float) -> list[Face]:
+        """Faces at the boxes (N, 9) that can be believed in at least that far."""
         found = []
         for row in boxes.astype(np.float64):
             side = max(row[3:5] - row[1:3])
@@ -135,7 +150,7 @@ class FaceDetector:
                     again = self._three_looks(image, np.r_[row[0], centre - half, centre + half, eyes.ravel()])
                     trust, mesh = max((trust, mesh), again, key=lambda pair: pair[0])
             if trust >= least:
-                found.append((trust, Face(tuple(row[1:5].tolist()), float(row[0]), mesh)))
+                found.append(Face(tuple(row[1:5].tolist()), float(row[0]), mesh, trust))
         return found
 
     def _three_looks(self, image: np.ndarray, row: np.ndarray) -> tuple[float, np.ndarray]:
@@ -180,11 +195,14 @@ class FaceDetector:
 
     def _run(self, file: str, tensor: np.ndarray) -> list[np.ndarray]:
         if file not in self._networks:
-            self._networks[file] = _load(self._folder / file)
-        network = self._networks[file]
-        network.set_tensor(network.get_input_details()[0]["index"], tensor)
+            network = _load(self._folder / file)
+            # Asked for once: LiteRT takes longer to tell of a tensor than to hand it over.
+            ends = [each["index"] for each in network.get_output_details()]
+            self._networks[file] = network, network.get_input_details()[0]["index"], ends
+        network, start, ends = self._networks[file]
+        network.set_tensor(start, tensor)
         network.invoke()
-        return [network.get_tensor(output["index"]) for output in network.get_output_details()]
+        return [network.get_tensor(end) for end in ends]
 
     def _meshes(self, image: np.ndarray, boxes: np.ndarray) -> list[Face]:
         faces = []
@@ -234,6 +252,12 @@ def _box_from_eyes(eyes: np.ndarray) -> tuple[np.ndarray, float]:
     across = eyes[1] - eyes[0]
     down = np.array([-across[1], across[0]])
     return eyes.mean(0) + _BOX_BELOW_EYES * down, _BOX_PER_EYES / 2 * float(np.hypot(*across))
+
+
+def _largest_first(faces: list[Face]) -> list[Face]:
+    """One of each face, the one that can be believed in most."""
+    faces = _distinct(sorted(faces, key=lambda face: -face.trust))
+    return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

@@ -59,17 +59,18 @@ def find_boxes(
     canvas = np.zeros((1, blaze.side, blaze.side, 3), np.float32)
     canvas[0, top : top + small.shape[0], left : left + small.shape[1]] = small / np.float32(127.5) - 1
     regression, logits = run(blaze.file, canvas)
-    scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0], -60, 60)))
-    keep = scores >= min_score
+    # Most of the many looks at a photo see nothing: they end here, before any score is worked out.
+    keep = logits[0, :, 0] >= np.log(min_score / (1 - min_score))
     if not keep.any():
         return np.zeros((0, 9), np.float32)
+    scores = 1 / (1 + np.exp(-np.clip(logits[0, keep, 0], -60, 60)))
     raw = regression[0, keep] / blaze.side
     anchors = blaze.anchors[keep]
     centre, half = raw[:, 0:2] + anchors, raw[:, 2:4] / 2
     eyes = raw[:, 4:8] + np.tile(anchors, 2)
     rows = np.concatenate([centre - half, centre + half, eyes], axis=1) * blaze.side
     rows = (rows - np.tile([left, top], 4)) / scale
-    return _blend_overlaps(np.concatenate([scores[keep, None], rows], axis=1).astype(np.float32))
+    return _blend_overlaps(np.concatenate([scores[:, None], rows], axis=1).astype(np.float32))
 
 
 def _blend_overlaps(rows: np.ndarray, overlap: float = 0.3) -> np.ndarray:

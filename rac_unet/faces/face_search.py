@@ -19,11 +19,58 @@ Look = Callable[[np.ndarray], np.ndarray]
 WINDOW = 128
 _STEP = 96
 _ALWAYS, _DEEPEST = 2, 6
-# The longer side in pixels at which a whole photo is mirrored and turned.
+# The longer side in pixels at which a whole photo is mirrored and turned; at that or more it is looked at whole.
 _ENOUGH = 384
+# What a picture is made smaller from is at least this much larger: less blurs it.
+_SPARE = 1.2
 # A face this small in its window has perhaps smaller ones beside it, which are not seen yet.
 _SMALL = 48
 _TURNS = (90, -90, 30, -30, 180)
+_LYING = (90, -90, 180)
+
+
+class Halves:
+    """A photo and its halves, each made when it is first asked for.
+
+    The networks see so little that averaging all of a large photo down, anew for every look, takes longer than they do.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, image: np.ndarray):
+        self._levels = [image]
+
+    def at_least(self, side: float) -> tuple[np.ndarray, int]:
+        """The smallest of them whose longer side is no less than `side`, and how often the photo's side is its own."""
+        level = 0
+        while max(self._levels[level].shape[:2]) // 2 >= side and min(self._levels[level].shape[:2]) > 1:
+            if level + 1 == len(self._levels):
+                self._levels.append(_halved(self._levels[level]))
+            level += 1
+        return self._levels[level], 2**level
+
+    def fitted(self, scale: float) -> np.ndarray:
+        """The photo, `scale` times as large, 1 at most; as good as nothing may be missing on the right and below."""
+        wanted = max(1.0, scale * max(self._levels[0].shape[:2]))
+        source, factor = self.at_least(_SPARE * wanted)
+        height, width = (max(1, round(side * factor * scale)) for side in source.shape[:2])
+        # Down to a half the linear leaves no pixel out, is many times as fast and blurs less than the mean.
+        near = max(source.shape[:2]) <= 2 * wanted
+        return cv2.resize(source, (width, height), interpolation=cv2.INTER_LINEAR if near else cv2.INTER_AREA)
+
+    def look(self, look: Look) -> np.ndarray:
+        """What is seen of the whole photo, in its pixels."""
+        image, factor = self.at_least(_ENOUGH)
+        rows = look(image)
+        rows[:, 1:] *= factor
+        return rows
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    # By an exact 2 x 2, which is many times as fast; an odd last row or column is left out.
+    return cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
 
 
 def look_everywhere(image: np.ndarray, near: Look, far: Look) -> np.ndarray:
@@ -34,8 +81,9 @@ def look_everywhere(image: np.ndarray, near: Look, far: Look) -> np.ndarray:
         near, far: see `Look`.
     Returns: (N, 9) rows in the photo's pixels, one a face.
     """
-    rows = near(image)
-    found = [rows if len(rows) else _seen_small(image, lambda small: mirrored_border(small, near)), far(image)]
+    halves = Halves(image)
+    rows = halves.look(near)
+    found = [rows if len(rows) else _seen_small(halves, lambda small: mirrored_border(small, near)), halves.look(far)]
     longest = max(image.shape[:2])
     for level in range(1, _DEEPEST + 1):
         scale = (WINDOW + _STEP * (2**level - 1)) / longest
@@ -46,7 +94,7 @@ def look_everywhere(image: np.ndarray, near: Look, far: Look) -> np.ndarray:
         # The windows of the level before were twice as large in the photo.
         if level > _ALWAYS and len(sides) and sides.min() * scale / 2 > _SMALL:
             break
-        found.append(_windows(image, scale, near))
+        found.append(_windows(halves, scale, near))
     return distinct_boxes(np.concatenate(found))
 
 
@@ -61,25 +109,29 @@ def mirrored_border(image: np.ndarray, look: Look) -> np.ndarray:
     return rows[((centre >= 0) & (centre < [image.shape[1], image.shape[0]])).all(1)]
 
 
-def look_turned(image: np.ndarray, look: Look) -> np.ndarray:
-    """Boxes of faces that lie or stand on their heads; upright squares in the photo's pixels, eyes where they are."""
-    return _seen_small(image, lambda small: _turned(small, look))
+def look_turned(image: np.ndarray, look: Look, lying: bool = False) -> np.ndarray:
+    """Boxes of faces that lie or stand on their heads; upright squares in the photo's pixels, eyes where they are.
+
+    Args:
+        lying: leave those out that are merely askew.
+    """
+    return _seen_small(Halves(image), lambda small: _turned(small, look, _LYING if lying else _TURNS))
 
 
-def _seen_small(image: np.ndarray, look: Look) -> np.ndarray:
+def _seen_small(halves: Halves, look: Look) -> np.ndarray:
     """What is seen of a photo at a size that is enough for a look at the whole of it, in the photo's pixels."""
+    image, factor = halves.at_least(_ENOUGH)
     scale = min(1.0, _ENOUGH / max(image.shape[:2]))
-    size = tuple(max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
-    rows = look(cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image)
-    rows[:, 1:] /= scale
+    rows = look(halves.fitted(scale / factor) if scale < 1 else image)
+    rows[:, 1:] *= factor / scale
     return rows
 
 
-def _turned(image: np.ndarray, look: Look) -> np.ndarray:
+def _turned(image: np.ndarray, look: Look, turns: tuple[int, ...]) -> np.ndarray:
     size = (image.shape[1], image.shape[0])
     middle = (np.array(size) - 1) / 2
     found = []
-    for angle in _TURNS:
+    for angle in turns:
         matrix = cv2.getRotationMatrix2D(middle.tolist(), angle, 1.0)
         box = np.abs(matrix[:, :2]) @ size
         matrix[:, 2] += (box - size) / 2
@@ -110,9 +162,8 @@ def distinct_boxes(rows: np.ndarray) -> np.ndarray:
     return np.array(kept, np.float32).reshape(-1, 9)
 
 
-def _windows(image: np.ndarray, scale: float, look: Look) -> np.ndarray:
-    size = tuple(max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+def _windows(halves: Halves, scale: float, look: Look) -> np.ndarray:
+    small = halves.fitted(scale)
     height, width = small.shape[:2]
     found = [np.zeros((0, 9), np.float32)]
     for top in _starts(height):

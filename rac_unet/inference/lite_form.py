@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,17 @@ import numpy as np
 from rac_unet.errors import UserError, one_line
 from rac_unet.inference.interface import SIGNATURE, Opened
 from rac_unet.quiet import silenced_stderr
+
+# Comes with the package, so it is not tried out first.
+_OWN = Path(__file__).resolve().parents[1] / "weights"
+_TRIAL = """
+import sys
+from ai_edge_litert.interpreter import Interpreter
+network = Interpreter(model_path=sys.argv[1], num_threads=1)
+network.allocate_tensors()
+network.invoke()
+"""
+_TRIAL_SECONDS = 300
 
 
 def open_lite(path: Path, threads: int) -> Opened:
@@ -25,6 +38,8 @@ def open_lite(path: Path, threads: int) -> Opened:
     from ai_edge_litert.interpreter import Interpreter
 
     _check_beginning(path)
+    if path.resolve().parent != _OWN:
+        _try_out(path)
     try:
         with silenced_stderr():
             network = Interpreter(model_path=str(path), num_threads=threads)
@@ -78,3 +93,21 @@ def _check_beginning(path: Path) -> None:
         beginning = file.read(8)
     if beginning[4:] != b"TFL3":
         raise UserError(f"{path} is not a .tflite file, or a damaged one; export it again")
+
+
+def _try_out(path: Path) -> None:
+    """Refuse what LiteRT does not survive: some damaged files end the whole process, which no Python code can prevent.
+
+    So another process, which takes a fifth of a second to start, opens and runs it first. What it says of a file that
+    it merely cannot open is left for this one to find out.
+    """
+    if not sys.executable:
+        return
+    # -P: nothing is imported from the working directory.
+    command = [sys.executable, "-P", "-c", _TRIAL, str(path)]
+    try:
+        died = subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS).returncode < 0
+    except subprocess.TimeoutExpired:
+        died = True
+    if died:
+        raise UserError(f"{path} is a damaged .tflite file, which LiteRT cannot open or run; export it again")

@@ -140,6 +140,8 @@ class Unmasker:
         """The faces of a photo, aligned, each with the map of its mask and what can be read of its emotion."""
         faces = self._detector.detect_all(photo)
         cuts = self._cut(photo, faces, [face.points for face in faces])
+        if not any(cut.masked for cut in cuts):
+            cuts = self._with_lying(photo, cuts)
         wide = [i for i, cut in enumerate(cuts) if cut.masked and runs_out(cut.where, cut.matrix, photo.shape)]
         frames = [wider_frame(cuts[i].points, cuts[i].matrix, self.runner.image_size) for i in wide]
         again = self._cut(photo, [cuts[i].face for i in wide], frames)
@@ -148,6 +150,13 @@ class Unmasker:
             if cut.masked:
                 cuts[i] = dataclasses.replace(cut, visible=cuts[i].visible)
         return cuts
+
+    def _with_lying(self, photo: np.ndarray, cuts: list[CutFace]) -> list[CutFace]:
+        """The faces of a photo in which none wears a mask, those replaced that do where it is turned."""
+        lying = self._detector.detect_lying(photo, [cut.face for cut in cuts])
+        masked = [cut for cut in self._cut(photo, lying, [face.points for face in lying]) if cut.masked]
+        kept = [cut for cut in cuts if not any(_same_place(cut.face, other.face) for other in masked)]
+        return sorted(masked + kept, key=lambda cut: cut.face.box[0] - cut.face.box[2])
 
     def _cut(self, photo: np.ndarray, faces: list[Face], points: list[np.ndarray]) -> list[CutFace]:
         size, cuts = self.runner.image_size, []
@@ -247,6 +256,12 @@ def _aligned(photo: np.ndarray, points: np.ndarray, size: int) -> AlignedFace:
     cut = align_face(photo[y0:y1, x0:x1], points - np.float32([x0, y0]), size)
     matrix = np.c_[cut.matrix[:, :2], cut.matrix[:, 2] - cut.matrix[:, :2] @ [x0, y0]]
     return AlignedFace(cut.image, cut.points, matrix)
+
+
+def _same_place(face: Face, other: Face) -> bool:
+    """Whether the middle of one's box lies in the other's."""
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return other.box[0] <= x <= other.box[2] and other.box[1] <= y <= other.box[3]
 
 
 def _result(cut: CutFace, name: str | None, confidence: float | None) -> FaceResult:

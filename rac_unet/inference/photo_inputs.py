@@ -9,6 +9,8 @@ from pathlib import Path, PurePath
 
 from rac_unet.faces.photo_metadata import is_signed
 
+# By which predict's own files are known beside its results: the list of what was skipped, and how each report begins.
+SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
 # What OpenCV reads; other files in a folder are taken for what they are, notes and label files.
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -106,9 +108,10 @@ def _walk(folder: Path, output: Path, listing: Listing) -> list[tuple[Path, Pure
     for parent, below, names in os.walk(folder, onerror=unreadable):
         below.sort()
         for name in sorted(names):
+            path = Path(parent, name)
             if name.startswith(".") or not name.lower().endswith(PHOTO_ENDINGS):
-                listing.other_files += 1
-            elif _is_result(path := Path(parent, name), folder, output):
+                listing.other_files += not _is_account(path, output)
+            elif _is_result(path, folder, output):
                 listing.own_files += 1
             else:
                 found.append((path, PurePath(os.path.relpath(path, folder))))
@@ -122,6 +125,20 @@ def _is_result(path: Path, given: Path, output: Path) -> bool:
     if not os.path.join(os.path.realpath(path.parent), "").startswith(own):
         return False
     return not os.path.join(os.path.realpath(given), "").startswith(own) or is_signed(path)
+
+
+def _is_account(path: Path, output: Path) -> bool:
+    """Whether a file is what predict writes beside its results: skipped.csv, or a report, known by its beginning."""
+    folder, own = (os.path.join(os.path.realpath(each), "") for each in (path.parent, output))
+    if not folder.startswith(own):
+        return False
+    if path.name == SKIPPED:
+        return folder == own
+    try:
+        with path.open("rb") as file:
+            return path.suffix == ".json" and file.read(len(REPORT_START)) == REPORT_START
+    except OSError:
+        return False
 
 
 def _place(files: list[tuple[Path, PurePath]], listing: Listing) -> None:

@@ -25,7 +25,7 @@ from rac_unet.faces.photo_metadata import (
     marked_synthetic,
     upright_metadata,
 )
-from rac_unet.inference.photo_inputs import PhotoFile
+from rac_unet.inference.photo_inputs import SKIPPED, PhotoFile
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 _QUALITY = 95
@@ -119,7 +119,7 @@ class OutputFolder:
         import csv
         import io
 
-        path = self.folder / "skipped.csv"
+        path = self.folder / SKIPPED
         if not rows:
             path.unlink(missing_ok=True)
             return None

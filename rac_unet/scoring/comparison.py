@@ -50,9 +50,20 @@ class System:
 
     @property
     def training_pictures(self) -> int | None:
-        """How many pictures it had seen, each time it saw one, when training ended; None where that is not known."""
+        """How many pictures it had seen, each time it saw one, when training ended; None where that is not known.
+
+        Those of a run that it was begun from are `pictures_before`.
+        """
         seen = self.history.get("images")
         return None if seen is None or not len(seen) else int(seen.iloc[-1])
+
+    @property
+    def pictures_before(self) -> int | None:
+        """How many the runs had seen that it was begun from, 0 where there is none; None where that is not known."""
+        if not self.provenance.get("config", {}).get("training", {}).get("init_from"):
+            return 0
+        # Evaluations of before this was recorded say only that there was one.
+        return self.provenance.get("training", {}).get("begun_from", {}).get("pictures_seen")
 
     def values(self, figure: Figure, system: str = "network") -> np.ndarray | None:
         """(N,) float64, NaN where undefined; None where this folder has no such figure."""
@@ -131,8 +142,8 @@ def make_table(systems: list[System]) -> pd.DataFrame:
         settings = system.provenance.get("config", {})
         rows.append({
             "system": system.name, "kind": "network", **_settings(settings),
-            "training_pictures": system.training_pictures, **_cost(system.metrics.get("cost", {})),
-            **_summaries(system, "network", people),
+            "training_pictures": system.training_pictures, "pictures_before": system.pictures_before,
+            **_cost(system.metrics.get("cost", {})), **_summaries(system, "network", people),
         })  # fmt: skip
     for name, title in BASELINES.items():
         if found := _summaries(systems[0], name, people):

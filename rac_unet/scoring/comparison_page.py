@@ -13,6 +13,7 @@ from rac_unet.scoring.comparison import System
 from rac_unet.scoring.comparison_details import group_table, groups_as_html, paired_table, pairs_as_html
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS
 from rac_unet.scoring.figures import FIGURES, Figure
+from rac_unet.scoring.tables import pictures_words
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -39,17 +40,20 @@ def describe_training(table: pd.DataFrame) -> str:
     """How wide the networks are and what they have seen, with a warning where they have not seen as much."""
     networks = table[table["kind"] == "network"]
 
-    def each(column: str, form: str = "{}") -> str:
-        values = list(dict.fromkeys("unknown" if pd.isna(v) else form.format(v) for v in networks[column]))
-        if len(values) == 1:
-            return values[0]
-        return "; ".join(f"{name} {'unknown' if pd.isna(v) else form.format(v)}" for name, v in
-                         zip(networks["system"], networks[column], strict=True))  # fmt: skip
+    def each(words: list[str]) -> str:
+        if len(set(words)) == 1:
+            return words[0]
+        return "; ".join(f"{name} {word}" for name, word in zip(networks["system"], words, strict=True))
 
-    unequal = networks["training_pictures"].nunique(dropna=False) > 1
+    filters = ["unknown" if pd.isna(count) else f"{count:.0f}" for count in networks["filters"]]
+    counts = list(zip(networks["training_pictures"], networks["pictures_before"], strict=True))
+    seen = [pictures_words(*each_count) for each_count in counts]
+    # With a sum that is not known, only what is known of it can be compared.
+    sums = [word if "unknown" in word else own + before for word, (own, before) in zip(seen, counts, strict=True)]
+    begun = ", those of the runs it was begun from first" if any("+" in word for word in seen) else ""
     return (
-        f"Filters at full resolution: {each('filters', '{:.0f}')}. Training pictures seen, repeats counted: "
-        f"{each('training_pictures', '{:,.0f}')}." + (" Not equally many, so not a fair race." if unequal else "")
+        f"Filters at full resolution: {each(filters)}. Training pictures seen, repeats counted{begun}: {each(seen)}."
+        + (" Not equally many, so not a fair race." if len(set(sums)) > 1 else "")
     )
 
 
@@ -115,11 +119,13 @@ def _html_table(table: pd.DataFrame) -> str:
 
 def _cost_table(table: pd.DataFrame) -> str:
     forms = {
-        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "training_pictures": "{:,.0f}",
+        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "training_pictures": "{}",
         "parameters": "{:,.0f}", "megabytes": "{:.1f} MB", "gflop_per_picture": "{:.2f} GFLOP",
         "ms_per_picture": "{:.1f} ms", "ms_per_picture_p95": "{:.1f} ms (p95)", "device": "{}",
     }  # fmt: skip
-    networks = table[table["kind"] == "network"]
+    networks = table[table["kind"] == "network"].copy()
+    counts = zip(networks["training_pictures"], networks["pictures_before"], strict=True)
+    networks["training_pictures"] = [pictures_words(*each) for each in counts]
     head = "".join(f"<th>{key.replace('_', ' ')}</th>" for key in forms)
     rows = "".join(
         f"<tr><td>{escape(row['system'])}</td>"
@@ -148,7 +154,8 @@ def _curves(systems: list[System]) -> str | None:
         return None
     figure, axes = new_figure(6.5, 3.4)
     for number, system in enumerate(drawn):
-        axes.plot(system.history["images"], system.history["val_psnr_hole"], STYLES[number % len(STYLES)],
+        seen = system.history["images"] + (system.pictures_before or 0)
+        axes.plot(seen, system.history["val_psnr_hole"], STYLES[number % len(STYLES)],
                   color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
     axes.set_xlabel("training pictures seen")
     axes.set_ylabel("validation hole PSNR, dB")

@@ -84,15 +84,7 @@ def evaluate(
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
     Raises: UserError when the split has none.
     """
-    chosen = pairs.split(split)
-    if not len(chosen):
-        raise UserError(f"{pairs.root} has no pairs in split {split!r}")
-    chosen = chosen.with_truth()
-    if not len(chosen):
-        raise UserError(
-            f"{pairs.root} shows only people who wore real masks in split {split!r}: without the truth nothing can be "
-            "compared; merge it with a set that has pairs (data_prep.merge)"
-        )
+    chosen = scored_pairs(pairs, split)
     pictures = Pictures(chosen, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
     shown_rows, compared_rows = faces_to_show(chosen), faces_to_compare(chosen.keys.tolist())
@@ -149,6 +141,33 @@ def evaluate(
     hidden = np.stack([shown[row]["occlusion"] for row in compared_rows])
     compared["network"] = compose(compared["truth"], compared["network"], hidden)
     return Evaluation(scores, stacked, shown_rows, compared, compared_rows)
+
+
+def scored_pairs(pairs: PairSet, split: str) -> PairSet:
+    """The pairs of a split that have a truth to be compared with.
+
+    Raises: UserError when there are none, with what there is instead.
+    """
+    chosen = pairs.split(split)
+    found = chosen.with_truth()
+    if len(found):
+        return found
+    others = {name: count for name, count in pairs.split_counts().items() if count}
+    if not others:
+        raise UserError(
+            f"{pairs.root} shows only people who wore real masks: without the truth nothing can be compared; merge it "
+            "with a set that has pairs (data_prep.merge)"
+        )
+    problem = f"has no pairs in split {split!r}"
+    if len(chosen):
+        problem = f"shows only people who wore real masks in split {split!r}: without the truth nothing can be compared"
+    # Training pictures last: on those a network looks better than it is.
+    first = min(others, key=("val", "test", "train").index)
+    counts = ", ".join(f"{count:,} in {name}" for name, count in others.items())
+    raise UserError(
+        f"{pairs.root} {problem}, but there are pairs ({counts}); score others with --split {first}, or prepare the "
+        f"data set with some in {split!r} (a column split in labels.csv), or merge it with one that has them"
+    )
 
 
 def faces_to_compare(keys: list[str]) -> list[int]:

@@ -119,6 +119,7 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     """A JPEG of faces in pairs, before beside after, in the order given."""
     import cv2
 
+    from rac_unet.faces.photo_metadata import SIGN, PhotoMetadata, embed_metadata, marked_synthetic
     from rac_unet.rundir import replace_file
 
     pairs = [np.concatenate([face.before, face.after], axis=1) for face in faces]
@@ -127,6 +128,8 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     framed = [cv2.copyMakeBorder(pair, 2, 2, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs]
     rows = [np.concatenate(framed[i : i + IN_A_ROW], axis=1) for i in range(0, len(framed), IN_A_ROW)]
     content = cv2.imencode(".jpg", np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    # It shows painted faces, and must not be taken for a photo when the folder is looked through again.
+    content = embed_metadata(content, marked_synthetic(PhotoMetadata()), f"synthetic: faces painted by {SIGN}")
     replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 

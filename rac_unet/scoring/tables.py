@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
 from rac_unet.scoring.figures import ALL_FIGURES, Figure
 
 WIDTH = 30
+
+
+def pictures_words(own: float | None, before: float | None) -> str:
+    """How many training pictures were seen: a run's own, behind those of the runs that it was begun from.
+
+    Args: counts; None or NaN where one is not known.
+    """
+    if own is None or math.isnan(own):
+        return "unknown"
+    known = before is not None and not math.isnan(before)
+    return f"{before:,.0f} + {own:,.0f}" if before and known else f"{own:,.0f}" if known else f"unknown + {own:,.0f}"
+
+
+def describe_pictures(own: float, begun_from: dict | None) -> str:
+    """A line of how much was trained.
+
+    Args:
+        begun_from: what provenance.json says of the run that it was begun from; None where there is none.
+    """
+    before = begun_from["pictures_seen"] if begun_from else 0
+    names = f" ({begun_from['run']} and before it + its own)" if begun_from else ""
+    return f"trained on {pictures_words(own, before)} pictures, repeats counted{names}"
 
 
 def score_table(metrics: dict) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from rac_unet.config import ModelConfig, from_dict, read_yaml, to_dict
 from rac_unet.errors import UserError
-from rac_unet.rundir import open_run
+from rac_unet.rundir import RunDir, open_run
 
 # What a run is continued with; the rest (losses, optimizer, how long) is the new training's own.
 TAKEN = ("model", "data")
+# What provenance.json calls the run that a run was begun from.
+BEGUN_FROM = "begun_from"
 
 
 def settings_of(run: Path) -> dict[str, Any]:
@@ -41,3 +43,36 @@ def begin_with(path: str, model) -> None:
 
     for variable, value in zip(model.weights, load_network(open_run(Path(path))).get_weights(), strict=True):
         variable.assign(value)
+
+
+def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
+    """What provenance.json says of the run that a run was begun from; None for one that began with random weights.
+
+    Runs older than this record have none; then it is what can be seen now of the run that their settings name.
+
+    Args:
+        above: runs that were begun from this one; who renames folders can make a circle of them.
+    Returns: as `describe_beginning`.
+    """
+    path = run.config().training.init_from
+    return run.provenance().get(BEGUN_FROM) or describe_beginning(path, above) if path else None
+
+
+def describe_beginning(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The run at `path` as one to begin from.
+
+    Returns: `run`, its folder's name, and `pictures_seen`, how many training pictures it and all before it had seen
+        when their trainings ended, repeats counted; None where that is not known.
+    """
+    place = Path(path).resolve()
+    return {"run": place.name, "pictures_seen": None if place in above else _pictures_seen(place, (*above, place))}
+
+
+def _pictures_seen(place: Path, above: tuple[Path, ...]) -> int | None:
+    run = RunDir(place)
+    try:
+        before, rows = begun_from(run, above), run.history()
+    except (UserError, OSError):
+        return None
+    earlier = before["pictures_seen"] if before else 0
+    return None if earlier is None or not rows or "images" not in rows[-1] else earlier + int(rows[-1]["images"])

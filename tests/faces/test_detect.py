@@ -1,5 +1,7 @@
 """The detector on real photographs (where there are any), and on pictures with nothing to find."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ import pytest
 
 from rac_unet.faces.align import FITTED, TEMPLATE, align_face
 from rac_unet.faces.detect import MESH_TO_IBUG, Face, FaceDetector, central_face
-from rac_unet.faces.face_search import distinct_boxes, look_turned
+from rac_unet.faces.face_search import Halves, distinct_boxes, look_turned
 from rac_unet.faces.photo_files import read_photo
 from tests.drawn_masks import drawn_photo
 
@@ -109,6 +111,37 @@ def test_a_lying_face_is_found_the_way_it_lies(detector, turns):
     for _ in range(turns):
         turned = np.c_[turned[:, 1], len(upright) - 1 - turned[:, 0]]
     assert np.abs(lying.points[36:48] - turned).max() < 10
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_lying_faces_are_found_where_upright_ones_were_believed_in_less(detector, turns):
+    upright = drawn_photo(masked=False)
+    photo = np.ascontiguousarray(np.rot90(upright, turns))
+    (face,) = detector.detect_all(upright)
+    assert 0.4 < face.trust <= 1 and detector.detect_lying(photo, [dataclasses.replace(face, trust=0.2)]) == []
+    (lying,) = detector.detect_lying(photo, [dataclasses.replace(face, trust=0.41)])
+    across = lying.points[42:48].mean(0) - lying.points[36:42].mean(0)
+    off = np.degrees(np.arctan2(across[1], across[0])) + 90 * turns
+    assert abs((off + 180) % 360 - 180) < 15
+    assert detector.detect_lying(photo, [dataclasses.replace(face, trust=1.0)]) == []
+    assert detector.detect_lying(upright, [face]) == []
+
+
+@pytest.mark.parametrize("shape", [(1024, 768), (1023, 333), (2, 5000), (1, 3000), (7, 5)])
+def test_halves_show_the_same_as_the_photo(shape):
+    coarse = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)
+    rows = cv2.resize(coarse, shape[::-1])
+    halves = Halves(rows)
+    for side in (100, 384, 600):
+        image, factor = halves.at_least(side)
+        assert max(image.shape[:2]) >= min(side, max(shape)) and min(image.shape[:2]) >= 1
+        assert max(shape) // factor == max(image.shape[:2])
+        scale = min(1.0, side / max(shape))
+        small = halves.fitted(scale)
+        directly = cv2.resize(rows, [max(1, round(each * scale)) for each in shape[::-1]], interpolation=cv2.INTER_AREA)
+        height, width = small.shape[:2]
+        assert 0 <= directly.shape[0] - height <= 1 and 0 <= directly.shape[1] - width <= 1
+        assert np.abs(small.astype(int) - directly[:height, :width]).mean() < 5
 
 
 def test_no_faces_in_noise_or_in_nothing(detector):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rac_unet.errors import UserError
-from rac_unet.inference import lite_writing, onnx_writing
+from rac_unet.inference import lite_form, lite_writing, onnx_writing
 from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.keras_forms import open_model
 from rac_unet.inference.lite_writing import HEAVY, float_operations, write_lite_int8
@@ -129,6 +129,22 @@ def test_damaged_files_are_refused(files, tmp_path, kind):
         damaged.write_bytes(content)
         with pytest.raises(UserError, match=f"{name}{path.suffix} .*export it again"):
             load_runner(damaged)
+
+
+def test_a_lite_file_that_ends_the_process_is_refused(files, tmp_path, monkeypatch):
+    """Some damaged files make LiteRT abort; a trial that aborts stands for one, which another version may survive."""
+    copy = tmp_path / "copy.tflite"
+    shutil.copy(files[0] / "net_float32.tflite", copy)
+    assert load_runner(copy).conditioned
+    monkeypatch.setattr(lite_form, "_TRIAL", "import os; os.abort()")
+    with pytest.raises(UserError, match="copy.tflite is a damaged .tflite file"):
+        load_runner(copy)
+    monkeypatch.setattr(lite_form, "_TRIAL", "import time; time.sleep(60)")
+    monkeypatch.setattr(lite_form, "_TRIAL_SECONDS", 0.2)
+    with pytest.raises(UserError, match="damaged"):
+        load_runner(copy)
+    monkeypatch.setattr(lite_form, "_OWN", copy.resolve().parent)
+    assert load_runner(copy).conditioned, "the network of the package is not tried out"
 
 
 def test_a_lite_file_of_another_kind_is_refused(tmp_path):

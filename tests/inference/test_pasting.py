@@ -142,6 +142,20 @@ def test_outside_the_map_every_pixel_is_the_same_and_inside_it_is_painted(scale,
         assert not region.any()
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.4, 0.13])
+def test_strips_leave_no_seams_and_a_large_face_is_smooth(scale):
+    slope = np.mgrid[:SIZE, :SIZE].sum(0).astype(np.float32) / (2 * SIZE)
+    side = round(1.2 * SIZE / scale)
+    image = np.zeros((side, side, 3), np.uint8)
+    where = face_map(disc((64, 64), 40).astype(np.float32))
+    matrix = placing(scale, 0, side / 2, side / 2)
+    paste_face(image, np.zeros((side, side), bool), np.repeat(slope[..., None], 3, 2), where, matrix)
+    half = int(25 / scale)
+    middle = image[side // 2 - half : side // 2 + half, side // 2 - half : side // 2 + half, 0].astype(float)
+    rows, columns = np.mgrid[: 2 * half, : 2 * half] - half
+    assert np.abs(middle - 255 * (64 + (rows + columns) * scale / 2) / SIZE).max() < 2.5
+
+
 def test_the_grain_of_the_photo_is_matched():
     rng = np.random.default_rng(3)
     before = np.clip(128 + 5 * rng.standard_normal((SIZE, SIZE, 3)).mean(-1, keepdims=True) * 3**0.5, 0, 255)

@@ -1,5 +1,6 @@
 """Which files are meant by files, folders and patterns, and where their results belong."""
 
+import json
 import os
 from pathlib import PurePath
 
@@ -81,6 +82,18 @@ def test_among_the_photos_themselves_results_are_known_by_their_mark(tree):
         )
         assert listing.own_files == 1
     assert set(places(list_photos(["a/x.png"], "a"))) == {"a/x.png"}, "a file that is named is meant"
+
+
+def test_what_predict_notes_beside_its_results_is_no_other_file(tree):
+    (tree / "a/out/deep").mkdir(parents=True)
+    for name in ("a/out/x.json", "a/out/deep/y.json", "a/x.json"):
+        (tree / name).write_text(json.dumps({"photo": "x.jpg", "size": [1, 1]}, indent=1))
+    (tree / "a/out/mine.json").write_text("{}")
+    for name in ("a/out/skipped.csv", "a/out/deep/skipped.csv"):
+        (tree / name).write_text("photo,reason\n")
+    # Not in the output folder, not ours, and beside notes.txt.
+    others = list_photos(["a"], "nowhere").other_files
+    assert list_photos(["a"], "a/out").other_files == others - 3
 
 
 def test_folders_named_like_photos_broken_links_and_endless_ones(tree):

@@ -49,7 +49,7 @@ def test_calibration_shows_every_emotion_in_turn(pairs):
 
 def test_what_is_not_there_is_said(pairs):
     few = pairs.split("train")
-    with pytest.raises(UserError, match="no pairs in split 'val'.*--data"):
+    with pytest.raises(UserError, match="no pairs in split 'val', but .* in train.*--data"):
         read_pictures(few, "val", 5, 64)
     with pytest.raises(UserError, match="cannot be averaged down to 48"):
         calibration_pictures(few, 5, 48)

@@ -238,6 +238,11 @@ def test_hole_losses_see_the_hole_alone():
     assert float(_call("hole_l1", truth, tf.constant(image), occlusion)[0]) == pytest.approx(0.25)
     assert float(_call("hole_l2", truth, tf.constant(image), occlusion)[0]) == pytest.approx(0.125)
     assert float(_call("hole_l1", truth, tf.constant(image), 0 * occlusion)[0]) == 0
+    # 3 of 48 numbers are off by 0.5: MSE 1/64, 18.06 dB, which is 21.94 below 40, and the 1 in the logarithm.
+    expected = 4 + np.log10(1 / 64 + 1e-4)
+    assert float(_call("composite_psnr", truth, tf.constant(image), occlusion)[0]) == pytest.approx(expected, abs=1e-5)
+    assert expected == pytest.approx(2.194, abs=4e-3)
+    assert float(_call("composite_psnr", truth, tf.constant(image), 0 * occlusion)[0]) == 0
 
 
 def test_weighted_sum_adds_and_names_its_terms():

@@ -1,25 +1,37 @@
 """The last stage: a training that begins with another run's weights, with features and a discriminator."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from rac_unet import rundir
+from rac_unet.config import RunConfig
 from rac_unet.errors import UserError
 from rac_unet.inference.runners import load_network
+from rac_unet.models import build_configured
 from rac_unet.train import main
 from rac_unet.training.arguments import parse
+from rac_unet.training.beginning import begun_from
 from rac_unet.training.state import find_backups
 
-SMALL = ["--model.image_size", "32", "--model.filters", "4", "--training.batch_size", "4"]
+
+def make_run(folder, toy_pairs, preset, *words):
+    """A run directory as training leaves it, with the weights of an untrained network."""
+    config = parse(["--preset", preset, "--data.path", str(toy_pairs), "--model.image_size", "32", *words]).config
+    run = rundir.create(folder, preset, config, {})
+    run.best_weights.parent.mkdir()
+    keras.utils.set_random_seed(1)
+    build_configured(config.model).save_weights(run.best_weights)
+    run.write_history([{"step": 1, "images": 4}])
+    return run
 
 
 @pytest.fixture(scope="module")
 def run(toy_pairs, tmp_path_factory):
-    runs = tmp_path_factory.mktemp("runs")
-    main(["--preset", "rac_unet_lite", "--data.path", str(toy_pairs), "--runs", str(runs), *SMALL,
-          "--training.max_hours", "1e-7", "--data.jitter", "0.05"])  # fmt: skip
-    return rundir.RunDir(next(runs.iterdir()))
+    words = ["--model.filters", "4", "--training.batch_size", "4", "--data.jitter", "0.05"]
+    return make_run(tmp_path_factory.mktemp("runs"), toy_pairs, "rac_unet_lite", *words)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +68,7 @@ def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(r
                for m in (load_network(run), load_network(sharp))]  # fmt: skip
     for before, after in zip(*kernels, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-6)
+    assert begun_from(sharp) == {"run": run.path.name, "pictures_seen": run.history()[-1]["images"]}
     (row,) = sharp.history()
     assert {"adversarial", "discriminator", "unit_features", "val_unit_features"} <= set(row)
     assert row["discriminator"] > 0 and "val_adversarial" not in row
@@ -68,9 +81,7 @@ def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(r
 
 
 def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_path, features):
-    main(["--preset", "smoke", "--data.path", str(toy_pairs), "--runs", str(tmp_path), "--model.image_size", "32",
-          "--training.max_hours", "1e-7"])  # fmt: skip
-    (run,) = tmp_path.iterdir()
+    run = make_run(tmp_path, toy_pairs, "smoke").path
     config = parse(["--preset", "sharp", "--init_from", str(run)]).config
     assert config.model.name == "rac_unet" and "occlusion" not in config.loss.terms
     with pytest.raises(UserError, match="model.name: 'rac_unet' there, 'rac_unet_lite' here"):
@@ -80,8 +91,39 @@ def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_pat
 def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
     with pytest.raises(UserError, match="no run directory at .*nowhere"):
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match="best.weights.h5 is a file.*run's folder: this one lies in"):
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.best_weights)])
     with pytest.raises(UserError, match="leave out --preset, --config and --init_from"):
         parse(["--resume", str(run.path), "--init_from", str(run.path)])
     with pytest.raises(UserError, match="holds another network .model.filters: 4 there, 8 here"):
         sharpen(run, features, tmp_path / "runs", "--model.filters", "8")
     assert not (tmp_path / "runs").exists()
+
+
+def stage(folder, name, images, before=None, **provenance):
+    """A run of some pictures that says it was begun from another, without weights."""
+    config = RunConfig()
+    if before:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=str(before.path)))
+    run = rundir.create(folder, name, config, provenance)
+    run.write_history([{"step": n, "images": n * images / 2} for n in (1, 2)])
+    return run
+
+
+def test_how_many_pictures_a_run_was_begun_with_is_known_as_far_as_it_can_be(tmp_path):
+    first = stage(tmp_path, "first", 100)
+    second = stage(tmp_path, "second", 30, first, begun_from={"run": "first", "pictures_seen": 80})
+    third = stage(tmp_path, "third", 7, second)
+    assert begun_from(first) is None
+    # What was recorded when it was begun holds, whatever became of the first run; older runs look where it is.
+    assert begun_from(second) == {"run": "first", "pictures_seen": 80}
+    assert begun_from(third) == {"run": second.path.name, "pictures_seen": 110}
+    assert begun_from(stage(tmp_path, "fourth", 5, third)) == {"run": third.path.name, "pictures_seen": 117}
+    first.history_file.unlink()
+    gone = stage(tmp_path, "gone", 7, rundir.RunDir(tmp_path / "away"))
+    for unknown in (first, gone, rundir.RunDir(tmp_path)):
+        assert begun_from(stage(tmp_path, "after", 5, unknown)) == {"run": unknown.path.name, "pictures_seen": None}
+    circle = stage(tmp_path, "circle", 5, first)
+    first.config_file.write_text(circle.config_file.read_text().replace(str(first.path), str(circle.path)))
+    first.write_history([{"step": 1, "images": 5}])
+    assert begun_from(circle)["pictures_seen"] is None
