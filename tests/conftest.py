@@ -1,5 +1,6 @@
 """What all tests share: a cache of their own, the development photographs, a tiny data set of pairs."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_finish():
+    """Look for garbage in what TensorFlow made on import no more: tracing a network would have it looked for often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Tests and the commands they start neither use nor fill the user's cache folder."""
@@ -18,6 +26,17 @@ def own_cache(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("RAC_UNET_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty():
+    """How long a picture takes is measured a few times only; every evaluation would spend a second or two on it."""
+    from rac_unet.scoring import prediction_time
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction_time, "WARM_UP", 1)
+        patch.setattr(prediction_time, "REPEATS", prediction_time.FEWEST)
+        yield
 
 
 @pytest.fixture

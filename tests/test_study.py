@@ -1,5 +1,6 @@
 """A study from nothing to its report, and what happens when it is run again."""
 
+import importlib
 import json
 import shutil
 
@@ -10,8 +11,9 @@ import yaml
 
 from rac_unet.errors import UserError
 from rac_unet.study import main
+from rac_unet.training.steps import Steps
 
-# All of them share one study, most of a minute of it.
+# All of them share one study, half a minute of it.
 pytestmark = pytest.mark.slow
 
 PLAN = {
@@ -23,16 +25,29 @@ PLAN = {
 }
 
 
+# Those that import TensorFlow, which takes longer than what they do here.
+HEAVY = ("rac_unet.train", "rac_unet.train_classifier", "rac_unet.evaluate")
+
+
+def run_here(self, module, *words, start=Steps.run, **options):
+    """As `Steps.run`, which tests/training/test_steps.py has, with the heavy commands in this process."""
+    if module not in HEAVY:
+        return start(self, module, *words, **options)
+    return importlib.import_module(module).main([str(word) for word in words])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A finished study, with what it printed and the network it measured through."""
+    """A finished study, and the network it measured through."""
     import keras
 
     root = tmp_path_factory.mktemp("study")
     image = keras.Input((None, None, 3))
     keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(root / "tiny.keras")
     (root / "plan.yaml").write_text(yaml.safe_dump(PLAN))
-    assert main(arguments(root)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Steps, "run", run_here)
+        assert main(arguments(root)) == 0
     return root
 
 

@@ -55,21 +55,25 @@ def exports(run, tmp_path_factory):
     return paths | {"litert": folder / "tiny.tflite", "run": run.path}
 
 
-def test_every_kind_costs_the_same(exports, run):
-    expected = forward_flops(load_network(run))
-    for kind, path in exports.items():
-        runner = load_runner(path)
+@pytest.fixture(scope="module")
+def runners(exports):
+    return {kind: load_runner(path) for kind, path in exports.items()}
+
+
+def test_every_kind_costs_the_same(runners, run):
+    network = load_network(run)
+    expected, parameters = forward_flops(network), network.count_params()
+    for kind, runner in runners.items():
         if kind == "litert":
             # Not told by the file, and so not claimed.
             assert runner.flops() is None and runner.parameters is None
             continue
         assert runner.flops() == expected > 0, kind
-        assert runner.parameters == load_network(run).count_params()
+        assert runner.parameters == parameters
 
 
-def test_every_kind_gives_the_same_pictures(exports):
+def test_every_kind_gives_the_same_pictures(runners):
     image, emotion = pictures()
-    runners = {kind: load_runner(path) for kind, path in exports.items()}
     results = {kind: runner(image, emotion)["inpainted_image"] for kind, runner in runners.items()}
     for kind, runner in runners.items():
         assert (runner.kind, runner.image_size, runner.conditioned) == (kind, 32, True)
@@ -98,8 +102,8 @@ def test_the_network_is_float32_and_made_of_stock_layers(run):
         assert layer.dtype_policy.name == "float32", layer
 
 
-def test_unfit_pictures_are_refused(exports):
-    runner = load_runner(exports["keras"])
+def test_unfit_pictures_are_refused(runners):
+    runner = runners["keras"]
     image, emotion = pictures()
     with pytest.raises(UserError, match="32 x 32 px.*received.*64"):
         runner(np.zeros((1, 64, 64, 3), np.float32), emotion[:1])

@@ -1,10 +1,7 @@
 """Several devices and several processes: the losses of one, one writer, and clear words when they cannot be had."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,29 +9,24 @@ import pytest
 from rac_unet.config import OptimizerConfig, RunConfig, TrainingConfig
 from rac_unet.errors import UserError
 from rac_unet.rundir import RunDir
+from rac_unet.train import main
 from rac_unet.training.distribution import make_distribution, refuse_uneven_batch, scale_to_replicas
+from tests.forked import Training
 
-STEPS, EVERY = 20, 4
+STEPS, EVERY = 18, 6
 OPTIONS = [
     *("--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--optimizer.clip_norm", "1"),
     # Adam makes steps of one size out of gradients of any, rounding errors included, and what they differ by grows from
     # step to step; at this rate slowly enough to tell rounding from a mistake.
     *("--optimizer.learning_rate", "1e-5", "--optimizer.schedule", "constant", "--data.label_dropout", "0.2"),
     *("--training.epochs", str(STEPS / 7), "--training.validate_steps", str(EVERY), "--training.sample_every", "1000"),
+    # What a loss computes, it computes of each picture alone; these take the least time to trace.
+    *("--loss.terms", "{l1: 1, hole_l1: 100}"),
 ]
 
 
-def _start(toy_pairs, runs, *options, **environment):
-    command = [sys.executable, "-m", "rac_unet.train", *OPTIONS, "--data.path", str(toy_pairs), "--runs", str(runs)]
-    return subprocess.Popen(
-        [*command, *options], env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def _finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+def _words(toy_pairs, runs, *more):
+    return [*OPTIONS, "--data.path", str(toy_pairs), "--runs", str(runs), *more]
 
 
 def _losses(runs):
@@ -47,16 +39,17 @@ def _losses(runs):
 @pytest.fixture(scope="module")
 def alone(toy_pairs, tmp_path_factory):
     runs = tmp_path_factory.mktemp("alone")
-    _finish(_start(toy_pairs, runs))
+    assert main(_words(toy_pairs, runs)) == 0
     return _losses(runs)
 
 
 @pytest.mark.slow
 def test_two_devices_have_the_losses_of_one(toy_pairs, tmp_path, alone):
-    options = ["--training.strategy", "mirrored", "--training.replicas", "2", "--training.steps_per_call", "3"]
-    output = _finish(_start(toy_pairs, tmp_path, *options))
+    # Calls of four steps and of two: every second validation interrupts a block.
+    options = ["--training.strategy", "mirrored", "--training.replicas", "2", "--training.steps_per_call", "4"]
+    output = Training(_words(toy_pairs, tmp_path / "runs", *options), tmp_path / "said").finish()
     assert "mirrored, 2 devices" in output
-    np.testing.assert_allclose(_losses(tmp_path), alone, rtol=1e-4)
+    np.testing.assert_allclose(_losses(tmp_path / "runs"), alone, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -68,9 +61,10 @@ def test_two_processes_have_the_losses_of_one_and_one_of_them_writes(toy_pairs, 
 
     def worker(index):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        return _start(toy_pairs, tmp_path / f"worker{index}", TF_CONFIG=json.dumps(task))
+        words = _words(toy_pairs, tmp_path / f"worker{index}")
+        return Training(words, tmp_path / f"said{index}", TF_CONFIG=json.dumps(task))
 
-    outputs = [_finish(process) for process in [worker(0), worker(1)]]
+    outputs = [process.finish() for process in [worker(0), worker(1)]]
     assert "multi_worker, 2 devices" in outputs[0] and "the chief has the run" in outputs[1]
     np.testing.assert_allclose(_losses(tmp_path / "worker0"), alone, rtol=1e-4)
     assert not (tmp_path / "worker1").exists()

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,13 +16,12 @@ from rac_unet.errors import UserError
 from rac_unet.rundir import RunDir
 from rac_unet.train import main
 from rac_unet.training import resuming, state
+from tests.forked import Training
 
 COMMON = ["--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--data.label_dropout", "0.2"]
-EPOCHS = 12
-
-
-def _command(*words):
-    return [sys.executable, "-m", "rac_unet.train", *map(str, words)]
+# The losses that take the least time to trace.
+COMMON += ["--loss.terms", "{l1: 1, hole_l1: 100}"]
+EPOCHS = 8
 
 
 def _arrays(file):
@@ -40,28 +38,29 @@ def _curve(run):
 @pytest.mark.slow
 def test_killed_at_random_steps_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     options = [
-        *(*COMMON, "--data.path", toy_pairs, "--training.epochs", EPOCHS, "--training.validate_steps", 20),
+        *(*COMMON, "--data.path", toy_pairs, "--training.epochs", EPOCHS, "--training.validate_steps", 12),
         *("--training.sample_every", 5, "--training.deterministic", "true", "--training.backup_seconds", 0),
     ]
-    subprocess.run(_command(*options, "--runs", tmp_path / "whole"), check=True, stdout=subprocess.DEVNULL)
+    Training([*options, "--runs", tmp_path / "whole"], tmp_path / "said").finish()
     (whole,) = (RunDir(path) for path in (tmp_path / "whole").iterdir())
     seed = random.randrange(1000)
     chance, kills, words = random.Random(seed), [], [*options, "--runs", tmp_path / "killed"]
-    for _ in range(3):
-        process = subprocess.Popen(_command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # First a run's first session, then one that has itself been resumed.
+    for _ in range(2):
+        training = Training(words, tmp_path / "said")
         had = kills[-1] if kills else 0
         deadline = time.monotonic() + 120
         while _newest_step(tmp_path / "killed") <= had:
-            assert process.poll() is None and time.monotonic() < deadline
+            assert training.is_running() and time.monotonic() < deadline, training.said.read_text()
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        training.kill()
         kills.append(_newest_step(tmp_path / "killed"))
         (run,) = (RunDir(path) for path in (tmp_path / "killed").iterdir())
         words = ["--resume", run.path]
     assert kills[0] < whole.history()[-1]["step"], f"killed too late, seed {seed}"
-    subprocess.run(_command(*words), check=True, stdout=subprocess.DEVNULL)
+    # The last one as users start it, with nothing in common with the others, not even the order of its sets.
+    subprocess.run([sys.executable, "-m", "rac_unet.train", *words], check=True, stdout=subprocess.DEVNULL)
     assert _curve(run) == _curve(whole), f"killed after the backups of steps {kills}, seed {seed}"
     for mine, reference in ((run.last_weights, whole.last_weights), (run.best_weights, whole.best_weights)):
         mine, reference = _arrays(mine), _arrays(reference)
@@ -77,7 +76,9 @@ def stopped(toy_pairs, tmp_path_factory):
     """A run that its time limit stopped after its first step."""
     runs = tmp_path_factory.mktemp("runs")
     assert main([*COMMON, "--data.path", str(toy_pairs), "--runs", str(runs), "--training.max_hours", "1e-7"]) == 0
-    return next(runs.iterdir())
+    stopped = RunDir(next(runs.iterdir()))
+    assert [row["step"] for row in stopped.history()] == [1] and stopped.best_weights.is_file()
+    return stopped.path
 
 
 @pytest.fixture
@@ -161,8 +162,9 @@ def test_a_folder_is_written_to_to_see_whether_it_can_be(tmp_path):
 
 
 def test_what_may_change_changes(run):
-    assert main(["--resume", str(run.path), "--training.max_hours", "0", "--training.steps_per_call", "3"]) == 0
-    assert run.config().training.steps_per_call == 3 and run.history()[-1]["step"] == 14
+    # Calls of six and of seven steps: to the first validation, and the block's rest.
+    assert main(["--resume", str(run.path), "--training.max_hours", "0", "--training.steps_per_call", "13"]) == 0
+    assert run.config().training.steps_per_call == 13 and run.history()[-1]["step"] == 14
 
 
 def test_a_backup_that_is_not_what_was_written_is_not_kept(tmp_path, monkeypatch):
