@@ -46,8 +46,8 @@ def overfit_all(seed: int = 0) -> dict[str, float | int]:
 def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray, steps: int, seed: int) -> np.ndarray:
     """Train a new network on one batch and score it on the same batch as it would be used: in inference mode.
 
-    L1 loss, and a little of the loss of reading the emotion where the network does; AdamW, its rate rising over the first
-    tenth of the steps and falling to zero along a cosine. Seeds Keras's random numbers for the whole process.
+    L1 loss, and a little of the loss of reading the emotion where the network does; AdamW, its rate rising over the
+    first tenth of the steps and falling to zero along a cosine. Seeds Keras's random numbers for the whole process.
 
     Args:
         inputs: `masked_image` (B, S, S, 3) float32 in [0, 1], and `emotion` (B, 7) one-hot.
