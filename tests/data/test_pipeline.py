@@ -59,7 +59,7 @@ def test_jitter_moves_both_pictures_alike_and_by_no_more_than_asked(train):
 
 def test_a_moved_mask_stays_as_large_as_it_was(train):
     pixels = np.zeros((64, 32, 32, 7), np.float32)
-    pixels[..., 3:6] = 0.5
+    pixels[..., :6] = 0.5
     pixels[:, 10:20, 8:24] = (1, 1, 1, 0.5, 0.5, 0.5, 1)
     # Zoom and turn none, shifts of any part of a pixel.
     spread = np.random.default_rng(0).uniform(-1, 1, (64, 4)).astype(np.float32)
