@@ -136,9 +136,10 @@ class PairSet:
         return self.frame[WEIGHT].to_numpy(np.float64)
 
     def split_counts(self) -> dict[str, int]:
-        """Pairs whose truth is known per split, all three named."""
+        """Pairs whose truth is known, of each split that has any."""
         known = self.frame["split"][self.has_truth]
-        return {name: int((known == name).sum()) for name in SPLITS}
+        counts = {name: int((known == name).sum()) for name in SPLITS}
+        return {name: count for name, count in counts.items() if count}
 
     def emotion_counts(self) -> dict[str, int]:
         """Pairs per emotion, all seven named."""

@@ -50,7 +50,7 @@ def calibration_pictures(pairs: PairSet, count: int, image_size: int) -> dict[st
 def _with_truth(pairs: PairSet, split: str) -> PairSet:
     chosen = pairs.split(split).with_truth()
     if not len(chosen):
-        counts = ", ".join(f"{count:,} in {name}" for name, count in pairs.split_counts().items() if count)
+        counts = ", ".join(f"{count:,} in {name}" for name, count in pairs.split_counts().items())
         there = f", but {counts}" if counts else ""
         raise UserError(f"{pairs.root} has no pairs in split {split!r}{there}; give another data set with --data D")
     return chosen

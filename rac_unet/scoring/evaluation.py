@@ -152,7 +152,7 @@ def scored_pairs(pairs: PairSet, split: str) -> PairSet:
     found = chosen.with_truth()
     if len(found):
         return found
-    others = {name: count for name, count in pairs.split_counts().items() if count}
+    others = pairs.split_counts()
     if not others:
         raise UserError(
             f"{pairs.root} shows only people who wore real masks: without the truth nothing can be compared; merge it "
