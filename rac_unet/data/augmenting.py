@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from rac_unet.config import DataConfig
 from rac_unet.emotions import EMOTIONS
 
 # Mild: what a camera's exposure and white balance differ by, not what would make another photo of it.
@@ -14,29 +15,29 @@ MAX_OFFSET = 0.04
 DRAWS = 12
 
 
-def to_float(stacked, emotion, draws=None, jitter: float = 0.0, relight: float = 1.0, mixup: float = 0.0):
+def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
     """From bytes to the dictionaries that networks and losses speak.
 
     Args:
         stacked: (B, S, S, 7) uint8, masked and unmasked picture and occlusion.
         emotion: (B,) int64.
-        draws: (B, 12) in [0, 1), what is random about each pair; None changes nothing.
-        jitter, relight, mixup: see `rac_unet.config.DataConfig`.
+        draws: (B, 12) in [0, 1), what is random about each pair.
+        changes: how pairs are changed; None changes nothing.
     Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch` gives them, no label withheld.
     """
     one_hot = tf.one_hot(emotion, len(EMOTIONS))
-    if draws is not None:
+    if changes:
         flip = draws[:, 0] < 0.5
         stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)
     pixels = tf.cast(stacked, tf.float32) * (1 / 255)
-    if draws is not None and mixup:
-        pixels, one_hot = _mixed(pixels, one_hot, draws[:, 11], mixup)
-    if draws is not None and jitter:
-        pixels = _moved_pairs(pixels, 2 * draws[:, 7:11] - 1, jitter)
+    if changes and changes.mixup:
+        pixels, one_hot = _mixed(pixels, one_hot, draws[:, 11], changes.mixup)
+    if changes and changes.jitter:
+        pixels = _moved_pairs(pixels, 2 * draws[:, 7:11] - 1, changes.jitter)
     # Both pictures go through the same arithmetic, so where nothing is hidden they stay equal bit for bit.
     masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
-    if draws is not None and relight:
-        spread = relight * (2 * draws - 1)
+    if changes and changes.relight:
+        spread = changes.relight * (2 * draws - 1)
         gain = tf.exp(MAX_GAIN_LOG * spread[:, 1:2] + MAX_CHANNEL_GAIN_LOG * spread[:, 2:5])[:, None, None, :]
         offset = (MAX_OFFSET * spread[:, 5:6])[:, None, None, :]
         masked, unmasked = (tf.clip_by_value(image * gain + offset, 0, 1) for image in (masked, unmasked))

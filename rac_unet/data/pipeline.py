@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.config import DataConfig
 from rac_unet.data.augmenting import DRAWS, to_float
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
@@ -23,21 +24,21 @@ def make_training_dataset(
     seed: int,
     epochs: int,
     first_step: int = 0,
-    augment: bool = True,
-    label_dropout: float = 0.0,
     shard: tuple[int, int] = (0, 1),
-    jitter: float = 0.0,
-    relight: float = 1.0,
-    mixup: float = 0.0,
+    changes: DataConfig | None = None,
 ) -> tf.data.Dataset:
     """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
 
+    Args:
+        changes: how pairs are changed; the settings' defaults where none are given.
     Returns: dataset of `(inputs, targets)` as `finish_batch` gives them.
     """
     blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard)
 
+    changes = changes or DataConfig()
+
     def finish(stacked, emotion, draws):
-        return finish_batch(stacked[0], emotion[0], draws[0], augment, label_dropout, jitter, relight, mixup)
+        return finish_batch(stacked[0], emotion[0], draws[0], changes)
 
     return blocks.map(finish, num_parallel_calls=2).prefetch(4).with_options(_options())
 
@@ -112,30 +113,19 @@ def make_training_blocks(
     return dataset.prefetch(2 * replicas + 2 // steps_per_block).with_options(_options())
 
 
-def finish_batch(
-    stacked,
-    emotion,
-    draws,
-    augment: bool,
-    label_dropout: float,
-    jitter: float = 0.0,
-    relight: float = 1.0,
-    mixup: float = 0.0,
-):
+def finish_batch(stacked, emotion, draws, changes: DataConfig):
     """What the network and the losses are given, from one step of a block.
 
     Args:
         stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 12) as `make_training_blocks` gives them.
-        augment: whether to flip and relight.
-        label_dropout: share of labels to withhold.
-        jitter, relight, mixup: with `augment`, as in `rac_unet.config.DataConfig`.
+        changes: how pairs are changed, and how many labels are withheld.
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
         targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never
         withheld.
     """
-    inputs, targets = to_float(stacked, emotion, draws if augment else None, jitter, relight, mixup)
-    if label_dropout:
-        inputs["emotion"] *= tf.cast(draws[:, 6:7] >= label_dropout, tf.float32)
+    inputs, targets = to_float(stacked, emotion, draws, changes if changes.augment else None)
+    if changes.label_dropout:
+        inputs["emotion"] *= tf.cast(draws[:, 6:7] >= changes.label_dropout, tf.float32)
     return inputs, targets
 
 
@@ -146,7 +136,7 @@ def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) ->
         lambda index: (pictures.load(index), tf.gather(emotions, index)), num_parallel_calls=tf.data.AUTOTUNE
     )
     dataset = dataset.batch(batch_size)
-    dataset = dataset.map(lambda stacked, emotion: to_float(stacked, emotion, None))
+    dataset = dataset.map(lambda stacked, emotion: to_float(stacked, emotion))
     return dataset.prefetch(2).with_options(_options())
 
 

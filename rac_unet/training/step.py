@@ -116,10 +116,8 @@ class TrainingStep:
 
     def _gradients(self, stacked, emotion, draws):
         """This replica's share of the gradients, the adversary's last, and mean losses."""
-        data, extra = self._data, []
-        inputs, targets = finish_batch(
-            stacked, emotion, draws, data.augment, data.label_dropout, data.jitter, data.relight, data.mixup
-        )
+        extra = []
+        inputs, targets = finish_batch(stacked, emotion, draws, self._data)
         with tf.GradientTape() as tape:
             outputs = self._model(self._named(inputs), training=True)
             total, terms = self._loss(targets, outputs)

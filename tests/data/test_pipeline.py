@@ -1,10 +1,11 @@
 """The pipeline: same pixels and order whatever the cache, continued anywhere, both pictures changed alike."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
+from rac_unet.config import DataConfig
 from rac_unet.data import augmenting
 from rac_unet.data import pairs as pairs_module
 from rac_unet.data.pictures import Pictures
@@ -19,7 +20,9 @@ def train(toy_pairs):
 
 
 def _batches(pairs, count, cache="memory", **options):
-    settings = {"batch_size": 4, "seed": 5, "epochs": 3} | options
+    changed = {field.name for field in fields(DataConfig)} & set(options)
+    changes = DataConfig(**{name: options.pop(name) for name in changed})
+    settings = {"batch_size": 4, "seed": 5, "epochs": 3, "changes": changes} | options
     dataset = make_training_dataset(pairs, Pictures(pairs, 64, cache), **settings)
     return [tuple({k: v.numpy() for k, v in part.items()} for part in batch) for batch in dataset.take(count)]
 
