@@ -39,7 +39,7 @@ class DataConfig:
             the side), since no detector places a masked face exactly.
         relight: With augment, how strongly exposure and white balance are changed: 1 is mild, 0 not at all.
         mixup: With augment, share of training pairs blended with another face, at most half and half.
-        recolour: With augment, share of training pairs whose mask gets other colours, since no drawn masks have them all.
+        recolour: With augment, share of training pairs whose mask gets other colours; drawn masks do not have them all.
         label_dropout: Share of training pairs whose label is withheld (all zeros), so that "no label" is learned too.
     """
 

@@ -5,7 +5,7 @@ arithmetic: the picture is halved before anything else looks at it, the widest l
 full resolution follow rims and teeth, and only operations are used that have a fast 8-bit form. The mask is found
 first, by a small network of its own, and blacked out before the painter looks, as partial and gated convolutions keep
 hidden pixels out (Liu et al. 2018, arXiv:1804.07723; Yu et al. 2019, arXiv:1806.03589): a mask's colour says nothing of
-the skin under it. With 32 filters: 1.36 M parameters, 1.4 GFLOP per 128 x 128 picture.
+the skin under it. With 32 filters: 1.35 M parameters, 1.5 GFLOP per 128 x 128 picture.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _labelled(x, inputs, filters, name):
 
 
 def _guess(x, filters):
-    """Where the mask is, from a picture an eighth of whose arithmetic it is worth: (B, S, S, 1) logits, coarse."""
+    """Where the mask is, looked for at a quarter of the resolution: (B, S, S, 3) -> (B, S, S, 1) logits, coarse."""
     widths = [filters // 2, filters, 7 * filters // 4]
     x = _convolution(x, widths[0], "find", 4, 4, "valid")
     skips = []
