@@ -23,10 +23,12 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.photo_batch import Account, unmask_photos
     from rac_unet.inference.photo_inputs import list_photos
     from rac_unet.inference.photo_output import OutputFolder, Settings
+    from rac_unet.rundir import check_output
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
         raise UserError("--side_by_side shows one result; with --emotion all the photo is in the sheet already")
+    check_output(args.output)
     listing = list_photos(args.inputs, args.output)
     account = Account(skipped=list(listing.missing))
     given = len(listing.photos) + len(listing.missing)

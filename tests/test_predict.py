@@ -109,6 +109,10 @@ def test_mistakes_are_refused_before_anything_is_written(folder, monkeypatch):
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             run(*words, "--output", "out")
+    Path("a_file").write_text("kept")
+    for place in ("a_file", "a_file/below"):
+        with pytest.raises(UserError, match=f"--output {place} cannot be a folder"):
+            run("photos", "--output", place)
     (folder / "empty").mkdir()
     with pytest.raises(UserError, match="there are no photos"):
         run("empty", "--output", "out")

@@ -40,6 +40,9 @@ def read_photo_header(content: bytes) -> PhotoHeader:
                 return read(content)
             except (struct.error, IndexError):
                 raise ValueError("file is cut off within its header") from None
+    # What phones write: ISO 14496-12's file type box, then the brand.
+    if content[4:8] == b"ftyp" and content[8:12] in _UNREAD_BRANDS:
+        raise ValueError(f"file is {_UNREAD_BRANDS[content[8:12]]} photo, which cannot be read; save it as JPEG or PNG")
     raise ValueError("file is not an image (JPEG, PNG, WebP, GIF, BMP and TIFF are read)")
 
 
@@ -146,6 +149,11 @@ def _tiff_tags(content: bytes) -> dict[int, int]:
             tags[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", content, entry + 8)[0]
     return tags
 
+
+_UNREAD_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "a HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "an AVIF"),
+}
 
 _READERS = (
     (b"\xff\xd8\xff", _jpeg),

@@ -11,8 +11,10 @@ from rac_unet.faces.photo_metadata import is_signed
 
 # By which predict's own files are known beside its results: the list of what was skipped, and how each report begins.
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
-# What OpenCV reads; other files in a folder are taken for what they are, notes and label files.
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# Photos by their names, whether OpenCV reads them or each is skipped with its reason; other files in a folder are taken
+# for what they are, notes and label files.
+READ_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PHOTO_ENDINGS = (*READ_ENDINGS, ".heic", ".heif", ".avif")
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,9 @@ class Planned:
 
 
 class OutputFolder:
-    """Args: folder (made when the first file is written), and what its results depend on.
-
-    Raises: UserError when the folder is a file.
-    """
+    """Args: folder (made when the first file is written), and what its results depend on."""
 
     def __init__(self, folder: Path, settings: Settings):
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--output {folder} is a file; give a folder")
         self.folder, self._settings = folder, settings
         self._ending = FORMATS[settings.format]
 

@@ -109,6 +109,10 @@ def test_files_that_are_no_photo_say_why(tmp_path, picture):
     assert error(b"") == "file is empty"
     assert "not an image" in error(b"path,emotion\nphoto.jpg,anger\n")
     assert "not an image" in error(b"RIFF\x10\0\0\0WAVEfmt and sound")
+    phone = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    assert error(phone) == "file is a HEIC photo, which cannot be read; save it as JPEG or PNG"
+    assert error(phone.replace(b"heic", b"avif")).startswith("file is an AVIF photo")
+    assert "not an image" in error(phone.replace(b"heic", b"mp42"))
     with pytest.raises(UnreadablePhoto, match="missing"):
         read_photo(tmp_path / "nowhere.jpg")
     with pytest.raises(UnreadablePhoto, match="not a regular file"):

@@ -32,6 +32,11 @@ def test_a_folder_is_mirrored(tree):
     assert listing.other_files == 2 and listing.missing == []
 
 
+def test_a_phones_photos_are_named_though_they_cannot_be_read(tree):
+    (tree / "b/IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert places(list_photos(["b"], "out")) == {"b/x.jpg": "x", "b/IMG_0001.HEIC": "IMG_0001"}
+
+
 def test_several_folders_have_their_own_names(tree):
     assert places(list_photos(["a", "b"], "out")) == {
         "a/x.jpg": "a/x", "a/x.png": "a/x-2", "a/deep/x.JPG": "a/deep/x", "b/x.jpg": "b/x",
