@@ -25,7 +25,6 @@ LOSSES = {
     "l1": "rac_unet.objectives.losses:l1",
     "hole_l1": "rac_unet.objectives.losses:hole_l1",
     "hole_l2": "rac_unet.objectives.losses:hole_l2",
-    "missed_occlusion": "rac_unet.objectives.mask_losses:missed_occlusion",
     "ms_ssim": "rac_unet.objectives.losses:ms_ssim",
     "ms_ssim_l1": "rac_unet.objectives.losses:ms_ssim_l1",
     "occlusion": "rac_unet.objectives.mask_losses:occlusion",
@@ -39,7 +38,7 @@ LOSSES = {
 FEATURE_LOSSES = ("perceptual", "unit_features")
 # Networks that say what is hidden, and the losses of what they alone put out.
 MASK_AWARE_MODELS = ("rac_unet_lite",)
-MASK_LOSSES = ("missed_occlusion", "occlusion", "painted_l1", "visible_emotion")
+MASK_LOSSES = ("occlusion", "painted_l1", "visible_emotion")
 EXTRACTORS = ("vgg16", "vgg19")
 
 

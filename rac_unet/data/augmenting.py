@@ -11,11 +11,8 @@ from rac_unet.emotions import EMOTIONS
 MAX_GAIN_LOG = 0.15
 MAX_CHANNEL_GAIN_LOG = 0.04
 MAX_OFFSET = 0.04
-# Another mask's: from half to nearly twice the contrast, anywhere from dark to bright.
-MAX_MASK_GAIN_LOG = 0.6
-MAX_MASK_OFFSET = 0.4
 # Random numbers for each pair.
-DRAWS = 19
+DRAWS = 12
 
 
 def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
@@ -24,7 +21,7 @@ def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
     Args:
         stacked: (B, S, S, 7) uint8, masked and unmasked picture and occlusion.
         emotion: (B,) int64.
-        draws: (B, 19) in [0, 1), what is random about each pair.
+        draws: (B, 12) in [0, 1), what is random about each pair.
         changes: how pairs are changed; None changes nothing.
     Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch` gives them, no label withheld.
     """
@@ -35,8 +32,6 @@ def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
     pixels = tf.cast(stacked, tf.float32) * (1 / 255)
     if changes and changes.mixup:
         pixels, one_hot = _mixed(pixels, one_hot, draws[:, 11], changes.mixup)
-    if changes and changes.recolour:
-        pixels = _recoloured(pixels, draws[:, 12:], changes.recolour)
     if changes and changes.jitter:
         pixels = _moved_pairs(pixels, 2 * draws[:, 7:11] - 1, changes.jitter)
     # Both pictures go through the same arithmetic, so where nothing is hidden they stay equal bit for bit.
@@ -72,24 +67,6 @@ def _mixed(pixels, one_hot, draw, mixup: float):
     masked = tf.where(kept, pixels[..., :3], unmasked)
     one_hot = one_hot * (1 - share[:, None]) + tf.gather(one_hot, partner) * share[:, None]
     return tf.concat([masked, unmasked, pixels[..., 6:]], axis=-1), one_hot
-
-
-def _recoloured(pixels, draws, recolour: float):
-    """Give some masks other colours: what hides a face may have any, and then none tells the face's.
-
-    Each channel is stretched and shifted by itself about the middle, as strongly as a pixel is covered.
-
-    Args:
-        pixels: (B, S, S, 7) float32.
-        draws: (B, 7) in [0, 1): whether at all, three gains, three offsets.
-    """
-    spread = (2 * draws - 1)[:, None, None, :]
-    gain, offset = tf.exp(MAX_MASK_GAIN_LOG * spread[..., 1:4]), MAX_MASK_OFFSET * spread[..., 4:7]
-    masked, covered = pixels[..., :3], tf.where(draws[:, :1] < recolour, 1.0, 0.0)[:, None, None] * pixels[..., 6:]
-    changed = tf.clip_by_value((masked - 0.5) * gain + 0.5 + offset, 0, 1)
-    # Where nothing is covered the picture stays what it was, bit for bit.
-    masked = tf.where(covered > 0, masked + covered * (changed - masked), masked)
-    return tf.concat([masked, pixels[..., 3:]], axis=-1)
 
 
 def _moved_pairs(pixels, spread, jitter: float):

@@ -69,7 +69,7 @@ def make_training_blocks(
         steps_per_block: steps K in an element.
         replicas: devices of this worker that share its part. Elements come in turn for each of them.
     Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
-        and (K, B, 19) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
+        and (K, B, 12) float32 in [0, 1), what is random about each pair. What is left at the end and fills no block is
         left out.
     Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
@@ -117,7 +117,7 @@ def finish_batch(stacked, emotion, draws, changes: DataConfig):
     """What the network and the losses are given, from one step of a block.
 
     Args:
-        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 19) as `make_training_blocks` gives them.
+        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 12) as `make_training_blocks` gives them.
         changes: how pairs are changed, and how many labels are withheld.
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
         targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never

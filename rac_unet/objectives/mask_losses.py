@@ -18,15 +18,6 @@ def occlusion(targets, outputs):
     return -tf.reduce_mean(tf.math.log(tf.where(hidden, sure, 1 - sure)), axis=[1, 2, 3])
 
 
-def missed_occlusion(targets, outputs):
-    """The part of `occlusion` that comes from hidden pixels: how much more those count than seen ones.
-
-    A map with gaps leaves pieces of mask in the picture; one that claims a pixel too many paints it anew.
-    """
-    sure = tf.clip_by_value(outputs["occlusion"], _LEAST, 1.0)
-    return -tf.reduce_mean(tf.where(targets["occlusion"] > 0, tf.math.log(sure), 0.0), axis=[1, 2, 3])
-
-
 def painted_l1(targets, outputs):
     """Mean absolute error of the painting before it is composed, over all pixels.
 

@@ -86,28 +86,6 @@ def test_mixup_blends_what_is_seen_with_the_neighbour(train):
     np.testing.assert_allclose(emotion[0], 0.75 * labels[0] + 0.25 * labels[1], rtol=1e-6)
 
 
-def test_a_recoloured_mask_by_hand():
-    pixels = np.full((2, 1, 3, 7), 0.75, np.float32)
-    pixels[..., 6] = [0, 0.5, 1]  # seen, half covered, covered
-    draws = np.full((2, 7), 0.5, np.float32)  # no change
-    draws[:, 0], draws[1, 1], draws[1, 5] = 0.2, 0.0, 0.75  # red: gain exp(-0.6); green: offset 0.2
-    changed = augmenting._recoloured(pixels, draws, 0.3).numpy()
-    red, green = 0.5 + 0.25 * np.exp(-0.6), 0.95
-    np.testing.assert_allclose(changed[0], pixels[0], atol=1e-6)
-    np.testing.assert_allclose(changed[1, 0, :, 0], [0.75, (0.75 + red) / 2, red], rtol=1e-6)
-    np.testing.assert_allclose(changed[1, 0, :, 1], [0.75, (0.75 + green) / 2, green], rtol=1e-6)
-    assert (changed[1, ..., 2:] == pixels[1, ..., 2:]).all()
-    assert (augmenting._recoloured(pixels, draws, 0.2).numpy() == pixels).all()
-
-
-def test_only_masks_are_recoloured(train):
-    for (plain, targets), (inputs, _) in zip(_batches(train, 3), _batches(train, 3, recolour=0.5), strict=True):
-        hidden = targets["occlusion"] > 0
-        changed = (inputs["masked_image"] != plain["masked_image"]).any(axis=-1, keepdims=True)
-        assert not changed[~hidden].any()
-        assert 0 < changed.any(axis=(1, 2, 3)).sum() < hidden.any(axis=(1, 2, 3)).sum()
-
-
 def test_a_batch_shared_out_is_mixed_as_one(train):
     whole = _batches(train, 3, mixup=0.7)
     shares = [_batches(train, 3, mixup=0.7, shard=(worker, 2)) for worker in range(2)]

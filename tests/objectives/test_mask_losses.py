@@ -7,7 +7,7 @@ import tensorflow as tf
 from rac_unet.config import LossConfig, ModelConfig, RunConfig
 from rac_unet.errors import UserError
 from rac_unet.objectives.losses import make_loss
-from rac_unet.objectives.mask_losses import missed_occlusion, occlusion, painted_l1, visible_emotion
+from rac_unet.objectives.mask_losses import occlusion, painted_l1, visible_emotion
 
 
 def test_the_map_by_hand():
@@ -17,19 +17,6 @@ def test_the_map_by_hand():
     values = occlusion({"occlusion": tf.constant(hidden)}, {"occlusion": tf.constant(predicted)}).numpy()
     np.testing.assert_allclose(values[0], -np.log([0.5, 0.8, 0.5, 0.9]).mean(), rtol=1e-5)
     assert 0 <= values[1] < 1e-5
-
-
-def test_what_the_map_misses_is_its_loss_over_hidden_pixels():
-    hidden = np.zeros((3, 2, 2, 1), np.float32)
-    hidden[:2, 0] = [[0.1], [1.0]]  # nothing is hidden in the last
-    predicted = np.array([[[0.5, 0.8], [0.5, 0.1]], [[0, 1], [1, 1]], [[1, 1], [1, 1]]], np.float32)[..., None]
-    targets, outputs = {"occlusion": tf.constant(hidden)}, {"occlusion": tf.constant(predicted)}
-    values = missed_occlusion(targets, outputs).numpy()
-    np.testing.assert_allclose(values, [-np.log([0.5, 0.8]).sum() / 4, -np.log(1e-6) / 4, 0], rtol=1e-5)
-    extra = {"occlusion": 1.0, "missed_occlusion": 2.0}
-    np.testing.assert_allclose(
-        make_loss(extra)(targets, outputs)[0], occlusion(targets, outputs) + 2 * values, rtol=1e-6
-    )
 
 
 def test_a_map_that_is_surely_wrong_has_a_finite_gradient():
