@@ -57,7 +57,7 @@ def file_of(files, kind):
     return folder / ("net.onnx" if kind == "onnx" else f"net_{kind}")
 
 
-@pytest.mark.parametrize(("kind", "allowed"), zip(KINDS, (1e-5, 2e-3, 0.05, 1e-5), strict=True))
+@pytest.mark.parametrize(("kind", "allowed"), list(zip(KINDS, (1e-5, 2e-3, 0.05, 1e-5), strict=True)))
 def test_every_output_comes_back_by_name(network, files, kind, allowed):
     path = file_of(files, kind)
     image, emotion = pictures()
