@@ -13,8 +13,7 @@ from rac_unet.faces.photo_metadata import is_signed
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
 # Photos by their names, whether OpenCV reads them or each is skipped with its reason; other files in a folder are taken
 # for what they are, notes and label files.
-READ_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-PHOTO_ENDINGS = (*READ_ENDINGS, ".heic", ".heif", ".avif")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
 @dataclass(frozen=True)
