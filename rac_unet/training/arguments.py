@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
-from rac_unet.errors import CommandParser, UserError
+from rac_unet.errors import TRACEBACK_HELP, CommandParser, UserError
 from rac_unet.registry import check_name
 from rac_unet.training.beginning import refuse_other_network, settings_of
 
@@ -124,7 +124,10 @@ def _config_parser(base: RunConfig):
 
     class Parser(jsonargparse.ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            raise UserError(_explain(message, self))
+            raise UserError(_explain(message, self), "usage")
+
+        def format_help(self) -> str:
+            return f"{super().format_help()}\n{TRACEBACK_HELP}\n"
 
     parser = Parser(
         prog="python -m rac_unet.train",
