@@ -100,6 +100,9 @@ class ClassifierTrainer:
             step = self.epoch * self._steps + done
             sums.append(self._step(self._image(inputs, targets), inputs["emotion"], tf.constant([training.seed, step])))
             done += 1
+            if done == self._steps or before + time.monotonic() - began - told > 10:
+                # Waits for the device, which works on after a call has returned.
+                sums[-1].numpy()
             self.seconds = before + time.monotonic() - began
             if self.seconds - told > 10:
                 told = self.seconds

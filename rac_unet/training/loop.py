@@ -100,8 +100,9 @@ class Trainer:
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)
-        # How long a validation takes, sheet and backup included; from the first on.
-        self._round_seconds = 0.0
+        # How long a validation takes, sheet and backup included, and the first call of steps, compiling included; 0
+        # before the first of them.
+        self._round_seconds = self._first_seconds = 0.0
         log(
             f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._choices.precision}"
             f"{', XLA' * self._choices.jit_compile}, {self.distribution.description}, batch of {training.batch_size}"
@@ -118,6 +119,7 @@ class Trainer:
         with Scalars(self.run.tensorboard, self.log, self.distribution.is_chief) as scalars:
             blocks, block, position = iter(self._blocks()), None, 0
             per_block = self._choices.steps_per_call
+            self._meter.start_clock()
             while self.step < self.total_steps:
                 began, waited = time.monotonic(), 0.0
                 if block is None:
@@ -129,11 +131,12 @@ class Trainer:
                 if not self._meter.calls:
                     # Waits for it: until then the device has compiled and tuned.
                     values.numpy()
+                    self._first_seconds = time.monotonic() - began
                     self.log(f"started  first step {time.monotonic() - self._began:.1f} s after the command")
                 position += count
                 if position == per_block:
                     block = None
-                self._meter.end_call(values, count, waited, time.monotonic() - began)
+                self._meter.end_call(values, count, waited)
                 # Every worker has to stop after the same step, so what counts is what all of them said in it.
                 votes = self._meter.read()[-len(VOTES) :] if many else (stop.is_set, self._time_is_up())
                 reason = next((name for name, vote in zip(VOTES, votes, strict=True) if vote > 0), None)
@@ -144,16 +147,15 @@ class Trainer:
     def _after_call(self, reason: str | None, scalars: Scalars) -> bool:
         """Validate, back up, or stop, whichever is due; whether to stop."""
         at_end = self.step == self.total_steps
-        if at_end or self.step % self.validate_steps == 0:
+        # A run that stops in time is validated too, so that its result can be used.
+        if at_end or self.step % self.validate_steps == 0 or reason == "time":
             self._meter.read()
             self._end_round(scalars)
-        elif reason == "time":
-            self._meter.read()
-            # Whoever gave it this much time wants to use the result, not only to continue.
-            self._end_round(scalars)
+            self._meter.start_clock()
         elif reason or self._clock.is_due():
             self._meter.read()
             self._backup()
+            self._meter.start_clock()
         elif self._meter.is_due():
             self._meter.read()
         return bool(reason) and not at_end
@@ -193,9 +195,22 @@ class Trainer:
         return make() if place.replicas == 1 else place.strategy.distribute_datasets_from_function(make)
 
     def _time_is_up(self) -> bool:
-        """Whether there is just time to validate and save."""
+        """Whether there is just time to finish the steps under way, validate and save."""
         limit = self.config.training.max_hours * 3600
-        return bool(limit) and time.monotonic() - self._began + self._round_seconds >= limit
+        needed = self._meter.seconds_behind + self._reserved_seconds()
+        return bool(limit) and time.monotonic() - self._began + needed >= limit
+
+    def _reserved_seconds(self) -> float:
+        """Seconds that the next validation and its backup will take; 0 where others make them."""
+        if not self.distribution.is_chief:
+            return 0.0
+        # The first one traces the network once more, as the first step did.
+        return self._round_seconds or self._first_seconds + self._expected_round_seconds(self._meter.rate)
+
+    def _expected_round_seconds(self, rate: float) -> float:
+        """Seconds of a validation, from the images/s of training, before there has been one."""
+        # A forward pass is a third of a step.
+        return self._clock.cost + (len(self._val) / (3 * rate) if rate else 0.0)
 
     def _end_round(self, scalars: Scalars) -> None:
         self._meter.tell_rate()
@@ -253,9 +268,8 @@ class Trainer:
         memory = memory_estimate(self.model, training.batch_size // replicas, self._choices.precision != "float32",
                                  self.config.optimizer.ema > 0)  # fmt: skip
         left = (self.total_steps - self.step) * training.batch_size / rate
-        # A forward pass is a third of a step.
         rounds = (self.total_steps - self.step) / self.validate_steps
-        left += rounds * (self._round_seconds or len(self._val) / (3 * rate))
+        left += rounds * (self._round_seconds or self._expected_round_seconds(rate))
         self.log(budget_line(self.model.count_params(), memory, rate, left / 3600, training.max_hours))
 
     def _groups(self) -> dict[str, list]:

@@ -22,6 +22,9 @@ INPUT_SHARE = 0.05
 class Meter:
     """Sums losses between validations, counts time, prints progress.
 
+    A device works on after the call that gave it its steps has returned, so time counts from one reading of the losses,
+    which waits for the device, to the next.
+
     Args:
         names: of the losses, the total first.
         batch_size: pairs a step.
@@ -33,6 +36,7 @@ class Meter:
 
     Attributes:
         calls: of steps, made in this process.
+        train_seconds: up to the last reading, validations and backups excluded.
     """
 
     def __init__(self, names: list[str], batch_size: int, total_steps: int, step: int, train_seconds: float, log,
@@ -47,35 +51,36 @@ class Meter:
         self.calls = 0
         # Since the warm-up ended: steps, seconds, and seconds of them spent waiting for pictures.
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
+        # Since the last reading: when that was, whether the warm-up was over by then, seconds waited for pictures.
+        self._read_at, self._is_warm, self._waited_since = time.monotonic(), False, 0.0
         self._told_rate = self._told_input = False
 
-    def end_call(self, values, count: int, waited: float, seconds: float) -> None:
-        """Note a call of `count` steps.
+    def start_clock(self) -> None:
+        """Count time from now on: what came since the last reading was no training. All losses must have been read."""
+        self._read_at = time.monotonic()
+
+    def end_call(self, values, count: int, waited: float) -> None:
+        """Note a call of `count` steps, which the device may not have finished.
 
         Args:
             values: (count, losses) tensor, not read yet.
             waited: seconds until its pictures were there.
-            seconds: all it took, `waited` included.
         """
         self._unread.append(values)
         self.step += count
-        self.train_seconds += seconds
         self.calls += 1
-        if self.calls > WARM_UP_CALLS:
-            self._steps, self._seconds, self._waited = (
-                self._steps + count,
-                self._seconds + seconds,
-                self._waited + waited,
-            )
+        self._waited_since += waited
 
     def is_due(self) -> bool:
         """Whether it is time to read the losses back."""
         waiting = sum(values.shape[0] for values in self._unread)
-        return waiting >= READ_EVERY or time.monotonic() - self._last_line >= LINE_SECONDS
+        # The end of the warm-up is where measuring starts.
+        late = waiting >= READ_EVERY or time.monotonic() - self._last_line >= LINE_SECONDS
+        return late or self.calls == WARM_UP_CALLS
 
     def read(self) -> np.ndarray | None:
-        """Fetch the losses computed so far, print what is due; the last step's values, None where there are none."""
-        last = None
+        """Wait for the losses of all calls, print what is due; the last step's values, None where there are none."""
+        last, steps = None, sum(values.shape[0] for values in self._unread)
         for values in self._unread:
             last = values.numpy()
             losses = last[:, : len(self._names)]
@@ -86,12 +91,23 @@ class Meter:
             self.round_count += len(losses)
             last = last[-1]
         self._unread.clear()
+        self._count_time(steps)
         if not self._told_rate and self._steps >= MEASURED_STEPS:
             self.tell_rate()
         if time.monotonic() - self._last_line >= LINE_SECONDS and self._steps:
             self._last_line = time.monotonic()
             self._line()
         return last
+
+    def _count_time(self, steps: int) -> None:
+        """Add the time since the last reading, in which `steps` were finished."""
+        now = time.monotonic()
+        seconds, self._read_at = now - self._read_at, now
+        self.train_seconds += seconds
+        if self._is_warm:
+            self._steps, self._seconds = self._steps + steps, self._seconds + seconds
+            self._waited += self._waited_since
+        self._is_warm, self._waited_since = self.calls >= WARM_UP_CALLS, 0.0
 
     def tell_rate(self) -> None:
         """Report the rate after warm-up, once, however little has been measured."""
@@ -101,12 +117,23 @@ class Meter:
 
     @property
     def rate(self) -> float:
-        """Images per second since the warm-up."""
+        """Images per second since the warm-up; 0 before the first reading after it."""
         return self._steps * self._batch_size / max(self._seconds, 1e-9)
 
     @property
+    def seconds_behind(self) -> float:
+        """Seconds the device is expected to need for the calls that have not been read; 0 while the rate is unknown."""
+        if not self._unread or not self._steps:
+            return 0.0
+        steps = sum(values.shape[0] for values in self._unread)
+        return max(0.0, self._read_at + steps * self._seconds / self._steps - time.monotonic())
+
+    @property
     def input_share(self) -> float:
-        """Share of the time since the warm-up that was spent waiting for pictures."""
+        """Share of the time since the warm-up in which the loop waited for pictures.
+
+        The device idles for no more than this: while it is behind the loop, it computes.
+        """
         return self._waited / max(self._seconds, 1e-9)
 
     def round_means(self) -> dict[str, float]:
