@@ -53,7 +53,8 @@ class Adam:
     Args:
         learning_rate: a number or a Keras schedule.
         clip_norm: gradients with a larger global norm are scaled down to it; 0 switches that off.
-        weight_decay: share of the learning rate by which every weight shrinks in a step (AdamW).
+        weight_decay: share of the learning rate by which kernels shrink in a step (AdamW). Variables with one axis or
+            none, which are biases and the scales and shifts of batch norms, do not.
         loss_scaling: whether `scale_loss` does anything; a step whose gradients overflow is then left out.
 
     The scale's variables exist in any case, so that a backup fits a device with another precision.
@@ -132,7 +133,7 @@ class Adam:
         parts = zip(self._built, self._momentums, self._velocities, gradients, strict=True)
         for variable, momentum, velocity, gradient in parts:
             handle, kind = variable.value.handle, momentum.dtype
-            if self.weight_decay:
+            if self.weight_decay and len(variable.shape) > 1:
                 shrink = tf.cast(self.weight_decay * rate, kind) * _read(variable.value)
                 tf.raw_ops.AssignSubVariableOp(resource=handle, value=shrink)
             tf.raw_ops.ResourceApplyAdam(

@@ -10,9 +10,11 @@ from rac_unet.training import optimizers
 from rac_unet.training.optimizers import AVERAGE_EVERY, Adam, MovingAverage, make_optimizer
 
 
-def _walk(optimizer, steps=5):
+def _walk(optimizer, steps=5, without_decay=None):
     rng = np.random.default_rng(0)
     variables = [keras.Variable(rng.normal(size=shape)) for shape in ((3, 4), (5,))]
+    if without_decay:
+        optimizer.exclude_from_weight_decay([v for v in variables if v.shape == without_decay])
     optimizer.build(variables)
 
     @tf.function
@@ -29,8 +31,21 @@ def test_adam_is_kerass(clip, decay):
     settings = {"learning_rate": 0.01, "beta_2": 0.99, "weight_decay": decay}
     ours = _walk(Adam(**settings, clip_norm=clip))
     keras_settings = settings | {"weight_decay": decay or None, "global_clipnorm": clip or None}
-    for a, b in zip(ours, _walk(keras.optimizers.Adam(**keras_settings)), strict=True):
+    reference = keras.optimizers.Adam(**keras_settings)
+    for a, b in zip(ours, _walk(reference, without_decay=(5,)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_weight_decay_leaves_biases_and_batch_norms_alone():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization()])
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(tf.ones(variable.shape))
+    optimizer = Adam(1.0, weight_decay=0.1)
+    optimizer.build(variables)
+    optimizer.apply([tf.zeros(variable.shape) for variable in variables], variables)
+    left = {variable.name: variable.numpy().mean() for variable in variables}
+    assert left == {"kernel": pytest.approx(0.9), "bias": 1, "gamma": 1, "beta": 1}
 
 
 def test_a_step_that_overflows_is_left_out_and_halves_the_scale():
