@@ -49,7 +49,8 @@ def _mixed(pixels, one_hot, draw, mixup: float):
     """Blend some faces with their neighbour's in the batch: mixup (Zhang et al. 2018, arXiv:1710.09412).
 
     A face keeps its own mask; only what is not hidden by it, and the truth, are blended, and the label by the same
-    shares. Neighbours are pairs 0 and 1, 2 and 3 and so on, so a batch shared out evenly is the same batch.
+    shares. Neighbours are pairs 0 and 1, 2 and 3 and so on, so a batch shared out in even parts is the same batch. A
+    last pair without a neighbour stays as it is.
 
     Args:
         pixels: (B, S, S, 7) float32.

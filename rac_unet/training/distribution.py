@@ -108,18 +108,28 @@ def scale_to_replicas(config: RunConfig, replicas: int) -> RunConfig:
         factor = replicas if training.scaling == "linear" else replicas**0.5
         optimizer = replace(optimizer, learning_rate=optimizer.learning_rate * factor)
         training = replace(training, batch_size=training.batch_size * replicas, scaling="none")
-    refuse_uneven_batch(training.batch_size, replicas)
-    return replace(config, training=training, optimizer=optimizer)
+    config = replace(config, training=training, optimizer=optimizer)
+    refuse_uneven_batch(config, replicas)
+    return config
 
 
-def refuse_uneven_batch(batch_size: int, replicas: int) -> None:
-    """Raise UserError when a batch cannot be shared out equally."""
-    if batch_size % replicas:
-        lower, upper = batch_size // replicas * replicas, -(-batch_size // replicas) * replicas
+def refuse_uneven_batch(config: RunConfig, replicas: int) -> None:
+    """Raise UserError when a batch cannot be shared out so that the result is that of one device.
+
+    Each device needs as many pairs; with mixup, which blends pairs 0 and 1, 2 and 3 and so on, an even number of them.
+    """
+    batch_size, data = config.training.batch_size, config.data
+    mixes = replicas > 1 and data.augment and data.mixup > 0
+    unit = replicas * (2 if mixes else 1)
+    if batch_size % unit:
+        lower, upper = batch_size // unit * unit, -(-batch_size // unit) * unit
         near = f"{lower} or {upper}" if lower else f"{upper}"
+        even = batch_size % replicas == 0
+        why = ", an even number each, whose pairs --data.mixup blends" if even else " equally"
         raise UserError(
-            f"a batch of {batch_size} cannot be shared equally by {replicas} devices; use --training.batch_size "
-            f"{near}, or fewer devices"
+            f"a batch of {batch_size} cannot be shared by {replicas} devices{why}; use --training.batch_size {near}, "
+            f"{'another number of devices, or --data.mixup 0' if even else 'or fewer devices'}",
+            "mismatch",
         )
 
 

@@ -65,7 +65,7 @@ class Trainer:
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
         config, training = self.config, self.config.training
-        refuse_uneven_batch(training.batch_size, self.distribution.replicas)
+        refuse_uneven_batch(config, self.distribution.replicas)
         self._choices = choose(training, device_facts(self.distribution.kind == "tpu"), self.distribution.replicas)
         train, val = pairs.split("train"), pairs.split("val")
         self.steps_per_epoch = steps_per_epoch(len(train), training.batch_size)

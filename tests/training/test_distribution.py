@@ -6,12 +6,13 @@ import socket
 import numpy as np
 import pytest
 
-from rac_unet.config import OptimizerConfig, RunConfig, TrainingConfig
+from rac_unet.config import DataConfig, OptimizerConfig, RunConfig, TrainingConfig
 from rac_unet.errors import UserError
 from rac_unet.rundir import RunDir
 from rac_unet.train import main
 from rac_unet.training.distribution import make_distribution, refuse_uneven_batch, scale_to_replicas
 from tests.forked import Training
+from tests.refusals import refused
 
 STEPS, EVERY = 18, 6
 OPTIONS = [
@@ -81,11 +82,25 @@ def test_scaling_is_carried_out_once():
     assert scale_to_replicas(plain, 4) == plain
 
 
-def test_a_batch_that_cannot_be_shared():
-    with pytest.raises(UserError, match="8 cannot be shared equally by 3 devices.*6 or 9"):
-        refuse_uneven_batch(8, 3)
-    with pytest.raises(UserError, match="batch_size 16, or fewer"):
-        refuse_uneven_batch(8, 16)
+def _config(batch_size, **data):
+    return RunConfig(data=DataConfig(**data), training=TrainingConfig(batch_size=batch_size))
+
+
+@pytest.mark.parametrize(("devices", "near"), [(3, "6 or 9"), (16, "16")])
+def test_a_batch_that_cannot_be_shared(devices, near):
+    with refused("mismatch", "batch of 8", f"{devices} devices", f"--training.batch_size {near}"):
+        refuse_uneven_batch(_config(8), devices)
+
+
+def test_mixup_needs_even_shares_to_be_the_same_on_any_number_of_devices():
+    with refused("mismatch", "batch of 6", "2 devices", "--data.mixup", "--training.batch_size 4 or 8"):
+        refuse_uneven_batch(_config(6, mixup=0.5), 2)
+    with refused("mismatch", "--data.mixup", "--training.batch_size 16"):
+        scale_to_replicas(_config(8, mixup=0.5), 8)
+    refuse_uneven_batch(_config(6), 2)
+    refuse_uneven_batch(_config(6, mixup=0.5, augment=False), 2)
+    refuse_uneven_batch(_config(8, mixup=0.5), 4)
+    refuse_uneven_batch(_config(5, mixup=1), 1)
 
 
 @pytest.mark.parametrize(
