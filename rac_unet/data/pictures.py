@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,7 @@ class _RecordFiles:
     def __init__(self, pairs: PairSet):
         self._records = pairs.records
         self._files: dict[int, int] = {}
+        self._opening = threading.Lock()
 
     def __call__(self, index):
         content = tf.ensure_shape(tf.numpy_function(self._content, [index], tf.string), [])
@@ -179,8 +181,10 @@ class _RecordFiles:
 
     def _content(self, index: int) -> bytes:
         records, shard = self._records, int(self._records.shard[index])
-        if shard not in self._files:
-            self._files[shard] = os.open(records.files[shard], os.O_RDONLY)
+        # The pipeline's threads call this at once; two of them would open the file twice and close one.
+        with self._opening:
+            if shard not in self._files:
+                self._files[shard] = os.open(records.files[shard], os.O_RDONLY)
         return os.pread(self._files[shard], int(records.length[index]), int(records.offset[index]))
 
     def __del__(self, close=os.close):
