@@ -12,15 +12,15 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.data.caches import hold, make_room, pictures_folder, release
+from rac_unet.data.memory import free_memory
 from rac_unet.data.pair_checks import IMAGE_COLUMNS
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.records import IMAGE_FEATURES
-from rac_unet.data.source import cache_folder
 from rac_unet.errors import UserError
 
 _PER_FOLDER = 1000
@@ -35,7 +35,8 @@ class Pictures:
     Args:
         pairs: one split.
         image_size: side to deliver; must divide the data set's own, whose pixels are then averaged.
-        cache: off, memory, disk, or auto: memory if the pixels fit a quarter of what is free, else disk.
+        cache: off, memory, disk, or auto: memory if the pixels fit a quarter of what is free (of a container's or job's
+            limit, where there is one), else disk. What is on disk is kept; see `rac_unet.data.caches`.
         report: called now and then with (done, total) while a cache is filled.
     Raises: UserError when the sizes do not fit or the disk is full.
     """
@@ -51,7 +52,7 @@ class Pictures:
         self._read = _RecordFiles(pairs) if pairs.records else _ImageFiles(pairs)
         self.nbytes = len(pairs) * image_size * image_size * CHANNELS
         if cache == "auto":
-            cache = "memory" if self.nbytes <= _free_memory() / 4 else "disk"
+            cache = "memory" if self.nbytes <= free_memory() / 4 else "disk"
         self.cache = cache
         self._load = {"off": self._decode, "memory": self._from_memory, "disk": self._from_disk}[cache]
         if cache == "memory":
@@ -109,21 +110,24 @@ class Pictures:
         """
         names = "\n".join(self._pairs.frame["key"].astype(str))
         digest = hashlib.sha256(f"{self._pairs.root.resolve()}{self._pairs.fingerprint}{names}{self._size}".encode())
-        folder = cache_folder() / "pixels" / digest.hexdigest()[:24]
-        if folder.exists():
+        folder = pictures_folder(digest.hexdigest()[:24])
+        if hold(folder):
             return str(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder.parent).free
+        free = make_room(round(self.nbytes * 1.05))
         if free < self.nbytes * 1.05:
             raise UserError(
                 f"the cache takes {self.nbytes / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} free; "
-                "set RAC_UNET_CACHE to a larger disk, or --data.cache off"
+                "set RAC_UNET_CACHE to a larger disk, or --data.cache off",
+                "unwritable",
             )
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        hold(unfinished)
 
         def store(index: int, picture: np.ndarray) -> None:
             if index % _PER_FOLDER == 0:
-                (unfinished / str(index // _PER_FOLDER)).mkdir(parents=True)
+                (unfinished / str(index // _PER_FOLDER)).mkdir()
             picture.tofile(unfinished / str(index // _PER_FOLDER) / f"{index}.u8")
 
         try:
@@ -131,8 +135,10 @@ class Pictures:
             # Another process may have finished the same cache meanwhile; its files are as good.
             with contextlib.suppress(OSError):
                 os.rename(unfinished, folder)
+            hold(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+            release(unfinished)
         return str(folder)
 
 
@@ -195,14 +201,3 @@ class _RecordFiles:
 
 def _stack(masked, unmasked, occlusion):
     return tf.concat([masked, unmasked, occlusion], axis=-1)
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rac_unet.config import RunConfig
 from rac_unet.data import pairs
+from rac_unet.data.caches import hold, toy_folder
 from rac_unet.data.records import find_records, read_records
 
 
@@ -17,13 +17,14 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
     """
     if config.data.path:
         return read_pairs(config.data.path)
-    from rac_unet.data.toy_pairs import write_toy_pairs
+    from rac_unet.data.toy_pairs import drawing_version, write_toy_pairs
 
     size, mode, count = config.model.image_size, config.data.toy_mode, config.data.toy_count
-    folder = cache_folder() / f"toy-{mode}-{size}px-{count}"
+    folder = toy_folder(mode, size, count, drawing_version())
     if not (folder / pairs.PAIRS_FILE).exists():
         print(f"no --data.path given: drawing {count:,} toy faces in {folder}", flush=True)
         write_toy_pairs(folder, count, size=size, mode=mode, workers=os.cpu_count() or 1)
+    hold(folder)
     return pairs.read(folder)
 
 
@@ -34,8 +35,3 @@ def read_pairs(path: str | os.PathLike) -> pairs.PairSet:
     """
     folder = find_records(path)
     return read_records(folder) if folder else pairs.read(path)
-
-
-def cache_folder() -> Path:
-    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
-    return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")

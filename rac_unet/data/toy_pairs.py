@@ -9,10 +9,26 @@ from pathlib import Path
 from rac_unet.data.mask_policy import MaskPolicy, make_policy
 from rac_unet.data.preparing import ImageWriter, Made, Summary, prepare
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from rac_unet.errors import UserError, own_version
 
+# What decides how a toy pair looks, below rac_unet/.
+_DRAWN_BY = ("emotions.py", "data/toy_pairs.py", "data/pair_drawing.py", "data/mask_policy.py", "faces/toy*.py",
+             "faces/mask*.py", "faces/prop*.py", "faces/degrade.py")  # fmt: skip
 # Split of the n-th person: the first three cover all splits, so that a tiny set can be trained and scored on.
 _SPLIT_OF_TEN = ("train", "val", "test", *["train"] * 7)
+
+
+def drawing_version() -> str:
+    """Eight hexadecimal digits that change with any line of what draws toy pairs."""
+    source = b"".join(file.read_bytes() for file in drawing_sources())
+    # Without sources (compiled files alone) the package's version has to do.
+    return hashlib.sha256(source or str(own_version()).encode()).hexdigest()[:8]
+
+
+def drawing_sources() -> list[Path]:
+    """The source files that decide how a toy pair looks, in a fixed order."""
+    package = Path(__file__).resolve().parents[1]
+    return [file for pattern in _DRAWN_BY for file in sorted(package.glob(pattern))]
 
 
 def write_toy_pairs(

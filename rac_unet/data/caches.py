@@ -1,0 +1,161 @@
+"""The cache folder: toy faces and decoded pictures, which can be made again; their sizes, who uses them, removal.
+
+Each cache is a folder. A process that uses one holds a lock on a file in it until it ends, so that no other removes it
+meanwhile; the kernel drops the lock of a process that is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rac_unet.data.output_folder import LOCK_FILE
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there nothing is removed but by hand.
+    fcntl = None
+
+TOYS, PICTURES, LEFT_OVER = "toys", "pictures", "left over"
+# Decoded pictures that were not used for so long go when others are made.
+KEEP_DAYS = 30
+_PIXELS_FOLDER, _IN_USE = "pixels", ".in_use"
+# Folder -> descriptor of its lock.
+_held: dict[Path, int] = {}
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One folder that can be removed.
+
+    Attributes:
+        kind: toys (drawn faces, the default data set), pictures (decoded for training), or what a killed process left
+            over.
+        used: when it was last opened, seconds since 1970.
+    """
+
+    kind: str
+    path: Path
+    used: float
+
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(_sizes(self.path))
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
+    return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")
+
+
+def toy_folder(mode: str, size: int, count: int, version: str) -> Path:
+    """Where toy faces of one kind are kept.
+
+    Args:
+        version: of what draws them.
+    """
+    return cache_folder() / f"toy-{mode}-{size}px-{count}-{version}"
+
+
+def pictures_folder(digest: str) -> Path:
+    """Where the decoded pictures of one split and size are kept."""
+    return cache_folder() / _PIXELS_FOLDER / digest
+
+
+def find_caches() -> list[Cache]:
+    """Everything in the cache folder, longest unused first."""
+    caches = []
+    for kind, pattern in ((TOYS, "toy-*"), (PICTURES, f"{_PIXELS_FOLDER}/*")):
+        for path in cache_folder().glob(pattern):
+            with contextlib.suppress(OSError):
+                # What is not whole yet, or no more, has an ending.
+                caches.append(Cache(LEFT_OVER if path.suffix else kind, path, path.stat().st_mtime))
+    return sorted(caches, key=lambda cache: (cache.used, cache.path))
+
+
+def hold(path: Path) -> bool:
+    """Mark a cache as used now and as in use until this process ends; False where there is none any more."""
+    if path in _held:
+        return path.is_dir()
+    try:
+        lock = os.open(path / _IN_USE, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # Somebody else's folder, which this process cannot mark, nor anyone remove but its owner.
+        return path.is_dir()
+    with contextlib.suppress(OSError):
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    try:
+        there = os.fstat(lock).st_ino == os.stat(path / _IN_USE).st_ino
+    except FileNotFoundError:
+        there = False
+    if not there:
+        # Removed before it was locked.
+        os.close(lock)
+        return False
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    _held[path] = lock
+    return True
+
+
+def release(path: Path) -> None:
+    """Let others remove what `hold` held."""
+    if (lock := _held.pop(path, None)) is not None:
+        os.close(lock)
+
+
+def remove(cache: Cache) -> bool:
+    """Remove a cache; False where a process uses it, or makes it."""
+    locks = []
+    try:
+        for name, flags in ((_IN_USE, os.O_RDWR | os.O_CREAT), (LOCK_FILE, os.O_RDWR)):
+            with contextlib.suppress(FileNotFoundError):
+                locks.append(os.open(cache.path / name, flags, 0o644))
+        try:
+            for lock in locks if fcntl else ():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Taken, or a file system without locks, where that cannot be known.
+            return False
+        # Whoever opens it from now on finds nothing; whoever opened it already sees that it has gone.
+        gone = cache.path.with_name(f"{cache.path.name}.{os.getpid()}.removed")
+        os.rename(cache.path, gone)
+    finally:
+        for lock in locks:
+            os.close(lock)
+    shutil.rmtree(gone, ignore_errors=True)
+    return True
+
+
+def make_room(needed: int) -> int:
+    """Remove decoded pictures that are old or in the way, never those in use; returns the bytes then free.
+
+    First what killed processes left over and what was not used for `KEEP_DAYS` days; then, as long as fewer than
+    `needed` bytes are free on the disk, what was not used for longest. Toy faces stay: they are small.
+    """
+    folder = cache_folder() / _PIXELS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    oldest = time.time() - KEEP_DAYS * 86400
+    for cache in find_caches():
+        old = cache.kind == LEFT_OVER or cache.used < oldest
+        if cache.kind != TOYS and (old or shutil.disk_usage(folder).free < needed):
+            with contextlib.suppress(OSError):
+                remove(cache)
+    return shutil.disk_usage(folder).free
+
+
+def _sizes(folder: Path):
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _sizes(Path(entry.path))
+            else:
+                with contextlib.suppress(OSError):
+                    yield entry.stat(follow_symlinks=False).st_size
