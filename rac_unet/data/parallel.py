@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 
 from rac_unet.errors import UserError
 
@@ -36,7 +37,8 @@ def run_parallel(
     Args:
         work: picklable callable of one item; called in the workers.
         indices: which items to do.
-    Raises: what `work` raised; UserError when a worker died.
+    Raises: what `work` raised; UserError when a worker died, saying whether it was killed, crashed, or never got to
+        work, as where a script that calls this lacks `if __name__ == "__main__":`.
     """
     chunks = [list(indices[start : start + CHUNK]) for start in range(0, len(indices), CHUNK)]
     workers = min(workers, len(chunks))
@@ -44,8 +46,9 @@ def run_parallel(
         for chunk in chunks:
             yield [(index, work(items[index])) for index in chunk]
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(work,))
+    context = _RememberingContext()
+    at_work = context.Event()
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(work, at_work))
     waiting: set = set()
     try:
         queue = iter(chunks)
@@ -58,12 +61,50 @@ def run_parallel(
             for future in finished:
                 yield future.result()
     except BrokenProcessPool:
-        raise UserError(
-            "a worker process died, most likely for lack of memory; try again with fewer --workers: "
-            "what is already done is kept"
-        ) from None
+        # Ends the others with SIGTERM; then every exit code is known.
+        executor.shutdown(wait=True, cancel_futures=True)
+        codes = [process.exitcode for process in context.processes]
+        raise _lost_worker(next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None),
+                           at_work.is_set()) from None  # fmt: skip
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _RememberingContext(SpawnContext):
+    """Starts processes anew and keeps them, since a broken pool no longer has the one that broke it."""
+
+    def __init__(self):
+        super().__init__()
+        self.processes: list[SpawnProcess] = []
+
+    def Process(self, *args, **options):  # noqa: N802  the name that pools look for
+        self.processes.append(SpawnProcess(*args, **options))
+        return self.processes[-1]
+
+
+def _lost_worker(code: int | None, began: bool) -> UserError:
+    """Why a pool broke.
+
+    Args:
+        code: exit code of the process that died, negative for a signal; None where it is not known.
+        began: whether any worker got as far as its first task.
+    """
+    if code is not None and code > 0 and not began:
+        return UserError(
+            f"worker processes ended with exit code {code} before their first task; their own message is above. They "
+            'run the calling script anew: put what it does under `if __name__ == "__main__":`, or take one worker',
+            "usage",
+        )
+    kept = "what is already done is kept"
+    if code in (None, -signal.SIGKILL):
+        how = "died" if code is None else "was killed (SIGKILL)"
+        return UserError(
+            f"a worker process {how}, most likely for lack of memory; try again with fewer --workers: {kept}", "device"
+        )
+    how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+    return UserError(
+        f"a worker process ended with {how}; with --workers 1 its own messages are shown; {kept}", "device"
+    )
 
 
 def _submit(executor, queue: Iterator[list[int]], items: Sequence, waiting: set, limit: int) -> None:
@@ -75,7 +116,7 @@ def _run_chunk(chunk: list[tuple[int, object]]) -> list[tuple[int, object]]:
     return [(index, _work(item)) for index, item in chunk]
 
 
-def _start_worker(work: Callable) -> None:
+def _start_worker(work: Callable, at_work) -> None:
     import cv2
 
     global _work
@@ -86,6 +127,7 @@ def _start_worker(work: Callable) -> None:
     # libpng and libjpeg report every damaged photo on stderr; the reason is in skipped.csv instead.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    at_work.set()
 
 
 def _end_with_parent() -> None:

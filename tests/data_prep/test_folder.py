@@ -17,7 +17,6 @@ from data_prep import folder
 from data_prep.labels import read_labels
 from rac_unet.data import pairs, writing
 from rac_unet.data.output_folder import OutputFolder
-from rac_unet.data.parallel import run_parallel
 from rac_unet.errors import UserError
 from rac_unet.faces.toy import draw_face
 
@@ -284,22 +283,6 @@ def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, la
     assert all(path.read_bytes().endswith(b"IEND\xaeB`\x82") for path in output.rglob("*.png"))
     run(photos, labels, output, "--variants", "2", "--size", "96")
     assert tree(output) == tree(prepared)
-
-
-def test_errors_and_deaths_of_workers_reach_the_caller(tmp_path, monkeypatch):
-    (tmp_path / "bad_work.py").write_text(
-        "import errno, os\n"
-        "def full(item):\n    raise OSError(errno.ENOSPC, 'full', 'x.png')\n"
-        "def die(item):\n    os._exit(1) if item == 20 else None\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    import bad_work
-
-    with pytest.raises(OSError, match="full") as error:
-        list(run_parallel(bad_work.full, range(40), range(40), 2))
-    assert error.value.errno == errno.ENOSPC
-    with pytest.raises(UserError, match="fewer --workers"):
-        list(run_parallel(bad_work.die, range(40), range(40), 2))
 
 
 def test_help_is_quick_and_bad_numbers_are_explained():
