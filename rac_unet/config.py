@@ -20,7 +20,7 @@ RETIRED = {("training", "backup_minutes")}
 NO_MATTER = {
     ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
     ("training", "init_from"),
-    *(("training", key) for key in ("max_hours", "strategy", "replicas", "jit_compile", "steps_per_call",
+    *(("training", key) for key in ("max_hours", "strategy", "replicas", "tf32", "jit_compile", "steps_per_call",
                                     "sample_every", "backup_seconds")),
 }  # fmt: skip
 
@@ -160,6 +160,9 @@ class TrainingConfig:
             batch_size pairs and multiply the learning rate by their number or its square root.
         precision: Number format of the computation; weights, outputs and losses stay float32. auto takes what the
             device is fastest with.
+        tf32: Let GPUs from Ampere on multiply float32 with 10 bits of mantissa instead of 23; auto leaves it as
+            TensorFlow has it, which is on. false costs most of their speed in float32 and none in mixed precision.
+            Structural losses (SSIM, MS-SSIM) keep full precision either way.
         jit_compile: Compile the step with XLA; auto does on a single GPU. Half as fast on CPUs.
         steps_per_call: Steps taken before Python looks up again; 0 for as many as suit the device.
         deterministic: The same operations in the same order, so that a run is repeated to the last bit; slower.
@@ -178,6 +181,7 @@ class TrainingConfig:
     replicas: int = 0
     scaling: Literal["none", "linear", "sqrt"] = "none"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    tf32: Literal["auto", True, False] = "auto"
     jit_compile: Literal["auto", True, False] = False
     steps_per_call: int = 0
     deterministic: bool = False

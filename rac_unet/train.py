@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rac_unet.config import RunConfig, write_yaml
 from rac_unet.errors import UserError, one_line, run_command
-from rac_unet.models.backend import import_tensorflow
+from rac_unet.models.backend import import_tensorflow, set_tf32
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
@@ -102,6 +102,8 @@ def _take_devices(config: RunConfig):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    if config.training.tf32 != "auto":
+        set_tf32(config.training.tf32)
     with silenced_stderr():
         return make_distribution(config.training.strategy, config.training.replicas)
 

@@ -8,6 +8,8 @@ import pytest
 
 # TensorFlow reads this while it is imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The CUDA libraries read this: on a GPU tests compare figures as precisely as on a processor.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,6 +13,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.objectives.exact_products import matrix_times, times_matrix
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, SSIM_WINDOW, mean_ssim, ms_ssim_map, scales_that_fit, ssim_map
 from rac_unet.registry import FEATURE_LOSSES, LOSSES, resolve
 
@@ -179,10 +180,10 @@ def gaussian_matrix(side: int, sigma: float, taps: int = TAPS) -> np.ndarray:
 
 def _blur(maps, side, sigma):
     """(..., S, S) blurred along both axes; the matrix is symmetric, so it serves rows and columns alike."""
-    matrix = tf.constant(gaussian_matrix(side, sigma))
+    matrix = gaussian_matrix(side, sigma)
     shape = tf.shape(maps)
-    rows = tf.matmul(tf.reshape(maps, [-1, side]), matrix)
-    return tf.reshape(tf.matmul(matrix, tf.reshape(rows, [-1, side, side])), shape)
+    rows = times_matrix(tf.reshape(maps, [-1, side]), matrix)
+    return tf.reshape(matrix_times(matrix, tf.reshape(rows, [-1, side, side])), shape)
 
 
 def _channels_first(image):

@@ -11,6 +11,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.objectives.exact_products import matrix_times, times_matrix
+
 # Wang, Simoncelli, Bovik 2003.
 POWER_FACTORS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # TensorFlow's default window of 11 does not fit a 128-pixel picture at 5 scales; 7 does.
@@ -94,8 +96,8 @@ def _ssim_parts(x, y, window):
     centre_x, centre_y = (tf.stop_gradient(tf.reduce_mean(a, axis=[1, 2], keepdims=True)) for a in (x, y))
     x, y = x - centre_x, y - centre_y
     maps = tf.transpose(tf.stack([x, y, tf.square(x - y), x**2 + y**2]), [0, 1, 4, 2, 3])
-    rows, columns = (tf.constant(_window_matrix(side, window)) for side in (x.shape[1], x.shape[2]))
-    blurred = tf.matmul(rows, tf.matmul(maps, columns), transpose_a=True)
+    rows, columns = (_window_matrix(side, window) for side in (x.shape[1], x.shape[2]))
+    blurred = matrix_times(rows.T, times_matrix(maps, columns))
     mean_x, mean_y, mean_difference, mean_squares = tf.unstack(tf.transpose(blurred, [0, 1, 3, 4, 2]))
     # What rounding is left must not take a variance below 0, where the quotient would explode.
     variances = tf.maximum(mean_squares - mean_x**2 - mean_y**2, 0.0)

@@ -20,6 +20,7 @@ from rac_unet.data.pipeline import make_training_blocks, steps_per_epoch
 from rac_unet.data.progress import format_seconds
 from rac_unet.errors import UserError
 from rac_unet.models import build_configured
+from rac_unet.models.backend import uses_tf32
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
@@ -105,7 +106,8 @@ class Trainer:
         self._round_seconds = self._first_seconds = 0.0
         log(
             f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._choices.precision}"
-            f"{', XLA' * self._choices.jit_compile}, {self.distribution.description}, batch of {training.batch_size}"
+            f"{', products in TF32' * uses_tf32()}{', XLA' * self._choices.jit_compile}, "
+            f"{self.distribution.description}, batch of {training.batch_size}"
         )
 
     @property
