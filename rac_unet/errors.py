@@ -38,6 +38,7 @@ KINDS = {
     "download": "a file that cannot be downloaded",
     "device": "a device or worker that is not available or was lost",
     "diverged": "training or a network that gives values that are not numbers",
+    "failed_step": "another command, run as a step of this one, that ended with an error",
     "failed_check": "a written file that does not pass its check",
 }  # fmt: skip
 

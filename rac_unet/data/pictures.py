@@ -45,7 +45,8 @@ class Pictures:
         if pairs.image_size % image_size:
             raise UserError(
                 f"the data set's pictures are {pairs.image_size} px, which cannot be averaged down to {image_size}; "
-                f"prepare them with --size {image_size}, or train with --model.image_size {pairs.image_size}"
+                f"prepare them with --size {image_size}, or train with --model.image_size {pairs.image_size}",
+                "mismatch",
             )
         self._pairs, self._size, self._report = pairs, image_size, report
         self._shrink = pairs.image_size // image_size

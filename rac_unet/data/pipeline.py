@@ -76,7 +76,9 @@ def make_training_blocks(
     worker, workers = shard
     for count, what in ((workers, "workers"), (workers * replicas, "devices")):
         if batch_size % count:
-            raise UserError(f"a batch of {batch_size} cannot be shared by {count} {what}; use a multiple of {count}")
+            raise UserError(
+                f"a batch of {batch_size} cannot be shared by {count} {what}; use a multiple of {count}", "mismatch"
+            )
     steps = steps_per_epoch(len(pairs), batch_size)
     used = steps * batch_size
     emotions = tf.constant(pairs.emotion_ids, tf.int64)
@@ -145,7 +147,8 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     if count < batch_size:
         raise UserError(
             f"the training split has {count} pairs, fewer than one batch of {batch_size}; "
-            "lower --training.batch_size or prepare more pairs"
+            "lower --training.batch_size or prepare more pairs",
+            "mismatch",
         )
     return count // batch_size
 

@@ -61,7 +61,7 @@ def find_records(path: str | os.PathLike) -> Path | None:
         found = [folder for folder in folders if (folder / FEATURES_FILE).is_file()]
         if len(found) > 1:
             names = ", ".join(str(folder) for folder in found)
-            raise UserError(f"{path} holds several data sets; name one of: {names}")
+            raise UserError(f"{path} holds several data sets; name one of: {names}", "ambiguous")
         if found:
             return found[0]
     return None
@@ -70,7 +70,9 @@ def find_records(path: str | os.PathLike) -> Path | None:
 def refuse_records(path: str | os.PathLike) -> None:
     """Raises: UserError when a data set lies at `path` in this form, for what needs image files."""
     if folder := find_records(path):
-        raise UserError(f"{folder} holds TFRecord shards; name the folder of pairs that they were made from")
+        raise UserError(
+            f"{folder} holds TFRecord shards; name the folder of pairs that they were made from", "wrong_type"
+        )
 
 
 def read_records(folder: Path) -> PairSet:
@@ -84,7 +86,8 @@ def read_records(folder: Path) -> PairSet:
     table = folder / PAIRS_FILE
     if not table.is_file():
         raise UserError(
-            f"{folder} lacks {PAIRS_FILE}, which says what its records are; make it again: data_prep.to_tfds"
+            f"{folder} lacks {PAIRS_FILE}, which says what its records are; make it again: data_prep.to_tfds",
+            "missing",
         )
     frame = parse_table(table)
     faults = Faults()
@@ -101,7 +104,8 @@ def read_records(folder: Path) -> PairSet:
         if count != len(rows):
             raise UserError(
                 f"{folder} holds {count:,} records of the split {split}, {table.name} names {len(rows):,}; "
-                "make it again: data_prep.to_tfds"
+                "make it again: data_prep.to_tfds",
+                "mismatch",
             )
         for path, each in zip(shards, found, strict=True):
             places.append(np.column_stack([np.full(len(each), len(files), np.int64), each]))
@@ -125,13 +129,16 @@ def _check_features(folder: Path) -> int:
         missing = {*IMAGE_FEATURES.values(), "emotion"} - features.keys()
         labels = (folder / "emotion.labels.txt").read_text(encoding="utf-8").split()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it ({error!r})") from None
+        raise UserError(
+            f"{folder} is no data set of pairs as data_prep.to_tfds writes it ({error!r})", "bad_layout"
+        ) from None
     if missing or size != wide:
-        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it")
+        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it", "bad_layout")
     if labels != list(EMOTIONS):
         raise UserError(
             f"{folder} numbers its emotions otherwise: {', '.join(labels)}; expected {', '.join(EMOTIONS)}. "
-            "Make it again with data_prep.to_tfds"
+            "Make it again with data_prep.to_tfds",
+            "mismatch",
         )
     return size
 
@@ -143,7 +150,9 @@ def _shards(folder: Path, split: str) -> list[Path]:
     numbers = [int(path.name.rpartition("-of-")[0].rpartition("-")[2]) for path in files]
     if numbers != list(range(wanted)):
         lost = next(number for number in range(wanted) if number not in numbers)
-        raise UserError(f"{folder} lacks a file of the split {split}: number {lost} of {wanted} (…-{lost:05d}-of-…)")
+        raise UserError(
+            f"{folder} lacks a file of the split {split}: number {lost} of {wanted} (…-{lost:05d}-of-…)", "missing"
+        )
     return files
 
 
@@ -162,7 +171,7 @@ def _scan(path: Path) -> np.ndarray:
             length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
             end = place + 12 + length + 4
             if end > size:
-                raise UserError(f"{path} is cut off after {len(found):,} records; copy it again")
+                raise UserError(f"{path} is cut off after {len(found):,} records; copy it again", "unreadable")
             found.append((place + 12, length))
             place = end
     finally:

@@ -57,11 +57,11 @@ def write_toy_pairs(
 
     policy = policy or make_policy()
     if mode not in MODES:
-        raise UserError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}")
+        raise UserError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}", "unknown_name")
     if count < 1:
-        raise UserError(f"count must be 1 or more. Received: {count}")
+        raise UserError(f"count must be 1 or more. Received: {count}", "bad_value")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise UserError(f"size must be {MIN_SIZE}..{MAX_SIZE} pixels. Received: {size}")
+        raise UserError(f"size must be {MIN_SIZE}..{MAX_SIZE} pixels. Received: {size}", "bad_value")
     settings = {
         "made_by": "toy",
         "format": 2,

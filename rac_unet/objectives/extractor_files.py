@@ -35,7 +35,8 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
         if weights != "imagenet":
             raise UserError(
                 f"{weights_option} {weights} goes with {' or '.join(EXTRACTORS)}; {features} brings its own weights: "
-                f"leave {weights_option} out"
+                f"leave {weights_option} out",
+                "usage",
             )
         return _existing(features, option, "a Keras model file whose outputs are feature maps")
     if weights == "none":
@@ -54,7 +55,8 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
         raise UserError(
             f"{found} cannot be downloaded from {PUBLISHER.split('/')[2]}: {error}. Put that file into {file.parent}, "
             f"or name it where it lies (on Kaggle, attach a data set that has it): {weights_option} FILE. Or take "
-            f"another extractor, {option} FILE.keras, or an untrained one, {weights_option} none"
+            f"another extractor, {option} FILE.keras, or an untrained one, {weights_option} none",
+            "download",
         ) from error
     return file
 
@@ -72,6 +74,6 @@ def _digest(file: Path, kind: str) -> str:
 def _existing(path: str, option: str, wanted: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
-        problem = "is a folder" if file.is_dir() else "does not exist"
-        raise UserError(f"{option}: {file} {problem}; give {wanted}, or put it back there")
+        problem, kind = ("is a folder", "wrong_type") if file.is_dir() else ("does not exist", "missing")
+        raise UserError(f"{option}: {file} {problem}; give {wanted}, or put it back there", kind)
     return file

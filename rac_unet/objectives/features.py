@@ -127,19 +127,22 @@ def _from_model_file(file: Path, image_size: int) -> Extractor:
     except Exception as error:  # zipfile, h5py, JSON and every layer's constructor may object
         raise UserError(
             f"{file} cannot be loaded as a Keras model ({one_line(error)}); it is damaged, has layers of its own, or "
-            f"was made by a newer Keras than {keras.__version__}; save it again here as .keras"
+            f"was made by a newer Keras than {keras.__version__}; save it again here as .keras",
+            "unreadable",
         ) from error
     inputs, outputs = ([tuple(t.shape) for t in getattr(model, kind, None) or []] for kind in ("inputs", "outputs"))
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] != 3 or inputs[0][1] != inputs[0][2]:
         raise UserError(
             f"{file}: expected one input (B, S, S, 3), RGB in [0, 1], of any or one square size. "
-            f"Received: {_shapes(inputs)}"
+            f"Received: {_shapes(inputs)}",
+            "wrong_type",
         )
     flat = [shape for shape in outputs if len(shape) != 4]
     if flat or not outputs:
         raise UserError(
             f"{file}: expected feature maps (B, h, w, c) as outputs. Received: {_shapes(outputs)}; cut the network "
-            "before it pools or flattens, and save keras.Model(input, maps)"
+            "before it pools or flattens, and save keras.Model(input, maps)",
+            "wrong_type",
         )
     model.trainable = False
     _set_float32(model)
@@ -152,9 +155,9 @@ def _from_model_file(file: Path, image_size: int) -> Extractor:
     try:
         maps = extractor.maps(picture)
     except Exception as error:  # whatever a layer says of a picture too small for it
-        raise UserError(f"{file} does not take pictures of {image_size} px ({one_line(error)})") from error
+        raise UserError(f"{file} does not take pictures of {image_size} px ({one_line(error)})", "mismatch") from error
     if not all(tf.size(one) and tf.reduce_all(tf.math.is_finite(one)) for one in maps):
-        raise UserError(f"{file} gives maps that are empty or not numbers for a picture of {image_size} px")
+        raise UserError(f"{file} gives maps that are empty or not numbers for a picture of {image_size} px", "diverged")
     return extractor
 
 

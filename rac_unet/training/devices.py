@@ -74,7 +74,8 @@ def choose(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choi
     elif jit and replicas > 1 and device.kind != "TPU":
         raise UserError(
             f"--training.jit_compile true works on one device: XLA cannot compile the exchange between {replicas}; "
-            "leave it at auto"
+            "leave it at auto",
+            "unsupported",
         )
     return Choices(precision, bool(jit), training.steps_per_call or STEPS_PER_CALL[device.kind])
 
@@ -91,7 +92,7 @@ def _refuse_lacking(precision: str, device: DeviceFacts) -> None:
         elif precision == "mixed_float16" and device.capability < (6, 0):
             lacking = f"this GPU (compute capability {major}.{minor}) has no fast float16: --training.precision float32"
     if lacking:
-        raise UserError(f"--training.precision {precision}: {lacking}, or auto")
+        raise UserError(f"--training.precision {precision}: {lacking}, or auto", "unsupported")
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -85,11 +85,11 @@ def make_distribution(name: str, replicas: int = 0) -> Distribution:
         name = _automatic(len(gpus), replicas)
     if name == "one":
         if replicas > 1:
-            raise UserError(f"--training.strategy one has one device, not {replicas}; use mirrored")
+            raise UserError(f"--training.strategy one has one device, not {replicas}; use mirrored", "usage")
         return Distribution("one", tf.distribute.get_strategy())
     if name == "multi_worker":
         if replicas:
-            raise UserError("--training.replicas is for one machine; multi_worker takes all GPUs of each")
+            raise UserError("--training.replicas is for one machine; multi_worker takes all GPUs of each", "usage")
         return _multi_worker()
     if name == "tpu":
         return _tpu()
@@ -150,7 +150,7 @@ def _mirrored(gpus: list, replicas: int) -> Distribution:
     if gpus:
         count = replicas or len(gpus)
         if count > len(gpus):
-            raise UserError(f"--training.replicas {count}: this machine has {len(gpus)} GPUs")
+            raise UserError(f"--training.replicas {count}: this machine has {len(gpus)} GPUs", "device")
         devices = [f"/gpu:{i}" for i in range(count)]
     else:
         count = replicas or 1
@@ -175,7 +175,8 @@ def _split_processor(count: int) -> None:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise UserError(
                 f"--training.replicas {count}: TensorFlow is at work in this process already, with fewer logical CPUs; "
-                "start a new one"
+                "start a new one",
+                "device",
             ) from None
 
 
@@ -189,7 +190,8 @@ def _multi_worker() -> Distribution:
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UserError(
             f"the workers did not find each other ({one_line(error)}); TF_CONFIG names {', '.join(workers)}: start all "
-            "of them, each with its own index, and see that the ports are open"
+            "of them, each with its own index, and see that the ports are open",
+            "device",
         ) from None
     local = strategy.num_replicas_in_sync // len(workers)
     return Distribution("multi_worker", strategy, index, len(workers), local)
@@ -202,7 +204,8 @@ def _cluster(required: bool) -> tuple[list[str], int] | None:
         if required:
             raise UserError(
                 f"--training.strategy multi_worker needs TF_CONFIG in the environment of every worker, as in "
-                f"{TF_CONFIG_EXAMPLE}"
+                f"{TF_CONFIG_EXAMPLE}",
+                "usage",
             )
         return None
     try:
@@ -213,7 +216,7 @@ def _cluster(required: bool) -> tuple[list[str], int] | None:
             raise ValueError
         return list(workers), index
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"TF_CONFIG is not as expected: {text}; write {TF_CONFIG_EXAMPLE}") from None
+        raise UserError(f"TF_CONFIG is not as expected: {text}; write {TF_CONFIG_EXAMPLE}", "bad_value") from None
 
 
 def _tpu() -> Distribution:
@@ -227,6 +230,7 @@ def _tpu() -> Distribution:
     except Exception as error:  # the resolver, the runtime and a missing libtpu each fail in ways of their own
         raise UserError(
             f"no TPU can be used here ({one_line(error)}); choose a TPU machine, and TensorFlow's build for it "
-            "(tensorflow-tpu), or another --training.strategy"
+            "(tensorflow-tpu), or another --training.strategy",
+            "device",
         ) from None
     return Distribution("tpu", strategy, local_replicas=strategy.num_replicas_in_sync)

@@ -258,7 +258,7 @@ class Trainer:
 
     def _make_meter(self, step: int, train_seconds: float) -> Meter:
         def on_nan(names: list[str]) -> None:
-            raise UserError(breakdown_advice(self, names))
+            raise UserError(breakdown_advice(self, names), "diverged")
 
         batch_size = self.config.training.batch_size
         names = ["loss", *self._terms, *(Adversary.TERMS if self._adversary else ())]

@@ -58,4 +58,4 @@ class Steps:
         if asked is KeyboardInterrupt or asked and code == 130:
             raise asked
         if code:
-            raise UserError(f"python -m {module} ended with exit code {code}; its message stands above")
+            raise UserError(f"python -m {module} ended with exit code {code}; its message is above", "failed_step")

@@ -11,7 +11,7 @@ from rac_unet.data import pairs as pairs_module
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_workers_share_every_batch(train):
         for part, other_part in zip(batch, other, strict=True):
             for name in part:  # exp rounds by the length of the vector
                 np.testing.assert_allclose(part[name], other_part[name], atol=1e-6)
-    with pytest.raises(UserError, match="multiple of 3"):
+    with refused("mismatch", "batch of 4", "3 workers"):
         _batches(train, 1, shard=(0, 3))
 
 
@@ -196,9 +196,9 @@ def test_smaller_pictures_are_means_and_keep_the_promise(train):
 
 
 def test_refusals(train):
-    with pytest.raises(UserError, match="cannot be averaged down to 48"):
+    with refused("mismatch", "64 px", "--size 48", "--model.image_size 64"):
         Pictures(train, 48)
-    with pytest.raises(UserError, match="fewer than one batch"):
+    with refused("mismatch", f"{len(train)} pairs", "1000", "--training.batch_size"):
         make_training_dataset(train, Pictures(train, 64), 1000, 0, 1)
 
 
@@ -213,5 +213,5 @@ def test_blocks_are_the_same_batches_dealt_out(train):
             mine = np.concatenate([block[part] for block in dealt[device::2]])
             np.testing.assert_array_equal(mine, whole[:, 2 * device : 2 * device + 2])
     assert dealt[0][0].dtype == np.uint8 and dealt[0][0].shape == (3, 2, 64, 64, 7)
-    with pytest.raises(UserError, match="4 cannot be shared by 3 devices; use a multiple of 3"):
+    with refused("mismatch", "batch of 4", "3 devices"):
         make_training_blocks(train, pictures, **settings, replicas=3)

@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 
-from rac_unet.errors import UserError
 from rac_unet.training import steps
 from rac_unet.training.steps import Steps, TimeIsUp
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def module(tmp_path, monkeypatch):
 def test_output_and_exit_codes_come_through(module, capfd):
     Steps().run(module("greet", "import sys; print('hello', *sys.argv[1:])"), "--name", 5)
     assert "$ python -m greet --name 5" in (said := capfd.readouterr().out) and "hello --name 5" in said
-    with pytest.raises(UserError, match="python -m fail ended with exit code 2"):
+    with refused("failed_step", "python -m fail", "exit code 2"):
         Steps().run(module("fail", "raise SystemExit(2)"))
 
 
