@@ -16,16 +16,18 @@ KINDS = ("toys", "pictures", "all")
 def main(argv: list[str] | None = None) -> int:
     """List every cache with its size, or remove those asked for; exit code 1 where some are in use."""
     args = _parser().parse_args(argv)
-    from rac_unet.data.caches import cache_folder, find_caches
+    from rac_unet.data.caches import TOYS, cache_folder, find_caches
+    from rac_unet.data.toy_pairs import drawing_version
 
     caches = find_caches()
     if args.clear:
         return _clear([cache for cache in caches if args.clear == "all" or cache.kind == args.clear])
-    total = 0
+    total, version = 0, drawing_version()
     for cache in caches:
         size = cache.size()
         total += size
-        print(f"{_megabytes(size)}  {cache.kind:<9}  used {_day(cache.used)}  {cache.path}")
+        older = "  (an older drawing, used no more)" * (cache.kind == TOYS and not cache.path.name.endswith(version))
+        print(f"{_megabytes(size)}  {cache.kind:<9}  used {_day(cache.used)}  {cache.path}{older}")
     print(f"{_megabytes(total)}  in all     in {cache_folder()}; --clear removes it, it is made again when needed")
     return 0
 

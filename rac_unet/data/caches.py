@@ -74,7 +74,7 @@ def find_caches() -> list[Cache]:
             with contextlib.suppress(OSError):
                 # What is not whole yet, or no more, has an ending.
                 caches.append(Cache(LEFT_OVER if path.suffix else kind, path, path.stat().st_mtime))
-    return sorted(caches, key=lambda cache: (cache.used, cache.path))
+    return sorted((cache for cache in caches if cache.path.is_dir()), key=lambda cache: (cache.used, cache.path))
 
 
 def hold(path: Path) -> bool:
@@ -86,7 +86,7 @@ def hold(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        # Somebody else's folder, which this process cannot mark, nor anyone remove but its owner.
+        # No permission: a folder of another user, who alone can remove it.
         return path.is_dir()
     with contextlib.suppress(OSError):
         if fcntl:
@@ -124,7 +124,7 @@ def remove(cache: Cache) -> bool:
         except OSError:
             # Taken, or a file system without locks, where that cannot be known.
             return False
-        # Whoever opens it from now on finds nothing; whoever opened it already sees that it has gone.
+        # Renamed first: from now on a process that opens it finds nothing.
         gone = cache.path.with_name(f"{cache.path.name}.{os.getpid()}.removed")
         os.rename(cache.path, gone)
     finally:
@@ -143,9 +143,10 @@ def make_room(needed: int) -> int:
     folder = cache_folder() / _PIXELS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     oldest = time.time() - KEEP_DAYS * 86400
-    for cache in find_caches():
-        old = cache.kind == LEFT_OVER or cache.used < oldest
-        if cache.kind != TOYS and (old or shutil.disk_usage(folder).free < needed):
+    caches = [cache for cache in find_caches() if cache.kind != TOYS]
+    old = [cache for cache in caches if cache.kind == LEFT_OVER or cache.used < oldest]
+    for cache in [*old, *(cache for cache in caches if cache not in old)]:
+        if cache in old or shutil.disk_usage(folder).free < needed:
             with contextlib.suppress(OSError):
                 remove(cache)
     return shutil.disk_usage(folder).free

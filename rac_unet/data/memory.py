@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 # Where the system says nothing.
 UNKNOWN = 4 << 30
 # (folder below /sys/fs/cgroup, limit, usage, entry of memory.stat that can be dropped at once) of cgroup v2, mounted
-# alone or beside v1, and of v1.
+# alone or together with v1, and of v1.
 _VERSIONS = (
     ("", "memory.max", "memory.current", "inactive_file"),
     ("unified", "memory.max", "memory.current", "inactive_file"),

@@ -81,11 +81,12 @@ def test_what_is_old_or_was_left_over_goes(few, cache):
     left_over, toys = caches.pictures_folder("0c.4711.tmp"), caches.toy_folder("natural", 64, 70, "0d")
     for folder in (old, used, left_over, toys):
         folder.mkdir(parents=True)
+    (old.parent / "notes").touch()
     assert caches.hold(used)
     for folder in (old, used, toys):
         os.utime(folder, (0, 0))
     assert caches.make_room(0) > 0
-    assert _names(old.parent) == ["0b"] and toys.exists()
+    assert _names(old.parent) == ["0b", "notes"] and toys.exists()
     assert not caches.hold(old)
 
 
@@ -96,7 +97,7 @@ def test_the_command_lists_sizes_and_clears(few, cache, capsys):
     (toys / "x.png").write_bytes(b"x" * 2_500_000)
     assert command([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any("2.5 MB" in line and "toys" in line and str(toys) in line for line in lines)
+    assert any("2.5 MB" in line and "toys" in line and str(toys) in line and "older" in line for line in lines)
     assert any("0.1 MB" in line and "pictures" in line and str(kept) in line for line in lines)
     assert "2.6 MB" in lines[-1] and str(cache) in lines[-1]
     assert command(["--clear"]) == 1
