@@ -111,21 +111,34 @@ class RunDir:
         return self.provenance().get("imported")
 
     def history(self) -> list[dict[str, float]]:
-        """Rows of history.csv; empty when there is none."""
+        """Rows of history.csv; empty when there is none. A row lacks the columns whose cells are empty."""
         try:
             with self.history_file.open(newline="", encoding="utf-8") as file:
-                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
         except FileNotFoundError:
             return []
+        return [self._numbers(number, row) for number, row in enumerate(rows, 1)]
+
+    def _numbers(self, number: int, row: dict[str, str]) -> dict[str, float]:
+        try:
+            # Where a row is cut off, the reader says None; what is left over of a longer one is a list.
+            return {key: float(value) for key, value in row.items() if value != ""}
         except (TypeError, ValueError):
             raise UserError(
-                f"{self.history_file} is damaged: a row is not whole; copy it again, or remove that row"
+                f"{self.history_file} is damaged: row {number} is not whole; copy it again, or remove that row",
+                "unreadable",
             ) from None
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
-        """Replace history.csv."""
+        """Replace history.csv.
+
+        Args:
+            rows: may differ in their columns, since another version of rac_unet may have written the first ones; the
+                file has all of them, with empty cells.
+        """
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"], lineterminator="\n")
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(text, fieldnames=list(columns) or ["step"], lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
         write_text(self.history_file, text.getvalue())

@@ -5,6 +5,7 @@ import pytest
 from rac_unet import rundir
 from rac_unet.config import RunConfig, from_dict
 from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def test_create_keeps_config_and_provenance(tmp_path):
@@ -26,6 +27,24 @@ def test_history_round_trip(tmp_path):
     run.write_history(rows)
     run.write_history(run.history())  # as each validation does
     assert run.history() == rows
+
+
+def test_history_gains_and_loses_columns(tmp_path):
+    """A run that a newer version goes on with: what it measures besides, and what it no longer measures."""
+    run = rundir.create(tmp_path, "x", RunConfig(), {})
+    rows = [{"step": 1.0, "val_old": 0.5}, {"step": 2.0, "val_new": 0.25}]
+    run.write_history(rows)
+    assert run.history_file.read_text() == "step,val_old,val_new\n1,0.5,\n2,,0.25\n"
+    run.write_history([*run.history(), {"step": 3.0, "val_new": 0.1, "val_old": 0.2}])
+    assert run.history() == [*rows, {"step": 3.0, "val_new": 0.1, "val_old": 0.2}]
+
+
+@pytest.mark.parametrize("row", ["2", "2,0.28", "2,0.5,0.3,9", "2,half,0.3"])
+def test_a_row_of_the_history_that_is_not_whole(tmp_path, row):
+    run = rundir.create(tmp_path, "x", RunConfig(), {})
+    run.history_file.write_text(f"step,loss,val_loss\n1,0.5,0.25\n{row}\n")
+    with refused("unreadable", run.history_file, "row 2"):
+        run.history()
 
 
 def test_open_refuses_what_is_no_run(tmp_path):

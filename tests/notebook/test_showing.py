@@ -30,9 +30,11 @@ def test_pictures(tmp_path, shown, capsys):
 
 NETWORK = "step,epoch,loss,val_loss,val_psnr_composite,val_psnr_hole\n4,0.5,90,80,20,15\n8,1,50,60,22,17\n"
 CLASSIFIER = "epoch,loss,val_loss,val_accuracy,val_mean_class_accuracy\n1,2.0,1.9,0.3,0.2\n"
+# Another version of rac_unet went on with it, which measures the hole and no longer the composite.
+CONTINUED = "step,epoch,loss,val_psnr_composite,val_psnr_hole\n4,0.5,90,20,\n8,1,50,22,\n12,2,40,,17\n16,3,30,,18\n"
 
 
-@pytest.mark.parametrize("text", [NETWORK, CLASSIFIER])
+@pytest.mark.parametrize("text", [NETWORK, CLASSIFIER, CONTINUED])
 def test_curves(tmp_path, shown, text):
     (tmp_path / "history.csv").write_text(text)
     notebook.show_curve(tmp_path / "history.csv")
