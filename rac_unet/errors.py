@@ -39,6 +39,7 @@ KINDS = {
     "device": "a device or worker that is not available or was lost",
     "diverged": "training or a network that gives values that are not numbers",
     "failed_check": "a written file that does not pass its check",
+    "failed_command": "a command started by this one that failed; its own message is above",
 }  # fmt: skip
 
 
