@@ -226,13 +226,15 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
     """
     sections = {f.name: f.default_factory for f in dataclasses.fields(RunConfig)}
     if not isinstance(values, dict):
-        raise UserError(f"{where}: expected sections {', '.join(sections)}. Received: {values!r}")
+        raise UserError(f"{where}: expected sections {', '.join(sections)}. Received: {values!r}", "bad_layout")
     built = {}
     for name, content in values.items():
         check_name(where, name, sections)
         known = {f.name: f for f in dataclasses.fields(sections[name])}
         if not isinstance(content, dict):
-            raise UserError(f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}")
+            raise UserError(
+                f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}", "bad_layout"
+            )
         content = {key: value for key, value in content.items() if (name, key) not in RETIRED}
         for key in content:
             check_name(f"{where}: {name}", key, known)
@@ -263,9 +265,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"no config file at {path}") from None
+        raise UserError(f"no config file at {path}", "missing") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}", "unreadable") from None
 
 
 def write_yaml(config: RunConfig) -> str:
