@@ -1,10 +1,13 @@
 """The run directory: whole files, no overwriting, clear refusals."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from rac_unet import rundir
 from rac_unet.config import RunConfig, from_dict
-from rac_unet.errors import UserError
 from tests.refusals import refused
 
 
@@ -48,19 +51,19 @@ def test_a_row_of_the_history_that_is_not_whole(tmp_path, row):
 
 
 def test_open_refuses_what_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="no run directory"):
+    with refused("missing", tmp_path / "absent"):
         rundir.open_run(tmp_path / "absent")
-    with pytest.raises(UserError, match="no config.yaml"):
+    with refused("wrong_type", tmp_path, "config.yaml"):
         rundir.open_run(tmp_path)
     (tmp_path / "net.tflite").touch()
-    with pytest.raises(
-        UserError, match="net.tflite is a file, and what is wanted is a run's folder: the one that train"
-    ):
+    with refused("wrong_type", tmp_path / "net.tflite") as caught:
         rundir.open_run(tmp_path / "net.tflite")
+    # It is in no run directory.
+    assert str(caught.value).count(str(tmp_path)) == 1
     run = rundir.create(tmp_path, "x", RunConfig(), {})
-    with pytest.raises(UserError, match="no trained weights"):
+    with refused("missing", run.path, "best.weights.h5"):
         rundir.open_run(run.path)
-    with pytest.raises(UserError, match=f"is a file.*this one lies in {run.path}$"):
+    with refused("wrong_type", run.path / "config.yaml", f"in {run.path}"):
         rundir.open_run(run.path / "config.yaml")
 
 
@@ -76,7 +79,7 @@ def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
     made = rundir.open_run(path, need_weights=False)
     assert made.config().model.filters == 8 and made.imported() == {"file": "a.pth"}
     assert made.log_file.read_text() == "all" and [p.name for p in path.parent.iterdir()] == ["run"]
-    with pytest.raises(UserError, match="exists already"), rundir.new_run(path, "", {}):
+    with refused("exists", path), rundir.new_run(path, "", {}):
         pytest.fail("the block must not run")
 
 
@@ -84,13 +87,13 @@ def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
 def test_an_unknown_kind_is_refused(tmp_path, kind):
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     run.config_file.write_text(f"kind: {kind}\n" + run.config_file.read_text())
-    with pytest.raises(UserError, match="kind: expected network or classifier"):
+    with refused("unknown_name", run.config_file, "kind", "network or classifier", kind.strip("[]")):
         rundir.open_run(run.path)
 
 
 def test_runs_under_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="not a folder"):
+    with refused("wrong_type", tmp_path / "file"):
         rundir.create(tmp_path / "file", "x", RunConfig(), {})
 
 
@@ -100,13 +103,49 @@ def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
     rundir.check_output(tmp_path / "new/deep")
     monkeypatch.chdir(tmp_path)
     rundir.check_output(rundir.Path("new"))
-    with pytest.raises(UserError, match="--output .*/file cannot be a folder; give another"):
+    with refused("wrong_type", f"--output {tmp_path / 'file'}"):
         rundir.check_output(tmp_path / "file")
-    with pytest.raises(UserError, match="file/deep/er cannot be a folder, since .*/file is none"):
+    with refused("wrong_type", f"--output {tmp_path / 'file/deep/er'}", f"{tmp_path / 'file'} is"):
         rundir.check_output(tmp_path / "file/deep/er")
     monkeypatch.setattr(rundir.os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match="nothing can be written in .*give another folder"):
+    with refused("unwritable", tmp_path, "--output"):
         rundir.check_output(tmp_path / "new")
+
+
+def test_whoever_writes_next_removes_what_was_killed_in_mid_save(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = {
+        "last": f".last.{ended.pid}.tmp.weights.h5",
+        "fresh": f".scores.{ended.pid}.tmp.csv",
+        "running": f".scores.{os.getppid()}.tmp.csv",
+        "foreign": f".notes.{ended.pid}.txt",
+    }
+    for name in names.values():
+        (tmp_path / name).write_text("half")
+        if name != names["fresh"]:
+            # Another machine may be at work in the same folder.
+            os.utime(tmp_path / name, (0, 0))
+    (tmp_path / f".run.{ended.pid}.tmp").mkdir()
+    (tmp_path / f".other.{ended.pid}.tmp").mkdir()
+    with rundir.new_folder(tmp_path / "run"):
+        pass
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names.values(), "run", f".other.{ended.pid}.tmp"}
+    rundir.write_text(tmp_path / "table.md", "whole")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left - {f".other.{ended.pid}.tmp"} == {*names.values(), "run", "table.md"} - {names["last"]}
+
+
+def test_a_leftover_of_an_earlier_process_with_the_same_number(tmp_path):
+    """As in containers, where numbers are small."""
+    leftover = tmp_path / f".best.{os.getpid()}.tmp.weights.h5"
+    leftover.write_text("half")
+    rundir.remove_unfinished(tmp_path)
+    assert leftover.exists()
+    os.utime(leftover, (0, 0))
+    rundir.remove_unfinished(tmp_path)
+    assert not leftover.exists()
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
