@@ -150,7 +150,8 @@ class TrainingConfig:
     """How long, how many at a time, and what is written on the way.
 
     Args:
-        epochs: Passes over the training pairs; may be a fraction.
+        epochs: Passes over the training pairs; may be a fraction. A resumed run may have others if its learning rate is
+            constant.
         batch_size: Pairs per step, shared out equally among the devices.
         max_hours: Stop cleanly when the command has run this long, everything counted; 0 for no limit.
         strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu;
@@ -168,7 +169,8 @@ class TrainingConfig:
         sample_every: Validations between sample sheets.
         backup_seconds: Least time between two backups within an epoch; more where a backup takes over a fiftieth of it.
             Every validation makes one anyway.
-        init_from: Run directory whose best weights to begin with; --init_from sets it and takes that run's network too.
+        init_from: Run directory of the same network, whose best weights to start with; --init_from sets it and takes
+            that run's network too.
     """
 
     epochs: float = 300.0

@@ -112,7 +112,7 @@ def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
         rundir.check_output(tmp_path / "new")
 
 
-def test_whoever_writes_next_removes_what_was_killed_in_mid_save(tmp_path):
+def test_the_next_write_removes_what_was_killed_in_mid_save(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     names = {
