@@ -34,8 +34,6 @@ NETWORK, CLASSIFIER = "network", "classifier"
 _KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
 # Names of files and folders that are not whole yet.
 _TEMPORARY = re.compile(r"\.(?P<head>.+)\.(?P<pid>\d+)\.tmp(?P<ending>\..+)?")
-# Folders that this process has looked through for such names of killed processes.
-_CLEANED: set[Path] = set()
 _STARTED = time.time()
 
 
@@ -294,8 +292,8 @@ def remove_unfinished(folder: Path, name: str | None = None, idle: float = 0) ->
     Those of processes that still run on this machine are kept.
 
     Args:
-        name: of the file or folder that was to be made; None for any.
-        idle: seconds since the last change, where other machines may be writing into the folder, too.
+        name: of the file or folder that was to be made; None for any, in a folder where everything is ours.
+        idle: least seconds since the last change, where processes of other machines may be at work, too.
     """
     # Not ours to remove, or removed meanwhile by another process: neither stops anybody.
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -337,9 +335,8 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     The temporary name keeps the ending, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent not in _CLEANED:
-        _CLEANED.add(path.parent)
-        remove_unfinished(path.parent, idle=3600)
+    # Elsewhere than in a run another machine may be writing the same file.
+    remove_unfinished(path.parent, path.name, idle=3600)
     head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
     temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
     try:

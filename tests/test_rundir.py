@@ -115,26 +115,27 @@ def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
 def test_the_next_write_removes_what_was_killed_in_mid_save(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    names = {
-        "last": f".last.{ended.pid}.tmp.weights.h5",
-        "fresh": f".scores.{ended.pid}.tmp.csv",
-        "running": f".scores.{os.getppid()}.tmp.csv",
-        "foreign": f".notes.{ended.pid}.txt",
-    }
-    for name in names.values():
+    # One that still runs, and others that were not made on the way to these names.
+    kept = {f".last.{os.getppid()}.tmp.weights.h5", f".notes.{ended.pid}.tmp.txt", f".last.weights.{ended.pid}.h5"}
+    for name in (*kept, f".last.{ended.pid}.tmp.weights.h5"):
         (tmp_path / name).write_text("half")
-        if name != names["fresh"]:
-            # Another machine may be at work in the same folder.
-            os.utime(tmp_path / name, (0, 0))
-    (tmp_path / f".run.{ended.pid}.tmp").mkdir()
-    (tmp_path / f".other.{ended.pid}.tmp").mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    for name in ("run", "other"):
+        (tmp_path / f".{name}.{ended.pid}.tmp").mkdir()
+    rundir.write_text(tmp_path / "last.weights.h5", "whole")
     with rundir.new_folder(tmp_path / "run"):
         pass
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*names.values(), "run", f".other.{ended.pid}.tmp"}
-    rundir.write_text(tmp_path / "table.md", "whole")
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left - {f".other.{ended.pid}.tmp"} == {*names.values(), "run", "table.md"} - {names["last"]}
+    assert left == {*kept, f".other.{ended.pid}.tmp", "last.weights.h5", "run"}
+
+
+def test_what_another_machine_may_be_writing_is_kept(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    recent = tmp_path / f".last.{ended.pid}.tmp.weights.h5"
+    recent.write_text("half")
+    rundir.write_text(tmp_path / "last.weights.h5", "whole")
+    assert recent.exists()
 
 
 def test_a_leftover_of_an_earlier_process_with_the_same_number(tmp_path):
