@@ -73,7 +73,8 @@ def build_wheel(folder: Path) -> Path:
         done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
     if done.returncode:
         raise UserError(
-            f"the wheel of rac_unet could not be built: {_last_line(done.stderr)}; pip install 'setuptools>=70.1'"
+            f"the wheel of rac_unet could not be built: {_last_line(done.stderr)}; pip install 'setuptools>=70.1'",
+            "failed_step",
         )
     return next(folder.glob("rac_unet-*.whl"))
 
@@ -134,7 +135,9 @@ def _fetch_all(needs: list, folder: Path, python: str, present: dict[str, str]) 
         name = _normal(need.name)
         if name in present:
             if not need.specifier.contains(present[name], prereleases=True):
-                raise UserError(f"{need} is needed, and {PACKAGES_FILE.name} says that Kaggle has {present[name]}")
+                raise UserError(
+                    f"{need} is needed, and {PACKAGES_FILE.name} says that Kaggle has {present[name]}", "mismatch"
+                )
         elif not any(_normal(wheel.name.split("-")[0]) == name for wheel in folder.glob("*.whl")):
             todo += _needs(_download(need, folder, python), python, *need.extras)
         elif need.extras:
@@ -150,7 +153,9 @@ def _download(need, folder: Path, python: str) -> Path:
     done = subprocess.run([*command, f"{need.name}{need.specifier}"], capture_output=True, text=True)
     if done.returncode:
         need = f"{need.name}{need.specifier}"
-        raise UserError(f"no wheel of {need} for Python {python} could be downloaded: {_last_line(done.stderr)}")
+        raise UserError(
+            f"no wheel of {need} for Python {python} could be downloaded: {_last_line(done.stderr)}", "download"
+        )
     return (set(folder.glob("*.whl")) - before).pop()
 
 

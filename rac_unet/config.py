@@ -150,7 +150,8 @@ class TrainingConfig:
     """How long, how many at a time, and what is written on the way.
 
     Args:
-        epochs: Passes over the training pairs; may be a fraction.
+        epochs: Passes over the training pairs; may be a fraction. A resumed run may have others if its learning rate is
+            constant.
         batch_size: Pairs per step, shared out equally among the devices.
         max_hours: Stop cleanly when the command has run this long, everything counted; 0 for no limit.
         strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu;
@@ -171,7 +172,8 @@ class TrainingConfig:
         sample_every: Validations between sample sheets.
         backup_seconds: Least time between two backups within an epoch; more where a backup takes over a fiftieth of it.
             Every validation makes one anyway.
-        init_from: Run directory whose best weights to begin with; --init_from sets it and takes that run's network too.
+        init_from: Run directory of the same network, whose best weights to start with; --init_from sets it and takes
+            that run's network too.
     """
 
     epochs: float = 300.0
@@ -230,13 +232,15 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
     """
     sections = {f.name: f.default_factory for f in dataclasses.fields(RunConfig)}
     if not isinstance(values, dict):
-        raise UserError(f"{where}: expected sections {', '.join(sections)}. Received: {values!r}")
+        raise UserError(f"{where}: expected sections {', '.join(sections)}. Received: {values!r}", "bad_layout")
     built = {}
     for name, content in values.items():
         check_name(where, name, sections)
         known = {f.name: f for f in dataclasses.fields(sections[name])}
         if not isinstance(content, dict):
-            raise UserError(f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}")
+            raise UserError(
+                f"{where}: section {name!r} should hold {', '.join(known)}. Received: {content!r}", "bad_layout"
+            )
         content = {key: value for key, value in content.items() if (name, key) not in RETIRED}
         for key in content:
             check_name(f"{where}: {name}", key, known)
@@ -267,9 +271,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"no config file at {path}") from None
+        raise UserError(f"no config file at {path}", "missing") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}", "unreadable") from None
 
 
 def write_yaml(config: RunConfig) -> str:

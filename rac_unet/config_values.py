@@ -23,7 +23,9 @@ def coerce(value: Any, section: type, key: str, where: str) -> Any:
         return value
     if typing.get_origin(kind) is dict:
         if not isinstance(value, dict):
-            raise UserError(f"{where}: expected names with weights, as in {{ms_ssim_l1: 1.0}}. Received: {value!r}")
+            raise UserError(
+                f"{where}: expected names with weights, as in {{ms_ssim_l1: 1.0}}. Received: {value!r}", "bad_value"
+            )
         return {str(k): finite_number(v, f"{where}.{k}") for k, v in value.items()}
     if kind is float:
         return finite_number(value, where)
@@ -41,7 +43,7 @@ def finite_number(value: Any, where: str) -> float:
             raise ValueError
         number = float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: expected a number. Received: {value!r}") from None
+        raise UserError(f"{where}: expected a number. Received: {value!r}", "bad_value") from None
     check(number == number and abs(number) != float("inf"), where, value, "a finite number")
     return number
 
@@ -49,4 +51,4 @@ def finite_number(value: Any, where: str) -> float:
 def check(condition: bool, where: str, value: Any, wanted: str) -> None:
     """Raise UserError unless the condition holds, saying what was wanted and what came."""
     if not condition:
-        raise UserError(f"{where}: expected {wanted}. Received: {value!r}")
+        raise UserError(f"{where}: expected {wanted}. Received: {value!r}", "bad_value")

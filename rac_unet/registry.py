@@ -54,7 +54,7 @@ def check_name(where: str, name: str, valid) -> None:
         return
     near = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"{where}: unknown name {name!r}.{hint} Valid: {', '.join(map(str, valid))}")
+    raise UserError(f"{where}: unknown name {name!r}.{hint} Valid: {', '.join(map(str, valid))}", "unknown_name")
 
 
 def check_label(name: str, conditioned: bool) -> None:
@@ -62,7 +62,8 @@ def check_label(name: str, conditioned: bool) -> None:
     if conditioned and name not in LABELLED_MODELS:
         raise UserError(
             f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, or choose a network "
-            f"that takes one: {', '.join(LABELLED_MODELS)}"
+            f"that takes one: {', '.join(LABELLED_MODELS)}",
+            "mismatch",
         )
 
 
@@ -72,7 +73,8 @@ def check_terms(terms, model: str) -> None:
         if name in MASK_LOSSES and model not in MASK_AWARE_MODELS:
             raise UserError(
                 f"loss.terms: {name} needs a network that finds the mask ({', '.join(MASK_AWARE_MODELS)}). "
-                f"Received: model.name={model!r}; choose from: {', '.join(n for n in LOSSES if n not in MASK_LOSSES)}"
+                f"Received: model.name={model!r}; choose from: {', '.join(n for n in LOSSES if n not in MASK_LOSSES)}",
+                "mismatch",
             )
 
 

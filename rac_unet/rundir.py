@@ -32,6 +32,9 @@ from rac_unet.errors import UserError, own_version
 # What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
 NETWORK, CLASSIFIER = "network", "classifier"
 _KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
+# Names of files and folders that are not whole yet.
+_TEMPORARY = re.compile(r"\.(?P<head>.+)\.(?P<pid>\d+)\.tmp(?P<ending>\..+)?")
+_STARTED = time.time()
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class RunDir:
             made, here = self.provenance().get("versions", {}).get("rac_unet"), own_version()
             if made in (None, here):
                 raise
-            raise UserError(f"{error} The run was made by rac_unet {made}, and this is {here}") from None
+            raise UserError(f"{error} The run was made by rac_unet {made}, and this is {here}", error.kind) from None
 
     def provenance(self) -> dict[str, Any]:
         """What provenance.json holds; empty when it is missing or damaged."""
@@ -111,21 +114,36 @@ class RunDir:
         return self.provenance().get("imported")
 
     def history(self) -> list[dict[str, float]]:
-        """Rows of history.csv; empty when there is none."""
+        """Rows of history.csv; empty when there is none. A row lacks the columns whose cells are empty."""
         try:
             with self.history_file.open(newline="", encoding="utf-8") as file:
-                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
         except FileNotFoundError:
             return []
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{self.history_file} is damaged ({error}); copy it again", "unreadable") from None
+        return [self._numbers(number, row) for number, row in enumerate(rows, 1)]
+
+    def _numbers(self, number: int, row: dict[str, str]) -> dict[str, float]:
+        try:
+            # Where a row is cut off, the reader says None; what is left over of a longer one is a list.
+            return {key: float(value) for key, value in row.items() if value != ""}
         except (TypeError, ValueError):
             raise UserError(
-                f"{self.history_file} is damaged: a row is not whole; copy it again, or remove that row"
+                f"{self.history_file} is damaged: row {number} is not whole; copy it again, or remove that row",
+                "unreadable",
             ) from None
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
-        """Replace history.csv."""
+        """Replace history.csv.
+
+        Args:
+            rows: may differ in their columns, since another version of rac_unet may have written the first ones; the
+                file has all of them, with empty cells.
+        """
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"], lineterminator="\n")
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(text, fieldnames=list(columns) or ["step"], lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
         write_text(self.history_file, text.getvalue())
@@ -146,29 +164,30 @@ def create_from_text(parent: Path, name: str, config_text: str, provenance: dict
             break
         except FileExistsError:
             if not path.is_dir():
-                raise UserError(f"cannot make a run directory in {parent}: it is not a folder") from None
+                raise UserError(f"cannot make a run directory in {parent}: it is not a folder", "wrong_type") from None
         except NotADirectoryError:
-            raise UserError(f"cannot make a run directory in {parent}: it is not a folder") from None
+            raise UserError(f"cannot make a run directory in {parent}: it is not a folder", "wrong_type") from None
     run = RunDir(path)
-    write_text(run.config_file, config_text)
+    # config.yaml is what makes it a run directory; whatever moment this is killed at, one of these has its provenance.
     write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+    write_text(run.config_file, config_text)
     return run
 
 
 def check_new(path: str | os.PathLike) -> None:
     """Raise UserError when there is something at the path where a run directory is to be made."""
     if os.path.lexists(path):
-        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it")
+        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it", "exists")
 
 
 def check_output(folder: Path) -> None:
     """Raise UserError where no folder can be made for results, so that it is said before anything slow is done."""
     nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not nearest.is_dir():
-        where = "" if nearest == folder else f", since {nearest} is none"
-        raise UserError(f"--output {folder} cannot be a folder{where}; give another")
+        where = "" if nearest == folder else f", since {nearest} is a file"
+        raise UserError(f"--output {folder} cannot be a folder{where}; give another", "wrong_type")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"nothing can be written in {nearest}; give another folder with --output")
+        raise UserError(f"nothing can be written in {nearest}; give another folder with --output", "unwritable")
 
 
 @contextlib.contextmanager
@@ -198,10 +217,11 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     check_new(path)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_unfinished(path.parent, path.name)
     try:
         temporary.mkdir(parents=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"cannot make {path}: {path.parent} is not a folder") from None
+        raise UserError(f"cannot make {path}: {path.parent} is not a folder", "wrong_type") from None
     try:
         yield temporary
         check_new(path)
@@ -232,19 +252,20 @@ def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NET
     run = RunDir(Path(path))
     if run.path.exists() and not run.path.is_dir():
         inside = next((folder for folder in run.path.parents if (folder / "config.yaml").is_file()), None)
-        hint = f"this one lies in {inside}" if inside else "the one that train named, which holds config.yaml"
-        raise UserError(f"{run.path} is a file, and what is wanted is a run's folder: {hint}")
+        hint = f"this file is in {inside}" if inside else "the one that train named, which holds config.yaml"
+        raise UserError(f"{run.path} is a file, and what is wanted is a run's folder: {hint}", "wrong_type")
     if not run.path.is_dir():
         others = any(run.path.parent.glob("*/config.yaml"))
         hint = f"; see the folders in {run.path.parent}" if others else "; train makes one under runs/"
-        raise UserError(f"no run directory at {run.path}{hint}")
+        raise UserError(f"no run directory at {run.path}{hint}", "missing")
     if not run.config_file.is_file():
         hint = "one of the folders in it" if any(run.path.glob("*/config.yaml")) else "the folder that train named"
-        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give {hint}")
+        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give {hint}", "wrong_type")
     _check_kind(run, read_yaml(run.config_file), kind)
     if need_weights and not run.best_weights.is_file():
         raise UserError(
-            f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it"
+            f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it",
+            "missing",
         )
     return run
 
@@ -252,9 +273,55 @@ def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NET
 def _check_kind(run: RunDir, values: Any, wanted: str) -> None:
     found = values.get("kind", NETWORK) if isinstance(values, dict) else NETWORK
     if found not in list(_KINDS):
-        raise UserError(f"{run.config_file}: kind: expected {' or '.join(_KINDS)}. Received: {found!r}")
+        raise UserError(f"{run.config_file}: kind: expected {' or '.join(_KINDS)}. Received: {found!r}", "unknown_name")
     if found != wanted:
-        raise UserError(f"{run.path} holds {_KINDS[found]}; this needs the run directory of {_KINDS[wanted]}")
+        raise UserError(
+            f"{run.path} holds {_KINDS[found]}; this needs the run directory of {_KINDS[wanted]}", "wrong_type"
+        )
+
+
+def remove_unfinished_of(run: RunDir) -> None:
+    """`remove_unfinished` in every folder of a run, which is this process's alone."""
+    for folder, _, _ in os.walk(run.path):
+        remove_unfinished(Path(folder))
+
+
+def remove_unfinished(folder: Path, name: str | None = None, idle: float = 0) -> None:
+    """Remove what killed processes left in a folder: temporaries of `replace_file` and `new_folder`.
+
+    Those of processes that still run on this machine are kept.
+
+    Args:
+        name: of the file or folder that was to be made; None for any, in a folder where everything is ours.
+        idle: least seconds since the last change, where processes of other machines may be at work, too.
+    """
+    # Not ours to remove, or removed meanwhile by another process: neither stops anybody.
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [(match, entry) for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
+        for match, entry in found:
+            with contextlib.suppress(OSError):
+                changed, meant = entry.stat(follow_symlinks=False).st_mtime, match["head"] + (match["ending"] or "")
+                is_stale = time.time() - changed >= idle and not _at_work(int(match["pid"]), changed)
+                if name in (None, meant) and is_stale:
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _at_work(pid: int, changed: float) -> bool:
+    """Whether the process of that number is still writing what was changed at that time."""
+    if pid == os.getpid():
+        # In a container numbers are small, and the next process has the same.
+        return changed >= _STARTED
+    if os.name == "nt":
+        # There is no harmless signal there.
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        # Another user's.
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -268,6 +335,8 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     The temporary name keeps the ending, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Elsewhere than in a run another machine may be writing the same file.
+    remove_unfinished(path.parent, path.name, idle=3600)
     head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
     temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
     try:

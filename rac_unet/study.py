@@ -19,7 +19,7 @@ from rac_unet.models.classifier import classifier_facts
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.training.plan import Plan, options, read_plan, slug
-from rac_unet.training.steps import Steps, TimeIsUp
+from rac_unet.training.steps import Steps, Terminated, TimeIsUp
 
 # What `compare` reads, scores.csv last: it is what says that the folder is whole. And sheets to look at, smaller.
 KEPT = ("metrics.json", "provenance.json", "history.csv", "faces.jpg", "scores.csv")
@@ -27,14 +27,18 @@ SHEETS = ("samples.png", "emotions.png")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what the plan still lacks, then compare; exit code 3 when the time was up before everything was done."""
+    """Run what the plan still lacks, then compare; exit code 3 when the time was up before everything was done.
+
+    After SIGTERM or SIGHUP the exit code is 130, as that of `train`, once what was running has saved its state.
+    """
     args = _parser().parse_args(argv)
     plan = read_plan(args.plan, args.features, args.feature_weights)
     if bool(args.data) == bool(plan.toys):
         raise UserError(
             f"{args.plan} draws its own faces (toys); leave out --data"
             if args.data
-            else f"{args.plan} draws no faces of its own; give the pairs with --data D"
+            else f"{args.plan} draws no faces of its own; give the pairs with --data D",
+            "usage",
         )
     if args.data:
         from rac_unet.data.source import read_pairs
@@ -49,13 +53,19 @@ def main(argv: list[str] | None = None) -> int:
     study = _Study(plan, args.data, args.output, args.runs / args.output.resolve().name, args.max_minutes)
     study.refuse_other_settings()
     try:
-        study.make_everything()
-    except TimeIsUp:
-        print(f"stopped  the {args.max_minutes:g} minutes are up; everything is saved. Run the same command to go on")
+        code = 0
+        try:
+            study.make_everything()
+        except TimeIsUp:
+            print(
+                f"stopped  the {args.max_minutes:g} minutes are up; everything is saved. Run the same command to go on"
+            )
+            code = 3
         study.compare()
-        return 3
-    study.compare()
-    return 0
+        return code
+    except Terminated as name:
+        print(f"stopped  by {name}; everything is saved. Run the same command to go on")
+        return 130
 
 
 class _Study:
@@ -105,7 +115,8 @@ class _Study:
                 if changed := differences(settings, to_dict(config)):
                     raise UserError(
                         f"{path} was made with other settings than the plan's {name} ({'; '.join(changed)}); remove it "
-                        "to make it again, or give another --output"
+                        "to make it again, or give another --output",
+                        "changed",
                     )
 
     def _refuse_another_judge(self, judge: RunDir) -> None:
@@ -116,7 +127,8 @@ class _Study:
             if metrics.get("emotion", {}).get("classifier", {}).get("weights_sha256") != here:
                 raise UserError(
                     f"{self._folder(name)} was judged by another classifier than {judge.path}, so the two cannot be "
-                    f"compared; bring back the runs it was made with as {self.runs}, or remove the finished systems"
+                    f"compared; bring back the runs it was made with as {self.runs}, or remove the finished systems",
+                    "mismatch",
                 )
 
     def _system(self, name: str, judge: RunDir) -> None:

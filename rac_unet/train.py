@@ -13,7 +13,7 @@ from rac_unet.models.backend import import_tensorflow, set_tf32
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
-from rac_unet.training.beginning import BEGUN_FROM, describe_beginning
+from rac_unet.training.beginning import BEGUN_FROM, warm_start_facts, warm_start_weights
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def start(request: Request, began: float) -> int:
 
     config = scale_to_replicas(config, distribution.replicas)
     choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
-    extractor = _extractor(config)
+    extractor, weights = _extractor(config), _warm_start(config)
     facts = {
         "device": device_name(),
         "strategy": distribution.description,
@@ -50,7 +50,7 @@ def start(request: Request, began: float) -> int:
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
-        **({BEGUN_FROM: describe_beginning(config.training.init_from)} if config.training.init_from else {}),
+        **({BEGUN_FROM: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
         # Only the chief's run is kept; the others need a place for their settings.
@@ -60,7 +60,7 @@ def start(request: Request, began: float) -> int:
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, distribution, began, fresh=True)
+        return _train(run, pairs, log, extractor, distribution, began, weights)
 
 
 def resume(request: Request, began: float) -> int:
@@ -70,6 +70,7 @@ def resume(request: Request, began: float) -> int:
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides
     from rac_unet.training.reporting import Log
+    from rac_unet.training.state import find_backups
 
     found = open_run(request.resume, need_weights=False)
     resuming.refuse_imported(found)
@@ -78,18 +79,21 @@ def resume(request: Request, began: float) -> int:
         try:
             find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
         except UserError as error:
-            raise UserError(f"{error}; with --resume, say --loss.features or --loss.feature_weights anew") from error
+            advice = "with --resume, say --loss.features or --loss.feature_weights anew"
+            raise UserError(f"{error}; {advice}", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
     run = resuming.open_to_resume(request.resume, request.runs, distribution.is_chief)
     resuming.refuse_changed_settings(run, config)
     resuming.refuse_changed_data(run, pairs)
+    resuming.refuse_changed_start(run, config)
     extractor = _extractor(config)
     resuming.refuse_changed_features(run, extractor)
+    weights = None if find_backups(run.backup) else _warm_start(config)
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, distribution, began, fresh=False)
+    return _train(run, pairs, log, extractor, distribution, began, weights, resumed=True)
 
 
 def _take_devices(config: RunConfig):
@@ -111,9 +115,11 @@ def _take_devices(config: RunConfig):
 def _refuse_empty_splits(pairs) -> None:
     """Before a run directory is made that would never hold a run."""
     if not len(pairs.split("train")):
-        raise UserError(f"{pairs.root} has no training pairs (split train)")
+        raise UserError(f"{pairs.root} has no training pairs (split train)", "empty")
     if not len(pairs.split("val")):
-        raise UserError(f"{pairs.root} has no validation pairs (split val), by which the best weights are chosen")
+        raise UserError(
+            f"{pairs.root} has no validation pairs (split val), by which the best weights are chosen", "empty"
+        )
 
 
 def _with_whole_paths(config: RunConfig) -> RunConfig:
@@ -144,7 +150,13 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _train(run, pairs, log, extractor, distribution, began: float, fresh: bool) -> int:
+def _warm_start(config: RunConfig):
+    """The weights to start with, where the config names a run that has them."""
+    path = config.training.init_from
+    return warm_start_weights(path, config.model) if path else None
+
+
+def _train(run, pairs, log, extractor, distribution, began: float, weights, resumed: bool = False) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -153,8 +165,10 @@ def _train(run, pairs, log, extractor, distribution, began: float, fresh: bool) 
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began, fresh)
-        if not fresh:
+        trainer = Trainer(run, pairs, log, extractor, distribution, began, weights)
+        if weights is not None:
+            log(f"begins   with the best weights of {trainer.config.training.init_from}")
+        if resumed:
             trainer.resume()
             if trainer.step >= trainer.total_steps:
                 log(f"{run.path} is finished: {trainer.step:,} of {trainer.total_steps:,} steps done; nothing to do")
@@ -189,7 +203,8 @@ def _train_together(trainer, stop, distribution):
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
             f"worker {distribution.worker} lost the others near step {trainer.step:,} ({one_line(error)}); start all "
-            f"of them again with --resume {trainer.run.path if distribution.is_chief else 'and the run of worker 0'}"
+            f"of them again with --resume {trainer.run.path if distribution.is_chief else 'and the run of worker 0'}",
+            "device",
         ) from None
     return outcome
 

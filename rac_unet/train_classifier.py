@@ -23,19 +23,24 @@ def main(argv: list[str] | None = None) -> int:
     """Train or resume, then report on the test split; exit code 130 when stopped by a signal."""
     args = _parser().parse_args(argv)
     if args.resume and (args.start or args.data):
-        raise UserError("--resume takes its data and its start from the run; leave out --data.path and --start")
+        raise UserError(
+            "--resume takes its data and its start from the run; leave out --data.path and --start", "usage"
+        )
     from rac_unet.data.source import open_pairs
     from rac_unet.models.classifier import ClassifierConfig, build_classifier, read_classifier
-    from rac_unet.rundir import CLASSIFIER, open_run
+    from rac_unet.rundir import CLASSIFIER, open_run, remove_unfinished_of
+    from rac_unet.training.resuming import refuse_half_copied, refuse_other_start
+    from rac_unet.training.state import find_backups
 
     if args.resume:
         run = open_run(args.resume, need_weights=False, kind=CLASSIFIER)
         settings = _read_settings(run)
+        refuse_half_copied(run)
         _restore_data(args, settings)
     pairs = open_pairs(_data_config(args))
     for split in ("train", "val"):
         if not len(pairs.split(split)):
-            raise UserError(f"{pairs.root} has no pairs in split {split!r}")
+            raise UserError(f"{pairs.root} has no pairs in split {split!r}", "empty")
     import_tensorflow()
     import keras
 
@@ -46,8 +51,15 @@ def main(argv: list[str] | None = None) -> int:
         from rac_unet.models.classifier import read_classifier_config
 
         config, training = read_classifier_config(run), ClassifierTraining(**settings["training"])
-        model = build_classifier(config)
         _refuse_changed(run, pairs)
+        remove_unfinished_of(run)
+        if settings.get("start") and not find_backups(run.backup):
+            # It starts again, with the same weights as the first time.
+            refuse_other_start(run, settings["start"], CLASSIFIER)
+            model, _ = read_classifier(settings["start"])
+        else:
+            keras.utils.set_random_seed(training.seed)
+            model = build_classifier(config)
     else:
         training = ClassifierTraining(**{f.name: getattr(args, f.name) for f in fields(ClassifierTraining)})
         if args.start:
@@ -114,12 +126,16 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
 
     from rac_unet.models.classifier import classifier_yaml
     from rac_unet.rundir import create_from_text
+    from rac_unet.training.beginning import BEGUN_FROM, warm_start_facts
     from rac_unet.training.provenance import device_name, make_provenance
 
-    data = str(Path(args.data).expanduser().absolute()) if args.data else None
-    section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "training": asdict(training)}
+    data, start = (str(Path(path).expanduser().absolute()) if path else None for path in (args.data, args.start))
+    section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "start": start}
+    section["training"] = asdict(training)
     text = classifier_yaml(config) + yaml.safe_dump(section, sort_keys=False, allow_unicode=True)
     facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
+    if start:
+        facts[BEGUN_FROM] = warm_start_facts(start)
     return create_from_text(args.runs, f"classifier-{training.view}", text, make_provenance(**facts))
 
 
@@ -128,7 +144,9 @@ def _read_settings(run: RunDir) -> dict[str, Any]:
 
     values = read_yaml(run.config_file)
     if not isinstance(values.get("training"), dict):
-        raise UserError(f"{run.path} was not trained by this command (no section training in {run.config_file.name})")
+        raise UserError(
+            f"{run.path} was not trained by this command (no section training in {run.config_file.name})", "wrong_type"
+        )
     return values
 
 
@@ -142,7 +160,8 @@ def _refuse_changed(run: RunDir, pairs) -> None:
     before = run.provenance().get("data_fingerprint")
     if before not in (None, pairs.fingerprint):
         raise UserError(
-            f"the data set at {pairs.root} has changed since {run.path} was begun; restore it, or begin anew"
+            f"the data set at {pairs.root} has changed since {run.path} was started; restore it, or start a new run",
+            "changed",
         )
 
 

@@ -3,8 +3,11 @@
 Importing it takes most of the time of a command that trains a few steps. Where forking is not safe each imports it.
 """
 
+import functools
+import importlib
 import multiprocessing
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,14 +22,15 @@ class Training:
 
     Args:
         said: file for what it prints; made.
+        dies: `(module:Class.method, n)`: it is killed when that is called for the n-th time, before it does anything.
         environment: variables besides those of this process.
     """
 
-    def __init__(self, words, said: Path, **environment: str):
+    def __init__(self, words, said: Path, dies: tuple[str, int] | None = None, **environment: str):
         self.said = Path(said)
         self.said.touch()
         # With the entry point's exit codes and messages.
-        self.process = _CONTEXT.Process(target=_train, args=(list(map(str, words)), self.said, environment))
+        self.process = _CONTEXT.Process(target=_train, args=(list(map(str, words)), self.said, dies, environment))
         self.process.start()
 
     def finish(self) -> str:
@@ -38,6 +42,11 @@ class Training:
         assert not running and self.process.exitcode == 0, f"exit code {self.process.exitcode}\n{said}"
         return said
 
+    def await_death(self) -> None:
+        """Wait until it has been killed as `dies` says."""
+        self.process.join(300)
+        assert self.process.exitcode == -signal.SIGKILL, f"exit code {self.process.exitcode}\n{self.said.read_text()}"
+
     def is_running(self) -> bool:
         return self.process.exitcode is None
 
@@ -47,7 +56,23 @@ class Training:
         self.process.join()
 
 
-def _train(words: list[str], said: Path, environment: dict[str, str]) -> None:
+def _die_at(method: str, calls: int) -> None:
+    """Have this process killed, as the kernel does it, when a method is called for that many times."""
+    module, names = method.split(":")
+    *owners, name = names.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    original, left = getattr(owner, name), [calls]
+
+    def call(*values, **named):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*values, **named)
+
+    setattr(owner, name, call)
+
+
+def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict[str, str]) -> None:
     from rac_unet.errors import run_command
     from rac_unet.train import main
 
@@ -55,4 +80,6 @@ def _train(words: list[str], said: Path, environment: dict[str, str]) -> None:
     with said.open("wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
+    if dies:
+        _die_at(*dies)
     run_command(lambda: main(words))

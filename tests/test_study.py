@@ -3,6 +3,7 @@
 import importlib
 import json
 import shutil
+import signal
 
 import cv2
 import pandas as pd
@@ -11,7 +12,8 @@ import yaml
 
 from rac_unet.errors import UserError
 from rac_unet.study import main
-from rac_unet.training.steps import Steps
+from rac_unet.training.steps import Steps, Terminated
+from tests.refusals import refused
 
 # All of them share one study, half a minute of it.
 pytestmark = pytest.mark.slow
@@ -78,9 +80,7 @@ def test_what_is_there_is_not_made_again(folder, capfd):
 def test_a_result_made_otherwise_is_not_taken_for_the_plans(folder, tmp_path):
     other = {**PLAN, "settings": {**PLAN["settings"], "training": {"epochs": 2}}}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other))
-    with pytest.raises(
-        UserError, match="made with other settings than the plan.s A-UNET .training.epochs: 1.0 before, 2.0 now"
-    ):
+    with refused("changed", folder / "report/a-unet", "A-UNET", "training.epochs: 1.0 before, 2.0 now"):
         main([str(tmp_path / "plan.yaml"), *arguments(folder)[1:]])
 
 
@@ -93,7 +93,7 @@ def test_another_judge_is_refused_before_anything_is_trained(folder, tmp_path):
     found["emotion"]["classifier"]["weights_sha256"] = "another"
     metrics.write_text(json.dumps(found))
     words = [str(folder / "plan.yaml"), "--output", str(tmp_path / "report"), "--runs", str(tmp_path / "runs")]
-    with pytest.raises(UserError, match="a-unet was judged by another classifier"):
+    with refused("mismatch", tmp_path / "report/a-unet", tmp_path / "runs"):
         main([*words, *arguments(folder)[-2:]])
 
 
@@ -103,13 +103,22 @@ def test_time_up_before_anything_is_done(folder, tmp_path, capsys):
     assert "Run the same command to go on" in capsys.readouterr().out and not (tmp_path / "out").exists()
 
 
+def test_asked_to_end_it_ends_as_training_does(folder, monkeypatch, capsys):
+    def terminated(*_, **__):
+        raise Terminated(signal.SIGTERM)
+
+    monkeypatch.setattr(Steps, "run", terminated)
+    assert main(arguments(folder)) == 130
+    assert "SIGTERM" in capsys.readouterr().out
+
+
 def test_mistakes_are_said_before_anything_is_made(folder, tmp_path):
-    with pytest.raises(UserError, match="draws its own faces .toys.; leave out --data"):
+    with refused("usage", folder / "plan.yaml", "toys", "--data"):
         main(arguments(folder, "--data", "pairs"))
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump({k: v for k, v in PLAN.items() if k != "toys"}))
-    with pytest.raises(UserError, match="give the pairs with --data"):
+    with refused("usage", tmp_path / "plan.yaml", "--data"):
         main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out")])
-    with pytest.raises(UserError, match="no data set of pairs at nowhere"):
+    with pytest.raises(UserError, match="nowhere"):
         main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out"), "--data", "nowhere"])
-    with pytest.raises(UserError, match="no config file"):
+    with refused("missing", "nowhere.yaml"):
         main(["nowhere.yaml", "--output", str(tmp_path / "out")])

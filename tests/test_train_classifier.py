@@ -1,6 +1,7 @@
 """The classifier's training command, and what evaluate does with a classifier."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import keras
@@ -15,11 +16,18 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.evaluate import main as evaluate
 from rac_unet.models import build_configured
-from rac_unet.models.classifier import ClassifierConfig, build_classifier, load_classifier, write_classifier
+from rac_unet.models.classifier import (
+    ClassifierConfig,
+    build_classifier,
+    load_classifier,
+    read_classifier_config,
+    write_classifier,
+)
 from rac_unet.rundir import RunDir, create
 from rac_unet.train_classifier import main
-from rac_unet.training.classifying import class_weights, move_pictures
+from rac_unet.training.classifying import ClassifierTrainer, ClassifierTraining, class_weights, move_pictures
 from rac_unet.training.reporting import StopSignal
+from tests.refusals import refused
 
 SMALL = ["--image_size", "32", "--filters", "4", "--batch_size", "8", "--learning_rate", "0.003"]
 
@@ -69,8 +77,63 @@ def test_stopped_and_resumed_it_ends_where_it_would_have(toy_pairs, trained, tmp
     assert main(["--resume", str(stopped.path)]) == 0
     for mine, other in zip(stopped.history(), trained.history(), strict=True):
         assert mine["loss"] == pytest.approx(other["loss"], rel=2e-2)
-    with pytest.raises(UserError, match="leave out --data.path"):
+    with refused("usage", "--resume", "--data.path"):
         main(["--resume", str(stopped.path), "--data.path", str(toy_pairs)])
+
+
+def test_killed_between_an_epochs_backup_and_its_row_the_rest_is_written(trained, toy_pairs, tmp_path):
+    copy = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
+    copy.write_history(copy.history()[:-1])
+    shutil.copy(trained.config_file, copy.last_weights)
+    config = read_classifier_config(copy)
+    training = ClassifierTraining(**read_yaml(copy.config_file)["training"])
+    trainer = ClassifierTrainer(copy, build_classifier(config), config, training, pairs.read(toy_pairs), print)
+    trainer.resume()
+    assert trainer.epoch == 3 and copy.history() == trained.history()
+    models = [build_classifier(config), build_classifier(config)]
+    for model, run in zip(models, (copy, trained), strict=True):
+        model.load_weights(run.last_weights)
+    for mine, its in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_a_run_without_its_backup_does_not_start_again_over_its_results(trained, tmp_path):
+    copy = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
+    shutil.rmtree(copy.backup)
+    with refused("missing", copy.path, "backup"):
+        main(["--resume", str(copy.path)])
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(
+    trained, toy_pairs, tmp_path, monkeypatch, warm
+):
+    source, started = RunDir(shutil.copytree(trained.path, tmp_path / "source")), []
+
+    def train(trainer, stop):
+        started.append(trainer.model.get_weights())
+        raise Killed
+
+    monkeypatch.setattr(ClassifierTrainer, "train", train)
+    words = [*SMALL, "--data.path", str(toy_pairs), "--runs", str(tmp_path / "runs"), "--seed", "5"]
+    with pytest.raises(Killed):
+        main([*words, *(["--start", str(source.path)] if warm else [])])
+    (path,) = (tmp_path / "runs").iterdir()
+    keras.utils.set_random_seed(1)
+    with pytest.raises(Killed):
+        main(["--resume", str(path)])
+    for mine, its in zip(*started, strict=True):
+        np.testing.assert_array_equal(mine, its)
+    if warm:
+        shutil.copy(source.last_weights, source.best_weights)
+        with source.best_weights.open("ab") as file:
+            file.write(b"trained further")
+        with refused("changed", path, source.path, "SHA-256"):
+            main(["--resume", str(path)])
 
 
 def test_masked_pictures_and_a_start(toy_pairs, trained, tmp_path):
@@ -179,14 +242,14 @@ def test_a_perfect_reader_is_believed_whatever_the_order_of_its_classes(toy_pair
 def test_mistakes(painted, trained, toy_pairs, tmp_path):
     with pytest.raises(UserError, match="give its run with --classifier"):
         evaluate([str(painted.path), "--control"])
-    with pytest.raises(UserError, match="holds a network that paints faces"):
+    with refused("wrong_type", painted.path):
         evaluate([str(painted.path), "--classifier", str(painted.path)])
-    with pytest.raises(UserError, match="no run directory"):
+    with refused("missing", tmp_path / "none"):
         main(["--resume", str(tmp_path / "none")])
-    with pytest.raises(UserError, match="no data set of pairs"):
+    with pytest.raises(UserError, match=str(tmp_path / "none")):
         main([*SMALL, "--data.path", str(tmp_path / "none"), "--runs", str(tmp_path / "runs")])
-    with pytest.raises(UserError, match="out of range; use 1 or more"):
+    with refused("usage", "--epochs", "1 or more"):
         main(["--epochs", "0"])
-    with pytest.raises(UserError, match=r"out of range; use 0\.\.1"):
+    with refused("usage", "--class_weights", "0..1"):
         main(["--class_weights", "2"])
     assert not (tmp_path / "runs").exists()

@@ -33,10 +33,11 @@ def find_pairs(root: str | os.PathLike, chosen: str | os.PathLike | None = None)
     if not found:
         raise NotebookError(
             f"no data set of pairs (a folder with {_PAIRS_FILE}) in {root}; attach the output of the notebook "
-            "rac-unet-prepare-data, or a data set of your own that data_prep made"
+            "rac-unet-prepare-data, or a data set of your own that data_prep made",
+            "missing",
         )
     if len(found) > 1:
-        raise NotebookError(f"several data sets of pairs in {root}; set DATA to one of: {_list(found)}")
+        raise NotebookError(f"several data sets of pairs in {root}; set DATA to one of: {_list(found)}", "ambiguous")
     return found[0]
 
 
@@ -69,7 +70,8 @@ def find_run(root: str | os.PathLike, chosen: str | os.PathLike | None = None, k
     if not found:
         what = "of an emotion classifier" if kind == CLASSIFIER else "of a network that paints faces"
         raise NotebookError(
-            f"no run directory {what} in {root}; attach the output of the notebook {_KERNELS[kind]}, after it has run"
+            f"no run directory {what} in {root}; attach the output of the notebook {_KERNELS[kind]}, after it has run",
+            "missing",
         )
     return found[-1]
 
@@ -120,10 +122,10 @@ def find_source(root: str | os.PathLike, name: str | None = None) -> Path:
         return next(iter(found.values()))
     there = ", ".join(sorted(found)) or "nothing but wheels"
     if name is not None:
-        raise NotebookError(f"no attached data set is called {name!r}; attached in {root}: {there}")
+        raise NotebookError(f"no attached data set is called {name!r}; attached in {root}: {there}", "unknown_name")
     if not found:
-        raise NotebookError(f"no data set to prepare in {root}; attach yours (a private one) with Add Input")
-    raise NotebookError(f"several data sets in {root}; name the one to use in SOURCES: {there}")
+        raise NotebookError(f"no data set to prepare in {root}; attach yours (a private one) with Add Input", "missing")
+    raise NotebookError(f"several data sets in {root}; name the one to use in SOURCES: {there}", "ambiguous")
 
 
 def plain_names(runs: list[Path]) -> dict[str, Path]:

@@ -26,7 +26,8 @@ def describe_machine() -> None:
     if missing:
         raise NotebookError(
             f"these packages are neither in this image nor among the attached wheels: {', '.join(missing)}; gather the "
-            "wheels anew with kaggle_kernels.gather_wheels and upload them"
+            "wheels anew with kaggle_kernels.gather_wheels and upload them",
+            "missing_extra",
         )
     for line in odd:
         print(f"warning: {line}; it was not tested so")

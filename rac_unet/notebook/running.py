@@ -52,7 +52,8 @@ def run(module: str, *words: object) -> None:
         process.wait()
     if process.returncode:
         why = last[0].removeprefix("error: ") if last else "it said nothing"
-        raise NotebookError(f"{told.split(' --')[0]} ended with exit code {process.returncode}: {why}")
+        said = f"{told.split(' --')[0]} ended with exit code {process.returncode}: {why}"
+        raise NotebookError(said, "failed_step")
 
 
 def _show(process: subprocess.Popen, last: deque[str]) -> None:

@@ -50,7 +50,8 @@ def show_curve(history_file: str | os.PathLike) -> None:
     FigureCanvasAgg(figure)
     for axes, (title, columns) in zip(figure.subplots(1, 2), halves.items(), strict=True):
         for name in columns:
-            values = [float(row[name]) for row in rows]
+            # A column that another version of rac_unet began or left out has empty cells.
+            values = [float(row[name] or "nan") for row in rows]
             axes.plot(epochs, values, marker="o" if len(rows) < 40 else None, label=_LABELS[name])
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")

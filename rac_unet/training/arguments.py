@@ -44,22 +44,25 @@ def parse(argv: list[str] | None = None) -> Request:
     if base_args.resume and not wants_help:
         if base_args.preset or base_args.config or base_args.init_from:
             raise UserError(
-                "--resume continues a run with its own settings; leave out --preset, --config and --init_from"
+                "--resume continues a run with its own settings; leave out --preset, --config and --init_from", "usage"
             )
         _refuse_other_settings(overrides)
         config = with_overrides(RunConfig(), overrides)
         return Request(config, base_args.resume.name, base_args.runs, base_args.resume, tuple(overrides))
     if base_args.preset and base_args.config:
-        raise UserError("give --preset or --config, not both")
+        raise UserError("give --preset or --config, not both", "usage")
     source = base_args.config or preset_path(base_args.preset or "rac_unet")
     values = read_yaml(source)
     if base_args.init_from:
+        if any(word.split("=")[0] == "--training.init_from" for word in overrides):
+            raise UserError("--init_from sets --training.init_from; give one of them, not both", "usage")
         values = _under(settings_of(base_args.init_from), values)
         overrides = ["--training.init_from", str(base_args.init_from), *overrides]
     base = from_dict(values, str(source))
     config = with_overrides(base, overrides)
-    if base_args.init_from:
-        refuse_other_network(base_args.init_from, config.model)
+    if config.training.init_from:
+        # Wherever it comes from: option, setting or file.
+        refuse_other_network(Path(config.training.init_from).expanduser(), config.model)
     return Request(config, Path(source).stem, base_args.runs, None, tuple(overrides))
 
 
@@ -85,7 +88,8 @@ def _refuse_other_settings(overrides: list[str]) -> None:
     for word in overrides:
         if word.startswith("--") and (name := word.split("=")[0]) not in free:
             raise UserError(
-                f"--resume continues a run with its own settings; leave out: {name}. May change: {', '.join(free)}"
+                f"--resume continues a run with its own settings; leave out: {name}. May change: {', '.join(free)}",
+                "usage",
             )
 
 

@@ -1,14 +1,18 @@
-"""A training that goes on from another run's weights: `--init_from RUN`."""
+"""Warm start: a training that starts with another run's weights, `--init_from RUN`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rac_unet.config import ModelConfig, from_dict, read_yaml, to_dict
 from rac_unet.errors import UserError
+from rac_unet.objectives.extractor_files import sha256
 from rac_unet.rundir import RunDir, open_run
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What a run is continued with; the rest (losses, optimizer, how long) is the new training's own.
 TAKEN = ("model", "data")
@@ -26,23 +30,36 @@ def settings_of(run: Path) -> dict[str, Any]:
     return {section: values[section] for section in TAKEN}
 
 
-def refuse_other_network(path: Path, wanted: ModelConfig) -> None:
-    """Raise UserError where a run's network is not the wanted one, with what differs."""
+def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
+    """Raise UserError where a run's network is not the wanted one, with what differs, or it has no weights yet."""
     theirs, ours = asdict(open_run(path).config().model), asdict(wanted)
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
     if differ:
-        raise UserError(f"--init_from {path} holds another network ({'; '.join(differ)}); leave these settings out")
+        raise UserError(
+            f"init_from: {path} holds another network ({'; '.join(differ)}); leave these settings out, and give the "
+            "run with --init_from, which takes its network",
+            "mismatch",
+        )
 
 
-def begin_with(path: str, model) -> None:
-    """Give a network the best weights of a run that holds the same one.
+def warm_start_weights(path: str, wanted: ModelConfig) -> list[np.ndarray]:
+    """The best weights of a run that holds the wanted network.
 
-    Raises: UserError when they are missing or damaged.
+    Returns: float32 arrays, as a network's `get_weights` gives them.
+    Raises: UserError when they are missing, damaged, or of another network.
     """
     from rac_unet.inference.runners import load_network
 
-    for variable, value in zip(model.weights, load_network(open_run(Path(path))).get_weights(), strict=True):
-        variable.assign(value)
+    refuse_other_network(path, wanted)
+    return load_network(open_run(path)).get_weights()
+
+
+def warm_start_facts(path: str) -> dict[str, Any]:
+    """What provenance.json says of the run that a new training starts with.
+
+    Returns: as `describe_beginning`, and `weights_sha256` of its best weights.
+    """
+    return {**describe_beginning(path), "weights_sha256": sha256(RunDir(Path(path)).best_weights)}
 
 
 def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
@@ -52,7 +69,7 @@ def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | No
 
     Args:
         above: runs that were begun from this one; who renames folders can make a circle of them.
-    Returns: as `describe_beginning`.
+    Returns: as `warm_start_facts`, of older runs as `describe_beginning`.
     """
     path = run.config().training.init_from
     return run.provenance().get(BEGUN_FROM) or describe_beginning(path, above) if path else None

@@ -128,7 +128,12 @@ class ClassifierTrainer:
         arrays, numbers = found
         restore(arrays, self._groups())
         self.epoch, self.best, self.seconds = int(numbers["step"]), float(numbers["best"]), float(numbers["seconds"])
-        self.run.write_history([row for row in self.run.history() if row["epoch"] <= self.epoch])
+        # Rows written after the backup belong to epochs that are about to be trained again.
+        rows, ended = [row for row in self.run.history() if row["epoch"] <= self.epoch], numbers.get("round")
+        self.run.write_history(rows)
+        if ended and (not rows or rows[-1]["epoch"] < self.epoch):
+            # Killed after this backup, before all that follows it was written.
+            self._keep_round(**ended)
         self.log(f"resumed  after epoch {self.epoch} of {self.training.epochs}")
 
     def validate(self) -> tuple[float, np.ndarray]:
@@ -165,21 +170,27 @@ class ClassifierTrainer:
         val_loss, counts = self.validate()
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise UserError(f"the loss is no longer a number; start again with --learning_rate "
-                            f"{self.training.learning_rate / 3:.1g}")  # fmt: skip
+                            f"{self.training.learning_rate / 3:.1g}", "diverged")  # fmt: skip
         score, accuracy = mean_class_accuracy(counts), float(np.trace(counts) / counts.sum())
         better = score > self.best
-        write_classifier_weights(self.run.last_weights, self.model, self.config)
-        if better:
-            self.best = score
-            write_classifier_weights(self.run.best_weights, self.model, self.config)
+        self.best = score if better else self.best
         row = {"epoch": self.epoch, "loss": loss, "val_loss": val_loss, "val_accuracy": accuracy,
                "val_mean_class_accuracy": score, "train_seconds": round(self.seconds, 1)}  # fmt: skip
-        self.run.write_history([*self.run.history(), row])
-        save_state(self.run.backup, self._groups(), {"step": self.epoch, "best": self.best, "seconds": self.seconds})
+        numbers = {"step": self.epoch, "best": self.best, "seconds": self.seconds}
+        # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
+        save_state(self.run.backup, self._groups(), {**numbers, "round": {"row": row, "better": better}})
+        self._keep_round(row, better)
         self.log(
             f"epoch {self.epoch}/{self.training.epochs}: loss {loss:.4f}, validation loss {val_loss:.4f}, accuracy "
             f"{100 * accuracy:.1f} %, mean of classes {100 * score:.1f} %{' (best)' * better}"
         )
+
+    def _keep_round(self, row: dict[str, float], better: bool) -> None:
+        """Write what an epoch leaves besides its backup: weights, then its row of the history."""
+        write_classifier_weights(self.run.last_weights, self.model, self.config)
+        if better:
+            write_classifier_weights(self.run.best_weights, self.model, self.config)
+        self.run.write_history([*self.run.history(), row])
 
     def _groups(self) -> dict[str, list]:
         return {"model": [weight.value for weight in self.model.weights], "optimizer": self.optimizer.variables}

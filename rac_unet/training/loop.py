@@ -25,7 +25,6 @@ from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
 from rac_unet.training.adversary import Adversary
-from rac_unet.training.beginning import begin_with
 from rac_unet.training.budget import budget_line, memory_estimate
 from rac_unet.training.devices import choose, device_facts
 from rac_unet.training.distribution import Distribution, make_distribution, refuse_uneven_batch
@@ -56,12 +55,12 @@ class Trainer:
         extractor: for loss terms that look through one (`rac_unet.objectives.features.load_extractor`).
         distribution: the devices; one when it is left out.
         began: `time.monotonic()` when the command began, from which `max_hours` counts.
-        fresh: whether it starts, with the weights of `init_from` if that is set; False where `resume` comes next.
+        weights: what to start with, in the order of a network's `get_weights`; None for random ones.
     Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
     """
 
     def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None, distribution: Distribution | None = None,
-                 began: float | None = None, fresh: bool = True):  # fmt: skip
+                 began: float | None = None, weights: list[np.ndarray] | None = None):  # fmt: skip
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
@@ -90,9 +89,10 @@ class Trainer:
             loss_scaling = self._choices.precision == "mixed_float16"
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)
-            if fresh and training.init_from:
-                begin_with(training.init_from, self.model)
-                log(f"begins   with the best weights of {training.init_from}")
+            if weights is not None:
+                # Before the average, which starts with the same.
+                for variable, value in zip(self.model.weights, weights, strict=True):
+                    variable.assign(value)
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
             self._adversary = Adversary(config, self.total_steps) if config.loss.adversarial else None
         self._terms = list(config.loss.terms)
@@ -179,7 +179,11 @@ class Trainer:
         self._round_seconds = float(numbers["round_seconds"])
         if self.distribution.is_chief:
             # Rows written after the backup belong to steps that are about to be taken again.
-            self.run.write_history([row for row in self.run.history() if row["step"] <= self.step])
+            rows, ended = [row for row in self.run.history() if row["step"] <= self.step], numbers.get("round")
+            self.run.write_history(rows)
+            if ended and (not rows or rows[-1]["step"] < self.step):
+                # Killed after this backup, before all that follows it was written.
+                self._keep_round(**ended)
         self.log(f"resumed  at step {self.step:,} of {self.total_steps:,}, best validation loss {self.best_loss:.4f}")
 
     def _blocks(self):
@@ -224,21 +228,19 @@ class Trainer:
         epoch = self.step / self.steps_per_epoch
         with self.average.swapped_in():
             scores = self._validate(epoch)
-            if not math.isfinite(scores["val_loss"]):
-                raise UserError(breakdown_advice(self, ["the validation loss"]))
-            better = scores["val_loss"] < self.best_loss
-            replace_file(self.run.last_weights, self.model.save_weights)
-            if better:
-                self.best_loss = scores["val_loss"]
-                replace_file(self.run.best_weights, self.model.save_weights)
+        if not math.isfinite(scores["val_loss"]):
+            raise UserError(breakdown_advice(self, ["the validation loss"]), "diverged")
+        better = scores["val_loss"] < self.best_loss
+        self.best_loss = min(scores["val_loss"], self.best_loss)
         row = {
             "step": self.step, "epoch": round(epoch, 4), "images": self.step * self.config.training.batch_size,
             "learning_rate": self.optimizer.learning_rate, **means, **scores,
             "train_seconds": round(self._meter.train_seconds, 1),
         }  # fmt: skip
-        self.run.write_history([*self.run.history(), row])
+        # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
+        self._backup({"row": row, "better": better})
+        self._keep_round(row, better)
         scalars.write(self.step, row)
-        self._backup()
         self._round_seconds = time.monotonic() - started
         mark = " (best)" if better else ""
         self.log(
@@ -246,6 +248,14 @@ class Trainer:
             f"{scores['val_loss']:.4f}{mark}, composite {scores['val_psnr_composite']:.2f} dB, hole "
             f"{scores['val_psnr_hole']:.2f} dB [{format_seconds(self._round_seconds)}]"
         )
+
+    def _keep_round(self, row: dict[str, float], better: bool) -> None:
+        """Write what a validation leaves besides its backup: weights, then its row of the history."""
+        with self.average.swapped_in():
+            replace_file(self.run.last_weights, self.model.save_weights)
+            if better:
+                replace_file(self.run.best_weights, self.model.save_weights)
+        self.run.write_history([*self.run.history(), row])
 
     def _validate(self, epoch: float) -> dict[str, float]:
         training = self.config.training
@@ -279,7 +289,8 @@ class Trainer:
         groups = {"model": weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
         return groups | ({"adversary": self._adversary.variables} if self._adversary else {})
 
-    def _backup(self) -> None:
+    def _backup(self, ended: dict | None = None) -> None:
+        """Save everything a resumed run needs; `ended`: the arguments of `_keep_round`, after a validation."""
         if not self.distribution.is_chief:
             return
         started, meter = time.monotonic(), self._meter
@@ -291,6 +302,7 @@ class Trainer:
             "round_sums": meter.round_sums.tolist(),
             "round_count": meter.round_count,
             "config": to_dict(self.config),
+            **({"round": ended} if ended else {}),
         }
         save_state(self.run.backup, self._groups(), numbers)
         if self._clock.made(time.monotonic() - started):

@@ -66,7 +66,9 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
     _check_keys(values, KEYS, where)
     for key in ("systems", "classifier"):
         if not isinstance(values.get(key), dict) or not values[key]:
-            raise UserError(f"{where}: {key}: expected a section with entries. Received: {values.get(key)!r}")
+            raise UserError(
+                f"{where}: {key}: expected a section with entries. Received: {values.get(key)!r}", "bad_layout"
+            )
     features = features or values.get("features", "vgg19")
     weights = feature_weights or values.get("feature_weights", "imagenet")
     settings = values.get("settings") or {}
@@ -77,9 +79,9 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
         if toys is not None:
             _check_keys(toys, TOY_KEYS, f"{where}: {name}")
             if "count" not in toys:
-                raise UserError(f"{where}: {name}: count is missing, how many faces to draw")
+                raise UserError(f"{where}: {name}: count is missing, how many faces to draw", "bad_layout")
     if values.get("toys") and values["toys"] == classifier_toys:
-        raise UserError(f"{where}: classifier.toys are the faces that are scored; give it another seed")
+        raise UserError(f"{where}: classifier.toys are the faces that are scored; give it another seed", "bad_value")
     systems = {}
     for name, own in values["systems"].items():
         _check_keys(own or {}, MAY_DIFFER, f"{where}: systems.{name}")
@@ -91,11 +93,14 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
     if any(config.training.max_hours or config.data.path for config in systems.values()):
         raise UserError(
             f"{where}: settings: leave out training.max_hours and data.path; every system sees as many pictures of the "
-            "same pairs"
+            "same pairs",
+            "bad_value",
         )
     slugs = [slug(name) for name in systems]
     if len(set(slugs)) < len(slugs) or "" in slugs:
-        raise UserError(f"{where}: systems need names that differ in letters or digits: {', '.join(systems)}")
+        raise UserError(
+            f"{where}: systems need names that differ in letters or digits: {', '.join(systems)}", "bad_value"
+        )
     return Plan(str(values.get("title", path.stem)), values.get("toys"), features, weights,
                 bool(values.get("brisque", False)), classifier, classifier_toys,
                 bool(values.get("masked_classifier", False)), systems)  # fmt: skip
@@ -113,6 +118,6 @@ def options(values: dict[str, Any]) -> list[str]:
 
 def _check_keys(values: Any, known: tuple[str, ...], where: str) -> None:
     if not isinstance(values, dict):
-        raise UserError(f"{where}: expected a section of {', '.join(known)}. Received: {values!r}")
+        raise UserError(f"{where}: expected a section of {', '.join(known)}. Received: {values!r}", "bad_layout")
     for key in values:
         check_name(where, str(key), known)

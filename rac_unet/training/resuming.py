@@ -1,4 +1,8 @@
-"""What must be right before a run goes on: all its files there, the same settings, the same data, a place to write."""
+"""What must be right before a run goes on: all its files there, the same settings, the same data, a place to write.
+
+At a validation the backup is written first and the row of history.csv last, so a run with rows has everything else,
+whatever moment it was killed at; without a backup it starts again from the same weights.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ import numpy as np
 
 from rac_unet.config import RunConfig, differences, to_dict
 from rac_unet.errors import UserError
-from rac_unet.rundir import RunDir, copy_run, open_run
+from rac_unet.objectives.extractor_files import sha256
+from rac_unet.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
+from rac_unet.training.beginning import BEGUN_FROM
 from rac_unet.training.state import find_backups
 
 
@@ -24,15 +30,19 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
     """
     run = open_run(path, need_weights=False)
     refuse_half_copied(run)
-    if not writes or _is_writable(run.path):
+    if not writes:
+        return run
+    if _is_writable(run.path):
+        remove_unfinished_of(run)
         return run
     copy = runs / run.path.resolve().name
     if copy.exists():
         raise UserError(
-            f"{run.path} is read-only, and {copy} is there already; go on with --resume {copy}, or remove it"
+            f"{run.path} is read-only, and {copy} is there already; go on with --resume {copy}, or remove it", "exists"
         )
     copy_run(run.path, copy)
     print(f"copied   {run.path} is read-only: going on in {copy}")
+    remove_unfinished_of(RunDir(copy))
     return RunDir(copy)
 
 
@@ -41,7 +51,8 @@ def refuse_imported(run: RunDir) -> None:
     if run.imported():
         raise UserError(
             f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
-            "settings are known; start a new run"
+            "settings are known; start a new run",
+            "wrong_type",
         )
 
 
@@ -57,8 +68,10 @@ def refuse_half_copied(run: RunDir) -> None:
     }
     if missing := [name for name, there in needed.items() if not there]:
         raise UserError(
-            f"{run.path} is not whole: history.csv goes to step {history[-1]['step']:,.0f}, but {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing; copy the whole folder again, or start a new run"
+            f"{run.path} is not whole: history.csv has {len(history):,} row{'s' * (len(history) > 1)}, but "
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; copy the whole folder again, or "
+            "start a new run",
+            "missing",
         )
 
 
@@ -72,12 +85,21 @@ def refuse_changed_settings(run: RunDir, config: RunConfig) -> None:
     if before is None:
         return
     changed = differences(before, to_dict(config))
-    if config.optimizer.schedule == "constant":
-        changed = [line for line in changed if not line.startswith("training.epochs")]
-    if changed:
+    others = [line for line in changed if not line.startswith("training.epochs")]
+    if others:
         raise UserError(
-            f"the settings of {run.path} have changed since it was begun: {'; '.join(changed)}. Put {run.config_file} "
-            "back as it was, or start a new run"
+            f"the settings of {run.path} have changed since it was started: {'; '.join(changed)}. Put "
+            f"{run.config_file} back as it was, or start a new run",
+            "changed",
+        )
+    if changed and config.optimizer.schedule != "constant":
+        epochs = config.training.epochs
+        raise UserError(
+            f"{changed[0]}: the learning rate of {run.path} falls along a {config.optimizer.schedule} to the end of "
+            "the epochs it was started with, so resumed it ends there. To train longer, start a new run from its best "
+            f"weights: python -m rac_unet.train --config {run.config_file} --init_from {run.path} "
+            f"--training.epochs {epochs:g}",
+            "changed",
         )
 
 
@@ -87,18 +109,66 @@ def refuse_changed_data(run: RunDir, pairs) -> None:
     before, count = facts.get("data_fingerprint"), facts.get("pairs")
     if before not in (None, pairs.fingerprint):
         raise UserError(
-            f"the data set at {pairs.root} has changed since {run.path} was begun: {count} pairs, fingerprint "
-            f"{before[:12]}… then; {len(pairs)} pairs, {pairs.fingerprint[:12]}… now; restore it, or start a new run"
+            f"the data set at {pairs.root} has changed since {run.path} was started: {count} pairs, fingerprint "
+            f"{before[:12]}… then; {len(pairs)} pairs, {pairs.fingerprint[:12]}… now; restore it, or start a new run",
+            "changed",
         )
 
 
 def refuse_changed_features(run: RunDir, extractor) -> None:
-    """Raise UserError when the perceptual loss would look through other weights than before."""
-    before = run.provenance().get("features", {}).get("sha256")
-    if extractor and extractor.sha256 and before not in (None, extractor.sha256):
+    """Raise UserError when the perceptual loss would look through another network or other weights than before."""
+    before = run.provenance().get("features")
+    if not before or not extractor:
+        return
+    then, now = before, extractor.facts()
+    # A trained one is known by its file's content, whatever that is called; one with random weights by its name.
+    known = "sha256" if then.get("sha256") or now["sha256"] else "name"
+    if then.get(known) != now[known]:
         raise UserError(
-            f"{extractor.weights}, which the perceptual loss of {run.path} looks through, is not the file it was begun "
-            f"with (SHA-256 {before[:12]}… then, {extractor.sha256[:12]}… now); restore it, or start a new run"
+            f"the loss of {run.path} was started with the features of {_features(then)}, and now there are those of "
+            f"{_features(now)}; give the first with --loss.features and --loss.feature_weights, or start a new run",
+            "changed",
+        )
+
+
+def _features(facts: dict) -> str:
+    weights = f"{facts.get('weights')}, SHA-256 {facts['sha256'][:12]}…" if facts.get("sha256") else "random weights"
+    return f"{facts.get('name')} ({weights})"
+
+
+def refuse_changed_start(run: RunDir, config: RunConfig) -> None:
+    """Raise UserError when a run's first step would not be taken with the weights it was started with."""
+    before, now = run.config().training.init_from, config.training.init_from
+    if bool(before) != bool(now):
+        raise UserError(
+            f"training.init_from: {before!r} before, {now!r} now: {run.path} was started "
+            f"{'with the weights of a run' if before else 'with random weights'}; leave --training.init_from out, or "
+            "start a new run",
+            "changed",
+        )
+    if now and not find_backups(run.backup):
+        try:
+            refuse_other_start(run, now)
+        except UserError as error:
+            raise UserError(f"{error}; where that run has been moved, say --training.init_from", error.kind) from error
+
+
+def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
+    """Raise UserError when a run without a backup, which starts again, would not start with the same weights.
+
+    Args:
+        path: the run whose best weights it was started with.
+        kind: what both hold, `NETWORK` or `CLASSIFIER`.
+    """
+    need = f"{run.path} has no backup yet, so it starts again, with the weights of {path}"
+    try:
+        here = sha256(open_run(path, kind=kind).best_weights)
+    except UserError as error:
+        raise UserError(f"{need}, but {error}", error.kind) from error
+    then = (run.provenance().get(BEGUN_FROM) or {}).get("weights_sha256")
+    if then not in (None, here):
+        raise UserError(
+            f"{need}, but those have changed (SHA-256 {then[:12]}… then, {here[:12]}… now); start a new run", "changed"
         )
 
 

@@ -64,8 +64,6 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
     Raises: UserError when there are backups and every one is damaged.
     """
     backups = find_backups(folder)
-    for unfinished in folder.glob(".step_*"):
-        unfinished.unlink()
     for path in backups:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -79,13 +77,15 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
             age = (
                 "a newer version of rac_unet; upgrade" if made_with > FORMAT else "an earlier version; start a new run"
             )
-            raise UserError(f"{path} was written by {age} (format {made_with}, this version reads {FORMAT})")
+            raise UserError(
+                f"{path} was written by {age} (format {made_with}, this version reads {FORMAT})", "unsupported"
+            )
         for damaged in backups[: backups.index(path)]:
             # It would count as the newest generation and push a good one out.
             damaged.unlink()
         return arrays, numbers
     if backups:
-        raise UserError(f"every backup in {folder} is damaged; start a new run")
+        raise UserError(f"every backup in {folder} is damaged; start a new run", "unreadable")
     return None
 
 
@@ -127,7 +127,8 @@ def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
     odd = sorted(stored ^ set(wanted)) or [n for n, v in wanted.items() if tuple(v.shape) != arrays[n].shape]
     if odd:
         raise UserError(
-            f"the backup does not fit this network and optimizer ({len(odd)} tensors differ, first {odd[0]})"
+            f"the backup does not fit this network and optimizer ({len(odd)} tensors differ, first {odd[0]})",
+            "mismatch",
         )
     for name, variable in wanted.items():
         variable.assign(arrays[name])

@@ -7,8 +7,8 @@ import pytest
 
 from rac_unet import notebook
 from rac_unet.config import RunConfig
-from rac_unet.notebook import NotebookError
 from rac_unet.rundir import CLASSIFIER, create, create_from_text
+from tests.refusals import refused
 
 
 def file(path, text="x"):
@@ -42,10 +42,10 @@ def test_pairs_are_found_wherever_they_lie(tmp_path, place, form):
 
 
 def test_pairs_that_are_missing_or_in_doubt(tmp_path):
-    with pytest.raises(NotebookError, match="no data set of pairs.*attach the output of .* rac-unet-prepare-data"):
+    with refused("missing", tmp_path, "rac-unet-prepare-data"):
         notebook.find_pairs(tmp_path)
     one, two = (file(tmp_path / name / "pairs.csv").parent for name in ("one", "two"))
-    with pytest.raises(NotebookError, match=f"several.*set DATA to one of: {one}, {two}"):
+    with refused("ambiguous", tmp_path, "DATA", f"{one}, {two}"):
         notebook.find_pairs(tmp_path)
     assert notebook.find_pairs(tmp_path, two) == two
 
@@ -65,9 +65,9 @@ def test_runs_are_told_apart_and_ordered(tmp_path, runs):
 
 
 def test_a_run_that_is_missing_is_asked_for(tmp_path):
-    with pytest.raises(NotebookError, match="network that paints.*output of the notebook rac-unet-train,"):
+    with refused("missing", tmp_path, "rac-unet-train,"):
         notebook.find_run(tmp_path)
-    with pytest.raises(NotebookError, match="classifier.*output of the notebook rac-unet-train-classifier,"):
+    with refused("missing", tmp_path, "rac-unet-train-classifier,"):
         notebook.find_run(tmp_path, kind=CLASSIFIER)
 
 
@@ -111,15 +111,15 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path, runs, monkeypatch):
 
 
 def test_the_photographs_to_prepare(tmp_path):
-    with pytest.raises(NotebookError, match="no data set to prepare"):
+    with refused("missing", tmp_path):
         notebook.find_source(tmp_path)
     file(tmp_path / "datasets/me/rac-unet-wheels/rac_unet-0.1.0-py3-none-any.whl")
     faces = file(tmp_path / "datasets/me/raf-db/train_labels.csv").parent
     assert notebook.find_source(tmp_path) == faces
     more = file(tmp_path / "affectnet/x.npy").parent
     file(tmp_path / "competitions/fer/fer2013.csv")
-    with pytest.raises(NotebookError, match="several data sets.*SOURCES: affectnet, fer, raf-db"):
+    with refused("ambiguous", tmp_path, "SOURCES", "affectnet, fer, raf-db"):
         notebook.find_source(tmp_path)
     assert notebook.find_source(tmp_path, "affectnet") == more
-    with pytest.raises(NotebookError, match="no attached data set is called 'rafdb'; .*raf-db"):
+    with refused("unknown_name", tmp_path, "'rafdb'", "raf-db"):
         notebook.find_source(tmp_path, "rafdb")

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from rac_unet import notebook
-from rac_unet.notebook import NotebookError
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_what_a_command_prints_is_shown(module, capsys):
 
 def test_a_failure_is_one_message(module):
     name = module("import sys; sys.exit('error: no file at x; give another')")
-    with pytest.raises(NotebookError) as caught:
+    with refused("failed_step") as caught:
         notebook.run(name, "--data", "x")
     assert str(caught.value) == "python -m told ended with exit code 1: no file at x; give another"
     # What IPython shows instead of a traceback.
@@ -41,7 +41,7 @@ def test_a_failure_is_one_message(module):
 
 
 def test_real_commands_answer_a_mistake(capsys):
-    with pytest.raises(NotebookError, match="rac_unet.train ended with exit code 2: .*nonsense"):
+    with refused("failed_step", "rac_unet.train", "exit code 2", "nonsense"):
         notebook.run("rac_unet.train", "--preset", "nonsense")
 
 

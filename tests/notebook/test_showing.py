@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rac_unet import notebook
-from rac_unet.notebook import NotebookError
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -30,9 +30,11 @@ def test_pictures(tmp_path, shown, capsys):
 
 NETWORK = "step,epoch,loss,val_loss,val_psnr_composite,val_psnr_hole\n4,0.5,90,80,20,15\n8,1,50,60,22,17\n"
 CLASSIFIER = "epoch,loss,val_loss,val_accuracy,val_mean_class_accuracy\n1,2.0,1.9,0.3,0.2\n"
+# Another version of rac_unet went on with it, which measures the hole and no longer the composite.
+CONTINUED = "step,epoch,loss,val_psnr_composite,val_psnr_hole\n4,0.5,90,20,\n8,1,50,22,\n12,2,40,,17\n16,3,30,,18\n"
 
 
-@pytest.mark.parametrize("text", [NETWORK, CLASSIFIER])
+@pytest.mark.parametrize("text", [NETWORK, CLASSIFIER, CONTINUED])
 def test_curves(tmp_path, shown, text):
     (tmp_path / "history.csv").write_text(text)
     notebook.show_curve(tmp_path / "history.csv")
@@ -69,5 +71,5 @@ def test_packages_of_another_version_or_none(monkeypatch, capsys):
     notebook.describe_machine()
     assert f"warning: keras {real('keras')} is here, and rac_unet asks for >=99" in capsys.readouterr().out
     monkeypatch.setattr(importlib.metadata, "requires", lambda _: ["no_such_package>=1", "numpy"])
-    with pytest.raises(NotebookError, match="neither in this image nor among the attached wheels: no_such_package;"):
+    with refused("missing_extra", "no_such_package;"):
         notebook.describe_machine()

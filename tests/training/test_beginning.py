@@ -1,6 +1,8 @@
 """The last stage: a training that begins with another run's weights, with features and a discriminator."""
 
 import dataclasses
+import hashlib
+import shutil
 
 import keras
 import numpy as np
@@ -12,9 +14,12 @@ from rac_unet.errors import UserError
 from rac_unet.inference.runners import load_network
 from rac_unet.models import build_configured
 from rac_unet.train import main
+from rac_unet.training import loop
 from rac_unet.training.arguments import parse
-from rac_unet.training.beginning import begun_from
+from rac_unet.training.beginning import begun_from, warm_start_facts
+from rac_unet.training.resuming import refuse_changed_start
 from rac_unet.training.state import find_backups
+from tests.refusals import refused
 
 
 def make_run(folder, toy_pairs, preset, *words):
@@ -68,7 +73,10 @@ def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(r
                for m in (load_network(run), load_network(sharp))]  # fmt: skip
     for before, after in zip(*kernels, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-6)
-    assert begun_from(sharp) == {"run": run.path.name, "pictures_seen": run.history()[-1]["images"]}
+    digest = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
+    assert begun_from(sharp) == {
+        "run": run.path.name, "pictures_seen": run.history()[-1]["images"], "weights_sha256": digest
+    }  # fmt: skip
     (row,) = sharp.history()
     assert {"adversarial", "discriminator", "unit_features", "val_unit_features"} <= set(row)
     assert row["discriminator"] > 0 and "val_adversarial" not in row
@@ -84,20 +92,98 @@ def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_pat
     run = make_run(tmp_path, toy_pairs, "smoke").path
     config = parse(["--preset", "sharp", "--init_from", str(run)]).config
     assert config.model.name == "rac_unet" and "occlusion" not in config.loss.terms
-    with pytest.raises(UserError, match="model.name: 'rac_unet' there, 'rac_unet_lite' here"):
+    with refused("mismatch", run, "model.name: 'rac_unet' there, 'rac_unet_lite' here"):
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run)])
 
 
 def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
-    with pytest.raises(UserError, match="no run directory at .*nowhere"):
+    with refused("missing", tmp_path / "nowhere"):
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(tmp_path / "nowhere")])
-    with pytest.raises(UserError, match="best.weights.h5 is a file.*run's folder: this one lies in"):
+    with refused("wrong_type", run.best_weights, f"in {run.path}"):
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.best_weights)])
-    with pytest.raises(UserError, match="leave out --preset, --config and --init_from"):
+    with refused("usage", "--resume", "--init_from"):
         parse(["--resume", str(run.path), "--init_from", str(run.path)])
-    with pytest.raises(UserError, match="holds another network .model.filters: 4 there, 8 here"):
+    with refused("usage", "--init_from", "--training.init_from"):
+        parse(["--init_from", str(run.path), "--training.init_from", str(run.path)])
+    with refused("mismatch", run.path, "model.filters: 4 there, 8 here"):
         sharpen(run, features, tmp_path / "runs", "--model.filters", "8")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_or_a_file_is_checked_as_the_option_is(run, tmp_path):
+    settings = ["--preset", "rac_unet_lite_sharp", "--model.image_size", "32"]
+    options = [*settings, "--training.init_from", str(run.path), "--runs", str(tmp_path / "runs")]
+    with refused("mismatch", run.path, "model.filters: 4 there, 64 here"):
+        main(options)
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"model: {{filters: 8}}\ntraining: {{init_from: {run.path}}}\n")
+    with refused("mismatch", run.path, "model.filters: 4 there, 8 here"):
+        main(["--config", str(file), "--runs", str(tmp_path / "runs")])
+    with refused("missing", tmp_path / "nowhere"):
+        parse([*settings, "--training.init_from", str(tmp_path / "nowhere")])
+    assert parse([*options, "--model.filters", "4"]).config.training.init_from == str(run.path)
+    damaged = rundir.RunDir(shutil.copytree(run.path, tmp_path / "damaged"))
+    damaged.best_weights.write_bytes(b"half")
+    with pytest.raises(UserError, match=str(damaged.best_weights)):
+        main(["--init_from", str(damaged.path), "--runs", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(toy_pairs, tmp_path, monkeypatch):
+    source = make_run(tmp_path, toy_pairs, "smoke", "--model.name", "a_unet", "--model.conditioned", "false")
+    started = []
+
+    def train(trainer, stop):
+        started.append((trainer.step, [[v.numpy() for v in group] for group in trainer._groups().values()]))
+        raise Killed
+
+    monkeypatch.setattr(loop.Trainer, "train", train)
+    with pytest.raises(Killed):
+        main(["--preset", "sharp", "--init_from", str(source.path), "--runs", str(tmp_path / "runs"), *QUICK])
+    (run,) = (rundir.RunDir(path) for path in (tmp_path / "runs").iterdir())
+    with pytest.raises(Killed):
+        main(["--resume", str(run.path)])
+    (_, before), (step, after) = started
+    assert step == 0
+    theirs = load_network(source).get_weights()
+    for group in (0, 2):
+        # The network's and the averaged weights.
+        for mine, its in zip(after[group], theirs, strict=True):
+            np.testing.assert_array_equal(mine, its)
+    for mine, its in zip(sum(after, []), sum(before, []), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.ema", "0.9"]
+
+
+def test_without_a_backup_the_run_it_was_started_with_is_needed_unchanged(run, tmp_path):
+    source = rundir.RunDir(shutil.copytree(run.path, tmp_path / "source"))
+    words = ["--preset", "rac_unet_lite_sharp", "--init_from", str(source.path)]
+    config = parse(words).config
+    run = rundir.create(tmp_path, "sharp", config, {"begun_from": warm_start_facts(str(source.path))})
+    refuse_changed_start(run, config)
+    with refused("changed", run.path, "training.init_from", source.path):
+        refuse_changed_start(run, started_with(config, None))
+    moved = source.path.rename(tmp_path / "moved")
+    with refused("missing", run.path, source.path, "--training.init_from"):
+        refuse_changed_start(run, config)
+    refuse_changed_start(run, started_with(config, moved))
+    (moved / "checkpoints/best.weights.h5").write_bytes(b"trained further")
+    with refused("changed", run.path, moved, "SHA-256"):
+        refuse_changed_start(run, started_with(config, moved))
+    # One that has a backup needs it no more.
+    run.backup.mkdir()
+    (run.backup / "step_00000001.npz").touch()
+    refuse_changed_start(run, config)
+
+
+def started_with(config, path):
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=path and str(path)))
 
 
 def stage(folder, name, images, before=None, **provenance):

@@ -2,21 +2,24 @@
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
-from rac_unet.errors import UserError
-from rac_unet.rundir import RunDir
+from rac_unet import rundir
+from rac_unet.config import RunConfig
+from rac_unet.objectives.features import Extractor
+from rac_unet.rundir import RunDir, create
 from rac_unet.train import main
-from rac_unet.training import resuming, state
+from rac_unet.training import loop, resuming, state
+from rac_unet.training.arguments import parse
 from tests.forked import Training
+from tests.refusals import refused
 
 COMMON = ["--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--data.label_dropout", "0.2"]
 # The losses that take the least time to trace.
@@ -36,35 +39,32 @@ def _curve(run):
 
 
 @pytest.mark.slow
-def test_killed_at_random_steps_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
+def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     options = [
         *(*COMMON, "--data.path", toy_pairs, "--training.epochs", EPOCHS, "--training.validate_steps", 12),
         *("--training.sample_every", 5, "--training.deterministic", "true", "--training.backup_seconds", 0),
     ]
     Training([*options, "--runs", tmp_path / "whole"], tmp_path / "said").finish()
     (whole,) = (RunDir(path) for path in (tmp_path / "whole").iterdir())
-    seed = random.randrange(1000)
-    chance, kills, words = random.Random(seed), [], [*options, "--runs", tmp_path / "killed"]
-    # First a run's first session, then one that has itself been resumed.
-    for _ in range(2):
-        training = Training(words, tmp_path / "said")
-        had = kills[-1] if kills else 0
-        deadline = time.monotonic() + 120
-        while _newest_step(tmp_path / "killed") <= had:
-            assert training.is_running() and time.monotonic() < deadline, training.said.read_text()
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.3))
-        training.kill()
+    words, kills = [*options, "--runs", tmp_path / "killed"], []
+    # First between a step and its backup; then, resumed, between the first validation's backup and its row.
+    for dies in (("rac_unet.training.meter:Meter.end_call", 8), ("rac_unet.rundir:RunDir.write_history", 2)):
+        Training(words, tmp_path / "said", dies).await_death()
         kills.append(_newest_step(tmp_path / "killed"))
         (run,) = (RunDir(path) for path in (tmp_path / "killed").iterdir())
+        assert run.history() == []
         words = ["--resume", run.path]
-    assert kills[0] < whole.history()[-1]["step"], f"killed too late, seed {seed}"
+    assert kills == [7, 12]
     # The last one as users start it, with nothing in common with the others, not even the order of its sets.
     subprocess.run([sys.executable, "-m", "rac_unet.train", *words], check=True, stdout=subprocess.DEVNULL)
-    assert _curve(run) == _curve(whole), f"killed after the backups of steps {kills}, seed {seed}"
+    assert _curve(run) == _curve(whole)
     for mine, reference in ((run.last_weights, whole.last_weights), (run.best_weights, whole.best_weights)):
-        mine, reference = _arrays(mine), _arrays(reference)
-        assert mine.keys() == reference.keys() and all((mine[name] == reference[name]).all() for name in mine), kills
+        assert _same(mine, reference), mine.name
+
+
+def _same(mine, reference):
+    mine, reference = _arrays(mine), _arrays(reference)
+    return mine.keys() == reference.keys() and all((mine[name] == reference[name]).all() for name in mine)
 
 
 def _newest_step(runs):
@@ -81,6 +81,68 @@ def stopped(toy_pairs, tmp_path_factory):
     return stopped.path
 
 
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module")
+def moments(toy_pairs, tmp_path_factory):
+    """A trainer, and copies of its run's folder after each write of two validations, the second of them the better."""
+    folder, runs = tmp_path_factory.mktemp("moments"), tmp_path_factory.mktemp("runs")
+    trainers = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def keep(self, stop):
+            trainers.append(self)
+            raise Killed
+
+        patch.setattr(loop.Trainer, "train", keep)
+        with pytest.raises(Killed):
+            main([*COMMON, "--data.path", str(toy_pairs), "--runs", str(runs)])
+    (trainer,) = trainers
+    copies, replace = [[]], os.replace
+
+    def replace_and_copy(*paths):
+        replace(*paths)
+        copies[-1].append(shutil.copytree(trainer.run.path, folder / f"{len(copies)}_{len(copies[-1])}"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace_and_copy)
+        for step, loss in ((4, 0.5), (8, 0.25)):
+            scores = {"val_loss": loss, "val_psnr_composite": 20.0, "val_psnr_hole": 15.0}
+            patch.setattr(loop, "validate", lambda *_, scores=scores: scores)
+            for variable in trainer.model.weights:
+                variable.assign(variable + step)
+            trainer._meter.step = step
+            trainer._end_round(SimpleNamespace(write=lambda *_: None))
+            copies.append([])
+    return trainer, copies[:-1]
+
+
+@pytest.mark.parametrize("validation", [0, 1])
+def test_killed_at_any_write_of_a_validation_a_run_is_whole_or_is_made_so(moments, tmp_path, validation):
+    trainer, copies = moments
+    whole = RunDir(copies[validation][-1])
+    assert len(copies[validation]) >= 4 and len(whole.history()) == validation + 1
+    for copy in copies[validation]:
+        trainer.run = RunDir(shutil.copytree(copy, tmp_path / copy.name))
+        resuming.refuse_half_copied(trainer.run)
+        trainer.best_loss, trainer._meter.step = np.inf, 0
+        trainer.resume()
+        assert trainer.step == 4 * (validation + 1) and trainer.best_loss == 0.5 / (validation + 1), copy
+        assert trainer.run.history() == whole.history(), copy
+        assert _same(trainer.run.last_weights, whole.last_weights), copy
+        assert _same(trainer.run.best_weights, whole.best_weights), copy
+
+
+def test_killed_before_its_first_backup_a_run_has_nothing_to_lose(moments, tmp_path):
+    trainer, copies = moments
+    trainer.run = RunDir(shutil.copytree(copies[0][0], tmp_path / "run"))
+    shutil.rmtree(trainer.run.backup)
+    assert trainer.run.history() == [] and not trainer.run.best_weights.exists()
+    resuming.refuse_half_copied(trainer.run)
+
+
 @pytest.fixture
 def run(stopped, tmp_path):
     return RunDir(shutil.copytree(stopped, tmp_path / "runs" / "run"))
@@ -88,16 +150,17 @@ def run(stopped, tmp_path):
 
 @pytest.mark.parametrize("missing", ["backup", "checkpoints/best.weights.h5", "checkpoints/last.weights.h5"])
 def test_half_copied(run, missing):
+    """Its history says that it was validated, and starting again would overwrite what is left of that."""
     path = run.path / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(UserError, match=f"not whole: history.csv goes to step 1, but {missing}.* missing"):
+    with refused("missing", run.path, "history.csv has 1 row", missing):
         main(["--resume", str(run.path)])
 
 
 def test_a_history_that_ends_in_the_middle_of_a_row(run):
     text = run.history_file.read_text()
     run.history_file.write_text(text + "2,0.28")
-    with pytest.raises(UserError, match=r"history.csv is damaged"):
+    with refused("unreadable", run.history_file, "row 2"):
         main(["--resume", str(run.path)])
 
 
@@ -105,22 +168,77 @@ def test_changed_settings_are_shown(run):
     run.config_file.write_text(
         run.config_file.read_text().replace("filters: 2", "filters: 4").replace("ema: 0.9", "ema: 0.5")
     )
-    with pytest.raises(UserError, match=r"model.filters: 2 before, 4 now; optimizer.ema: 0.9 before, 0.5 now."):
+    with refused("changed", run.config_file, "model.filters: 2 before, 4 now", "optimizer.ema: 0.9 before, 0.5 now"):
         main(["--resume", str(run.path)])
 
 
 def test_options_that_would_change_what_is_learned_are_refused(run):
-    with pytest.raises(UserError, match=r"leave out: --optimizer.learning_rate. May change: .*--training.max_hours"):
+    with refused("usage", "--optimizer.learning_rate", "--training.max_hours"):
         main(["--resume", str(run.path), "--training.max_hours", "1", "--optimizer.learning_rate", "1"])
-    with pytest.raises(UserError, match=r"training.epochs: 2.0 before, 9.0 now"):
-        # Its learning rate falls along a cosine to the last epoch.
+
+
+def test_why_a_schedule_cannot_be_lengthened_and_what_trains_longer(run, toy_pairs):
+    with refused("changed", "training.epochs: 2.0 before, 9.0 now", "cosine") as caught:
         main(["--resume", str(run.path), "--training.epochs", "9"])
+    # Its config.yaml is as it was.
+    assert "back as it was" not in str(caught.value)
+    module, words = str(caught.value).split("python -m ")[1].split(" ", 1)
+    config, before = parse(words.split()).config, run.config()
+    assert module == "rac_unet.train" and config.training.epochs == 9
+    assert config.training.init_from == str(run.path) and config.model == before.model
+    assert (config.loss, config.optimizer, config.data) == (before.loss, before.optimizer, before.data)
+
+
+def extractor(name, sha256):
+    return Extractor(name, sha256 is not None, name, sha256 and "file.h5", sha256, None)
+
+
+FILE, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (("vgg19", FILE), ("vgg19", None)),
+        (("vgg19", FILE), ("vgg19", OTHER)),
+        (("vgg19", None), ("vgg19", FILE)),
+        (("vgg19", None), ("vgg16", None)),
+        (("maps.keras", FILE), ("vgg16", None)),
+    ],
+)
+def test_the_loss_looks_through_the_same_features_as_before(tmp_path, before, now):
+    run = create(tmp_path, "x", RunConfig(), {"features": extractor(*before).facts()})
+    with refused("changed", run.path, before[0], now[0], *(sha256[:12] for _, sha256 in (before, now) if sha256)):
+        resuming.refuse_changed_features(run, extractor(*now))
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(("vgg19", FILE), ("vgg19", FILE)), (("a.keras", FILE), ("b.keras", FILE)), (("vgg16", None), ("vgg16", None))],
+)
+def test_features_may_have_been_moved(tmp_path, before, now):
+    for known in ({"features": extractor(*before).facts()}, {}):
+        resuming.refuse_changed_features(create(tmp_path, "x", RunConfig(), known), extractor(*now))
+    resuming.refuse_changed_features(create(tmp_path, "x", RunConfig(), {}), None)
+
+
+def test_what_was_killed_in_mid_save_is_removed(run, monkeypatch):
+    monkeypatch.setattr(rundir, "_at_work", lambda pid, changed: pid == 2)
+    stale = ["checkpoints/.last.7306.tmp.weights.h5", "backup/.step_00000002.7306.tmp.npz", ".history.7306.tmp.csv"]
+    kept = ["checkpoints/.best.2.tmp.weights.h5", "checkpoints/.mine.tmp.h5", ".notes.2026.txt", "a.7306.tmp.h5"]
+    for name in (*stale, *kept):
+        (run.path / name).write_text("half")
+    found = resuming.open_to_resume(run.path, run.path.parent, writes=False)
+    assert all((found.path / name).exists() for name in stale)
+    found = resuming.open_to_resume(run.path, run.path.parent)
+    assert not any((found.path / name).exists() for name in stale)
+    assert all((found.path / name).exists() for name in kept) and found.best_weights.is_file()
 
 
 def test_another_data_set_is_shown(run, toy_pairs):
     facts = json.loads(run.provenance_file.read_text()) | {"data_fingerprint": "0" * 64, "pairs": 7}
     run.provenance_file.write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=r"7 pairs, fingerprint 000000000000… then; 70 pairs"):
+    with refused("changed", toy_pairs, run.path, "7 pairs, fingerprint 000000000000", "70 pairs"):
         main(["--resume", str(run.path)])
 
 
@@ -129,16 +247,16 @@ def test_a_run_of_a_newer_version(run):
     facts["versions"]["rac_unet"] = "99.1"
     run.provenance_file.write_text(json.dumps(facts))
     run.config_file.write_text(run.config_file.read_text().replace("  jit_compile:", "  quantum: true\n  jit_compile:"))
-    with pytest.raises(UserError, match="quantum.*made by rac_unet 99.1"):
+    with refused("unknown_name", run.config_file, "quantum", "rac_unet 99.1"):
         main(["--resume", str(run.path)])
 
 
 def test_a_backup_of_a_newer_version(run, monkeypatch):
     monkeypatch.setattr(state, "FORMAT", state.FORMAT - 1)
-    with pytest.raises(UserError, match="newer version of rac_unet; upgrade"):
+    with refused("unsupported", "step_00000001.npz", f"format {state.FORMAT + 1}", "newer"):
         state.load_state(run.backup, print)
     monkeypatch.setattr(state, "FORMAT", state.FORMAT + 2)
-    with pytest.raises(UserError, match="earlier version; start a new run"):
+    with refused("unsupported", "step_00000001.npz", f"format {state.FORMAT - 1}", "earlier"):
         state.load_state(run.backup, print)
 
 
@@ -152,7 +270,7 @@ def test_read_only_runs_are_copied_and_go_on(run, tmp_path, monkeypatch, capsys)
     assert [row["step"] for row in copy.history()] == [1, 2] and f"going on in {copy.path}" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     assert [path.name for path in working.iterdir()] == [run.path.name]
-    with pytest.raises(UserError, match=f"go on with --resume {copy.path}"):
+    with refused("exists", run.path, f"--resume {copy.path}"):
         main(words)
 
 

@@ -1,11 +1,13 @@
 """Commands run as steps: what they end with, and how they are asked to stop."""
 
+import os
+import signal
 import textwrap
 
 import pytest
 
 from rac_unet.training import steps
-from rac_unet.training.steps import Steps, TimeIsUp
+from rac_unet.training.steps import Steps, Terminated, TimeIsUp
 from tests.refusals import refused
 
 
@@ -49,6 +51,49 @@ def test_at_the_end_of_its_time_a_step_saves_and_stops(module, tmp_path, monkeyp
     with pytest.raises(TimeIsUp):
         budget.run(name)
     budget.run(module("short", "print('after')"), timed=False)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_asked_to_end_a_step_is_not_left_behind(module, tmp_path, name):
+    """It saves, as `train` does, before the process that started it ends."""
+    trains = module(
+        "trains",
+        f"""
+        import os, pathlib, signal, sys, time
+        def save(*_):
+            pathlib.Path(sys.argv[1]).write_text("saved")
+            sys.exit(130)
+        signal.signal(signal.SIGTERM, save)
+        os.kill(os.getppid(), signal.{name})
+        time.sleep(60)
+        """,
+    )
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with pytest.raises(Terminated, match=name):
+        Steps().run(trains, tmp_path / "state")
+    assert (tmp_path / "state").read_text() == "saved" and signal.getsignal(number) == before
+
+
+def test_what_is_ignored_stays_ignored(module):
+    """As after nohup, when the terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        Steps().run(module("goes_on", "import os, signal; os.kill(os.getppid(), signal.SIGHUP)"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_asked_to_end_before_the_step_has_started(module, monkeypatch):
+    start = steps.subprocess.Popen
+
+    def started_too_late(*words, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(*words, **options)
+
+    monkeypatch.setattr(steps.subprocess, "Popen", started_too_late)
+    with pytest.raises(Terminated):
+        Steps().run(module("sleeps", "import time; time.sleep(60)"))
 
 
 def test_other_steps_may_end_beyond_it(module):
