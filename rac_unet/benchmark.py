@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     report = {
         "matrix_multiply_gflops": {"before": before, "after": after, "steady": steady},
         "results": results,
-        "provenance": make_provenance(device=device_name()),
+        "provenance": make_provenance("rac_unet.benchmark", argv, device=device_name()),
     }
     write_text(args.output, json.dumps(report, indent=2) + "\n")
     print(f"wrote    {args.output}")

@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     training = _training_facts(run)
-    provenance = make_provenance(**facts, **training) | {"command": "python -m rac_unet.evaluate RUN"}
+    provenance = make_provenance("rac_unet.evaluate", argv, **facts, **training)
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     if run and run.history_file.is_file():
         write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))

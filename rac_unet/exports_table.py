@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         "device": device_name(),
         "runtimes": _runtimes(),
     }
-    provenance = make_provenance(**facts) | {"command": "python -m rac_unet.exports_table RUN"}
+    provenance = make_provenance("rac_unet.exports_table", argv, **facts)
     page = exports_page(table, facts)
     replace_file(folder / "exports.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
     write_text(folder / "exports.md", page)

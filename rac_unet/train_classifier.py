@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Train or resume, then report on the test split; exit code 130 when stopped by a signal."""
     args = _parser().parse_args(argv)
+    args.argv = argv
     if args.resume and (args.start or args.data):
         raise UserError("--resume takes its data and its start from the run; leave out --data.path and --start")
     from rac_unet.data.source import open_pairs
@@ -120,7 +121,8 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "training": asdict(training)}
     text = classifier_yaml(config) + yaml.safe_dump(section, sort_keys=False, allow_unicode=True)
     facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
-    return create_from_text(args.runs, f"classifier-{training.view}", text, make_provenance(**facts))
+    provenance = make_provenance("rac_unet.train_classifier", args.argv, **facts)
+    return create_from_text(args.runs, f"classifier-{training.view}", text, provenance)
 
 
 def _read_settings(run: RunDir) -> dict[str, Any]:

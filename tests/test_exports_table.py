@@ -57,6 +57,7 @@ def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
     assert facts["pictures"] == 3 and facts["split"] == "val" and facts["steady"]
     assert facts["machine_gflops"] == {"1": [100, 100], "4": [400, 400]} and facts["runtimes"]["ai-edge-litert"]
     assert str(run.path) not in json.dumps(facts)
+    assert facts["command"] == f"python -m rac_unet.exports_table {run.path.name} --pictures 3"
     assert "not there: onnx (rac_unet_lite.onnx)" in printed
 
 
