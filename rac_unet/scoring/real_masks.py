@@ -88,7 +88,10 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
     """
     readable = [photo for photo in photos if not photo.skipped]
     if not readable:
-        raise UserError(f"none of {len(photos)} photos could be read; first: {photos[0].photo}: {photos[0].skipped}")
+        first = photos[0]
+        raise UserError(
+            f"none of {len(photos)} photos could be read; first: {first.photo}: {first.skipped}", "unreadable"
+        )
     names = np.array([photo.photo for photo in readable])
     masked = [face for face in faces if face.masked]
     with_mask = {face.photo for face in masked}

@@ -16,8 +16,8 @@ from rac_unet.scoring.export_scores import BUSY, exports_page, exports_table, sc
 from rac_unet.scoring.latency import is_steady, picture_milliseconds
 
 FACTS = {
-    "pictures": 9, "split": "val", "image_size": 32, "hidden_share": 0.25, "threads": 2, "repeats": 200,
-    "device": "a processor", "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)}, "steady": True,
+    "pictures": 9, "masked_pictures": 9, "split": "val", "image_size": 32, "hidden_share": 0.25, "threads": 2,
+    "repeats": 200, "device": "a processor", "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)}, "steady": True,
 }  # fmt: skip
 
 
@@ -83,6 +83,7 @@ def test_the_page_shows_what_was_measured():
     assert page.splitlines()[3] == "| litert_int8 | 1.46 | 2.00 (1.90) | 0.01 | 27.10 | +0.00 |"
     assert "9 pictures of split val, 32 px, 25.0 % hidden" in page
     assert "1 thread 80 GFLOP/s before, 81 after; 2 threads 150 GFLOP/s before, 149 after" in page
+    assert "of the 7 that show a mask" in exports_page(table, FACTS | {"masked_pictures": 7}) and "show a" not in page
     assert BUSY not in page and BUSY in exports_page(table, FACTS | {"steady": False})
     assert list(pd.DataFrame(table)["format"]) == ["network", "litert_int8"] and table.columns[1] == "file"
 
