@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
-        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name", "bad_value")
+        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name")
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
     # What was painted, and sheets of it, in whatever folder: no photos of masks really worn.
@@ -34,9 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     _refuse_nothing(listing, args.inputs)
     sheet = args.output / "real_masks.jpg"
     if os.path.realpath(sheet) in {os.path.realpath(file.path) for file in listing.photos}:
-        raise UserError(
-            f"the sheet {sheet} would replace a photo that was given; give another folder with --output", "exists"
-        )
+        raise UserError(f"the sheet {sheet} would replace a photo that was given; give another folder with --output")
     unmasker = Unmasker(args.model)
     unmasker.check_request(emotion)
     photos, faces = [], []
@@ -75,11 +73,10 @@ def _refuse_nothing(listing, inputs: list[str]) -> None:
         return
     if listing.missing:
         name, reason = listing.missing[0]
-        raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns", "missing")
+        raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of rac_unet"
     raise UserError(
-        f"there are no photos in {', '.join(inputs)} ({others}); JPEG, PNG, WebP, GIF, BMP and TIFF are read",
-        "empty",
+        f"there are no photos in {', '.join(inputs)} ({others}); JPEG, PNG, WebP, GIF, BMP and TIFF are read"
     )
 
 

@@ -88,10 +88,7 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
     """
     readable = [photo for photo in photos if not photo.skipped]
     if not readable:
-        first = photos[0]
-        raise UserError(
-            f"none of {len(photos)} photos could be read; first: {first.photo}: {first.skipped}", "unreadable"
-        )
+        raise UserError(f"none of {len(photos)} photos could be read; first: {photos[0].photo}: {photos[0].skipped}")
     names = np.array([photo.photo for photo in readable])
     masked = [face for face in faces if face.masked]
     with_mask = {face.photo for face in masked}

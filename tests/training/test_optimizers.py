@@ -30,7 +30,7 @@ def test_adam_is_kerass(clip, decay):
     ours = _walk(Adam(**settings, clip_norm=clip))
     keras_settings = settings | {"weight_decay": decay or None, "global_clipnorm": clip or None}
     for a, b in zip(ours, _walk(keras.optimizers.Adam(**keras_settings)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_a_step_that_overflows_is_left_out_and_halves_the_scale():
