@@ -52,6 +52,8 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
         assert taken["batch_size"] == size and 0 < taken["median"] <= taken["p95"] and taken["repeats"] >= 5
     assert f"{cost['parameters']:,} parameters" in printed
     assert f"trained on {run.history()[-1]['images']:,.0f} pictures, repeats counted\n" in printed
+    command = json.loads((folder / "provenance.json").read_text())["command"]
+    assert command == f"python -m rac_unet.evaluate {run.path.name}"
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
