@@ -27,12 +27,12 @@ def main(argv: list[str] | None = None) -> int:
     parts = args.parts.split(",")
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise UserError(f"--parts: unknown part {unknown[0]!r}; choose from: {', '.join(PARTS)}")
+        raise UserError(f"--parts: unknown part {unknown[0]!r}; choose from: {', '.join(PARTS)}", "unknown_name")
     for name in ("repeats", "photo_count", "workers", "batch_size"):
         if getattr(args, name) < 1:
-            raise UserError(f"--{name}: expected 1 or more. Received: {getattr(args, name)}")
+            raise UserError(f"--{name}: expected 1 or more. Received: {getattr(args, name)}", "bad_value")
     if (args.photos is None) != (args.labels is None):
-        raise UserError("--photos and --labels go together")
+        raise UserError("--photos and --labels go together", "usage")
 
     import_tensorflow()
     if "replicas" in parts:
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     report = {
         "matrix_multiply_gflops": {"before": before, "after": after, "steady": steady},
         "results": results,
-        "provenance": make_provenance(device=device_name()),
+        "provenance": make_provenance("rac_unet.benchmark", argv, device=device_name()),
     }
     write_text(args.output, json.dumps(report, indent=2) + "\n")
     print(f"wrote    {args.output}")

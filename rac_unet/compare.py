@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         systems.append(read_system(Path(path), name or None, args.split))
     names = [system.name for system in systems]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"two systems are called {twice[0]!r}; name them: FOLDER=NAME")
-    check_comparable(systems)
+        raise UserError(f"two systems are called {twice[0]!r}; name them: FOLDER=NAME", "ambiguous")
+    notes = check_comparable(systems)
     table = make_table(systems)
     output, title = args.output, args.title or args.output.resolve().name.replace("_", " ")
     replace_file(output / "table.csv", lambda file: table.to_csv(file, index=False, float_format="%.6g"))
@@ -35,8 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     write_text(output / "table.md", markdown_table(table))
     provenance = {system.name: system.provenance for system in systems}
     write_text(output / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    write_text(output / "index.html", comparison_page(title, systems, table))
+    write_text(output / "index.html", comparison_page(title, systems, table, notes))
     print(markdown_table(table))
+    for note in notes:
+        print(f"note: {note}")
     for file in ("table.csv", "table.md", "differences.csv", "provenance.json", "index.html"):
         print(f"wrote    {output / file}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from rac_unet.config import LossConfig, to_dict
 from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
-from rac_unet.inference.runners import is_export
+from rac_unet.inference.runners import is_export, refuse_unknown
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.models.classifier import classifier_facts, load_classifier, read_classifier_config
 from rac_unet.objectives.extractor_files import find_extractor_file
@@ -23,9 +23,12 @@ def main(argv: list[str] | None = None) -> int:
     """Score, write the evaluation folder, print the table."""
     args = _parser().parse_args(argv)
     if args.batch_size < 1:
-        raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}")
+        raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}", "bad_value")
     if args.control and not args.classifier:
-        raise UserError("--control needs a classifier that reads what was painted; give its run with --classifier")
+        raise UserError(
+            "--control needs a classifier that reads what was painted; give its run with --classifier", "usage"
+        )
+    refuse_unknown(args.run)
     # Of an exported network nothing is known but what it computes.
     run = None if is_export(args.run) else open_run(args.run)
     if args.classifier:
@@ -33,36 +36,46 @@ def main(argv: list[str] | None = None) -> int:
         read_classifier_config(open_run(args.classifier, kind=CLASSIFIER))
     if not args.data and (run is None or run.imported() and not run.config().data.path):
         kind = "is an exported network" if run is None else "was imported"
-        raise UserError(f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D")
-    beside = run.evaluation(args.split) if run else args.run.with_name(f"{args.run.name}-eval") / args.split
-    folder, name = args.output or beside, args.run.resolve().name
-    check_output(folder)
+        raise UserError(
+            f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D", "usage"
+        )
+    if args.output:
+        check_output(args.output)
     features = _features(args, run.config().loss if run else LossConfig())
     naturalness = load_brisque() if args.brisque else None
+    from rac_unet.data.source import open_pairs, read_pairs
+
+    pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
+    folder, name = args.output or _default_folder(args, run, pairs), args.run.resolve().name
+    check_output(folder)
     import_tensorflow()
     from rac_unet.data.progress import Progress
-    from rac_unet.data.source import open_pairs, read_pairs
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
-    from rac_unet.scoring.evaluation import evaluate, scored_pairs, summarise_reading, summarise_scores
+    from rac_unet.scoring.evaluation import evaluate, summarise_reading, summarise_scores
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
+    from rac_unet.scoring.selection import scored_pairs
     from rac_unet.scoring.sheets import write_sheet
-    from rac_unet.scoring.unscored import paint_without_truth, read_without_truth
+    from rac_unet.scoring.unscored import (
+        claims_on_bare_faces,
+        describe_bare_faces,
+        paint_without_truth,
+        read_without_truth,
+    )
     from rac_unet.training.provenance import device_name, make_provenance, processor_name
 
-    pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
-    scored = scored_pairs(pairs, args.split)
+    scored, bare = scored_pairs(pairs, args.split)
     runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
     classifier = load_classifier(args.classifier) if args.classifier else None
     if args.control:
         refuse_unlabelled(runner)
     progress = Progress(len(scored), noun="pictures")
-    result = evaluate(runner, pairs, args.split, args.batch_size, progress.advance, extractor, classifier, naturalness)
+    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifier, naturalness)
     progress.close()
 
     trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
@@ -76,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
         metrics["control"], obeyed = control(runner, scored, classifier, args.batch_size, progress.advance)
         result.scores["network_obeyed"] = obeyed
         progress.close()
+    if bare_faces := claims_on_bare_faces(runner, bare, args.batch_size):
+        metrics["bare_faces"] = bare_faces
     metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
     flops = runner.flops()
     metrics["cost"] = {
@@ -90,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     training = _training_facts(run)
-    provenance = make_provenance(**facts, **training) | {"command": "python -m rac_unet.evaluate RUN"}
+    provenance = make_provenance("rac_unet.evaluate", argv, **facts, **training)
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     if run and run.history_file.is_file():
         write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
@@ -113,12 +128,41 @@ def main(argv: list[str] | None = None) -> int:
     print(describe_cost(metrics["cost"]))
     if run and run.history():
         print(describe_pictures(run.history()[-1]["images"], training["training"].get(BEGUN_FROM)))
+    if bare_faces:
+        print(describe_bare_faces(bare_faces))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
     pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
     for name in ("scores.csv", "metrics.json", FACES_FILE, *pictures):
         print(f"wrote    {folder / name}")
     return 0
+
+
+def _default_folder(args, run: RunDir | None, pairs) -> Path:
+    """Where scores go: each data set has its own folder, and RUN/eval/<split> is for the run's own.
+
+    Raises: UserError when that folder holds the scores on another data set.
+    """
+    if run is None:
+        folder = args.run.with_name(f"{args.run.name}-eval") / args.split
+    else:
+        folder, own = run.evaluation(args.split), run.provenance().get("data_fingerprint")
+        if not args.data or own == pairs.fingerprint:
+            return folder
+        if own is not None or run.config().data.path:
+            data = args.data.resolve()
+            folder = run.evaluation(f"{args.split}-{data.name if data.is_dir() else data.stem}")
+    try:
+        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8")).get("data_fingerprint")
+    except (OSError, ValueError):
+        return folder
+    if found not in (None, pairs.fingerprint):
+        raise UserError(
+            f"{folder} holds the scores on another data set than {args.data}, which would be lost; give another folder "
+            "with --output, or remove that one",
+            "exists",
+        )
+    return folder
 
 
 def _training_facts(run: RunDir | None) -> dict:
@@ -149,7 +193,7 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
     Raises: UserError when its weights cannot be had, before anything slow is done.
     """
     if args.features is None and args.feature_weights is not None:
-        raise UserError("--feature_weights goes with --features")
+        raise UserError("--feature_weights goes with --features", "usage")
     if args.features is None and loss.needs_features:
         features, weights = loss.features, loss.feature_weights
     elif args.features in (None, "off"):
@@ -161,7 +205,7 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
         find_extractor_file(features, weights)
     except UserError as error:
         hint = "" if args.features else ". The run's loss used it; --features off scores without feature distances"
-        raise UserError(f"{error}{hint}") from error
+        raise UserError(f"{error}{hint}", error.kind) from error
     return features, weights
 
 
@@ -229,7 +273,12 @@ def _parser() -> CommandParser:
         action="store_true",
         help="also BRISQUE, some 10 ms for each of seven pictures a face; needs: pip install 'rac_unet[brisque]'",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/eval/<split>)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to write (default: RUN/eval/<split>; with another data set RUN/eval/<split>-D)",
+    )
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
     return parser
 

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     exports, folder = _find_exports(run, args.format), args.output or run.export()
     check_output(folder)
     if not args.data and run.imported() and not run.config().data.path:
-        raise UserError(f"{run.path} was imported and names no data set; give one of pairs with --data D")
+        raise UserError(f"{run.path} was imported and names no data set; give one of pairs with --data D", "usage")
     if "tensorflow" not in sys.modules:
         # The times are the processor's, and a training may be using an accelerator.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.runners import disk_bytes
     from rac_unet.scoring import latency
     from rac_unet.scoring.export_scores import exports_page, exports_table, score_exports
+    from rac_unet.scoring.metrics import is_masked
     from rac_unet.training.provenance import device_name, make_provenance
 
     config, cores = run.config(), available_cores()
@@ -65,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         "weights": args.weights,
         "split": args.split,
         "pictures": shown,
+        "masked_pictures": int(is_masked(pictures["occlusion"]).sum()),
         "hidden_share": float((pictures["occlusion"] > 0).mean()),
         "image_size": config.model.image_size,
         "data_fingerprint": pairs.fingerprint,
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         "device": device_name(),
         "runtimes": _runtimes(),
     }
-    provenance = make_provenance(**facts) | {"command": "python -m rac_unet.exports_table RUN"}
+    provenance = make_provenance("rac_unet.exports_table", argv, **facts)
     page = exports_page(table, facts)
     replace_file(folder / "exports.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
     write_text(folder / "exports.md", page)
@@ -102,9 +104,11 @@ def _find_exports(run: RunDir, wanted: list[str] | None) -> dict[str, Path]:
     missing = [name for name, path in paths.items() if not path.exists()]
     command = f"python -m rac_unet.export {run.path} --format"
     if wanted and missing:
-        raise UserError(f"{run.export()} holds no {', '.join(missing)}; make it: {command} {' '.join(missing)}")
+        raise UserError(
+            f"{run.export()} holds no {', '.join(missing)}; make it: {command} {' '.join(missing)}", "missing"
+        )
     if len(missing) == len(paths):
-        raise UserError(f"{run.export()} holds no exports; make them: {command} all")
+        raise UserError(f"{run.export()} holds no exports; make them: {command} all", "empty")
     for name in missing:
         print(f"not there: {name} ({paths[name].name})")
         paths.pop(name)

@@ -19,6 +19,7 @@ _SAME = 1e-4
 def main(argv: list[str] | None = None) -> int:
     """Recognise the checkpoint, convert it, write what it becomes, and say all of that."""
     args = _parser().parse_args(argv)
+    args.argv = argv
     check_new(args.output)
     data = _data_set(args.data)
     from rac_unet.models.torch_checkpoint import read_checkpoint
@@ -88,7 +89,7 @@ def _facts(args, checkpoint, kind) -> dict:
     from rac_unet.training.provenance import make_provenance
 
     source = {"file": args.checkpoint.name, "sha256": checkpoint.sha256, "model": kind.title}
-    return make_provenance(imported={**source, "notes": list(checkpoint.notes)})
+    return make_provenance("rac_unet.import_torch", args.argv, imported={**source, "notes": list(checkpoint.notes)})
 
 
 def _write_rac_unet(args, checkpoint, kind, data: str | None) -> list[str]:

@@ -58,9 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         # One from before would show other faces than the figures are of.
         sheet.unlink(missing_ok=True)
     write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    facts = make_provenance(model=Path(unmasker.runner.name).name, emotion=emotion)
-    # The figures may be published; where somebody keeps their photos is nobody's business.
-    facts["command"] = f"python -m rac_unet.real_masks PHOTOS --emotion {emotion}"
+    facts = make_provenance("rac_unet.real_masks", argv, model=Path(unmasker.runner.name).name, emotion=emotion)
     write_text(args.output / "provenance.json", json.dumps(facts, indent=2) + "\n")
     _report(metrics, args.output / "photos.csv")
     if listing.own_files:

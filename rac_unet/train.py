@@ -20,11 +20,11 @@ def main(argv: list[str] | None = None) -> int:
     """Train or resume as the command line asks; returns the exit code (130 when stopped by a signal)."""
     began = time.monotonic()
     request = parse(argv)
-    return resume(request, began) if request.resume else start(request, began)
+    return resume(request, began) if request.resume else start(request, began, argv)
 
 
-def start(request: Request, began: float) -> int:
-    """Train a new run directory."""
+def start(request: Request, began: float, argv: list[str] | None) -> int:
+    """Train a new run directory; `argv` is the command line, for its provenance."""
     from rac_unet import rundir
     from rac_unet.data.source import open_pairs
     from rac_unet.training.provenance import device_name, make_provenance
@@ -55,7 +55,7 @@ def start(request: Request, began: float) -> int:
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
         # Only the chief's run is kept; the others need a place for their settings.
         runs = request.runs if distribution.is_chief else Path(scratch)
-        run = rundir.create(runs, request.name, config, make_provenance(**facts))
+        run = rundir.create(runs, request.name, config, make_provenance("rac_unet.train", argv, **facts))
         log = Log(run.log_file)
         if distribution.is_chief:
             log(f"run      {run.path}")

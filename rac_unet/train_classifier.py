@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Train or resume, then report on the test split; exit code 130 when stopped by a signal."""
     args = _parser().parse_args(argv)
+    args.argv = argv
     if args.resume and (args.start or args.data):
         raise UserError(
             "--resume takes its data and its start from the run; leave out --data.path and --start", "usage"
@@ -98,13 +99,17 @@ def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fres
 
 def _report(run: RunDir, pairs, view: str, log) -> None:
     """Read the test split, once, and write what is read rightly: the ceiling."""
+    import numpy as np
+
     from rac_unet.models.classifier import load_classifier
     from rac_unet.rundir import write_text
     from rac_unet.scoring.emotion import describe_confusion
     from rac_unet.scoring.reading import read_pairs_of
+    from rac_unet.scoring.selection import wears_mask
 
     test = pairs.split("test")
-    test = test.with_truth() if view == "unmasked" else test
+    # A mouth that no mask hides would count as read behind one.
+    test = test.with_truth() if view == "unmasked" else test.take(np.flatnonzero(wears_mask(test)))
     if not len(test):
         log("test     the data set has no such pictures in its test split; nothing was measured")
         return
@@ -136,7 +141,8 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
     if start:
         facts[BEGUN_FROM] = warm_start_facts(start)
-    return create_from_text(args.runs, f"classifier-{training.view}", text, make_provenance(**facts))
+    provenance = make_provenance("rac_unet.train_classifier", args.argv, **facts)
+    return create_from_text(args.runs, f"classifier-{training.view}", text, provenance)
 
 
 def _read_settings(run: RunDir) -> dict[str, Any]:

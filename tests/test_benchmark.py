@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rac_unet.benchmark import DEFAULT_PARTS, main
-from rac_unet.errors import UserError
+from rac_unet.benchmark import DEFAULT_PARTS, PARTS, main
 from rac_unet.scoring import overfit
+from tests.refusals import refused
 
 
 def test_measures_writes_and_relates(tmp_path, toy_pairs, capsys):
@@ -45,7 +45,9 @@ def test_overfitting_is_reported_for_every_network_and_is_no_default(tmp_path, c
 
 
 def test_mistakes(tmp_path):
-    with pytest.raises(UserError, match="unknown part 'speed'"):
+    with refused("unknown_name", "--parts", "'speed'", *PARTS):
         main(["--parts", "speed"])
-    with pytest.raises(UserError, match="go together"):
+    with refused("usage", "--photos", "--labels"):
         main(["--photos", str(tmp_path)])
+    with refused("bad_value", "--repeats", "0"):
+        main(["--repeats", "0"])

@@ -11,10 +11,10 @@ import pytest
 
 from rac_unet.compare import main
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.scoring.comparison import make_table, read_faces, read_system, write_faces
 from rac_unet.scoring.comparison_details import group_table, paired_table, pairs_as_html
 from rac_unet.scoring.comparison_page import describe_training
+from tests.refusals import refused
 
 COUNT = 60
 
@@ -25,7 +25,8 @@ def make_folder(path, better=0.0, noise=0.5, judged=True, seed=0):
     hard = rng.normal(20, 4, COUNT)
     frame = pd.DataFrame({
         "key": [f"k{n}" for n in range(COUNT)], "emotion": [EMOTIONS[n % 7] for n in range(COUNT)],
-        "identity": [f"p{n // 2}" for n in range(COUNT)], "mask_style": "kn95", "source": "here", "hidden": 0.35,
+        "identity": [f"p{n // 2}" for n in range(COUNT)], "mask_style": "kn95", "source": "here",
+        "pixels": [f"{n:016x}" for n in range(COUNT)], "hidden": 0.35,
     })  # fmt: skip
     for who, level in (("network", better), ("masked_input", -8), ("mean_face", -4), ("telea", -5)):
         values = hard + level + (own.normal(0, noise, COUNT) if who == "network" else 0)
@@ -188,28 +189,72 @@ def spoil(folder, change):
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
+def compare(folders, tmp_path, *more):
+    return main([*map(str, folders), *more, "--output", str(tmp_path / "out")])
+
+
 def test_what_cannot_be_compared_is_said(folders, tmp_path):
-    def refused(words, *more):
-        with pytest.raises(UserError, match=words):
-            main([str(folders[0]), *(more or [str(folders[1])]), "--output", str(tmp_path / "out")])
+    def refuse(kind, *named, others=folders[1:2]):
+        with refused(kind, *named):
+            compare([folders[0], *others], tmp_path)
         assert not (tmp_path / "out").exists()
 
     scores = pd.read_csv(folders[1] / "scores.csv")
     scores[1:].to_csv(folders[1] / "scores.csv", index=False)
-    refused("scored on other pictures .1 and 0 pictures are in one alone, 'k0' for one")
+    refuse("mismatch", *folders[:2], "1 and 0 pictures", "'k0'")
     scores[::-1].to_csv(folders[1] / "scores.csv", index=False)
-    refused("another order")
+    refuse("mismatch", *folders[:2], "order")
     scores.to_csv(folders[1] / "scores.csv", index=False)
     spoil(folders[1], lambda metrics: metrics["settings"].update(image_size=32))
-    refused("other sizes .16 and 32")
+    refuse("mismatch", *folders[:2], "sizes", "16 and 32")
     spoil(folders[1], lambda metrics: metrics["settings"].update(image_size=16))
     spoil(folders[1], lambda metrics: metrics["emotion"]["classifier"].update(weights_sha256="b"))
-    refused("other classifiers")
-    refused("is no evaluation folder.*rac_unet.evaluate", str(tmp_path))
-    refused("two systems are called 'a'", str(folders[0]))
+    refuse("mismatch", *folders[:2], "classifiers")
+    refuse("missing", tmp_path, "scores.csv", "rac_unet.evaluate", others=[tmp_path])
+    refuse("ambiguous", "'a'", others=folders[:1])
     (folders[2] / "metrics.json").write_text("{")
-    refused("cannot be read.*score it again", str(folders[2]))
+    refuse("unreadable", folders[2], others=folders[2:])
     shutil.copy(folders[1] / "provenance.json", folders[2] / "metrics.json")
-    refused("cannot be read", str(folders[2]))
+    refuse("unreadable", folders[2], others=folders[2:])
     scores.drop(columns="network_psnr_hole").to_csv(folders[1] / "scores.csv", index=False)
-    refused("another version .no network_psnr_hole")
+    refuse("unsupported", folders[1], "network_psnr_hole")
+    scores.assign(hidden=np.where(scores.index < 3, 0, 0.35)).to_csv(folders[1] / "scores.csv", index=False)
+    refuse("unsupported", folders[1], "3 faces without a mask")
+
+
+@pytest.mark.parametrize(
+    "change", [{"pixels": "0"}, {"mask_style": "valve"}, {"hidden": 0.3501}, {"emotion": "fear"}, {"identity": "p1"}]
+)
+def test_the_same_keys_are_not_the_same_pictures(folders, tmp_path, change):
+    """The same photographs with other masks, another seed or other labels."""
+    scores = pd.read_csv(folders[1] / "scores.csv")
+    scores.loc[5, list(change)] = list(change.values())
+    scores.to_csv(folders[1] / "scores.csv", index=False)
+    with refused("mismatch", *folders[:2], "1 of 60", "'k5'"):
+        compare(folders[:2], tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_old_evaluations_are_compared_and_what_cannot_be_verified_is_said(folders, tmp_path, capsys):
+    def note_of(*fingerprints):
+        for folder, fingerprint in zip(folders[:2], fingerprints, strict=True):
+            path = folder / "provenance.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"data_fingerprint": fingerprint}))
+        assert compare(folders[:2], tmp_path) == 0
+        said, page = capsys.readouterr().out, (tmp_path / "out/index.html").read_text()
+        assert ("cannot be verified" in said) == ("cannot be verified" in page)
+        return "cannot be verified" in said
+
+    # Hashes of all pictures say more than whether two data sets are alike in every split.
+    assert not note_of("one", "another")
+    scores = pd.read_csv(folders[1] / "scores.csv")
+    scores.drop(columns="pixels").to_csv(folders[1] / "scores.csv", index=False)
+    assert note_of("one", "another") and note_of(None, None) and not note_of("one", "one")
+
+
+def test_another_evaluation_of_the_run_is_named(folders, tmp_path):
+    (tmp_path / "run/eval").mkdir(parents=True)
+    (tmp_path / "run/config.yaml").touch()
+    shutil.copytree(folders[0], tmp_path / "run/eval/test-mine")
+    with refused("missing", tmp_path / "run", tmp_path / "run/eval/test-mine"):
+        compare([tmp_path / "run"], tmp_path)

@@ -1,10 +1,13 @@
 """The evaluate command, on a network trained for a moment."""
 
 import json
+import shutil
+from argparse import Namespace
 from dataclasses import replace
 
 import cv2
 import keras
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,11 +15,12 @@ from rac_unet import rundir
 from rac_unet.data import pairs
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
-from rac_unet.evaluate import main
+from rac_unet.evaluate import _default_folder, main
 from rac_unet.inference.runners import load_network
 from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
 from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,8 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
         assert taken["batch_size"] == size and 0 < taken["median"] <= taken["p95"] and taken["repeats"] >= 5
     assert f"{cost['parameters']:,} parameters" in printed
     assert f"trained on {run.history()[-1]['images']:,.0f} pictures, repeats counted\n" in printed
+    command = json.loads((folder / "provenance.json").read_text())["command"]
+    assert command == f"python -m rac_unet.evaluate {run.path.name}"
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
@@ -55,7 +61,8 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
         assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
 
 
-def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_path, capsys):
+def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, tmp_path, capsys):
+    """Real masks have no truth; of a face without a mask the composite is the truth, whatever is painted."""
     found = pairs.read(toy_pairs)
     rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS}) for row in found]
     worn = [
@@ -63,28 +70,41 @@ def test_real_masks_are_painted_and_left_out_of_the_figures(run, toy_pairs, tmp_
         for row in rows
         if row.split == "test"
     ]
-    pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3]])
+    cv2.imwrite(str(toy_pairs.parent / "nothing.png"), np.zeros((64, 64), np.uint8))
+    bare = [
+        replace(row, key=f"bare {row.key}", masked=row.unmasked, occlusion="nothing.png", mask_style="none")
+        for row in rows
+        if row.split == "test"
+    ]
+    pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3], *bare[:5]])
     config = ClassifierConfig(EMOTIONS, image_size=32, filters=4)
     judge = write_classifier(tmp_path / "judge", build_classifier(config), config, {})
     options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", str(judge.path)]
-    assert main([str(run.path), *options]) == 0
-    emotion = json.loads((tmp_path / "metrics.json").read_text())["emotion"]
+    assert main([str(run.path), *options, "--control"]) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    emotion, count = metrics["emotion"], sum(row.split == "test" for row in rows)
+    assert {emotion[who]["n"] for who in ("truth", "network", "no_label", "masked_input")} == {count}
+    assert metrics["overall"]["n"] == count and metrics["control"]["obeyed"]["n"] == 7 * count
+    assert all(figure["n"] == count for figure in metrics["overall"]["network"].values())
+    assert metrics["bare_faces"] == {"n": 5} and metrics["overall"]["hidden_share"] > 0.2
     assert {who: group["n"] for who, group in emotion["real_masks"].items()} == dict.fromkeys(
         ("masked_input", "network", "no_label"), 3
     )
-    assert "3 pictures of masks really worn" in capsys.readouterr().out
-    assert len(pd.read_csv(tmp_path / "scores.csv")) == sum(row.split == "test" for row in rows)
+    said = capsys.readouterr().out
+    assert "3 pictures of masks really worn" in said and "5 faces without a mask" in said
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == count
     sheet = cv2.imread(str(tmp_path / "real_masks.png"))
     assert sheet.std() > 20 and sheet.shape[1] > 2 * sheet.shape[0]  # three rows of nine
-    pairs.write(toy_pairs.parent / "worn.csv", [row for row in rows if row.split != "test"] + worn)
-    with pytest.raises(UserError, match="only people who wore real masks"):
-        main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)])
+    for unscored in (worn, bare):
+        pairs.write(toy_pairs.parent / "worn.csv", [row for row in rows if row.split != "test"] + unscored)
+        with refused("empty", "'test'", toy_pairs.parent):
+            main([str(run.path), "--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path)])
 
 
 def test_an_exported_network_is_scored_like_the_run_it_came_from(run, toy_pairs, tmp_path, capsys):
     model = load_network(run)
     model.save(tmp_path / "net.keras")
-    with pytest.raises(UserError, match="exported network and names no data set"):
+    with refused("usage", "net.keras", "--data"):
         main([str(tmp_path / "net.keras")])
     assert main([str(tmp_path / "net.keras"), "--data", str(toy_pairs)]) == 0
     folder = tmp_path / "net.keras-eval/test"
@@ -105,11 +125,11 @@ def test_a_set_without_test_pairs_says_which_it_has(run, toy_pairs, tmp_path):
     counts = frame["split"].value_counts()
     frame[frame["split"] != "test"].to_csv(toy_pairs.parent / "no_test.csv", index=False)
     frame[frame["split"] == "train"].to_csv(toy_pairs.parent / "train.csv", index=False)
-    for name, split, words in (
-        ("no_test", "test", f"'test', but .*.{counts['train']} in train, {counts['val']} in val.*with --split val, or"),
-        ("train", "val", f"'val', but .*.{counts['train']} in train.; score others with --split train, or"),
+    for name, split, named in (
+        ("no_test", "test", (f"{counts['train']} in train", f"{counts['val']} in val", "--split val")),
+        ("train", "val", (f"{counts['train']} in train", "--split train")),
     ):
-        with pytest.raises(UserError, match=words):
+        with refused("empty", f"'{split}'", *named):
             main([str(run.path), "--data", str(toy_pairs.parent / f"{name}.csv"), "--split", split])
 
 
@@ -159,23 +179,68 @@ def test_other_split_goes_beside_without_feature_distances_that_nobody_asked_for
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "kind", "named"),
     [
-        (["nowhere"], "no run directory"),
-        (["{run}", "--split", "testing"], "choose from"),
-        (["{run}", "--data", "nowhere"], "no data set of pairs"),
-        (["{run}", "--batch_size", "0"], "1 or more"),
-        (["{run}", "--features", "vgg20"], "--features: unknown name 'vgg20'"),
-        (["{run}", "--features", "absent.keras"], "absent.keras does not exist"),
-        (["{run}", "--features", "vgg16", "--feature_weights", "absent.h5"], "absent.h5 does not exist"),
-        (["{run}", "--feature_weights", "none"], "goes with --features"),
-        ([], "required"),
+        (["nowhere"], "missing", ["nowhere"]),
+        (["{run}", "--split", "testing"], "usage", ["--split", "'testing'"]),
+        (["{run}", "--batch_size", "0"], "bad_value", ["--batch_size", "0"]),
+        (["{run}", "--control"], "usage", ["--control", "--classifier"]),
+        (["{run}", "--feature_weights", "none"], "usage", ["--feature_weights", "--features"]),
+        ([], "usage", ["RUN"]),
     ],
 )
-def test_mistakes(run, argv, words):
-    with pytest.raises(UserError) as error:
+def test_mistakes(run, argv, kind, named):
+    with refused(kind, *named):
         main([word.format(run=run.path) for word in argv])
-    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--data", "nowhere"],
+        ["--features", "vgg20"],
+        ["--features", "absent.keras"],
+        ["--features", "vgg16", "--feature_weights", "absent.h5"],
+    ],
+)
+def test_what_does_not_exist_is_named(run, argv):
+    with pytest.raises(UserError) as error:
+        main([str(run.path), *argv])
+    assert argv[-1] in str(error.value)
+
+
+def test_what_is_no_network_names_everything_that_is(run, tmp_path):
+    (tmp_path / "x.h5").touch()
+    for path in (tmp_path / "x.h5", run.best_weights):
+        with refused("wrong_type", path, "run directory", "SavedModel", ".keras", ".tflite", ".onnx") as error:
+            main([str(path)])
+    assert f"the run {run.path}" in str(error.value)
+    with refused("wrong_type", run.path.parent, "run directory"):
+        main([str(run.path.parent)])
+
+
+def test_scores_on_another_data_set_do_not_replace_the_runs_own(run, toy_pairs, tmp_path):
+    def default(data, fingerprint):
+        data = data and tmp_path / data
+        return _default_folder(
+            Namespace(run=run.path, output=None, data=data, split="test"), run, Namespace(fingerprint=fingerprint)
+        )
+
+    own = run.provenance()["data_fingerprint"]
+    assert default(None, "changed since") == default("copied", own) == run.evaluation("test")
+    assert default("faces.csv", "of faces") == run.evaluation("test-faces")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    rundir.write_text(run.evaluation("test-faces") / "provenance.json", '{"data_fingerprint": "of others"}')
+    with refused("exists", run.evaluation("test-faces"), "--output"):
+        default("faces.csv", "of faces")
+    assert default("faces.csv", "of others") == run.evaluation("test-faces")
+    # And the command asks before it paints.
+    rundir.write_text(run.evaluation("test-other") / "provenance.json", '{"data_fingerprint": "of others"}')
+    shutil.copytree(toy_pairs, tmp_path / "other")
+    (tmp_path / "other/pairs.csv").write_text((tmp_path / "other/pairs.csv").read_text() + "\n")
+    with refused("exists", run.evaluation("test-other"), "--output"):
+        main([str(run.path), "--data", str(tmp_path / "other")])
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_one_picture_per_emotion_and_none_of_one(run, toy_pairs, tmp_path, capsys):

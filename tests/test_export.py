@@ -46,7 +46,7 @@ def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys):
     names = {"masked_image": image}
     exec("\n".join(line.strip() for line in lines), names)
     expected = load_runner(run.path)(image)["inpainted_image"]
-    np.testing.assert_allclose(names["outputs"]["inpainted_image"], expected, atol=1e-5)
+    np.testing.assert_allclose(names["outputs"]["inpainted_image"], expected, atol=1e-4)
 
 
 def test_a_failed_check_ends_with_code_2_and_no_export(run, monkeypatch, capsys, tmp_path):

@@ -13,6 +13,7 @@ from rac_unet.inference.formats import FORMATS
 from rac_unet.models import build_configured
 from rac_unet.rundir import create
 from rac_unet.scoring import latency
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +58,20 @@ def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
     assert facts["pictures"] == 3 and facts["split"] == "val" and facts["steady"]
     assert facts["machine_gflops"] == {"1": [100, 100], "4": [400, 400]} and facts["runtimes"]["ai-edge-litert"]
     assert str(run.path) not in json.dumps(facts)
+    assert facts["command"] == f"python -m rac_unet.exports_table {run.path.name} --pictures 3"
     assert "not there: onnx (rac_unet_lite.onnx)" in printed
 
 
 def test_what_is_missing_is_said(run, tmp_path):
     empty = create(tmp_path, "empty", run.config(), {})
-    for argv, reason in (
-        ([empty.path], "no best weights yet"),
-        ([run.path, "--format", "onnx"], "holds no onnx; make it: python -m rac_unet.export .* --format onnx"),
-        ([run.path, "--pictures", "0"], "--pictures.*1 or more"),
-        ([tmp_path / "absent"], "no run directory"),
-    ):
-        with pytest.raises(UserError, match=reason):
+    for argv, named in (([empty.path], "best weights"), ([tmp_path / "absent"], "absent")):
+        with pytest.raises(UserError, match=named):
             exports_table.main([str(arg) for arg in argv])
+    with refused("missing", run.export(), "onnx", f"python -m rac_unet.export {run.path} --format onnx"):
+        exports_table.main([str(run.path), "--format", "onnx"])
+    with refused("usage", "--pictures", "0"):
+        exports_table.main([str(run.path), "--pictures", "0"])
     empty.best_weights.parent.mkdir()
     empty.best_weights.touch()
-    with pytest.raises(UserError, match="holds no exports; make them: .* --format all"):
+    with refused("empty", empty.export(), f"python -m rac_unet.export {empty.path} --format all"):
         exports_table.main([str(empty.path)])

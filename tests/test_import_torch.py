@@ -140,7 +140,7 @@ def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
     assert export.main([str(imported), "--format", "keras", "--output", str(path)]) == 0
     picture, label = np.random.default_rng(1).random((1, 64, 64, 3), np.float32), np.eye(7, dtype=np.float32)[[2]]
     ours = load_runner(imported)(picture, label)["inpainted_image"]
-    np.testing.assert_allclose(load_runner(path)(picture, label)["inpainted_image"], ours, atol=1e-5)
+    np.testing.assert_allclose(load_runner(path)(picture, label)["inpainted_image"], ours, atol=1e-4)
 
 
 def test_training_does_not_go_on_from_it(imported):

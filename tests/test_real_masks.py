@@ -44,7 +44,9 @@ def test_figures_and_sheet(folder, capsys):
     assert cv2.imread("out/real_masks.jpg").shape[0] == 164
     said = capsys.readouterr().out
     assert "3 read, 1 skipped" in said and "a face found on 66.7 %" in said
-    assert str(folder) not in (folder / "out/provenance.json").read_text()
+    provenance = (folder / "out/provenance.json").read_text()
+    assert str(folder) not in provenance
+    assert "rac_unet.real_masks photos --output out --model green.tflite" in json.loads(provenance)["command"]
 
 
 def test_what_a_network_leaves_is_found(folder, monkeypatch):

@@ -42,6 +42,7 @@ def test_a_run_directory_has_everything(finished):
     assert history[1]["images"] == 112 and {"val_psnr_hole", "val_ms_ssim_l1", "learning_rate"} <= set(history[0])
     assert finished.best_weights.is_file() and finished.last_weights.is_file()
     assert finished.provenance()["versions"]["tensorflow"] and finished.provenance()["data_fingerprint"]
+    assert finished.provenance()["command"].startswith("python -m rac_unet.train --preset smoke --training.epochs 2 ")
     assert str(finished.best_weights) in finished.log_file.read_text()
     sheet = cv2.imread(str(finished.sample_sheet(2)))
     assert sheet.shape[0] > 300 and sheet.std() > 20

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from rac_unet.models.classifier import (
     write_classifier,
 )
 from rac_unet.rundir import RunDir, create
-from rac_unet.train_classifier import main
+from rac_unet.train_classifier import _report, main
 from rac_unet.training.classifying import ClassifierTrainer, ClassifierTraining, class_weights, move_pictures
 from rac_unet.training.reporting import StopSignal
 from tests.refusals import refused
@@ -56,7 +57,10 @@ def test_it_learns_and_reports_its_ceiling(trained, toy_pairs):
     assert report["n"] == len(test) and report["view"] == "unmasked" and set(report["by_emotion"]) == set(EMOTIONS)
     right = sum(report["confusion"][name][name] for name in EMOTIONS)
     assert report["accuracy"]["mean"] == pytest.approx(right / len(test))
-    assert trained.provenance()["data_fingerprint"] == pairs.read(toy_pairs).fingerprint
+    provenance = trained.provenance()
+    assert provenance["data_fingerprint"] == pairs.read(toy_pairs).fingerprint
+    assert "rac_unet.train_classifier --image_size 32" in provenance["command"]
+    assert str(toy_pairs) not in provenance["command"]
 
 
 def test_stopped_and_resumed_it_ends_where_it_would_have(toy_pairs, trained, tmp_path, monkeypatch, capsys):
@@ -140,6 +144,21 @@ def test_masked_pictures_and_a_start(toy_pairs, trained, tmp_path):
     code, found = run(toy_pairs, tmp_path, "--epochs", "1", "--view", "masked", "--start", str(trained.path))
     assert code == 0 and "classifier-masked" in found.path.name
     assert json.loads((found.evaluation("test") / "emotions.json").read_text())["view"] == "masked"
+
+
+def test_faces_without_a_mask_are_not_read_behind_one(toy_pairs, tmp_path):
+    config = ClassifierConfig(EMOTIONS, image_size=32, filters=4)
+    judge = write_classifier(tmp_path / "judge", build_classifier(config), config, {})
+    (tmp_path / "pairs").symlink_to(toy_pairs)
+    cv2.imwrite(str(tmp_path / "nothing.png"), np.zeros((64, 64), np.uint8))
+    rows = []
+    for number, pair in enumerate(pairs.read(toy_pairs).split("test")):
+        row = replace(pair, **{column: f"pairs/{getattr(pair, column)}" for column in pairs.IMAGE_COLUMNS})
+        rows.append(row if number % 2 else replace(row, masked=row.unmasked, occlusion="nothing.png"))
+    pairs.write(tmp_path, rows)
+    for view, count in (("masked", len(rows) // 2), ("unmasked", len(rows))):
+        _report(judge, pairs.read(tmp_path), view, lambda line: None)
+        assert json.loads((judge.evaluation("test") / "emotions.json").read_text())["n"] == count
 
 
 def test_a_resumed_run_keeps_its_own_data_options(tmp_path, monkeypatch):

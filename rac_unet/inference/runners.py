@@ -114,20 +114,32 @@ def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
     """
     path = Path(path)
     if threads is not None and threads < 1:
-        raise UserError(f"a network needs 1 thread or more; received {threads}")
-    for kind, _, recognise, opener in KINDS:
-        if recognise(path):
-            if threads is None and kind in OWN_THREADS:
-                threads = available_cores()
-            opened = opener(path, threads)
-            size, conditioned = check_interface(path, opened)
-            return Runner(
-                str(path), kind, size, conditioned, opened.call, opened.parameters, _megabytes(path, kind),
-                opened.graph, opened.outputs,
-            )  # fmt: skip
+        raise UserError(f"a network needs 1 thread or more; received {threads}", "bad_value")
+    refuse_unknown(path)
+    kind, _, _, opener = next(row for row in KINDS if row[2](path))
+    if threads is None and kind in OWN_THREADS:
+        threads = available_cores()
+    opened = opener(path, threads)
+    size, conditioned = check_interface(path, opened)
+    return Runner(
+        str(path), kind, size, conditioned, opened.call, opened.parameters, _megabytes(path, kind),
+        opened.graph, opened.outputs,
+    )  # fmt: skip
+
+
+def refuse_unknown(path: str | os.PathLike) -> None:
+    """Raise UserError unless something lies at the path that `load_runner` may open; its content is not looked at."""
+    path = Path(path)
+    if any(recognise(path) for _, _, recognise, _ in KINDS):
+        return
     known = "; ".join(description for _, description, _, _ in KINDS)
-    problem = f"{path} is no network this program knows" if path.exists() else f"there is nothing at {path}"
-    raise UserError(f"{problem}; give one of: {known}")
+    if not path.exists():
+        raise UserError(f"there is nothing at {path}; give one of: {known}", "missing")
+    run = next((folder for folder in path.absolute().parents if (folder / "config.yaml").is_file()), None)
+    hint = f". It belongs to the run {run}" if run else ""
+    if any(path.glob("*/config.yaml")):
+        hint = ". The run directories are the folders in it"
+    raise UserError(f"{path} is no network this program knows; give one of: {known}{hint}", "wrong_type")
 
 
 def is_export(path: str | os.PathLike) -> bool:

@@ -21,7 +21,8 @@ def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
     once = train.take(np.flatnonzero(~train.frame["unmasked"].duplicated().to_numpy()))
     if not len(once):
         raise UserError(
-            f"{pairs.root} has no training pairs, whose mean face is the baseline to beat; add a train split"
+            f"{pairs.root} has no training pairs, whose mean face is the baseline to beat; add a train split",
+            "empty",
         )
     total = np.zeros((image_size, image_size, 3))
     for _, targets in make_scoring_dataset(once, Pictures(once, image_size), 64):

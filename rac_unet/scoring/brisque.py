@@ -50,7 +50,8 @@ def _scorer():
     except ImportError as error:
         raise UserError(
             f"--brisque needs the package brisque ({error}); install it with: pip install 'rac_unet[brisque]' (its "
-            "libsvm is built with a C compiler)"
+            "libsvm is built with a C compiler)",
+            "missing_extra",
         ) from None
 
     class Scorer(BRISQUE):

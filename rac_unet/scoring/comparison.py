@@ -84,9 +84,14 @@ def read_system(path: Path, name: str | None = None, split: str = "test") -> Sys
     folder = path if (path / "scores.csv").is_file() else path / "eval" / split
     if not (folder / "scores.csv").is_file():
         what = "has not been scored yet" if (path / "config.yaml").is_file() else "is no evaluation folder"
-        raise UserError(f"{path} {what} (no scores.csv); first: python -m rac_unet.evaluate {path} --split {split}")
+        others = ", ".join(str(file.parent) for file in sorted(path.glob("eval/*/scores.csv")))
+        raise UserError(
+            f"{path} {what} (no scores.csv{f' of split {split}; there are {others}' if others else ''}); first: "
+            f"python -m rac_unet.evaluate {path} --split {split}",
+            "missing",
+        )
     try:
-        scores = pd.read_csv(folder / "scores.csv", dtype={"key": str, "identity": str, "source": str})
+        scores = pd.read_csv(folder / "scores.csv", dtype={"key": str, "identity": str, "source": str, "pixels": str})
         metrics, provenance = (
             json.loads((folder / file).read_text(encoding="utf-8")) for file in ("metrics.json", "provenance.json")
         )
@@ -95,16 +100,27 @@ def read_system(path: Path, name: str | None = None, split: str = "test") -> Sys
         missing = {"key", "emotion", "identity", "network_psnr_hole"} - set(scores)
         settings = metrics["settings"]
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} cannot be read ({' '.join(str(error).split())}); score it again") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder} cannot be read ({reason}); score it again", "unreadable") from None
     if missing or not isinstance(settings, dict):
-        raise UserError(f"{folder} was written by another version (no {', '.join(sorted(missing))}); score it again")
+        lacks = ", ".join(sorted(missing)) or "settings"
+        raise UserError(f"{folder} was written by another version (no {lacks}); score it again", "unsupported")
+    if bare := int((scores["hidden"] == 0).sum()) if "hidden" in scores else 0:
+        raise UserError(
+            f"{folder} counts {bare:,} faces without a mask, as older versions did; nothing is hidden in them, so "
+            "their figures are perfect. Score it again",
+            "unsupported",
+        )
     return System(name or str(provenance.get("run", path.name)), folder, scores, metrics, provenance, rows,
                   read_faces(folder / FACES_FILE))  # fmt: skip
 
 
-def check_comparable(systems: list[System]) -> None:
-    """Raise UserError unless all were scored on the same pictures, in one size, by the same measures; says which."""
-    first = systems[0]
+def check_comparable(systems: list[System]) -> list[str]:
+    """Raise UserError unless all were scored on the same pictures, in one size, by the same measures; says which.
+
+    Returns: a note for each evaluation whose pictures cannot be verified, since it is older than their hashes.
+    """
+    first, notes = systems[0], []
     for other in systems[1:]:
         where = f"{first.folder} and {other.folder} cannot be compared"
         if first.scores["key"].tolist() != other.scores["key"].tolist():
@@ -113,7 +129,8 @@ def check_comparable(systems: list[System]) -> None:
             what = (
                 f"{len(one - two):,} and {len(two - one):,} pictures are in one alone" if example else "another order"
             )
-            raise UserError(f"{where}: scored on other pictures ({what}{f', {example!r} for one' if example else ''})")
+            shown = f", {example!r} for one" if example else ""
+            raise UserError(f"{where}: scored on other pictures ({what}{shown})", "mismatch")
         for key, words in (
             ("image_size", "sizes"), ("ms_ssim", "settings of MS-SSIM"), ("features", "feature extractors"),
         ):  # fmt: skip
@@ -121,12 +138,46 @@ def check_comparable(systems: list[System]) -> None:
             if key == "features":
                 a, b = (value and (value.get("name"), value.get("sha256"), value.get("weights")) for value in (a, b))
             if a != b and (key != "features" or (a and b)):
-                raise UserError(f"{where}: other {words} ({a} and {b}); score both the same way")
+                raise UserError(f"{where}: other {words} ({a} and {b}); score both the same way", "mismatch")
+        if not _same_pictures(first, other, where):
+            notes.append(
+                f"{first.name} and {other.name}: that the same pictures were scored cannot be verified, since they are "
+                "older than the hashes in scores.csv; score both again to be sure"
+            )
         judges = [
             system.metrics.get("emotion", {}).get("classifier", {}).get("weights_sha256") for system in (first, other)
         ]
         if all(judges) and judges[0] != judges[1]:
-            raise UserError(f"{where}: other classifiers read the emotions; score both with the same --classifier")
+            raise UserError(
+                f"{where}: other classifiers read the emotions; score both with the same --classifier", "mismatch"
+            )
+    return notes
+
+
+def _same_pictures(first: System, other: System, where: str) -> bool:
+    """Whether the pictures of the same keys are the same ones; False where that cannot be verified.
+
+    Raises: UserError when they are not: other people, labels, masks or pixels.
+    """
+    a, b = first.scores, other.scores
+    differ = np.zeros(len(a), bool)
+    for column in ("emotion", "identity", "mask_style"):
+        if column in a and column in b:
+            differ |= (a[column].fillna("") != b[column].fillna("")).to_numpy()
+    if "hidden" in a and "hidden" in b:
+        # Written with six digits.
+        differ |= ~np.isclose(a["hidden"], b["hidden"], rtol=1e-5, atol=1e-5)
+    hashed = "pixels" in a and "pixels" in b
+    if hashed:
+        differ |= (a["pixels"] != b["pixels"]).to_numpy()
+    if differ.any():
+        raise UserError(
+            f"{where}: under the same keys {differ.sum():,} of {len(a):,} pictures are others "
+            f"({a['key'][differ].iloc[0]!r} for one): other photos, labels, masks or seeds; score both on one data set",
+            "mismatch",
+        )
+    prints = [system.provenance.get("data_fingerprint") for system in (first, other)]
+    return hashed or prints[0] is not None and prints[0] == prints[1]
 
 
 def make_table(systems: list[System]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -57,14 +58,15 @@ def describe_training(table: pd.DataFrame) -> str:
     )
 
 
-def comparison_page(title: str, systems: list[System], table: pd.DataFrame) -> str:
-    """The whole page."""
+def comparison_page(title: str, systems: list[System], table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+    """The whole page; `notes` of `check_comparable` below its heading."""
     first = systems[0]
     hidden, size = first.scores["hidden"].mean(), first.metrics["settings"]["image_size"]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{len(systems)} systems on the same {len(first.scores):,} pictures of {size} x {size} pixels, "
         f"{100 * hidden:.1f} % hidden on average.</p>",
+        *(f"<p>Note: {escape(note)}.</p>" for note in notes),
         f"<p class='soft'>{escape(NOTE)} {escape(describe_training(table))}</p>",
         _html_table(table),
         pairs_as_html(paired_table(systems)),

@@ -23,7 +23,9 @@ from rac_unet.scoring.statistics import summarise
 def refuse_unlabelled(runner: Runner) -> None:
     """Raises: UserError when the network takes no label."""
     if not runner.conditioned:
-        raise UserError(f"{runner.name} takes no emotion, so there is nothing to ask of it; leave out --control")
+        raise UserError(
+            f"{runner.name} takes no emotion, so there is nothing to ask of it; leave out --control", "mismatch"
+        )
 
 
 def control(

@@ -16,7 +16,6 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.inference.interface import OCCLUSION
 from rac_unet.inference.runners import Runner
 from rac_unet.models.classifier import Classifier
@@ -48,8 +47,8 @@ class Evaluation:
     """What was measured.
 
     Attributes:
-        scores: a row per picture: key, emotion, identity, mask_style, source, hidden (share of pixels), then every
-            figure as `<system>_<figure>`.
+        scores: a row per picture: key, emotion, identity, mask_style, source, pixels (hash of masked picture, truth and
+            map), hidden (share of pixels), then every figure as `<system>_<figure>`.
         shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
         shown_rows: their row numbers in `scores`.
         compared: masked, network (composite) and truth of the faces that systems are compared by, (N, S, S, 3) float32.
@@ -66,35 +65,35 @@ class Evaluation:
 def evaluate(
     runner: Runner,
     pairs: PairSet,
-    split: str,
+    scored: PairSet,
     batch_size: int,
     advance: Callable[[int], Any],
     extractor=None,
     classifier: Classifier | None = None,
     naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Evaluation:
-    """Score every picture of a split that has a truth to be compared with.
+    """Score pictures.
 
     Args:
         pairs: the whole data set; its training split gives the mean face.
+        scored: those to score, as `scored_pairs` chooses them.
         advance: called with the number of pictures of each finished batch.
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
         classifier: where the emotion of each picture is to be read, in columns `<who>_reads`: of the truth, the masked
             input, and the composite painted with the true label and, where the network takes one, without.
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
-    Raises: UserError when the split has none.
+    Raises: UserError when the data set has no training pairs.
     """
-    chosen = scored_pairs(pairs, split)
-    pictures = Pictures(chosen, runner.image_size)
+    pictures = Pictures(scored, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
-    shown_rows, compared_rows = faces_to_show(chosen), faces_to_compare(chosen.keys.tolist())
+    shown_rows, compared_rows = faces_to_show(scored), faces_to_compare(scored.keys.tolist())
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
     # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not made
     # for threads.
     pool = ThreadPoolExecutor(1 if naturalness else 2)
     seen = 0
-    for inputs, targets in make_scoring_dataset(chosen, pictures, batch_size):
+    for inputs, targets in make_scoring_dataset(scored, pictures, batch_size):
         masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
         truth, occlusion = targets["unmasked_image"].numpy(), targets["occlusion"].numpy()
         outputs = runner(masked, emotion)
@@ -105,6 +104,7 @@ def evaluate(
             "telea": telea(masked, occlusion),
         }
         distances = distances_to(truth, extractor) if extractor else None
+        columns.setdefault("pixels", []).append(_digests(masked, truth, occlusion))
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
         score = functools.partial(
             score_images, truth, occlusion=occlusion, distances=distances, naturalness=naturalness
@@ -134,7 +134,7 @@ def evaluate(
         seen += len(masked)
         advance(len(masked))
     pool.shutdown()
-    scores = chosen.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
+    scores = scored.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
     compared = {name: np.stack([shown[row][name] for row in compared_rows]) for name in ("masked", "network", "truth")}
@@ -143,31 +143,10 @@ def evaluate(
     return Evaluation(scores, stacked, shown_rows, compared, compared_rows)
 
 
-def scored_pairs(pairs: PairSet, split: str) -> PairSet:
-    """The pairs of a split that have a truth to be compared with.
-
-    Raises: UserError when there are none, with what there is instead.
-    """
-    chosen = pairs.split(split)
-    found = chosen.with_truth()
-    if len(found):
-        return found
-    others = pairs.split_counts()
-    if not others:
-        raise UserError(
-            f"{pairs.root} shows only people who wore real masks: without the truth nothing can be compared; merge it "
-            "with a set that has pairs (data_prep.merge)"
-        )
-    problem = f"has no pairs in split {split!r}"
-    if len(chosen):
-        problem = f"shows only people who wore real masks in split {split!r}: without the truth nothing can be compared"
-    # Training pictures last: on those a network looks better than it is.
-    first = min(others, key=("val", "test", "train").index)
-    counts = ", ".join(f"{count:,} in {name}" for name, count in others.items())
-    raise UserError(
-        f"{pairs.root} {problem}, but there are pairs ({counts}); score others with --split {first}, or prepare the "
-        f"data set with some in {split!r} (a column split in labels.csv), or merge it with one that has them"
-    )
+def _digests(*pictures: np.ndarray) -> np.ndarray:
+    """(B,) object: a hash of each row's pictures together, 16 hexadecimal digits."""
+    stacked = np.ascontiguousarray(np.rint(np.concatenate(pictures, axis=-1) * 255).astype(np.uint8))
+    return np.array([hashlib.blake2b(row, digest_size=8).hexdigest() for row in stacked], object)
 
 
 def faces_to_compare(keys: list[str]) -> list[int]:

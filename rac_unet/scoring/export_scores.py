@@ -15,7 +15,7 @@ from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.fresh_process import run_fresh
 from rac_unet.inference.interface import OUTPUT
 from rac_unet.inference.keras_forms import open_model
-from rac_unet.scoring.metrics import compose, psnr
+from rac_unet.scoring.metrics import compose, is_masked, psnr
 
 NETWORK = "network"
 BUSY = "The machine was busy: its rate changed by more than 10 %, and the times are void."
@@ -46,9 +46,9 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
     Raises: UserError when an export does not run, or one in float32 is not of this network.
     """
     inputs = {name: tuple(tensor.shape) for name, tensor in model.input.items()}
-    call, hidden = open_model(model).call, (pictures["occlusion"] > 0).any(axis=(1, 2, 3))
+    call, hidden = open_model(model).call, is_masked(pictures["occlusion"])
     if not hidden.any():
-        raise UserError("none of the pictures to compare with shows a mask; give other pairs with --data D")
+        raise UserError("none of the pictures to compare with shows a mask; give other pairs with --data D", "empty")
 
     def composite(received) -> float:
         image = np.clip(np.concatenate([batch[OUTPUT] for batch in received]), 0, 1)
@@ -70,7 +70,9 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
             # How much a coarser format may lose was decided when it was exported.
             check_agreement(form, agreement, allow_loss=True)
         except UserError as error:
-            raise UserError(f"{path}: {error}; it is damaged, or not of these weights: export it again") from None
+            raise UserError(
+                f"{path}: {error}; it is damaged, or not of these weights: export it again", "failed_check"
+            ) from None
         own = composite(received)
         rows.append(
             {
@@ -106,7 +108,8 @@ def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
     for _, row in table.iterrows():
         cells = [_cell(row, name, digits) for name, _, digits in columns]
         lines.append(f"| {' | '.join([row['format'], *cells])} |")
-    rates = facts["machine_gflops"]
+    rates, masked = facts["machine_gflops"], facts["masked_pictures"]
+    bare = f"; composite PSNR of the {masked} that show a mask" if masked < facts["pictures"] else ""
     speed = "; ".join(
         f"{threads} thread{'s' * (int(threads) > 1)} {before:.0f} GFLOP/s before, {after:.0f} after"
         for threads, (before, after) in rates.items()
@@ -114,7 +117,7 @@ def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
     lines += [
         "",
         f"{facts['pictures']} pictures of split {facts['split']}, {facts['image_size']} px, "
-        f"{100 * facts['hidden_share']:.1f} % hidden. Differences and PSNR are of {OUTPUT} against the run's own "
+        f"{100 * facts['hidden_share']:.1f} % hidden{bare}. Differences and PSNR are of {OUTPUT} against the run's own "
         "network; every export was run in a fresh process without rac_unet. Times are of one picture, median and "
         f"least of up to {facts['repeats']} repeats, on {facts['device']}; float32 matrix product on {speed}."
         + ("" if facts["steady"] else f" **{BUSY}**"),

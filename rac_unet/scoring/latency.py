@@ -54,7 +54,8 @@ def _in_new_process(name: str, function, *arguments):
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool:
             raise UserError(
-                f"the process that was to time {name} was killed; is there enough memory, and is it whole?"
+                f"the process that was to time {name} was killed; is there enough memory, and is it whole?",
+                "device",
             ) from None
 
 

@@ -16,6 +16,11 @@ import numpy as np
 MAX_PSNR = 100.0
 
 
+def is_masked(occlusion: np.ndarray) -> np.ndarray:
+    """(B,) bool: whether anything is hidden, in (B, H, W, 1) maps; where nothing is, there is nothing to score."""
+    return (occlusion > 0).any(axis=(1, 2, 3))
+
+
 def psnr(truth: np.ndarray, image: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
     """Peak signal-to-noise ratio in dB for a peak of 1; higher is better.
 
@@ -159,7 +164,7 @@ def score_images(
         for view, found in (("raw", raw), ("composite", raw if same else distances(composite))):
             scores |= {f"{name}_{view}": values for name, values in found.items()}
     # Where nothing is hidden the composite is the truth itself, which would flatter every mean.
-    bare = ~(occlusion > 0).any(axis=(1, 2, 3))
-    if bare.any():
-        scores = {name: np.where(bare, np.nan, v) if "_composite" in name else v for name, v in scores.items()}
+    masked = is_masked(occlusion)
+    if not masked.all():
+        scores = {name: np.where(masked, v, np.nan) if "_composite" in name else v for name, v in scores.items()}
     return scores

@@ -86,7 +86,7 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
     for _ in range(steps):
         loss = step()
     if not np.isfinite(loss.numpy()):
-        raise UserError(f"{network.name}: the loss is {loss.numpy()} after {steps} steps of overfitting")
+        raise UserError(f"{network.name}: the loss is {loss.numpy()} after {steps} steps of overfitting", "diverged")
     picture = network(batch, training=False)["inpainted_image"].numpy()
     return psnr(truth, np.clip(picture, 0, 1))
 

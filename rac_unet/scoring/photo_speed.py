@@ -65,7 +65,7 @@ def photo_speed(scratch: Path, model: Path | None, count: int) -> dict[str, floa
         done = subprocess.run(command, capture_output=True, text=True)
         starts.append(time.perf_counter() - began)
         if done.returncode:
-            raise UserError(f"predict failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+            raise UserError(f"predict failed: {_last_line(done.stderr)}", "failed_check")
     return {
         "megapixels": SIDE * SIDE / 1e6,
         "milliseconds_one_thread": 1e3 * statistics.median(one["seconds"][10:]),
@@ -94,8 +94,14 @@ def _write_photo(file: Path) -> None:
 def _run(code: str, *words: str) -> dict:
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"the photo could not be run: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+        raise UserError(f"the photo could not be run: {_last_line(done.stderr)}", "failed_check")
     found = json.loads(done.stdout.strip().splitlines()[-1])
     if not found["painted"]:
-        raise UserError("the network found no mask on the photo that is measured; it needs to be trained first")
+        raise UserError(
+            "the network found no mask on the photo that is measured; it needs to be trained first", "empty"
+        )
     return found
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]

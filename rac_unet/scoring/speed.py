@@ -50,7 +50,8 @@ def face_rate(folder: Path, photos: Path | None, labels: Path | None, count: int
         time.sleep(0.2)
     seconds = time.monotonic() - start
     if process.returncode:
-        raise UserError(f"the preparation failed: {process.stderr.read().strip().splitlines()[-1]}")
+        lines = process.stderr.read().strip().splitlines() or ["it said nothing"]
+        raise UserError(f"the preparation failed: {lines[-1]}", "failed_check")
     return {
         "source": "photos" if photos else "toy faces",
         "count": count,
@@ -240,10 +241,10 @@ def _write_first_rows(labels: Path, subset: Path, count: int) -> int:
     try:
         rows = list(csv.reader(labels.open(newline="", encoding="utf-8-sig")))
     except OSError:
-        raise UserError(f"--labels {labels} cannot be read") from None
+        raise UserError(f"--labels {labels} cannot be read", "unreadable") from None
     body = rows[1:]
     if not body:
-        raise UserError(f"--labels {labels} lists no photos")
+        raise UserError(f"--labels {labels} lists no photos", "empty")
     kept = body[:: max(1, len(body) // count)][:count]
     with subset.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([rows[0], *kept])

@@ -86,6 +86,7 @@ def reading_table(emotion: dict) -> str:
                 f"  {name:<22} accuracy {100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, "
                 f"{100 * mean['high']:.1f}], mean of classes {100 * group['mean_class_accuracy']:.1f} %"
                 + (f", {100 * share:.0f} % of the ceiling" if share is not None else "")
+                + f", n = {group['n']:,}"
             )
     for who, group in emotion.get("real_masks", {}).items():
         mean = group["accuracy"]

@@ -1,4 +1,4 @@
-"""Painted without a truth to be scored by: people who wore real masks, and faces with labels not their own."""
+"""What has no score: real masks, faces without a mask, and faces painted with labels that are not their own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.emotions import EMOTIONS
+from rac_unet.inference.interface import OCCLUSION
 from rac_unet.inference.runners import Runner
 from rac_unet.models.classifier import Classifier
 from rac_unet.scoring.emotion import summarise_emotions
+from rac_unet.scoring.metrics import score_map
 from rac_unet.scoring.reading import read_names
 from rac_unet.scoring.sheets import faces_to_show
+from rac_unet.scoring.statistics import summarise
 
 
 def paint_without_truth(
@@ -59,6 +62,35 @@ def read_without_truth(
             read.setdefault(who, []).extend(read_names(classifier, image))
     emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
     return {who: summarise_emotions(emotion, names, identity) for who, names in read.items()}
+
+
+def claims_on_bare_faces(runner: Runner, bare: PairSet, batch_size: int) -> dict[str, Any]:
+    """How many faces without a mask there are, and the share of their pixels that the network takes for a mask.
+
+    Returns: JSON-able: n; and of networks that find the mask `map_claims` (mean, low, high, n). Empty without any.
+    """
+    if not len(bare):
+        return {}
+    found: dict[str, Any] = {"n": len(bare)}
+    if OCCLUSION in runner.outputs:
+        claims = [
+            score_map(
+                targets["occlusion"].numpy(),
+                runner(inputs["masked_image"].numpy(), inputs["emotion"].numpy())[OCCLUSION],
+            )
+            for inputs, targets in make_scoring_dataset(bare, Pictures(bare, runner.image_size), batch_size)
+        ]
+        values = np.concatenate([each["map_claims"] for each in claims])
+        found["map_claims"] = summarise(values, bare.frame["identity"].astype(str)).as_dict()
+    return found
+
+
+def describe_bare_faces(found: dict[str, Any]) -> str:
+    """One line of `claims_on_bare_faces`."""
+    claims = found.get("map_claims")
+    shares = [f"{100 * claims[key]:.2f}" for key in ("mean", "low", "high")] if claims else []
+    words = "" if not claims else f"; {shares[0]} % [{shares[1]}, {shares[2]}] of their pixels are taken for a mask"
+    return f"{found['n']:,} faces without a mask have nothing to score and are not in these figures{words}"
 
 
 def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarray]:

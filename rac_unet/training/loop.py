@@ -33,7 +33,7 @@ from rac_unet.training.optimizers import MovingAverage, make_optimizer
 from rac_unet.training.reporting import Scalars, StopSignal
 from rac_unet.training.state import BackupClock, load_state, restore, save_state
 from rac_unet.training.step import VOTES, TrainingStep
-from rac_unet.training.validation import validate
+from rac_unet.training.validation import decibels, validate
 
 
 @dataclass(frozen=True)
@@ -245,8 +245,8 @@ class Trainer:
         mark = " (best)" if better else ""
         self.log(
             f"epoch {epoch:.4g}/{self.config.training.epochs:g}: loss {means['loss']:.4f}, validation loss "
-            f"{scores['val_loss']:.4f}{mark}, composite {scores['val_psnr_composite']:.2f} dB, hole "
-            f"{scores['val_psnr_hole']:.2f} dB [{format_seconds(self._round_seconds)}]"
+            f"{scores['val_loss']:.4f}{mark}, composite {decibels(scores['val_psnr_composite'])}, hole "
+            f"{decibels(scores['val_psnr_hole'])} [{format_seconds(self._round_seconds)}]"
         )
 
     def _keep_round(self, row: dict[str, float], better: bool) -> None:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("rac_unet", "tensorflow", "keras", "numpy", "opencv-python-headless")
 
 
-def make_provenance(**facts: Any) -> dict[str, Any]:
-    """Facts of this process and moment, then the caller's own (`data_fingerprint`, `device`, …), JSON-able."""
-    module = getattr(sys.modules.get("__main__"), "__spec__", None)
-    command = ["python", "-m", module.name] if module else ["python", *sys.argv[:1]]
+def make_provenance(module: str, argv: Sequence[str] | None, **facts: Any) -> dict[str, Any]:
+    """Facts of this process and moment, then the caller's own (`data_fingerprint`, `device`, …), JSON-able.
+
+    Args:
+        module: the command, such as `rac_unet.evaluate`.
+        argv: its arguments; None for those of this process.
+    """
     return {
-        "command": " ".join([*command, *sys.argv[1:]]),
+        "command": command_line(module, sys.argv[1:] if argv is None else argv),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "commit": _commit(),
         "python": platform.python_version(),
@@ -28,6 +34,43 @@ def make_provenance(**facts: Any) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **facts,
     }
+
+
+def command_line(module: str, argv: Sequence[str]) -> str:
+    """A command as it was given, for publishing: no path in it says where somebody keeps their files.
+
+    A path inside the working directory becomes relative to it, of any other only the last name is left.
+    """
+    return shlex.join(["python", "-m", module, *(_portable(str(word)) for word in argv)])
+
+
+def _portable(word: str) -> str:
+    if word[:1] in ("{", "["):
+        # A section given as JSON or YAML.
+        return "".join(_portable_path(part) for part in re.split(r"(\s*[{}\[\],\"']\s*|:\s+)", word))
+    # --output=DIR, or FOLDER=NAME.
+    return "=".join(_portable_path(part) for part in word.split("="))
+
+
+def _portable_path(text: str) -> str:
+    if not text.startswith("~") and "/" not in text and os.sep not in text:
+        return text
+    here, home = os.getcwd(), os.path.expanduser("~")
+    path = os.path.abspath(os.path.expanduser(text))
+    # Relative to a folder above the home folder, a path would still name its owner.
+    if not _is_inside(path, here) or (home != here and _is_inside(home, here)):
+        return os.path.basename(path) or "."
+    if os.path.isabs(os.path.expanduser(text)):
+        return os.path.relpath(path, here)
+    # As given, but for a path in the middle of a sentence.
+    return re.sub(r"(?<=\s)[/~]\S*", lambda found: os.path.basename(found[0].rstrip("/")), text)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    try:
+        return os.path.commonpath([path, folder]) == folder
+    except ValueError:
+        return False
 
 
 def device_name() -> str:

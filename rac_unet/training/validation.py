@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.scoring.metrics import compose, psnr
+from rac_unet.scoring.metrics import compose, is_masked, psnr
 from rac_unet.scoring.sheets import faces_to_show, write_sheet
 
 
@@ -25,7 +26,8 @@ def validate(
         terms: names of the loss terms.
         sheet: picture to draw of the faces that are always shown; None for none.
         title: what it says above.
-    Returns: `val_loss`, `val_<term>`, `val_psnr_composite` and `val_psnr_hole` in dB.
+    Returns: `val_loss`, `val_<term>`, `val_psnr_composite` and `val_psnr_hole` in dB, of the pictures in which anything
+        is hidden; NaN where there are none.
     """
     rows, composite, hole = [], [], []
     chosen = faces_to_show(pairs)
@@ -35,10 +37,10 @@ def validate(
         image, truth = np.clip(image.numpy(), 0, 1), targets["unmasked_image"].numpy()
         occlusion = targets["occlusion"].numpy()
         rows.append(values.numpy())
-        # Of a bare face the composite is the truth itself.
-        masked_only = np.where((occlusion > 0).any(axis=(1, 2, 3)), 1, np.nan)
-        composite.append(masked_only * psnr(truth, compose(truth, image, occlusion)))
-        hole.append(psnr(truth, image, occlusion > 0))
+        # Of a face without a mask the composite is the truth itself.
+        masked_only = is_masked(occlusion)
+        composite.append(psnr(truth, compose(truth, image, occlusion))[masked_only])
+        hole.append(psnr(truth, image, occlusion > 0)[masked_only])
         for i in range(len(truth)):
             if seen + i in chosen:
                 shown[seen + i] = inputs["masked_image"].numpy()[i], image[i], truth[i], occlusion[i]
@@ -49,6 +51,12 @@ def validate(
         write_sheet(sheet, columns, [pairs[i].emotion for i in chosen], title)
     means = np.concatenate(rows).mean(0)
     scores = dict(zip(["val_loss", *(f"val_{name}" for name in terms)], (float(m) for m in means), strict=True))
-    scores["val_psnr_composite"] = float(np.nanmean(np.concatenate(composite)))
-    scores["val_psnr_hole"] = float(np.nanmean(np.concatenate(hole)))
+    for name, parts in (("val_psnr_composite", composite), ("val_psnr_hole", hole)):
+        values = np.concatenate(parts)
+        scores[name] = float(values.mean()) if len(values) else math.nan
     return scores
+
+
+def decibels(value: float) -> str:
+    """A PSNR for people; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.2f} dB"

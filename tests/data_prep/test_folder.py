@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -285,15 +284,14 @@ def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, la
     assert tree(output) == tree(prepared)
 
 
-def test_help_is_quick_and_bad_numbers_are_explained():
-    start = time.monotonic()
+def test_help_imports_nothing_heavy_and_bad_numbers_are_explained():
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "data_prep.folder", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and time.monotonic() - start < 5
+    assert done.returncode == 0
     assert "default: 128" in done.stdout and "--variants" in done.stdout
     assert not [name for name in ("numpy", "cv2", "pandas") if f" {name}\n" in done.stderr]
     done = subprocess.run(

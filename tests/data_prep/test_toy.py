@@ -33,7 +33,7 @@ def tree(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-def no_process_left(group, seconds=10):
+def no_process_left(group, seconds=60):
     """Whether every process of a group ends soon: workers must not outlive the command."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -31,7 +31,7 @@ def test_all_pictures_and_plain_prints_are_used():
         (np.abs(printed(np.random.default_rng(seed), sheet, GROUND) - GROUND).max(axis=2) > 0.1).mean()
         for seed in range(160)
     ]
-    assert min(shares) >= 0 and np.mean(np.array(shares) > 0.05) > 0.75
+    assert np.mean(np.array(shares) > 0.05) > 0.75
     assert np.std(shares) > 0.2  # from a line of letters to tie-dye all over
 
 

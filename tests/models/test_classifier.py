@@ -46,7 +46,7 @@ def test_round_trip(made):
     assert classifier.classes == ALPHABETICAL and classifier.image_size == 32
     pictures = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
     expected = model({"image": pictures}, training=False)["logits"].numpy()
-    np.testing.assert_allclose(classifier.call(pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(classifier.call(pictures), expected, atol=1e-4 * np.abs(expected).max())
     assert run.provenance() == {"commit": "abc"} and run.last_weights.is_file()
     assert [path.name for path in run.path.parent.iterdir()] == ["judge"]
 

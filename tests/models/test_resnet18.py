@@ -62,7 +62,7 @@ def test_preprocessing_is_inside():
     plain.set_weights(model.get_weights())
     outside = (picture - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     expected = plain({"image": outside.astype(np.float32)})["logits"]
-    np.testing.assert_allclose(model({"image": picture})["logits"], expected, atol=1e-5)
+    np.testing.assert_allclose(model({"image": picture})["logits"], expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_a_strided_block_has_a_projected_shortcut_and_no_other(small):

@@ -54,7 +54,7 @@ def test_equals_kerass_own_on_its_preprocessed_pictures(reference):
     for mine, reference_map in zip(found.values(), expected, strict=True):
         scale = np.abs(reference_map).max()
         assert scale > 0
-        np.testing.assert_allclose(mine, reference_map, atol=2e-6 * scale)
+        np.testing.assert_allclose(mine, reference_map, atol=1e-4 * scale)
     assert ours.trainable_weights == []
 
 
@@ -70,7 +70,7 @@ def test_our_own_files_bring_their_preprocessing(reference, tmp_path):
         (saved.save if ending == ".keras" else saved.save_weights)(path)
         again = build_vgg_features(name, "keras", 32)
         load_vgg_weights(again, path)
-        np.testing.assert_allclose(again(_pictures())["relu2_2"], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(again(_pictures())["relu2_2"], expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_files_of_another_network_or_damaged_are_refused(reference, tmp_path):

@@ -53,15 +53,20 @@ def test_the_kernel_is_divided_by_its_largest_singular_value():
 def test_it_learns_to_tell_noise_from_smooth():
     keras.utils.set_random_seed(0)
     model = build_discriminator(32, filters=4)
-    optimizer = keras.optimizers.Adam(1e-2, beta_1=0.0)
+    optimizer = keras.optimizers.Adam(1e-2)
+    optimizer.build(model.trainable_variables)
     occlusion = tf.ones((4, 32, 32, 1))
     smooth, noise = tf.fill((4, 32, 32, 3), 0.5), tf.random.stateless_uniform((4, 32, 32, 3), (1, 2))
     assert model({"image": smooth, "occlusion": occlusion}).shape == (4, 4, 4, 1)
-    losses = []
-    for _ in range(80):
+
+    @tf.function
+    def step():
         with tf.GradientTape() as tape:
             scores = [model({"image": image, "occlusion": occlusion}, training=True) for image in (noise, smooth)]
             loss = tf.reduce_mean(discriminator_hinge(*scores, occlusion))
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        losses.append(float(loss))
-    assert losses[-1] < 0.75 * losses[0]
+        return loss
+
+    losses = [float(step()) for _ in range(160)]
+    # Within 0.1 of its end by then, whichever way the roundings went; where nothing is learned it stays at 2.
+    assert losses[0] > 1.5 and min(losses[-20:]) < 1

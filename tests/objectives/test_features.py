@@ -50,7 +50,7 @@ def test_distance_is_per_picture_and_the_same_as_the_score(tmp_path):
     image[1] = truth[1]
     distance = feature_distance(truth, image, extractor).numpy()
     assert distance[0] > 0.01 and distance[1] == 0
-    np.testing.assert_allclose(score(truth, image, extractor), distance, rtol=1e-6)
+    np.testing.assert_allclose(score(truth, image, extractor), distance, rtol=1e-4)
 
 
 def test_float32_whatever_the_policy(tmp_path):
@@ -64,7 +64,7 @@ def test_float32_whatever_the_policy(tmp_path):
         for file in (half, str(tmp_path / "full.keras")):
             extractor = load_extractor(file, image_size=32)
             assert {m.dtype for m in extractor.maps(truth)} == {tf.float32}
-            np.testing.assert_allclose(feature_distance(truth, image, extractor), expected, rtol=1e-5)
+            np.testing.assert_allclose(feature_distance(truth, image, extractor), expected, rtol=1e-4)
     finally:
         keras.config.set_dtype_policy(before)
 

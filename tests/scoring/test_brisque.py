@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rac_unet.errors import UserError
 from rac_unet.scoring import brisque as module
 from rac_unet.scoring.brisque import brisque, load_brisque
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "brisque", None)
     module._scorer.cache_clear()
     try:
-        with pytest.raises(UserError, match=r"pip install 'rac_unet\[brisque\]'"):
+        with refused("missing_extra", "pip install 'rac_unet[brisque]'"):
             load_brisque()
     finally:
         module._scorer.cache_clear()

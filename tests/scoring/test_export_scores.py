@@ -6,18 +6,18 @@ import pandas as pd
 import pytest
 
 from rac_unet.data.source import read_pairs
-from rac_unet.errors import UserError
 from rac_unet.inference.formats import FORMATS
 from rac_unet.inference.real_pictures import read_pictures
 from rac_unet.inference.runners import load_runner
 from rac_unet.models import build
 from rac_unet.scoring import export_scores
 from rac_unet.scoring.export_scores import BUSY, exports_page, exports_table, score_exports
-from rac_unet.scoring.latency import is_steady, picture_milliseconds
+from rac_unet.scoring.latency import FEWEST, REPEATS, is_steady, picture_milliseconds
+from tests.refusals import refused
 
 FACTS = {
-    "pictures": 9, "split": "val", "image_size": 32, "hidden_share": 0.25, "threads": 2, "repeats": 200,
-    "device": "a processor", "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)}, "steady": True,
+    "pictures": 9, "masked_pictures": 9, "split": "val", "image_size": 32, "hidden_share": 0.25, "threads": 2,
+    "repeats": 200, "device": "a processor", "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)}, "steady": True,
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_an_export_is_scored_in_a_fresh_process(network, pictures, tmp_path):
     # By hand: the hidden pixels painted, the others true.
     painted = load_runner(path)(pictures["masked_image"], pictures["emotion"])["inpainted_image"]
     error = np.square((painted - pictures["unmasked_image"]) * (pictures["occlusion"] > 0)).mean(axis=(1, 2, 3))
-    assert row["psnr_composite"] == pytest.approx(float((-10 * np.log10(error)).mean()), abs=1e-4)
+    assert row["psnr_composite"] == pytest.approx(float((-10 * np.log10(error)).mean()), abs=1e-3)
     assert row["psnr_composite_change"] == pytest.approx(row["psnr_composite"] - own["psnr_composite"])
 
 
@@ -53,7 +53,7 @@ def test_bare_faces_have_no_composite_score(network, pictures, monkeypatch):
     scores = [score_exports(network, {}, some)[0]["psnr_composite"] for some in (half, without)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
     half["occlusion"][:] = 0
-    with pytest.raises(UserError, match="shows a mask"):
+    with refused("empty", "--data"):
         score_exports(network, {}, half)
 
 
@@ -63,7 +63,7 @@ def test_an_export_of_other_weights_is_refused(network, pictures, tmp_path, monk
         return [{name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()} for _ in batches]
 
     monkeypatch.setattr(export_scores, "run_fresh", grey)
-    with pytest.raises(UserError, match="old.tflite: its pictures differ.*not of these weights: export it again"):
+    with refused("failed_check", tmp_path / "old.tflite", "export it again"):
         score_exports(network, {"litert_float32": tmp_path / "old.tflite"}, pictures)
 
 
@@ -83,6 +83,7 @@ def test_the_page_shows_what_was_measured():
     assert page.splitlines()[3] == "| litert_int8 | 1.46 | 2.00 (1.90) | 0.01 | 27.10 | +0.00 |"
     assert "9 pictures of split val, 32 px, 25.0 % hidden" in page
     assert "1 thread 80 GFLOP/s before, 81 after; 2 threads 150 GFLOP/s before, 149 after" in page
+    assert "of the 7 that show a mask" in exports_page(table, FACTS | {"masked_pictures": 7}) and "show a" not in page
     assert BUSY not in page and BUSY in exports_page(table, FACTS | {"steady": False})
     assert list(pd.DataFrame(table)["format"]) == ["network", "litert_int8"] and table.columns[1] == "file"
 
@@ -95,6 +96,6 @@ def test_a_machine_is_busy_when_its_rate_changed():
 def test_a_picture_is_timed_in_a_new_process(network, tmp_path):
     FORMATS["litert_float32"].write(network, tmp_path / "net.tflite")
     taken = picture_milliseconds(tmp_path / "net.tflite", 1)
-    assert 0 < taken["least"] <= taken["median"] and taken["repeats"] == 200
-    with pytest.raises(UserError, match="nothing at .*absent"):
+    assert 0 < taken["least"] <= taken["median"] and FEWEST <= taken["repeats"] <= REPEATS
+    with refused("missing", tmp_path / "absent.tflite"):
         picture_milliseconds(tmp_path / "absent.tflite", 1)

@@ -33,7 +33,7 @@ def test_adam_is_kerass(clip, decay):
     keras_settings = settings | {"weight_decay": decay or None, "global_clipnorm": clip or None}
     reference = keras.optimizers.Adam(**keras_settings)
     for a, b in zip(ours, _walk(reference, without_decay=(5,)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_weight_decay_leaves_biases_and_batch_norms_alone():

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
 import textwrap
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +26,25 @@ def module(tmp_path, monkeypatch):
     return make
 
 
+@pytest.fixture
+def hour(tmp_path, monkeypatch):
+    """A budget of an hour, over as soon as a step has written the file `ready`, however long that takes it here."""
+    now = [0.0]
+
+    class Process(subprocess.Popen):
+        def wait(self, timeout=None):
+            if timeout is None:
+                return super().wait()
+            while not (tmp_path / "ready").exists() and self.poll() is None:
+                time.sleep(0.01)
+            now[0] = 3600.0
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(steps.subprocess, "Popen", Process)
+    return Steps(minutes=60)
+
+
 def test_output_and_exit_codes_come_through(module, capfd):
     Steps().run(module("greet", "import sys; print('hello', *sys.argv[1:])"), "--name", 5)
     assert "$ python -m greet --name 5" in (said := capfd.readouterr().out) and "hello --name 5" in said
@@ -30,27 +52,27 @@ def test_output_and_exit_codes_come_through(module, capfd):
         Steps().run(module("fail", "raise SystemExit(2)"))
 
 
-def test_at_the_end_of_its_time_a_step_saves_and_stops(module, tmp_path, monkeypatch):
+def test_at_the_end_of_its_time_a_step_saves_and_stops(module, hour, tmp_path, monkeypatch):
     """As `train` does: SIGTERM is taken as a request, answered with exit code 130."""
     name = module(
         "trains",
         """
         import pathlib, signal, sys, time
         def save(*_):
-            pathlib.Path(sys.argv[1]).write_text("saved")
+            pathlib.Path(sys.argv[1], "saved").touch()
             sys.exit(130)
         signal.signal(signal.SIGTERM, save)
-        time.sleep(60)
+        pathlib.Path(sys.argv[1], "ready").touch()
+        time.sleep(600)
         """,
     )
     monkeypatch.setattr(steps, "STOPPABLE", (name,))
-    budget = Steps(minutes=2 / 60)
     with pytest.raises(TimeIsUp):
-        budget.run(name, tmp_path / "state")
-    assert (tmp_path / "state").read_text() == "saved"
+        hour.run(name, tmp_path)
+    assert (tmp_path / "saved").exists()
     with pytest.raises(TimeIsUp):
-        budget.run(name)
-    budget.run(module("short", "print('after')"), timed=False)
+        hour.run(name)
+    hour.run(module("short", "print('after')"), timed=False)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
@@ -96,8 +118,7 @@ def test_asked_to_end_before_the_step_has_started(module, monkeypatch):
         Steps().run(module("sleeps", "import time; time.sleep(60)"))
 
 
-def test_other_steps_may_end_beyond_it(module):
-    budget = Steps(minutes=0.5 / 60)
-    budget.run(module("scores", "import time; time.sleep(1)"))
+def test_other_steps_may_end_beyond_it(module, hour, tmp_path):
+    hour.run(module("scores", "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"), tmp_path / "ready")
     with pytest.raises(TimeIsUp):
-        budget.run("scores")
+        hour.run("scores")
