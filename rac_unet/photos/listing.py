@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 # Formats that Pillow decodes. A file that cannot be decoded all the same (HEIC without its extra) is skipped with the
 # reason by the command that reads it.
@@ -242,14 +243,19 @@ def find_name(root: str | os.PathLike, path: str) -> str | None:
         folder = os.path.join(root, spelled)
         if not os.path.lexists(os.path.join(folder, part)):
             try:
-                fitting = [name for name in os.listdir(folder) if normal_name(name) == normal_name(part)]
+                names = _names_in(folder, os.stat(folder).st_mtime_ns)
             except OSError:
                 return None
-            if len(fitting) != 1:
+            if (fitting := names.get(normal_name(part))) is None:
                 return None
-            part = fitting[0]
+            part = fitting
         spelled = f"{spelled}/{part}" if spelled else part
     return spelled
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: str, changed: int) -> dict[str, str]:
+    return by_normal_name(os.listdir(folder))
 
 
 def normal_name(text: str) -> str:
