@@ -139,9 +139,9 @@ def open_table(
     def split(delimiter: str) -> list[str]:
         return [cell.strip() for cell in next(_rows(path, iter([(number, 0, first)]), delimiter))[2]]
 
-    def score(delimiter: str) -> tuple[int, int]:
+    def score(delimiter: str) -> tuple[int, bool, int]:
         cells = split(delimiter)
-        return len(wanted & {_plain(cell) for cell in cells}), len(cells)
+        return len(wanted & {_plain(cell) for cell in cells}), bare(cells), len(cells)
 
     delimiter = fixed or max(DELIMITERS, key=score)
     header = split(delimiter) if first else []
@@ -234,27 +234,31 @@ def find_encoding(path: str, file: BinaryIO) -> Encoding:
             name = "utf-16-le" if odd else "utf-16-be"
             return Encoding(name, name, 0, f"{path} has no byte-order mark; read as {name.upper()}")
         raise UserError(f"{path} is not text (byte {start.index(0)} is zero); save it as CSV in UTF-8", "unreadable")
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252")}
     faults: dict[str, int] = {}
-    place, block = 0, start
-    while block:
-        following = file.read(_BLOCK)
-        for name, decoder in decoders.items():
-            if name not in faults:
-                try:
-                    decoder.decode(block, final=not following)
-                except UnicodeDecodeError as error:
-                    faults[name] = place + error.start
-        if len(faults) == 2:
-            raise UserError(
-                f"{path} is neither UTF-8 nor Windows-1252 text (byte {faults['cp1252']:,}); save it as CSV in UTF-8",
-                "unreadable",
-            )
-        place, block = place + len(block), following
-    if "utf-8" not in faults:
-        return Encoding("utf-8", "utf-8")
-    note = f"{path} is not UTF-8 (byte {faults['utf-8']:,}); read as Windows-1252: check names with accents"
-    return Encoding("cp1252", "cp1252", 0, note)
+    for name in ("utf-8", "cp1252"):
+        file.seek(0)
+        if (fault := _decoding_fault(file, name)) is None:
+            note = f"{path} is not UTF-8 (byte {faults['utf-8']:,}); read as Windows-1252" if faults else ""
+            return Encoding(name, name, 0, note)
+        faults[name] = fault
+    raise UserError(
+        f"{path} is neither UTF-8 nor Windows-1252 text (byte {faults['cp1252']:,}); save it as CSV in UTF-8",
+        "unreadable",
+    )
+
+
+def _decoding_fault(file: BinaryIO, name: str) -> int | None:
+    """About where a file stops being text of an encoding; None where it does not."""
+    decoder, place = codecs.getincrementaldecoder(name)(), 0
+    while True:
+        block = file.read(_BLOCK)
+        try:
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            return place + error.start
+        if not block:
+            return None
+        place += len(block)
 
 
 def _lines(file: BinaryIO, encoding: Encoding, place: int = 0) -> Iterator[tuple[int, int, str]]:
