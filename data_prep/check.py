@@ -48,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             moved = move_rows(root, reasons)
         except OSError as error:
             raise UserError(
-                f"{root} cannot be changed ({error.strerror}); copy it to a folder that can be written to, and use --fix "
-                "there",
+                f"{root} cannot be changed ({error.strerror}); copy it where it can be written to, and use --fix there",
                 "unwritable",
             ) from None
         if reasons:
