@@ -347,7 +347,7 @@ def test_errors_and_deaths_of_workers_reach_the_caller(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full") as error:
         list(run_parallel(bad_work.full, range(40), range(40), 2))
     assert error.value.errno == errno.ENOSPC
-    with pytest.raises(UserError, match="--workers"):
+    with pytest.raises(UserError, match="fewer --workers"):
         list(run_parallel(bad_work.die, range(40), range(40), 2))
 
 
