@@ -103,8 +103,9 @@ def spell_as_on_disk(source: Source, paths: Iterable[str]) -> None:
         paths: of every photo below the folder.
     """
     there = set(paths)
-    spelled = by_normal_name(there)
+    # A file that a row names exactly is nobody else's.
+    spelled = by_normal_name(there - {photo.path for photo in source.photos})
     source.photos = [
-        photo if photo.path in there else replace(photo, path=spelled.get(normal_name(photo.path), photo.path))
+        photo if photo.path in there else replace(photo, path=spelled.pop(normal_name(photo.path), photo.path))
         for photo in source.photos
     ]

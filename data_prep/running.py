@@ -50,7 +50,8 @@ def run_source(
     source.account()
     print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
     for remark in source.remarks:
-        print(f"note: {remark}", flush=True)
+        # A file name need not be text; what is not is spelled out.
+        print(f"note: {remark.encode(errors='backslashreplace').decode()}", flush=True)
     if not source.photos:
         reasons = Counter(reason for _, reason in source.rejected).most_common(5)
         told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"

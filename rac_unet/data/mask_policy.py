@@ -173,10 +173,10 @@ def _read_share(value: Any, where: str) -> float:
 
 
 def _read_styles(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, (list, dict)) or not value:
+        raise UserError(f"{where}: expected styles, as in {{surgical: 2, kn95: 1}}. Received: {value!r}", "bad_value")
     if isinstance(value, list):
         value = dict.fromkeys(map(str, value), 1)
-    if not isinstance(value, dict) or not value:
-        raise UserError(f"{where}: expected styles, as in {{surgical: 2, kn95: 1}}. Received: {value!r}", "bad_value")
     for style, weight in value.items():
         _check_style(style, f"{where}: ")
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0 < weight < float("inf")

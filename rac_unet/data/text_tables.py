@@ -222,7 +222,7 @@ def find_encoding(path: str, file: BinaryIO) -> Encoding:
     start = file.read(4096)
     for mark, name, whole in _MARKS:
         if start.startswith(mark):
-            return Encoding(name, whole, len(mark))
+            return _checked(path, file, Encoding(name, whole, len(mark)))
     if start.startswith(b"PK\x03\x04"):
         raise UserError(
             f"{path} is an Excel workbook or another archive, not text; save it as CSV in UTF-8", "unreadable"
@@ -232,7 +232,8 @@ def find_encoding(path: str, file: BinaryIO) -> Encoding:
         odd = start[1::2].count(0)
         if zeros > len(start) // 4 and odd in (0, zeros):
             name = "utf-16-le" if odd else "utf-16-be"
-            return Encoding(name, name, 0, f"{path} has no byte-order mark; read as {name.upper()}")
+            note = f"{path} has no byte-order mark; read as {name.upper()}"
+            return _checked(path, file, Encoding(name, name, 0, note))
         raise UserError(f"{path} is not text (byte {start.index(0)} is zero); save it as CSV in UTF-8", "unreadable")
     faults: dict[str, int] = {}
     for name in ("utf-8", "cp1252"):
@@ -245,6 +246,14 @@ def find_encoding(path: str, file: BinaryIO) -> Encoding:
         f"{path} is neither UTF-8 nor Windows-1252 text (byte {faults['cp1252']:,}); save it as CSV in UTF-8",
         "unreadable",
     )
+
+
+def _checked(path: str, file: BinaryIO, encoding: Encoding) -> Encoding:
+    file.seek(encoding.mark)
+    if (fault := _decoding_fault(file, encoding.name)) is not None:
+        place = encoding.mark + fault
+        raise UserError(f"{path} is damaged {encoding.name.upper()} text (byte {place:,}); save it anew", "unreadable")
+    return encoding
 
 
 def _decoding_fault(file: BinaryIO, name: str) -> int | None:

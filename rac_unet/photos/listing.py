@@ -18,7 +18,7 @@ PHOTO_ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".jp2", ".heic", ".heif", ".hif", ".avif",
 )  # fmt: skip
-HIDDEN = "hidden"
+HIDDEN, NO_ENDING = "hidden", "without an ending"
 LEADS_OUT = "is a link that leads out of the folder"
 DEAD_LINK = "is a link to what is not there"
 
@@ -82,7 +82,9 @@ class LeftOut:
         name = os.path.basename(path)
         if not self.ignored(path):
             ending = os.path.splitext(name)[1].lower()
-            self.passed[HIDDEN if name.startswith(".") else ending or "without an ending"] += 1
+            self.passed[
+                HIDDEN if name.startswith(".") else ending if ending.isprintable() and ending else NO_ENDING
+            ] += 1
 
 
 def find_photos(
@@ -129,7 +131,7 @@ class _Walker:
                 with os.scandir(folder) as entries:
                     listed = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
-                self.left_out.missing.append((below or folder, f"folder cannot be opened: {error.strerror}"))
+                self.left_out.missing.append((below or os.curdir, f"folder cannot be opened: {error.strerror}"))
                 continue
             folders = []
             for entry in listed:

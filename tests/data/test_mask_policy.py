@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rac_unet.data.mask_policy import NO_MASK, PairPlan, make_policy, read_policy
-from tests.refusals import refused
 from rac_unet.faces.masks import STYLES
+from tests.refusals import refused
 
 
 def drawn(policy, split, count=4000):

@@ -67,7 +67,9 @@ def test_folders_that_cannot_be_opened_are_named(tree, monkeypatch):
     monkeypatch.setattr(listing.os, "scandir", refuse)
     left_out = LeftOut()
     assert paths(tree / "photos", left_out) == []
-    assert left_out.missing == [("happy", "folder cannot be opened: Permission denied")]
+    paths(tree / "photos/happy", left_out)
+    reason = "folder cannot be opened: Permission denied"
+    assert left_out.missing == [("happy", reason), (".", reason)]
 
 
 @pytest.mark.parametrize(
