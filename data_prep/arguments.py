@@ -34,7 +34,7 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
         "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
     )
     parser.add_argument(
-        "--follow_links", action="store_true", help="also take photos that are links to files outside the folder"
+        "--follow_links", action="store_true", help="also follow links to photos and folders outside the folder"
     )
     add_common_arguments(parser)
 

@@ -80,11 +80,13 @@ class LeftOut:
     def pass_over(self, path: str) -> None:
         """Count a file that is no photo by its name."""
         name = os.path.basename(path)
-        if not self.ignored(path):
-            ending = os.path.splitext(name)[1].lower()
-            self.passed[
-                HIDDEN if name.startswith(".") else ending if ending.isprintable() and ending else NO_ENDING
-            ] += 1
+        if self.ignored(path):
+            return
+        ending = os.path.splitext(name)[1].lower()
+        if name.startswith("."):
+            self.passed[HIDDEN] += 1
+        else:
+            self.passed[ending if ending and ending.isprintable() else NO_ENDING] += 1
 
 
 def find_photos(

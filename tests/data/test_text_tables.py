@@ -65,13 +65,10 @@ def test_what_is_not_understood_shows_what_was_found():
 @pytest.mark.parametrize(
     "content",
     [
-        b"PK\x03\x04\x14\0\0\0",
-        b"path,emotion\nx\0,fear\n",
-        b"path,emotion\n\x81\xff,fear\n",
-        b"\xff\xfea\0b",
+        b"PK\x03\x04\x14\0\0\0", b"path,emotion\nx\0,fear\n", b"path,emotion\n\x81\xff,fear\n", b"\xff\xfea\0b",
         b"\xef\xbb\xbfa,\xff",
     ],
-)
+)  # fmt: skip
 def test_what_is_no_text_is_refused(content):
     with refused("unreadable", "t.csv"):
         open_table("t.csv", COLUMNS, content)
