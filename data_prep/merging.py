@@ -49,9 +49,9 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
         sets[name] = found
     sizes = {name: found.image_size for name, found in sets.items()}
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} {size} px" for name, size in sizes.items())
+        found_sizes = ", ".join(f"{name} {size} px" for name, size in sizes.items())
         raise UserError(
-            f"the sets' images are of different sizes ({told}); prepare them with the same --size", "mismatch"
+            f"the sets' images are of different sizes ({found_sizes}); prepare them with the same --size", "mismatch"
         )
     return sets
 

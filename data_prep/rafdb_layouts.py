@@ -110,15 +110,15 @@ def read_repack(base: Path, numbering: str | None = None) -> Source:
     labels = [label for (_, label), names in images.items() for _ in names]
     numbers = choose_numbering(labels, ("rafdb", *ZERO_BASED), numbering, f"{base}, whose folders are numbered")
     tables = {split: _read_label_table(base, split, source) for split in _SPLITS}
-    written = [label for told in tables.values() for _, label, _ in told]
+    written = [label for rows in tables.values() for _, label, _ in rows]
     own = choose_numbering(written, LISTED, numbering, f"{base}'s label tables", default=numbers)
     _note_zero_based(source, numbers, "folders", numbering)
     for split in _SPLITS:
-        told, seen = _by_image(tables[split], own, source), set()
+        listed, seen = _by_image(tables[split], own, source), set()
         if not (base / split).is_dir():
             source.remarks.append(f"there is no folder {split}")
         for name in images_in(base / split, source.left_out):
-            source.reject(f"{split}/{name}", "lies in no numbered folder")
+            source.reject(f"{split}/{name}", "is in no numbered folder")
         for (part, label), names in images.items():
             if part != split:
                 continue
@@ -131,11 +131,11 @@ def read_repack(base: Path, numbering: str | None = None) -> Source:
             for name in _by_stem(names, f"{split}/{label}", source).values():
                 path, known_as = f"{split}/{label}/{name}", normal_name(name)
                 seen.add(known_as)
-                if told.get(known_as, emotion) != emotion:
-                    source.reject(path, f"folder says {emotion}, {split}_labels.csv says {told[known_as]}")
+                if listed.get(known_as, emotion) != emotion:
+                    source.reject(path, f"folder says {emotion}, {split}_labels.csv says {listed[known_as]}")
                 else:
                     source.add(path, emotion, split)
-        for name in sorted(told.keys() - seen):
+        for name in sorted(listed.keys() - seen):
             source.reject(f"{split}/{name}", f"{split}_labels.csv names it, and there is no image")
     return source
 
@@ -274,10 +274,10 @@ def _read_label_table(base: Path, split: str, source: Source) -> list[tuple[str,
 
 def _by_image(rows: list[tuple[str, str, str]], numbers: str | None, source: Source) -> dict[str, str]:
     """Image's name -> emotion."""
-    told: dict[str, str] = {}
+    emotions: dict[str, str] = {}
     for name, label, where in rows:
         try:
-            told[name] = read_label(label, numbers)
+            emotions[name] = read_label(label, numbers)
         except UserError as error:
             source.reject(where, str(error))
-    return told
+    return emotions

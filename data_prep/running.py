@@ -54,8 +54,8 @@ def run_source(
         print(f"note: {remark.encode(errors='backslashreplace').decode()}", flush=True)
     if not source.photos:
         reasons = Counter(reason for _, reason in source.rejected).most_common(5)
-        told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
-        raise UserError(f"no photo can be used: {told}", "empty")
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
+        raise UserError(f"no photo can be used: {why}", "empty")
     settings = {
         "made_by": made_by,
         "format": FORMAT,

@@ -174,7 +174,7 @@ class OutputFolder:
         ]
         if differences:
             raise UserError(
-                f"--output {self.path} was begun with other settings: {'; '.join(differences)}. Use the same settings "
+                f"--output {self.path} was made with other settings: {'; '.join(differences)}. Use the same settings "
                 "to continue it, or name another folder",
                 "changed",
             )

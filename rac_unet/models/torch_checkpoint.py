@@ -21,7 +21,7 @@ import numpy as np
 from rac_unet.errors import UserError
 from rac_unet.models.torch_names import shortened, unwrap_names
 
-# What training programs wrap a state dict in, beside the epoch and the optimizer; averaged weights where there are no
+# Where training programs put a state dict, next to the epoch and the optimizer; averaged weights where there are no
 # others.
 WRAPPERS = (
     "state_dict", "model_state_dict", "model", "net", "network", "generator", "params", "weights", "module",
@@ -64,7 +64,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file")
     notes: list[str] = []
     formats: Counter[str] = Counter()
-    arrays = _read_npz(path, formats) if path.suffix == ".npz" else _read_torch(path, formats, notes)
+    arrays = _read_npz(path, formats) if path.suffix.lower() == ".npz" else _read_torch(path, formats, notes)
     notes += [f"converted {count:,} {name} entries to float32" for name, count in formats.items() if name != "float32"]
     arrays, unwrapped = unwrap_names(arrays)
     notes += unwrapped
@@ -128,7 +128,7 @@ def _import_torch(path: Path):
 
 
 def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
-    """The state dict in what a training program saved; `notes` grows by what was left beside it.
+    """The state dict in what a training program saved; `notes` grows by what was dropped.
 
     Raises: UserError when there is none.
     """
@@ -136,8 +136,8 @@ def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
         wrapper := next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), "")
     ):
         others = sorted(str(key) for key in content if key != wrapper)
-        beside = f"; dropped beside it: {', '.join(others)}" if others else ""
-        notes.append(f"took the entries under {wrapper!r}{beside}")
+        dropped = f"; dropped: {', '.join(others)}" if others else ""
+        notes.append(f"took the entries under {wrapper!r}{dropped}")
         content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
         what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"

@@ -165,7 +165,7 @@ def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray
     """Names without what wrappers put before them, and what was done to them, for people.
 
     Where only some names have a prefix, those are taken that look most like a known model (Lightning saves the losses'
-    networks beside it, AveragedModel a counter).
+    networks too, AveragedModel a counter).
     """
     notes = []
     if wrapped := sorted({match.group() for name in arrays for match in _INFIXES.finditer(name)}):

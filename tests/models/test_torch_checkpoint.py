@@ -316,11 +316,11 @@ def test_what_wrappers_put_before_the_names_is_removed(state, wrap):
     assert arrays.keys() == state.keys() and recognise(arrays).name == "rac_unet" and notes
 
 
-def test_what_stands_beside_the_model_is_dropped_by_name(state):
-    beside = {"n_averaged": np.int64(3), "criterion.features.0.weight": np.zeros(3), "net.x": np.zeros(1)}
-    arrays, notes = unwrap_names({**{f"model.{name}": value for name, value in state.items()}, **beside})
+def test_entries_of_no_known_model_are_dropped_by_name(state):
+    others = {"n_averaged": np.int64(3), "criterion.features.0.weight": np.zeros(3), "net.x": np.zeros(1)}
+    arrays, notes = unwrap_names({**{f"model.{name}": value for name, value in state.items()}, **others})
     assert arrays.keys() == state.keys()
-    assert all(name in notes[-1] for name in ("'model.'", *beside))
+    assert all(name in notes[-1] for name in ("'model.'", *others))
     arrays, notes = unwrap_names({**state, "model.x": np.zeros(1)})
     assert len(arrays) == len(state) + 1 and notes == [], "the model itself has no prefix: nothing is taken away"
 
