@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser, positive
+from data_prep.numbering import add_numbering
 from rac_unet.errors import CommandParser, run_command
 
 SOURCE = "affectnet"
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         "tables": (read_tables, TableLoader),
         "folders": (read_folders, FileLoader),
     }[layout]
-    source = read(base)
+    source = read(base, getattr(options, "numbering", None), options.follow_links)
     if "val" not in {photo.split for photo in source.photos}:
         source.photos = carve_val(source.photos, options.val_share, options.seed)
     limit = getattr(options, "max_per_emotion", None)
@@ -54,6 +55,7 @@ def _parser() -> CommandParser:
         "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
         help="at most N training photos of each emotion, chosen by chance (default: all)",
     )  # fmt: skip
+    add_numbering(parser)
     add_photo_arguments(parser)
     return parser
 

@@ -34,7 +34,7 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
         "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
     )
     parser.add_argument(
-        "--follow_links", action="store_true", help="also take photos that are links to files outside the folder"
+        "--follow_links", action="store_true", help="also follow links to photos and folders outside the folder"
     )
     add_common_arguments(parser)
 
@@ -105,17 +105,19 @@ def parse_policy(options: argparse.Namespace) -> MaskPolicy:
         given = [name for name in ("held_out", "variants") if hasattr(options, name)]
         given += ["styles"] * (options.styles != "all")
         if given:
-            raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}")
+            raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}", "usage")
         policy = read_policy(options.masks)
         if twice := [name for name in SHARES if hasattr(options, name) and getattr(policy, name)]:
-            raise UserError(f"--masks {options.masks} already gives {twice[0]}; leave out --{twice[0]}")
+            raise UserError(f"--masks {options.masks} already gives {twice[0]}; leave out --{twice[0]}", "usage")
     else:
         held_out = _names(options.held_out) if hasattr(options, "held_out") else ()
         policy = make_policy(parse_styles(options.styles), held_out, getattr(options, "variants", 1))
     policy = replace(policy, **{name: getattr(options, name) for name in SHARES if hasattr(options, name)})
     if hasattr(options, "test_too"):
         if not any(getattr(policy, name) for name in SHARES):
-            raise UserError("--test_too is about --bare, --degrade and --props; give one of them, or leave it out")
+            raise UserError(
+                "--test_too is about --bare, --degrade and --props; give one of them, or leave it out", "usage"
+            )
         policy = replace(policy, test_too=True)
     return policy
 
@@ -133,7 +135,7 @@ def parse_styles(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in STYLES]
     if unknown or not names:
         what = f"unknown mask style {', '.join(map(repr, unknown))}" if unknown else "--styles names no mask style"
-        raise UserError(f"{what}; choose from: {', '.join(STYLES)} (or all)")
+        raise UserError(f"{what}; choose from: {', '.join(STYLES)} (or all)", "unknown_name")
     return names
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,38 +25,77 @@ _SHOWN = 20
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.check_page import write_page
     from data_prep.checking import check_set
     from data_prep.quarantine import FOLDER, move_rows, rows_to_go
     from rac_unet.data.output_folder import JOURNAL_FILE
     from rac_unet.data.pairs import PAIRS_FILE
     from rac_unet.data.records import refuse_records
-    from rac_unet.data.writing import write_file
 
     root = Path(options.set)
     if root.name == PAIRS_FILE and root.is_file():
         root = root.parent
     refuse_records(root)
     if options.fix and (root / JOURNAL_FILE).exists():
-        raise UserError(f"{root} is not finished; run the command that prepares it again first")
-    output = Path(getattr(options, "output", None) or root / "check")
+        raise UserError(f"{root} is not finished; run the command that prepares it again first", "usage")
+    given = getattr(options, "output", None)
     report = check_set(root, options.distance, options.workers)
     moved = None
     if options.fix:
         reasons = rows_to_go(report.pairs.frame, report.faults, report.leak_files())
-        moved = move_rows(root, reasons)
         if reasons:
-            print(_list(report))
+            print(_list(report), flush=True)
+        try:
+            moved = move_rows(root, reasons)
+        except OSError as error:
+            raise UserError(
+                f"{root} cannot be changed ({error.strerror}); copy it where it can be written to, and use --fix there",
+                "unwritable",
+            ) from None
+        if reasons:
             report = check_set(root, options.distance, options.workers)
-    write_file(output / "check.json", (json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n").encode())
-    write_page(output / "index.html", report)
-    print(_summary(report))
+    # Before anything is written, which can fail: the faults took minutes to find.
+    print(_summary(report), flush=True)
     if moved is not None:
         rows, files = moved
         where = f"moved {rows:,} rows and {files:,} files to {root / FOLDER}; what remains was checked again"
         print(where if rows or files else "nothing to move")
+    output = _write(report, [Path(given)] if given else [root / "check", *_elsewhere(root)])
     print(f"wrote {output / 'check.json'}\nwrote {output / 'index.html'}")
     return 1 if report.wrong else 0
+
+
+def _elsewhere(root: Path) -> Iterator[Path]:
+    """Folders for the report of a set that cannot be written to, none of them holding anything else."""
+    here = Path.cwd() / f"check-{root.resolve().name}"
+    if not here.exists() or (here / "check.json").is_file():
+        yield here
+    yield Path(tempfile.mkdtemp(prefix=f"check-{root.resolve().name}-"))
+
+
+def _write(report: Report, folders: Iterable[Path]) -> Path:
+    """Write check.json and the page into the first folder where that is possible; returns it.
+
+    Raises: UserError when it is possible in none of them.
+    """
+    from data_prep.check_page import write_page
+    from rac_unet.data.writing import write_file
+
+    failed = []
+    for folder in folders:
+        try:
+            content = json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n"
+            write_file(folder / "check.json", content.encode())
+            write_page(folder / "index.html", report)
+        except OSError as error:
+            failed.append(f"{folder} ({error.strerror})")
+        else:
+            if failed:
+                print(f"note: {', '.join(failed)} cannot be written to")
+            return folder
+    raise UserError(
+        f"the report cannot be written to {', '.join(failed)}; name a folder that can be written to with --output",
+        "unwritable",
+    )
 
 
 def _summary(report: Report) -> str:
@@ -88,7 +129,10 @@ def _parser() -> CommandParser:
         help="how far two pictures' hashes of 255 bits may be apart for them to be compared more closely",
     )  # fmt: skip
     parser.add_argument(
-        "--output", metavar="DIR", default=argparse.SUPPRESS, help="where the page and the JSON go (default: D/check)"
+        "--output",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="where the page and the JSON go (default: D/check, or ./check-D where D cannot be written to)",
     )
     add_workers(parser)
     return parser

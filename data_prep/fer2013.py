@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.numbering import add_numbering
 from rac_unet.errors import CommandParser, UserError, run_command
 
 SOURCE = "fer2013"
@@ -29,19 +30,27 @@ def main(arguments: list[str] | None = None) -> int:
     from data_prep.running import run_source, source_folder
     from data_prep.sources import carve_val
 
-    policy = parse_policy(options)
+    policy, numbering = parse_policy(options), getattr(options, "numbering", None)
     path = Path(options.source)
     if path.is_dir():
         table = next((path / name for name in ("fer2013.csv", "icml_face_data.csv") if (path / name).is_file()), None)
     else:
         table = path
         if not path.exists():
-            raise UserError(f"--source {path} is not there; it is fer2013.csv, or the folder above train and test")
+            raise UserError(
+                f"--source {path} is not there; it is fer2013.csv, or the folder above train and test", "missing"
+            )
     if table is not None:
-        source, loader = read_table(table), TableLoader(os.fspath(table))
+        source, loader = read_table(table, numbering), TableLoader(os.fspath(table))
     else:
         source = read_named_folders(
-            source_folder("--source", options.source), options.seed, options.output, ", or name fer2013.csv"
+            source_folder("--source", options.source),
+            options.seed,
+            options.output,
+            ", or name fer2013.csv",
+            options.follow_links,
+            numbering,
+            ("fer2013", "alphabetical"),
         )
         source.layout = "FER-2013 in folders"
         loader = FileLoader(os.fspath(path), options.follow_links)
@@ -60,6 +69,7 @@ def _parser() -> CommandParser:
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
         help="the CSV file, the folder it lies in, or the folder above train and test",
     )  # fmt: skip
+    add_numbering(parser)
     add_photo_arguments(parser)
     return parser
 

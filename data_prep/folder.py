@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.numbering import add_numbering
 from rac_unet.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     worn = options.already_masked
     drawing = ("held_out", "variants", "masks", "bare", "degrade", "props", "test_too")
     if worn and (given := [name for name in drawing if hasattr(options, name)]):
-        raise UserError(f"--already_masked paints nothing on the photos; leave out --{given[0]}")
+        raise UserError(f"--already_masked paints nothing on the photos; leave out --{given[0]}", "usage")
     photos = source_folder("--photos", options.photos)
     source = _read_source(photos, options)
     name = getattr(options, "source", None) or photos.resolve().name
@@ -44,13 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _read_source(photos: Path, options: argparse.Namespace) -> Source:
     from dataclasses import replace
 
-    from data_prep.labels import read_labels
+    from data_prep.labels import read_labels, spell_as_on_disk
     from data_prep.named_folders import read_named_folders
-    from data_prep.sources import carve_val, list_images
+    from data_prep.sources import carve_val
+    from rac_unet.photos.listing import find_photos
 
-    labels = getattr(options, "labels", None)
+    labels, numbering = getattr(options, "labels", None), getattr(options, "numbering", None)
     if labels is None:
-        source = read_named_folders(photos, options.seed, options.output, ", or give a label file with --labels")
+        hint = ", or give a label file with --labels"
+        source = read_named_folders(photos, options.seed, options.output, hint, options.follow_links, numbering)
         if "val" not in {photo.split for photo in source.photos}:
             source.photos = carve_val(source.photos, options.val_share, options.seed)
     else:
@@ -58,13 +61,20 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
             content = Path(labels).read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             raise UserError(
-                f"--labels {labels} is not there; it is a CSV file with the columns path and emotion"
+                f"--labels {labels} is not there; it is a CSV file with the columns path and emotion", "missing"
             ) from None
-        source = read_labels(labels, content, options.seed, options.skip_bad_rows)
+        source = read_labels(labels, content, options.seed, options.skip_bad_rows, numbering)
         known = {photo.path for photo in source.photos} | {name for name, _ in source.rejected}
-        for path in list_images(photos, skip=options.output):
-            if path not in known:
-                source.reject(path, "has no label: no row names it")
+        found = find_photos(
+            photos, source.left_out, options.output, options.follow_links, prefer=lambda path: path in known
+        )
+        spell_as_on_disk(source, (path for photo in found for path in (photo.path, *photo.others)))
+        known |= {photo.path for photo in source.photos}
+        for photo in found:
+            if photo.path not in known:
+                source.reject(photo.path, "has no label: no row names it")
+        # A link to a photo can be labelled like any other.
+        source.left_out.repeated = [each for each in source.left_out.repeated if each[0] not in known]
     if options.already_masked:
         source.photos = [replace(photo, split="test") for photo in source.photos]
     return source
@@ -91,6 +101,7 @@ def _parser() -> CommandParser:
         "--source", metavar="NAME", default=argparse.SUPPRESS,
         help="what the column source says (default: the name of DIR)",
     )  # fmt: skip
+    add_numbering(parser)
     add_photo_arguments(parser)
     return parser
 

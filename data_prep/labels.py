@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.sources import Photo, Source, make_key
+from data_prep.numbering import choose_numbering, read_label
+from data_prep.sources import Photo, Source, label_column, make_key, path_column
 from rac_unet.data.pair_checks import SPLITS, path_fault
 from rac_unet.data.pairs import assign_splits
-from rac_unet.emotions import EMOTIONS, parse_emotion
+from rac_unet.data.text_tables import Column, open_table
+from rac_unet.emotions import EMOTIONS, as_number
 from rac_unet.errors import UserError
+from rac_unet.photos.listing import by_normal_name, normal_name
 
 _MAX_FAULTS_SHOWN = 50
 
 
-def read_labels(path: str | Path, content: bytes, seed: int, skip_bad_rows: bool = False) -> Source:
+_COLUMNS = (
+    path_column("path"), label_column("emotion"), Column("identity", needed=False), Column("split", needed=False),
+)  # fmt: skip
+
+
+def read_labels(
+    path: str | Path, content: bytes, seed: int, skip_bad_rows: bool = False, numbering: str | None = None
+) -> Source:
     """Parse a label file: columns path and emotion, and if present identity and split; others are ignored.
 
     Where the split is empty or absent, an identity that has one elsewhere keeps it; the others are assigned
@@ -25,15 +34,24 @@ def read_labels(path: str | Path, content: bytes, seed: int, skip_bad_rows: bool
     Args:
         path: for messages alone; `content` is the file.
         skip_bad_rows: reject bad rows one by one instead of refusing the file.
-    Raises: one UserError with every bad row: its line, its value, what is allowed.
+        numbering: what numbers for emotions mean.
+    Raises: one UserError with every bad row: its line, its value, what is allowed; another when all emotions are
+        numbers and nothing says what they mean.
     """
-    rows = _rows(path, content)
+    table = open_table(path, _COLUMNS, content)
+    rows = [
+        (line, {column.name: table.cell(cells, column.name) for column in _COLUMNS}) for line, _, cells in table.rows()
+    ]
+    emotions = [row["emotion"] for _, row in rows if row["emotion"]]
+    if emotions and all(as_number(emotion) is not None for emotion in emotions):
+        numbering = choose_numbering(emotions, (), numbering, str(path))
     source, faults = Source(f"label file {path}"), []
+    source.remarks += [table.encoding.note] * bool(table.encoding.note)
     seen: dict[str, int] = {}
     splits: dict[str, tuple[str, int]] = {}
     for line, row in rows:
-        photo, split = row["path"].replace("\\", "/").removeprefix("./"), row.get("split", "").lower()
-        identity = row.get("identity") or make_key(photo)
+        photo, split = row["path"].replace("\\", "/").removeprefix("./"), row["split"].lower()
+        identity = row["identity"] or make_key(photo)
         wrong = []
         if fault := path_fault(photo):
             wrong.append(f"path {row['path']!r} {fault}")
@@ -41,7 +59,7 @@ def read_labels(path: str | Path, content: bytes, seed: int, skip_bad_rows: bool
             wrong.append(f"path {row['path']!r} is already on line {seen[photo]}")
         seen.setdefault(photo, line)
         try:
-            emotion = parse_emotion(row["emotion"])
+            emotion = read_label(row["emotion"], numbering)
         except UserError:
             wrong.append(f"unknown emotion {row['emotion']!r}")
         if split and split not in SPLITS:
@@ -65,10 +83,11 @@ def read_labels(path: str | Path, content: bytes, seed: int, skip_bad_rows: bool
         raise UserError(
             f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n"
             + "\n".join(shown)
-            + f"{hint}\nput them right, or go on without them: --skip_bad_rows"
+            + f"{hint}\nput them right, or go on without them: --skip_bad_rows",
+            "bad_row",
         )
     if not source.photos:
-        raise UserError(f"{path} holds no {'usable ' * bool(rows)}row below its header")
+        raise UserError(f"{path} holds no {'usable ' * bool(rows)}row below its header", "empty")
     assigned = assign_splits((photo.identity for photo in source.photos), seed)
     source.photos = [
         replace(photo, split=splits[photo.identity][0] if photo.identity in splits else drawn)
@@ -77,25 +96,16 @@ def read_labels(path: str | Path, content: bytes, seed: int, skip_bad_rows: bool
     return source
 
 
-def _rows(path: str | Path, content: bytes) -> list[tuple[int, dict[str, str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
-    rows: list[tuple[int, dict[str, str]]] = []
-    try:
-        columns = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in ("path", "emotion") if name not in columns]
-        if missing:
-            raise UserError(
-                f"{path} lacks the column {' and '.join(missing)}; its first line must name the columns "
-                f"path and emotion, and may name identity and split. Found: {', '.join(columns) or 'nothing'}"
-            )
-        for cells in reader:
-            if cells:
-                cells = [cell.strip() for cell in cells] + [""] * (len(columns) - len(cells))
-                rows.append((reader.line_num, dict(zip(columns, cells, strict=False))))
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}, is not CSV: {error}") from None
-    return rows
+def spell_as_on_disk(source: Source, paths: Iterable[str]) -> None:
+    """Give photos whose names the disk spells in another form of Unicode the paths that are there.
+
+    Args:
+        paths: of every photo below the folder.
+    """
+    there = set(paths)
+    # A file that a row names exactly is nobody else's.
+    spelled = by_normal_name(there - {photo.path for photo in source.photos})
+    source.photos = [
+        photo if photo.path in there else replace(photo, path=spelled.pop(normal_name(photo.path), photo.path))
+        for photo in source.photos
+    ]

@@ -6,7 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data_prep.sources import TAKES_LINKS
 from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
+from rac_unet.photos.listing import LEADS_OUT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,5 +53,5 @@ class FileLoader:
         if not self.follow_links:
             root, real = os.path.realpath(self.root), os.path.realpath(full)
             if os.path.commonpath([root, real]) != root:
-                raise UnreadablePhoto("is a link that leads out of the folder (--follow_links takes it)")
+                raise UnreadablePhoto(f"{LEADS_OUT} {TAKES_LINKS}")
         return read_photo(full)

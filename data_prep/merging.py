@@ -35,22 +35,24 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
         try:
             found = pairs.read(path)
         except UserError as error:
-            hint = "" if "no data set" in str(error) else f"\nsee all of it with: python -m data_prep.check {path}"
-            raise UserError(f"{error}{hint}") from None
+            hint = f"\nsee all of it with: python -m data_prep.check {path}" if error.kind == "bad_row" else ""
+            raise UserError(f"{error}{hint}", error.kind) from None
         root = found.root.resolve()
         if root in roots:
-            raise UserError(f"{path} is given twice")
+            raise UserError(f"{path} is given twice", "usage")
         roots[root] = path
         if root == Path(output).resolve():
-            raise UserError(f"--output {output} is one of the sets to merge; name another folder")
+            raise UserError(f"--output {output} is one of the sets to merge; name another folder", "usage")
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", root.name) or "set"
         numbered = (f"{stem}-{number}" for number in itertools.count(2))
         name = next(name for name in itertools.chain([stem], numbered) if name not in sets)
         sets[name] = found
     sizes = {name: found.image_size for name, found in sets.items()}
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} {size} px" for name, size in sizes.items())
-        raise UserError(f"the sets' images are of different sizes ({told}); prepare them with the same --size")
+        found_sizes = ", ".join(f"{name} {size} px" for name, size in sizes.items())
+        raise UserError(
+            f"the sets' images are of different sizes ({found_sizes}); prepare them with the same --size", "mismatch"
+        )
     return sets
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import pandas as pd
 
 from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Fault, path_fault
-from rac_unet.data.pairs import PAIRS_FILE
+from rac_unet.data.pairs import COLUMNS, PAIRS_FILE
+from rac_unet.data.text_tables import Column, open_table
 from rac_unet.data.writing import write_file
 from rac_unet.errors import UserError
+from rac_unet.photos.listing import find_name
 
 FOLDER = "quarantine"
 
@@ -66,7 +68,7 @@ def move_rows(root: Path, reasons: dict[int, str]) -> tuple[int, int]:
     """
     header, rows = _read(root / PAIRS_FILE)
     if len(reasons) >= len(rows):
-        raise UserError(f"every row of {root / PAIRS_FILE} is at fault; nothing was moved. Prepare it anew")
+        raise UserError(f"every row of {root / PAIRS_FILE} is at fault; nothing was moved. Prepare it anew", "empty")
     kept = [row for number, row in enumerate(rows) if number not in reasons]
     if reasons:
         _append(root / FOLDER / PAIRS_FILE, header, [(rows[number], reason) for number, reason in reasons.items()])
@@ -77,33 +79,36 @@ def move_rows(root: Path, reasons: dict[int, str]) -> tuple[int, int]:
 def _move_files(root: Path, header: list[str], kept: list[list[str]]) -> int:
     if not (root / FOLDER / PAIRS_FILE).exists():
         return 0
-    names = [name.strip() for name in header]
-    used = {row[names.index(column)] for row in kept for column in IMAGE_COLUMNS}
+    used = {row[header.index(column)].strip() for row in kept for column in IMAGE_COLUMNS}
     gone_header, gone = _read(root / FOLDER / PAIRS_FILE)
     moved = 0
     for row in gone:
         for column in IMAGE_COLUMNS:
-            name = row[gone_header.index(column)] if column in gone_header else ""
-            if name and name not in used and path_fault(name) is None and (root / name).is_file():
-                (root / FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(root / name, root / FOLDER / name)
-                moved += 1
+            name = row[gone_header.index(column)].strip() if column in gone_header else ""
+            if name and name not in used and path_fault(name) is None:
+                spelled = find_name(root, name)
+                if spelled and (root / spelled).is_file():
+                    (root / FOLDER / spelled).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(root / spelled, root / FOLDER / spelled)
+                    moved += 1
     return moved
 
 
 def _append(path: Path, header: list[str], gone: list[tuple[list[str], str]]) -> None:
     before = _read(path)[1] if path.exists() else []
     if path.exists() and _read(path)[0] != [*header, "reason"]:
-        raise UserError(f"{path} has other columns than the data set; move it away and try again")
+        raise UserError(f"{path} has other columns than the data set; move it away and try again", "mismatch")
     there = {tuple(row[:-1]) for row in before}
     _write(path, [*header, "reason"], before + [[*row, reason] for row, reason in gone if tuple(row) not in there])
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Cells as they stand, so that whatever else a table holds is kept; blank lines are no rows, as for pandas."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        header, *rows = [row for row in csv.reader(file) if row]
-    return header, [row + [""] * (len(header) - len(row)) for row in rows]
+    """Cells as they stand, so that whatever else a table holds is kept; known columns are called as in pairs.csv."""
+    table = open_table(path, [Column(name) for name in COLUMNS])
+    header = [name.strip() for name in table.header]
+    for name, place in table.at.items():
+        header[place] = name
+    return header, [row + [""] * (len(header) - len(row)) for _, _, row in table.rows()]
 
 
 def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:

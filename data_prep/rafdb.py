@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.numbering import add_numbering
 from rac_unet.errors import CommandParser, UserError, run_command
 
 SOURCE = "rafdb"
@@ -31,20 +32,24 @@ def main(arguments: list[str] | None = None) -> int:
     original = options.images == "original"
     framing = getattr(options, "framing", "upright" if original else "own")
     if original and framing == "own":
-        raise UserError("--framing own is for aligned images; from original photographs an upright crop is cut")
+        raise UserError(
+            "--framing own is for aligned images; from original photographs an upright crop is cut", "usage"
+        )
     layout, base, remarks = recognise(source_folder("--source", options.source), options.layout)
     if original and layout != "native":
-        raise UserError(f"--images original needs RAF-DB's native layout; {base} has the {layout} one")
-    source = {"native": lambda: read_native(base, options.images), "repack": lambda: read_repack(base)}.get(
-        layout, lambda: read_sorted(base)
-    )()
+        raise UserError(f"--images original needs RAF-DB's native layout; {base} has the {layout} one", "bad_layout")
+    numbering = getattr(options, "numbering", None)
+    if layout == "native":
+        source = read_native(base, options.images, numbering)
+    else:
+        source = {"repack": read_repack, "sorted": read_sorted}[layout](base, numbering)
     source.remarks += remarks
     source.photos = carve_val(source.photos, options.val_share, options.seed)
     links = options.follow_links
     if layout == "sorted":
         drawing = ("framing", "masks", "variants", "bare", "degrade", "props", "test_too")
         if given := [name for name in drawing if hasattr(options, name)]:
-            raise UserError(f"the sorted layout brings its own masks; leave out --{given[0]}")
+            raise UserError(f"the sorted layout brings its own masks; leave out --{given[0]}", "usage")
         maker, policy = ExistingMaskMaker(FileLoader(str(base), links), options.size, SOURCE), None
     else:
         loader = OriginalLoader(str(base), links) if original else FileLoader(str(base), links)
@@ -69,6 +74,7 @@ def _parser() -> CommandParser:
         "--framing", choices=("own", "upright"), default=argparse.SUPPRESS,
         help="own: the whole aligned image; upright: cut anew as every other source is (default: own for aligned)",
     )  # fmt: skip
+    add_numbering(parser)
     add_photo_arguments(parser)
     return parser
 

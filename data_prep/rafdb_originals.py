@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.loading import FileLoader, Loaded
+from rac_unet.data.text_tables import read_text
+from rac_unet.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +35,9 @@ class OriginalLoader(FileLoader):
 
         path = os.path.join(self.root, "Annotation", kind, name)
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                words = file.read(4096).split()[: rows * columns]
+            words = read_text(path)[0].replace(",", " ").split()[: rows * columns]
             found = np.array([float(word) for word in words], np.float64)
-        except (OSError, ValueError):
+        except (OSError, ValueError, UserError):
             return None
         whole = len(found) == rows * columns and np.isfinite(found).all()
         return found.reshape(rows, columns) if whole else None

@@ -20,9 +20,12 @@ def source_folder(option: str, path: str) -> Path:
     """The user's folder. Raises: UserError when it is not there, not a folder, or empty."""
     folder = Path(path)
     if not folder.is_dir():
-        raise UserError(f"{option} {folder} is {'not a folder' if folder.exists() else 'not there'}")
+        there = folder.exists()
+        raise UserError(
+            f"{option} {folder} is {'not a folder' if there else 'not there'}", "wrong_type" if there else "missing"
+        )
     if not any(folder.iterdir()):
-        raise UserError(f"{option} {folder} is an empty folder")
+        raise UserError(f"{option} {folder} is an empty folder", "empty")
     return folder
 
 
@@ -44,13 +47,15 @@ def run_source(
         settings: what else decides the result.
     Raises: UserError as `prepare` does; when there is no photo at all, with what was found instead.
     """
+    source.account()
     print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
     for remark in source.remarks:
-        print(f"note: {remark}", flush=True)
+        # A file name need not be text; what is not is spelled out.
+        print(f"note: {remark.encode(errors='backslashreplace').decode()}", flush=True)
     if not source.photos:
         reasons = Counter(reason for _, reason in source.rejected).most_common(5)
-        told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
-        raise UserError(f"no photo can be used: {told}")
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
+        raise UserError(f"no photo can be used: {why}", "empty")
     settings = {
         "made_by": made_by,
         "format": FORMAT,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rac_unet.data.pairs import hash_share
+from rac_unet.data.text_tables import Column
+from rac_unet.emotions import parse_emotion
+from rac_unet.errors import UserError
+from rac_unet.photos.listing import DEAD_LINK, LEADS_OUT, LeftOut, is_photo_name
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+TAKES_LINKS = "(--follow_links takes it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,14 @@ class Source:
         photos: in the order of the rows to be.
         rejected: (name, reason) of all that cannot be used, known before any image is opened.
         remarks: what the user should know, a line each.
+        left_out: what was found in folders and is no photo to prepare.
     """
 
     layout: str
     photos: list[Photo] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, path: str, emotion: str, split: str, **more) -> None:
         """A photo that is its own person, its key made from its path."""
@@ -60,6 +67,21 @@ class Source:
 
     def reject(self, name: str, reason: str) -> None:
         self.rejected.append((name, reason))
+
+    def account(self) -> None:
+        """Turn what was left out into rejections and a remark."""
+        for path, reason in self.left_out.missing + self.left_out.repeated:
+            self.reject(path, f"{reason} {TAKES_LINKS}" if reason == LEADS_OUT else reason)
+        lost = Counter(reason for _, reason in self.left_out.missing)
+        for reason, count in lost.items():
+            first = next(path for path, other in self.left_out.missing if other == reason)
+            more = f", and {count - 1:,} more" if count > 1 else ""
+            hint = f" {TAKES_LINKS}" if reason == LEADS_OUT else ""
+            self.remarks.append(f"{first} {reason}{hint}{more}; what is in it was left out")
+        self.left_out.missing.clear()
+        self.left_out.repeated.clear()
+        if others := self.left_out.describe():
+            self.remarks.append(f"left out in the folders: {others}")
 
     def fingerprint(self) -> str:
         """SHA-256 over every photo's row and every rejection; a changed source has another."""
@@ -70,6 +92,29 @@ class Source:
         for row in self.rejected:
             digest.update("\0".join(row).encode(errors="surrogateescape") + b"\n")
         return digest.hexdigest()
+
+
+def path_column(name: str) -> Column:
+    """A column of photos' paths, and what else it is called in tables that people pass on."""
+    aliases = (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "file_path",
+        "filepath",
+        "image",
+        "image_path",
+        "img",
+        "photo",
+        "pth",
+    )
+    return Column(name, tuple(alias for alias in aliases if alias != name))
+
+
+def label_column(name: str) -> Column:
+    """A column of emotions, and what else it is called in tables that people pass on."""
+    return Column(name, tuple(alias for alias in ("emotion", "label", "expression", "class") if alias != name))
 
 
 def make_key(path: str) -> str:
@@ -103,28 +148,6 @@ def cap_emotions(source: Source, limit: int, seed: int) -> None:
     source.photos = [photo for photo in source.photos if photo.key not in surplus]
 
 
-def list_images(root: str | os.PathLike, skip: str | os.PathLike | None = None) -> Iterator[str]:
-    """Relative paths, forward slashes, of every file below `root` that is named like an image, in sorted order.
-
-    Hidden files and folders, folders that are links, and the folder `skip` are passed over.
-    """
-    root, skip = os.fspath(root), skip and os.path.realpath(skip)
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and name != "__MACOSX" and os.path.realpath(os.path.join(folder, name)) != skip
-        )
-        relative = os.path.relpath(folder, root).replace(os.sep, "/")
-        for name in sorted(files):
-            if is_image_name(name):
-                yield name if relative == "." else f"{relative}/{name}"
-
-
-def is_image_name(name: str) -> bool:
-    return name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")
-
-
 def find_folders(root: Path, fits: Callable[[Path], bool], depth: int = 3) -> list[Path]:
     """Folders that fit, `root` itself or at most `depth` levels below, the nearest first; none below one that fits."""
     found, level = [], [root]
@@ -137,7 +160,7 @@ def find_folders(root: Path, fits: Callable[[Path], bool], depth: int = 3) -> li
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders inside a folder, sorted; none where it cannot be read."""
+    """Visible folders inside a folder, links to folders too, sorted; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
@@ -146,13 +169,45 @@ def subfolders(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def images_in(folder: Path) -> list[str]:
-    """Names of the images directly inside a folder, sorted; none where there is no such folder."""
+def images_in(folder: Path, left_out: LeftOut | None = None) -> list[str]:
+    """Names of the photos directly inside a folder, sorted; none where there is no such folder.
+
+    Args:
+        left_out: filled with what else is there.
+    """
+    left_out = LeftOut() if left_out is None else left_out
+    names = []
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if is_image_name(entry.name) and not entry.is_dir())
-    except OSError:
+            for entry in entries:
+                if entry.is_dir():
+                    continue
+                if is_photo_name(entry.name):
+                    names.append(entry.name)
+                elif not os.path.exists(entry.path) and not entry.name.startswith("."):
+                    left_out.missing.append((entry.path, DEAD_LINK))
+                else:
+                    left_out.pass_over(entry.path)
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        left_out.missing.append((os.fspath(folder), f"folder cannot be opened: {error.strerror}"))
+    return sorted(names)
+
+
+def names_emotion(name: str) -> bool:
+    """Whether a folder's name is one of an emotion, such as happy."""
+    try:
+        return bool(parse_emotion(name))
+    except UserError:
+        return False
+
+
+def named_folders_hint(root: Path) -> str:
+    """Which command reads folders named after emotions; "" where there are none."""
+    if not find_folders(root, lambda folder: any(names_emotion(child.name) for child in subfolders(folder))):
+        return ""
+    return f"; its folders named after emotions are read by: python -m data_prep.folder --photos {root} --output D"
 
 
 def _draw(seed: int, name: str) -> float:

@@ -111,7 +111,9 @@ def _import_tfds():
             from tensorflow_datasets.core import dataset_builder  # noqa: F401
     except Exception as error:
         raise UserError(
-            f"tensorflow-datasets is not usable here ({one_line(error)}); install it with: pip install 'rac_unet[tfds]'"
+            f"tensorflow-datasets is not usable here ({one_line(error)}); "
+            "install it with: pip install 'rac_unet[tfds]'",
+            "missing_extra",
         ) from None
     from absl import logging
 

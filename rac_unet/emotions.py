@@ -26,6 +26,12 @@ SOURCE_LABELS: dict[str, dict[int, str | None]] = {
     "original_classifier": dict(enumerate(sorted(EMOTIONS))),
 }
 
+# What --numbering calls those that photos can be labelled with.
+NUMBERINGS = {
+    "rafdb": "rafdb", "zero_based": "original_folders", "affectnet": "affectnet", "fer2013": "fer2013",
+    "alphabetical": "original_classifier",
+}  # fmt: skip
+
 # Names of the classes that are None above.
 LEFT_OUT = {"affectnet": {7: "contempt", 8: "no emotion", 9: "uncertain", 10: "no face"}}
 
@@ -44,7 +50,7 @@ def parse_emotion(text: str) -> str:
     name = str(text).strip().lower()
     name = _SYNONYMS.get(name, name)
     if name not in EMOTIONS:
-        raise UserError(f"unknown emotion {str(text)!r}; use one of: {', '.join(EMOTIONS)}")
+        raise UserError(f"unknown emotion {str(text)!r}; use one of: {', '.join(EMOTIONS)}", "unknown_emotion")
     return name
 
 
@@ -55,7 +61,7 @@ def emotion_from_source(source: str, label: int) -> str | None:
     """
     table = SOURCE_LABELS[source]
     if label not in table:
-        raise UserError(f"{source} has no label {label!r}; it uses {min(table)}..{max(table)}")
+        raise UserError(f"{source} has no label {label!r}; it uses {min(table)}..{max(table)}", "unknown_emotion")
     return table[label]
 
 
@@ -70,13 +76,16 @@ def parse_source_label(source: str, text: str) -> str:
     Raises: UserError, worded to follow a photo's name, when it is no number of that source, or one of a class that
         has no place among the seven.
     """
-    table = SOURCE_LABELS[source]
-    try:
-        label = int(str(text).strip())
-    except ValueError:
-        label = None
+    table, label = SOURCE_LABELS[source], as_number(text)
     if label not in table:
-        raise UserError(f"label {str(text).strip()!r} is none of this source's, {min(table)}..{max(table)}")
+        reason = f"label {text.strip()!r} is none of this source's, {min(table)}..{max(table)}"
+        raise UserError(reason, "unknown_emotion")
     if table[label] is None:
-        raise UserError(f"{LEFT_OUT[source][label]} is none of the seven emotions")
+        raise UserError(f"{LEFT_OUT[source][label]} is none of the seven emotions", "unknown_emotion")
     return table[label]
+
+
+def as_number(text: str) -> int | None:
+    """The number in `3`, ` 3 ` or `3.0` (as data frames write it); None for anything else."""
+    whole, _, fraction = text.strip().partition(".")
+    return int(whole) if whole.isascii() and whole.isdigit() and not fraction.strip("0") else None

@@ -92,8 +92,9 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
     ]
     print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
     print(f"faces    {account.faces:,} found, {account.painted:,} painted")
-    if listing.other_files or listing.own_files:
-        print(f"left out {listing.other_files:,} other files and {listing.own_files:,} results in the folders given")
+    if (others := listing.left_out.describe()) or listing.own_files:
+        kinds = [others, f"{listing.own_files:,} results" if listing.own_files else ""]
+        print(f"left out {', '.join(filter(None, kinds))} in the folders given")
     if account.painted:
         print("note     what was painted is plausible, not true; each result is marked as synthetic in its metadata")
     print(f"wrote    {output}")

@@ -63,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     _report(metrics, args.output / "photos.csv")
     if listing.own_files:
         print(f"left out {listing.own_files:,} results of rac_unet among the photos")
+    if others := listing.left_out.describe():
+        print(f"left out {others} in the folders given")
     for name in written:
         print(f"wrote    {args.output / name}")
     return 0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rac_unet.data.pair_checks import SPLITS
+from rac_unet.data.text_tables import read_text
 from rac_unet.errors import UserError
 from rac_unet.faces.masks import DRAWING, STYLES
 
@@ -113,10 +114,10 @@ def make_policy(styles: Sequence[str] = STYLES, held_out: Sequence[str] = (), va
     for style in (*styles, *held_out):
         _check_style(style)
     if stray := [style for style in held_out if style not in styles]:
-        raise UserError(f"--held_out {stray[0]}: not among the styles {', '.join(styles)}")
+        raise UserError(f"--held_out {stray[0]}: not among the styles {', '.join(styles)}", "unknown_name")
     seen = tuple((style, 1.0) for style in styles if style not in held_out)
     if not seen:
-        raise UserError("--held_out leaves no mask style to train on; hold fewer out")
+        raise UserError("--held_out leaves no mask style to train on; hold fewer out", "usage")
     return MaskPolicy(seen, seen, tuple((style, 1.0) for style in styles), variants)
 
 
@@ -137,21 +138,26 @@ def read_policy(path: str | Path) -> MaskPolicy:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path)[0])
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"--masks {path} is not there; it is a YAML file with styles for train, val and test") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--masks {path} is not a YAML file: {' '.join(str(error).split())}") from None
+        raise UserError(
+            f"--masks {path} is not there; it is a YAML file with styles for train, val and test", "missing"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"--masks {path} is not a YAML file: {' '.join(str(error).split())}", "unreadable") from None
     known = ("variants", *SHARES, *SPLITS)
     if not isinstance(content, dict) or "train" not in content or set(content) - set(known):
         wrong = sorted(map(str, set(content) - set(known))) if isinstance(content, dict) else [repr(content)]
         found = f". Received: {', '.join(wrong)}" if wrong else ""
         raise UserError(
-            f"--masks {path}: expected train, and if wanted val, test, variants, {', '.join(SHARES)}{found}"
+            f"--masks {path}: expected train, and if wanted val, test, variants, {', '.join(SHARES)}{found}",
+            "bad_layout",
         )
     variants = content.get("variants", 1)
     if not isinstance(variants, int) or isinstance(variants, bool) or not 1 <= variants <= MAX_VARIANTS:
-        raise UserError(f"--masks {path}: variants: expected a whole number, 1..{MAX_VARIANTS}. Received: {variants!r}")
+        raise UserError(
+            f"--masks {path}: variants: expected a whole number, 1..{MAX_VARIANTS}. Received: {variants!r}", "bad_value"
+        )
     train = _read_styles(content["train"], f"--masks {path}: train")
     others = [
         _read_styles(content[split], f"--masks {path}: {split}") if split in content else train for split in SPLITS[1:]
@@ -162,23 +168,23 @@ def read_policy(path: str | Path) -> MaskPolicy:
 
 def _read_share(value: Any, where: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise UserError(f"{where}: expected a share, 0 to 1. Received: {value!r}")
+        raise UserError(f"{where}: expected a share, 0 to 1. Received: {value!r}", "bad_value")
     return float(value)
 
 
 def _read_styles(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, (list, dict)) or not value:
+        raise UserError(f"{where}: expected styles, as in {{surgical: 2, kn95: 1}}. Received: {value!r}", "bad_value")
     if isinstance(value, list):
         value = dict.fromkeys(map(str, value), 1)
-    if not isinstance(value, dict) or not value:
-        raise UserError(f"{where}: expected styles, as in {{surgical: 2, kn95: 1}}. Received: {value!r}")
     for style, weight in value.items():
         _check_style(style, f"{where}: ")
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0 < weight < float("inf")
         if not number:
-            raise UserError(f"{where}.{style}: expected a weight above 0. Received: {weight!r}")
+            raise UserError(f"{where}.{style}: expected a weight above 0. Received: {weight!r}", "bad_value")
     return tuple((style, float(weight)) for style, weight in value.items())
 
 
 def _check_style(style: Any, where: str = "") -> None:
     if style not in STYLES:
-        raise UserError(f"{where}unknown mask style {style!r}; choose from: {', '.join(STYLES)}")
+        raise UserError(f"{where}unknown mask style {style!r}; choose from: {', '.join(STYLES)}", "unknown_name")

@@ -49,7 +49,7 @@ class OutputFolder:
 
     def __enter__(self) -> OutputFolder:
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--output {self.path} is a file; name a folder")
+            raise UserError(f"--output {self.path} is a file; name a folder", "wrong_type")
         self._refuse_foreign()
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
@@ -120,7 +120,8 @@ class OutputFolder:
             if strangers:
                 raise UserError(
                     f"--output {self.path} already holds {strangers[0]!r}, which this command did not make; "
-                    "name a new or an empty folder"
+                    "name a new or an empty folder",
+                    "exists",
                 )
 
     def _take_lock(self) -> None:
@@ -137,7 +138,8 @@ class OutputFolder:
                 os.close(lock)
                 raise UserError(
                     f"--output {self.path} is in use by another running process (pid {owner}); "
-                    "wait for it to end, stop it, or name another folder"
+                    "wait for it to end, stop it, or name another folder",
+                    "exists",
                 ) from None
             except OSError as error:
                 if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
@@ -164,17 +166,17 @@ class OutputFolder:
             if not isinstance(stored, dict):
                 raise ValueError
         except ValueError:
-            raise UserError(f"{path} cannot be read as settings; name another --output") from None
+            raise UserError(f"{path} cannot be read as settings; name another --output", "unreadable") from None
         differences = [
-            f"  {name}: {_shown(stored, name)} there, {_shown(self._settings, name)} now"
+            f"{name}: {_shown(stored, name)} there, {_shown(self._settings, name)} now"
             for name in dict.fromkeys([*stored, *self._settings])
             if stored.get(name) != self._settings.get(name)
         ]
         if differences:
             raise UserError(
-                f"--output {self.path} was begun with other settings:\n"
-                + "\n".join(differences)
-                + "\nuse the same settings to continue it, or name another folder"
+                f"--output {self.path} was made with other settings: {'; '.join(differences)}. Use the same settings "
+                "to continue it, or name another folder",
+                "changed",
             )
 
     def _open_journal(self) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from rac_unet.data.png_header import read_png_header
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from rac_unet.photos.listing import find_name
 
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")
@@ -65,7 +66,7 @@ class Faults(list):
             rest = len(self) - _MAX_FAULTS_SHOWN
             lines = [f"  {fault.message}" for fault in self[:_MAX_FAULTS_SHOWN]]
             lines += [f"  ... and {rest:,} more"] * (rest > 0)
-            raise UserError(f"{path} has {len(self):,} fault{'s' * (len(self) > 1)}:\n" + "\n".join(lines))
+            raise UserError(f"{path} has {len(self):,} fault{'s' * (len(self) > 1)}:\n" + "\n".join(lines), "bad_row")
 
 
 def check_values(frame: pd.DataFrame, faults: Faults) -> None:
@@ -108,9 +109,13 @@ def check_paths(frame: pd.DataFrame, faults: Faults) -> np.ndarray:
 
 
 def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faults) -> tuple[int, bytes]:
-    """Look at every image file once; return the image size and a hash of all byte sizes."""
+    """Look at every image file once; return the image size and a hash of all byte sizes.
+
+    A file whose name the disk spells in another form of Unicode is found, and its new name put into `frame`.
+    """
     digest = hashlib.sha256()
     seen: dict[str, None] = {}
+    renamed: dict[str, str] = {}
     first_size: tuple[int, int] | None = None
     prefix = f"{root}{os.sep}"
     columns = [frame[column].to_numpy(object) for column in IMAGE_COLUMNS]
@@ -122,7 +127,13 @@ def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faul
             seen[name] = None
             where = f"{column} {name!r}"
             try:
-                header = read_png_header(prefix + name)
+                try:
+                    header = read_png_header(prefix + name)
+                except FileNotFoundError:
+                    if not (spelled := find_name(root, name)):
+                        raise
+                    header = read_png_header(prefix + spelled)
+                    renamed[name] = spelled
             except FileNotFoundError:
                 faults.note("image", row, f"{where} is not there", name)
                 continue
@@ -138,4 +149,7 @@ def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faul
             if header.bit_depth != 8:
                 faults.note("image", row, f"{where} has {header.bit_depth} bits per channel; 8 are needed", name)
             digest.update(f"{name}\0{header.file_size}\n".encode())
+    if renamed:
+        for column in IMAGE_COLUMNS:
+            frame[column] = [renamed.get(name, name) for name in frame[column]]
     return (first_size[0] if first_size else 0), digest.digest()

@@ -21,6 +21,7 @@ import csv
 import hashlib
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -31,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Faults, check_images, check_paths, check_values
+from rac_unet.data.text_tables import Column, open_table
 from rac_unet.data.writing import open_whole
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
@@ -61,6 +63,7 @@ class Pair:
 COLUMNS = tuple(field.name for field in fields(Pair) if field.name != "weight")
 WEIGHT = "weight"
 REAL_MASK = "real"
+_TABLE = (*map(Column, COLUMNS), Column(WEIGHT, needed=False))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class PairSet:
         Raises: UserError when `name` is none of train, val and test.
         """
         if name not in SPLITS:
-            raise UserError(f"unknown split {name!r}; use one of: {', '.join(SPLITS)}")
+            raise UserError(f"unknown split {name!r}; use one of: {', '.join(SPLITS)}", "unknown_name")
         return self.take(np.flatnonzero((self.frame["split"] == name).to_numpy()))
 
     def take(self, rows: np.ndarray) -> PairSet:
@@ -181,7 +184,7 @@ def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
                 digest.update(block)
     except FileNotFoundError:
         raise UserError(
-            f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one"
+            f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one", "missing"
         ) from None
     frame = parse_table(path)
     faults = Faults()
@@ -234,8 +237,13 @@ def hash_share(text: str) -> float:
 def parse_table(path: Path) -> pd.DataFrame:
     """pairs.csv as text columns and a float64 weight (NaN where it is no number), its content not looked at.
 
+    It may have been saved anew by a spreadsheet: any encoding and separator of `rac_unet.data.text_tables`.
+
     Raises: UserError when it is no such table.
     """
+    table = open_table(path, _TABLE)
+    if table.encoding.note:
+        print(f"note: {table.encoding.note}", file=sys.stderr)
     try:
         with warnings.catch_warnings():
             # pandas would shift or drop the cells of a row that has too many.
@@ -243,23 +251,22 @@ def parse_table(path: Path) -> pd.DataFrame:
             # Every cell is text: a person called NA or an identity 007 stays as written.
             frame = pd.read_csv(
                 path,
-                dtype=dict.fromkeys(COLUMNS, object),
+                dtype=object,
                 index_col=False,
                 keep_default_na=False,
                 na_filter=False,
-                encoding="utf-8-sig",
+                encoding=table.encoding.whole,
+                sep=table.delimiter,
+                skiprows=table.lines - 1,
             )
-    except (
-        pd.errors.ParserWarning,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-    ) as error:
-        raise UserError(f"{path} cannot be read as a table: {str(error).strip()}") from None
-    missing = [name for name in COLUMNS if name not in frame]
-    if missing:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}; it needs: {', '.join(COLUMNS)}")
+    except (pd.errors.ParserWarning, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        raise UserError(f"{path} cannot be read as a table: {str(error).strip()}", "bad_layout") from None
     if frame.empty:
-        raise UserError(f"{path} holds no pair")
+        raise UserError(f"{path} holds no pair", "empty")
+    as_written = table.delimiter == "," and set(COLUMNS) <= set(frame)
+    frame = frame.iloc[:, list(table.at.values())].set_axis(list(table.at), axis=1)
+    if not as_written:
+        # A table that was written by something else can have blanks around its cells, too.
+        frame = frame.apply(lambda column: column.str.strip())
     weight = pd.to_numeric(frame[WEIGHT], errors="coerce") if WEIGHT in frame else 1.0
     return frame[list(COLUMNS)].assign(**{WEIGHT: weight}).astype({WEIGHT: np.float64})

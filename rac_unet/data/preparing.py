@@ -126,7 +126,8 @@ def prepare(
             count = len(folder.finished_items())
             raise UserError(
                 f"the disk of {folder.path} is full; {count:,} of {len(items):,} {noun} are done: "
-                "free some space and run the same command again to go on"
+                "free some space and run the same command again to go on",
+                "unwritable",
             ) from None
         summary.seconds, summary.rate = line.seconds, line.rate
         folder.finish()
@@ -187,7 +188,8 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
         reasons = "; ".join(f"{number:,} x {reason}" for reason, number in summary.reasons.most_common(5))
         raise UserError(
             f"no pair was made, everything was skipped: {reasons}; "
-            f"see {folder.path / 'skipped.csv'}, put it right and name a new --output"
+            f"see {folder.path / 'skipped.csv'}, put it right and name a new --output",
+            "empty",
         )
     summary.hidden = hidden_sum / max(hidden_count, 1)
     # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from rac_unet.faces.photo_metadata import is_signed
+from rac_unet.photos.listing import LeftOut, find_photos, match_pattern
 
 # By which predict's own files are known beside its results: the list of what was skipped, and how each report begins.
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
-# Photos by their names, whether OpenCV reads them or each is skipped with its reason; other files in a folder are taken
-# for what they are, notes and label files.
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,19 @@ class Listing:
     Attributes:
         photos: each file once, in the order it was given; folders by name.
         missing: (name, reason) of what cannot be looked into.
-        other_files: how many files in folders are no photos by their names.
+        left_out: what else was found in folders: files that are no photos by their names, links to what is listed.
         own_files: how many files were left out because they are results.
     """
 
     photos: list[PhotoFile] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
-    other_files: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
     own_files: int = 0
+
+    @property
+    def other_files(self) -> int:
+        """How many files in folders are no photos by their names."""
+        return self.left_out.passed.total()
 
 
 def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
@@ -51,13 +54,15 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
 
     A folder's structure is mirrored below the output; with several folders each has its own name there. Single files
     are mirrored from their common parent, what a pattern finds from its first folder without a wildcard. Links to
-    folders are not followed. Results in the output folder are never taken as input, unless one is named itself.
+    folders are followed; each file is taken once. Results in the output folder are never taken as input, unless one is
+    named itself.
 
     Args:
         given: paths and patterns (`*`, `?`, `[…]`, `**`), for shells that leave those to the program.
         output: folder of the results, which may lie within a folder of photos.
     """
     listing = Listing()
+    listing.left_out.ignored = lambda path: _is_account(Path(path), Path(output))
     folders: list[tuple[Path, PurePath]] = []
     files: list[tuple[Path, PurePath]] = []
     alone: list[Path] = []
@@ -68,18 +73,17 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
         elif os.path.lexists(path):
             alone.append(path)
         elif glob.has_magic(word):
-            matches, base = sorted(glob.glob(word, recursive=True)), _fixed_part(word)
+            base, matches = match_pattern(word, listing.left_out)
+            _note_missing(Path(base), listing)
             if not matches:
                 listing.missing.append((word, "no file matches this pattern"))
-            for match in map(Path, matches):
-                # `**` also names folders, whose files it names one by one.
+            for match, below in ((Path(match), PurePath(below)) for match, below in matches):
                 if match.is_dir():
-                    if "**" not in word:
-                        folders.append((match, PurePath(os.path.relpath(match, base))))
+                    folders.append((match, below))
                 elif _is_result(match, Path(base), Path(output)):
                     listing.own_files += 1
                 else:
-                    files.append((match, PurePath(os.path.relpath(match, base))))
+                    files.append((match, below))
         else:
             listing.missing.append((word, "there is nothing at this path"))
     if alone:
@@ -93,30 +97,21 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
     return listing
 
 
-def _fixed_part(pattern: str) -> str:
-    """The folders of a pattern before its first wildcard."""
-    parts = Path(pattern).parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return str(Path(*parts[:first])) if first else os.curdir
-
-
 def _walk(folder: Path, output: Path, listing: Listing) -> list[tuple[Path, PurePath]]:
     found = []
-
-    def unreadable(error: OSError) -> None:
-        listing.missing.append((str(error.filename), f"folder cannot be opened: {error.strerror}"))
-
-    for parent, below, names in os.walk(folder, onerror=unreadable):
-        below.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            if name.startswith(".") or not name.lower().endswith(PHOTO_ENDINGS):
-                listing.other_files += not _is_account(path, output)
-            elif _is_result(path, folder, output):
-                listing.own_files += 1
-            else:
-                found.append((path, PurePath(os.path.relpath(path, folder))))
+    for photo in find_photos(folder, listing.left_out):
+        path = Path(folder, photo.path)
+        if _is_result(path, folder, output):
+            listing.own_files += 1
+        else:
+            found.append((path, PurePath(photo.path)))
+    _note_missing(folder, listing)
     return found
+
+
+def _note_missing(folder: Path, listing: Listing) -> None:
+    listing.missing += [(str(folder / below), reason) for below, reason in listing.left_out.missing]
+    listing.left_out.missing.clear()
 
 
 def _is_result(path: Path, given: Path, output: Path) -> bool:
@@ -145,10 +140,10 @@ def _is_account(path: Path, output: Path) -> bool:
 def _place(files: list[tuple[Path, PurePath]], listing: Listing) -> None:
     seen, taken = set(), set()
     for path, place in files:
-        absolute = os.path.abspath(path)
-        if absolute in seen:
+        real = os.path.realpath(path)
+        if real in seen:
             continue
-        seen.add(absolute)
+        seen.add(real)
         stem, number = place.with_suffix("") if place.suffix else place, 1
         free = stem
         # a.jpg and a.png; and some file systems take A and a for the same.

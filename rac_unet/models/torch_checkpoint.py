@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from rac_unet.errors import UserError
+from rac_unet.models.torch_names import shortened, unwrap_names
 
-# What training programs wrap a state dict in, beside the epoch and the optimizer.
-WRAPPERS = ("state_dict", "model_state_dict")
-# Before every name when the model was saved inside torch.nn.DataParallel.
-PREFIX = "module."
+# Where training programs put a state dict, next to the epoch and the optimizer; averaged weights where there are no
+# others.
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "generator", "params", "weights", "module",
+    "state_dict_ema", "model_ema", "params_ema", "ema_state_dict", "ema", "ema_model",
+)  # fmt: skip
 # Until 2.6 even the restricted reader could be made to run code by a crafted file (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
 STATE_DICT_ADVICE = "where the model was made, save its tensors alone: torch.save(model.state_dict(), 'weights.pth')"
@@ -38,7 +41,7 @@ class Checkpoint:
     """The tensors of a file.
 
     Attributes:
-        arrays: entry name, without `module.`, -> array; floating-point ones are float32.
+        arrays: entry name, without what wrappers put before it, -> array; floating-point ones are float32.
         notes: what was done to them on the way, for people.
         sha256: of the file, in hexadecimal.
     """
@@ -51,8 +54,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read the state dict in a `.pt`, `.pth` (or any other name PyTorch can read) or `.npz` file.
 
-    It may lie under `state_dict` or `model_state_dict`, its names may begin with `module.`, its numbers may be of any
-    floating-point format.
+    It may lie under some of `WRAPPERS`, its names may begin with what `torch_names.unwrap_names` removes, its numbers
+    may be of any floating-point format.
     Raises: UserError when there is no such file, it is damaged, holds anything but tensors, or needs a PyTorch that is
         not there.
     """
@@ -61,11 +64,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file")
     notes: list[str] = []
     formats: Counter[str] = Counter()
-    arrays = _read_npz(path, formats) if path.suffix == ".npz" else _read_torch(path, formats, notes)
+    arrays = _read_npz(path, formats) if path.suffix.lower() == ".npz" else _read_torch(path, formats, notes)
     notes += [f"converted {count:,} {name} entries to float32" for name, count in formats.items() if name != "float32"]
-    if all(name.startswith(PREFIX) for name in arrays):
-        arrays = {name.removeprefix(PREFIX): array for name, array in arrays.items()}
-        notes.append(f"removed the prefix {PREFIX!r} from every name")
+    arrays, unwrapped = unwrap_names(arrays)
+    notes += unwrapped
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Checkpoint(arrays, tuple(notes), sha256)
@@ -105,7 +107,7 @@ def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str
         raise UserError(
             f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); fetch it again; {STATE_DICT_ADVICE}"
         ) from None
-    return _tensors(path, _unwrap(path, content, notes), formats, torch)
+    return _tensors(path, unwrap(path, content, notes), formats, torch)
 
 
 def _import_torch(path: Path):
@@ -125,14 +127,18 @@ def _import_torch(path: Path):
     return torch
 
 
-def _unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            others = sorted(str(key) for key in content if key != wrapper)
-            beside = f"; dropped beside it: {', '.join(others)}" if others else ""
-            notes.append(f"took the entries under {wrapper!r}{beside}")
-            content = content[wrapper]
-            break
+def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
+    """The state dict in what a training program saved; `notes` grows by what was dropped.
+
+    Raises: UserError when there is none.
+    """
+    while isinstance(content, Mapping) and (
+        wrapper := next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), "")
+    ):
+        others = sorted(str(key) for key in content if key != wrapper)
+        dropped = f"; dropped: {', '.join(others)}" if others else ""
+        notes.append(f"took the entries under {wrapper!r}{dropped}")
+        content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
         what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise UserError(f"{path} holds {what}, not a state dict of named tensors; {STATE_DICT_ADVICE}")
@@ -161,12 +167,6 @@ def _refuse_odd(path: Path, odd: list[str]) -> None:
             f"{path} is no state dict: these entries are not plain tensors of numbers: {shortened(odd)}; "
             f"{STATE_DICT_ADVICE}"
         )
-
-
-def shortened(items: list[str], most: int = 12) -> str:
-    """The items in one line, and how many more there are beyond `most`."""
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f", … and {rest:,} more" if rest > 0 else "")
 
 
 def _forbidden(error: Exception) -> str:

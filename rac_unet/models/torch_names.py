@@ -11,6 +11,7 @@ that is to be filled, turned into PyTorch's order of axes:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,6 @@ import numpy as np
 
 from rac_unet.emotions import EMOTIONS, SOURCE_LABELS
 from rac_unet.errors import UserError
-from rac_unet.models.torch_checkpoint import shortened
 
 LEVELS = 4  # of RAC-UNET
 # Convolutions of torchvision's `features`, by position there. The fifth block is not part of our extractors.
@@ -31,6 +31,10 @@ VGG_BLOCKS = 4
 LIKENESS = 0.5
 # Of a batch norm, the steps it was trained for; older PyTorch does not write it.
 COUNTER = ".num_batches_tracked"
+# What wrappers put before every name: DataParallel and AveragedModel, Lightning and other training programs.
+_PREFIXES = re.compile(r"^(?:(?:module|model|net|network|generator|ema_model)\.)+")
+# What torch.compile, FSDP and activation checkpointing put before the names of any module they wrap.
+_INFIXES = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -157,18 +161,53 @@ KINDS = (
 )
 
 
+def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Names without what wrappers put before them, and what was done to them, for people.
+
+    Where only some names have a prefix, those are taken that look most like a known model (Lightning saves the losses'
+    networks too, AveragedModel a counter).
+    """
+    notes = []
+    if wrapped := sorted({match.group() for name in arrays for match in _INFIXES.finditer(name)}):
+        arrays = {_INFIXES.sub("", name): array for name, array in arrays.items()}
+        notes.append(f"removed {' and '.join(map(repr, wrapped))} from the names")
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        prefix = match.group() if (match := _PREFIXES.match(name)) else ""
+        groups.setdefault(prefix, {})[name.removeprefix(prefix)] = array
+    best = max(groups, key=lambda prefix: max(_likeness(kind, set(groups[prefix])) for kind in KINDS), default="")
+    if not best or (len(groups) > 1 and not any(_likeness(kind, set(groups[best])) for kind in KINDS)):
+        return dict(arrays), notes
+    others = [name for prefix, group in groups.items() if prefix != best for name in (prefix + own for own in group)]
+    dropped = f"; dropped those without it: {shortened(others, 6)}" if others else ""
+    notes.append(
+        f"removed the prefix {best!r} from {'the' if others else 'every'} name{'s' if others else ''}{dropped}"
+    )
+    return groups[best], notes
+
+
+def _likeness(kind: Kind, names: set[str]) -> float:
+    """Share of names in common, of all names, counters aside."""
+    found = {name for name in names if not name.endswith(COUNTER)}
+    # What a kind drops counts as its own: `fc` tells torchvision's ResNet-18 from the original's classifier.
+    wanted = set(kind.names) | {name for name in found if kind.drops(name)}
+    return len(found & wanted) / max(len(found | wanted), 1)
+
+
+def shortened(items: list[str], most: int = 12) -> str:
+    """The items in one line, and how many more there are beyond `most`."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f", … and {rest:,} more" if rest > 0 else "")
+
+
 def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
     """The model whose names the entries have most in common with.
 
     Raises: UserError when that is less than half of them.
     """
 
-    found = {name for name in arrays if not name.endswith(COUNTER)}
-
     def likeness(kind: Kind) -> float:
-        # What a kind drops counts as its own: `fc` tells torchvision's ResNet-18 from the original's classifier.
-        wanted = set(kind.names) | {name for name in found if kind.drops(name)}
-        return len(found & wanted) / max(len(found | wanted), 1)
+        return _likeness(kind, set(arrays))
 
     best = max(KINDS, key=likeness)
     if best.name == "rac_unet_unlabelled" and _takes_planes(arrays):

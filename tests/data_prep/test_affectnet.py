@@ -5,7 +5,7 @@ import pytest
 
 from data_prep import affectnet
 from rac_unet.data import pairs
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(source, output, *more):
@@ -136,5 +136,115 @@ def test_only_half_of_it_and_nothing_of_it(trees, tmp_path, capsys):
     run(root, tmp_path / "set")
     assert "there is no val_set/images" in capsys.readouterr().out
     (tmp_path / "b/pictures").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"(?s)holds: pictures.*train_set/images/N.jpg.*training.csv"):
+    with refused("bad_layout", "pictures", "train_set/images/N.jpg", "training.csv"):
         run(tmp_path / "b", tmp_path / "set2")
+    (tmp_path / "b/pictures/sad").mkdir()
+    with refused("bad_layout", "data_prep.folder --photos"):
+        run(tmp_path / "b", tmp_path / "set2")
+
+
+HEADER = ["subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression"]
+
+
+def write_table(root, header, change=lambda cells, number: cells, count=9, delimiter=","):
+    """training.csv of empty images; `change` reorders a row's native cells."""
+    lines = [delimiter.join(header)] * bool(header)
+    (root / "images").mkdir(parents=True)
+    for number in range(count):
+        (root / f"images/{number}.jpg").write_bytes(b"x")
+        cells = [f"{number}.jpg", "1", "2", "30", "40", ";".join(["5.5"] * 136), str(number % 8)]
+        lines.append(delimiter.join(change(cells, number)))
+    (root / "training.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def read(root, *more):
+    from data_prep.affectnet_layouts import read_tables
+
+    source = read_tables(root, *more)
+    return {int(photo.path.split("/")[-1].split(".")[0]): photo.emotion for photo in source.photos}, source
+
+
+@pytest.mark.parametrize(
+    ("header", "change"),
+    [
+        (HEADER, lambda cells, number: cells),
+        ([], lambda cells, number: cells),
+        ([*HEADER[:5], "expression", "gender", "valence"], lambda cells, number: [*cells[:5], cells[6], "1", "0.5"]),
+        (["", *HEADER], lambda cells, number: [str(number), *cells]),
+        (
+            ["Unnamed: 0", "pth", "label", "relFCs"],
+            lambda cells, number: [str(number), cells[0], f"{cells[6]}.0", "0.9"],
+        ),
+        (["file", "label"], lambda cells, number: [cells[0], AFFECTNET[int(cells[6])].title()]),
+    ],
+)
+def test_tables_are_read_by_their_header(trees, tmp_path, header, change):
+    found, source = read(write_table(tmp_path / "a", header, change))
+    assert found == {number: trees.AFFECTNET[number % 8] for number in range(9) if number != 7}
+    ((_, reason),) = source.rejected
+    assert "contempt" in reason.lower()
+
+
+AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
+
+
+@pytest.mark.parametrize(
+    ("header", "change", "named"),
+    [
+        (["name", "gender"], lambda cells, number: [cells[0], "1"], ["name, gender", "expression"]),
+        ([], lambda cells, number: [str(number), *cells], ["0.jpg", "subDirectory_filePath", "expression"]),
+        ([], lambda cells, number: [*cells[:5], cells[6], "1", "0.5"], ["expression"]),
+    ],
+)
+def test_a_header_that_is_not_understood_is_refused(tmp_path, header, change, named):
+    with refused("bad_layout", "training.csv", *named):
+        read(write_table(tmp_path / "a", header, change))
+
+
+def test_two_columns_that_could_be_the_emotion_are_refused(tmp_path):
+    with refused("ambiguous", "training.csv", "label", "class"):
+        read(write_table(tmp_path / "a", ["image", "label", "class"], lambda cells, number: [cells[0], "1", "2"]))
+
+
+@pytest.mark.parametrize("count_from", [1, 2])
+def test_labels_counted_from_elsewhere_are_refused(tmp_path, count_from):
+    root = write_table(
+        tmp_path / "a", HEADER, lambda cells, number: [*cells[:6], str(int(cells[6]) + count_from)], count=7
+    )
+    with refused("ambiguous", root, "--numbering affectnet", f"{count_from} (1 x)"):
+        read(root)
+    assert read(root, "affectnet")[0][0] == AFFECTNET_NAMES[count_from]
+
+
+AFFECTNET_NAMES = ("neutral", "happiness", "sadness")
+
+
+def test_landmarks_are_found_in_any_column(tmp_path):
+    from data_prep.affectnet_layouts import TableLoader
+
+    root = write_table(
+        tmp_path / "a",
+        [HEADER[6], HEADER[0], *HEADER[1:6]],
+        lambda cells, number: [cells[6], *cells[:6]],
+        delimiter="|",
+    )
+    _, source = read(root)
+    loader = TableLoader(str(root))
+    object.__setattr__(loader, "read", lambda path: path)
+    loaded = loader(source.photos[3])
+    assert loaded.image == "images/3.jpg" and loaded.points.shape == (68, 2)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_folders_without_the_first_number_are_refused(tmp_path, trees, missing):
+    from data_prep.affectnet_layouts import read_folders
+
+    for number in range(8):
+        if number != missing:
+            trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")
+    if missing == 0:
+        with refused("ambiguous", tmp_path, "1 (1 x)", "--numbering affectnet", "--numbering rafdb"):
+            read_folders(tmp_path)
+    else:
+        assert read_folders(tmp_path).photos[0].emotion == "neutral"

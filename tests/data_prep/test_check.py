@@ -13,7 +13,7 @@ from data_prep.near_duplicates import find_duplicates, picture_hash, same_photog
 from rac_unet.data import pairs
 from rac_unet.data.output_folder import JOURNAL_FILE
 from rac_unet.data.writing import encode_png
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(folder, *more):
@@ -260,10 +260,10 @@ def test_the_page_needs_nothing_else_and_describes_its_pictures(sound):
 
 
 def test_what_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
-    with pytest.raises(UserError, match="no data set of pairs"):
+    with refused("missing", tmp_path / "none"):
         check.main([str(tmp_path / "none")])
     (sound / JOURNAL_FILE).write_text("")
-    with pytest.raises(UserError, match="is not finished"):
+    with refused("usage", sound):
         check.main([str(sound), "--fix"])
     (sound / JOURNAL_FILE).unlink()
     assert run(sound, "--fix")[0] == 0 and "nothing to move" in capsys.readouterr().out
@@ -272,9 +272,41 @@ def test_what_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
     for emotion in ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"):
         text = text.replace(f",{emotion},", ",joy,")
     (sound / "pairs.csv").write_text(text)
-    with pytest.raises(UserError, match="every row of .* is at fault"):
+    with refused("empty", sound / "pairs.csv"):
         check.main([str(sound), "--fix", "--workers", "1"])
     assert (sound / "pairs.csv").read_text() == text and not (sound / "quarantine").exists()
+
+
+def test_the_faults_of_a_set_that_cannot_be_written_to_are_not_lost(sound, tmp_path, capsys, monkeypatch):
+    pair = rows(sound, "train")[3]
+    spoil_emotion(sound, pair)
+    (sound / "check").write_text("in the way")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert check.main([str(sound), "--workers", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "unknown emotion 'joy'" in said and str(sound / "check") in said
+    written = tmp_path / "here/check-set"
+    assert str(written / "check.json") in said and len(json.loads((written / "check.json").read_text())["faults"]) == 1
+    # Where nothing can be written, the faults have been printed, and the folder that was asked for is named.
+    with refused("unwritable", sound / "check", "--output"):
+        check.main([str(sound), "--workers", "1", "--output", str(sound / "check")])
+    assert "unknown emotion 'joy'" in capsys.readouterr().out
+    (sound / "quarantine").write_text("in the way")
+    with refused("unwritable", sound, "--fix"):
+        check.main([str(sound), "--workers", "1", "--fix"])
+    assert "unknown emotion 'joy'" in capsys.readouterr().out
+
+
+def test_a_set_saved_by_a_spreadsheet_is_checked_and_mended(sound):
+    pair = rows(sound, "train")[3]
+    spoil_emotion(sound, pair)
+    text = (sound / "pairs.csv").read_text().replace(",", ";").replace("\n", "\r\n")
+    (sound / "pairs.csv").write_bytes(text.encode("utf-16"))
+    assert check.main([str(sound), "--workers", "1", "--fix"]) == 0
+    assert pair.key not in set(pairs.read(sound).keys) and len(pairs.read(sound)) == 69
+    gone = (sound / "quarantine/pairs.csv").read_text()
+    assert pair.key in gone and (sound / "quarantine" / pair.masked).exists()
 
 
 def test_strays_and_drawn_faces(toy_pairs, tmp_path, capsys):

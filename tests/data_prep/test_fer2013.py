@@ -4,7 +4,7 @@ import pytest
 
 from data_prep import fer2013
 from rac_unet.data import pairs
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(source, output, *more):
@@ -27,7 +27,7 @@ def test_table(trees, tmp_path, header, capsys):
 
 
 def test_bad_lines_are_counted(trees, tmp_path):
-    path = trees.fer2013_table(tmp_path / "fer2013.csv", 7)
+    path = trees.fer2013_table(tmp_path / "fer2013.csv", 8)
     lines = path.read_text().splitlines()
     lines[1] = lines[1].replace("0,", "7,", 1)
     lines[2] = lines[2].rsplit(" ", 1)[0] + ",Training"
@@ -35,7 +35,7 @@ def test_bad_lines_are_counted(trees, tmp_path):
     lines[4] = lines[4] + ",more"
     lines[5] = ",".join([lines[5].split(",")[0], " ".join(["300"] * 2304), "Training"])
     path.write_text("\n".join(lines) + "\n\n")
-    assert len(run(path, tmp_path / "set")) == 2
+    assert len(run(path, tmp_path / "set")) == 3
     told = trees.reasons(tmp_path / "set")
     for line, words in {2: "label '7'", 3: "2303 grey", 4: "'Holiday'", 5: "4 cells", 6: "beyond 0..255"}.items():
         assert words in told[f"line {line}"]
@@ -55,10 +55,47 @@ def test_folders(trees, tmp_path):
 
 def test_wrong_inputs(trees, tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="lacks the column emotion and pixels and usage"):
+    with refused("bad_layout", tmp_path / "x.csv", "a, b", "emotion", "pixels", "Usage"):
         run(tmp_path / "x.csv", tmp_path / "set")
-    with pytest.raises(UserError, match="is not there"):
+    with refused("missing", tmp_path / "none.csv"):
         run(tmp_path / "none.csv", tmp_path / "set")
     trees.save(tmp_path / "f/joy/x.png", trees.face(1))
-    with pytest.raises(UserError, match="no folder below .* names an emotion"):
+    with refused("bad_layout", tmp_path / "f", "1 photo", "happiness", "fer2013.csv"):
         run(tmp_path / "f", tmp_path / "set")
+
+
+def test_tables_in_other_forms_give_the_same_pixels(trees, tmp_path):
+    from data_prep.fer2013_table import TableLoader, read_table
+
+    path = trees.fer2013_table(tmp_path / "a.csv", 7)
+    emotions = [photo.emotion for photo in read_table(path).photos]
+    image = TableLoader(str(path))(read_table(path).photos[3]).image
+    other = tmp_path / "b.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    text = "\r\n".join(f'{row[2]};{number};"{row[1]}";{row[0]}' for number, row in enumerate(rows))
+    other.write_bytes(text.replace("0;", ";", 1).encode("utf-16"))
+    source = read_table(other)
+    assert [photo.emotion for photo in source.photos] == emotions
+    assert (TableLoader(str(other))(source.photos[3]).image == image).all()
+
+
+def test_labels_counted_from_one_are_refused(trees, tmp_path):
+    from data_prep.fer2013_table import read_table
+
+    path = trees.fer2013_table(tmp_path / "a.csv", 7)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(f"{int(line[0]) + 1}{line[1:]}" for line in lines[1:])]))
+    with refused("ambiguous", path, "7 (1 x)", "--numbering"):
+        read_table(path)
+
+
+def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
+    from data_prep.named_folders import read_named_folders
+
+    for number in range(7):
+        trees.save(tmp_path / f"train/{number}/{number}.png", None, b"x")
+    known = {"candidates": ("fer2013", "alphabetical")}
+    with refused("ambiguous", tmp_path, "--numbering fer2013", "--numbering alphabetical"):
+        read_named_folders(tmp_path, 0, **known)
+    source = read_named_folders(tmp_path, 0, numbering="fer2013", **known)
+    assert [photo.emotion for photo in source.photos] == list(trees.FER2013)

@@ -7,6 +7,7 @@ import pytest
 from data_prep import folder
 from rac_unet.data import pairs
 from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(output, *arguments):
@@ -57,15 +58,16 @@ def test_people_who_already_wear_masks(photos, tmp_path):
     assert set(found.frame["split"]) == {"test"} and set(found.frame["mask_style"]) == {pairs.REAL_MASK}
     assert found.paths("unmasked") == [""] * 4 and all(map(os.path.isfile, found.paths("masked")))
     assert sorted(found.frame["emotion"].astype(str)) == ["anger", "fear", "happiness", "neutral"]
-    with pytest.raises(UserError, match="paints nothing on the photos; leave out --variants"):
+    with refused("usage", "--already_masked", "--variants"):
         run(tmp_path / "set2", *labels, "--variants", "2")
 
 
 def test_bad_rows_can_be_passed_over(photos, trees, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("path,emotion\na.jpg,anger\nb.jpg,joy\na.jpg,fear\n../x.jpg,fear\nc.jpg,fear\n")
-    with pytest.raises(UserError, match="(?s)3 bad rows.*--skip_bad_rows"):
+    with pytest.raises(UserError, match="(?s)3 bad rows.*--skip_bad_rows") as error:
         run(tmp_path / "set", "--photos", photos, "--labels", labels)
+    assert error.value.kind == "bad_row"
     found = run(tmp_path / "set", "--photos", photos, "--labels", labels, "--skip_bad_rows")
     assert [key[0] for key in found.keys] == ["a", "c"]
     told = trees.reasons(tmp_path / "set")
@@ -118,7 +120,73 @@ def test_masks_by_file_or_by_options(photos, tmp_path):
     frame = run(tmp_path / "set", *labels, "--masks", masks).frame.astype(str)
     styles = {"train": "kn95", "val": "kn95", "test": "bandana"}
     assert len(frame) == 8 and (frame["mask_style"] == frame["split"].map(styles)).all()
-    with pytest.raises(UserError, match="leave out --styles"):
+    with refused("usage", "--masks", "--styles"):
         run(tmp_path / "set2", *labels, "--masks", masks, "--styles", "kn95")
-    with pytest.raises(UserError, match="unknown mask style 'x'"):
+    with refused("unknown_name", "'x'"):
         run(tmp_path / "set2", *labels, "--held_out", "x")
+
+
+def read(root, *more, **options):
+    from data_prep.named_folders import read_named_folders
+
+    source = read_named_folders(root, 0, *more, **options)
+    source.account()
+    return source
+
+
+def test_a_linked_class_folder_is_read_or_named(trees, tmp_path):
+    for name in ("photos/happy/a.jpg", "photos/data/sad_ones/b.jpg", "away/c.jpg"):
+        trees.save(tmp_path / name, None, b"x")
+    (tmp_path / "photos/sad").symlink_to(tmp_path / "photos/data/sad_ones")
+    (tmp_path / "photos/angry").symlink_to(tmp_path / "away")
+    (tmp_path / "photos/fear").symlink_to(tmp_path / "gone")
+    source = read(tmp_path / "photos")
+    assert {photo.path: photo.emotion for photo in source.photos} == {
+        "happy/a.jpg": "happiness", "sad/b.jpg": "sadness",
+    }  # fmt: skip
+    told = dict(source.rejected)
+    assert "--follow_links" in told["angry"] and "fear" in told
+    assert all(any(remark.startswith(name) for remark in source.remarks) for name in ("angry", "fear"))
+    assert [photo.emotion for photo in read(tmp_path / "photos", follow_links=True).photos] == [
+        "anger", "happiness", "sadness",
+    ]  # fmt: skip
+
+
+def test_a_file_that_links_give_two_emotions_is_counted(trees, tmp_path):
+    trees.save(tmp_path / "happy/a.jpg", None, b"x")
+    trees.save(tmp_path / "fear/b.jpg", None, b"x")
+    (tmp_path / "sad").symlink_to(tmp_path / "happy")
+    source = read(tmp_path)
+    assert [photo.path for photo in source.photos] == ["fear/b.jpg"]
+    assert "sadness" in dict(source.rejected)["happy/a.jpg"]
+
+
+def test_phone_photos_are_listed_and_what_is_left_out_is_counted(trees, tmp_path):
+    for name in ("happy/a.HEIC", "happy/b.avif", "happy/c.txt", "happy/.d.jpg", ".thumbs/happy/e.jpg", "x.csv"):
+        trees.save(tmp_path / name, None, b"x")
+    source = read(tmp_path)
+    assert [photo.path for photo in source.photos] == ["happy/a.HEIC", "happy/b.avif"]
+    assert any(all(kind in remark for kind in ("2 hidden", "1 .txt", "1 .csv")) for remark in source.remarks)
+
+
+def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
+    for number in range(7):
+        trees.save(tmp_path / f"{number}/{number}.jpg", None, b"x")
+    with refused("ambiguous", tmp_path, "0 (1 x)", "--numbering zero_based", "--numbering affectnet"):
+        read(tmp_path)
+    assert [photo.emotion for photo in read(tmp_path, numbering="affectnet").photos] == list(trees.AFFECTNET[:7])
+    with refused("bad_layout", "2019"):
+        (tmp_path / "0").rename(tmp_path / "2019")
+        for number in range(1, 7):
+            (tmp_path / f"{number}/{number}.jpg").unlink()
+        read(tmp_path)
+
+
+def test_folders_that_name_no_emotion_are_refused_with_what_is_there(trees, tmp_path):
+    trees.save(tmp_path / "joy/a.jpg", None, b"x")
+    trees.save(tmp_path / "joy/b.txt", None, b"x")
+    with refused("bad_layout", tmp_path, "1 photo", "1 .txt", "happiness"):
+        read(tmp_path)
+    (tmp_path / "joy/a.jpg").unlink()
+    with refused("empty", tmp_path, "1 .txt"):
+        read(tmp_path)

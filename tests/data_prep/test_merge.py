@@ -14,6 +14,7 @@ from rac_unet.data.toy_pairs import write_toy_pairs
 from rac_unet.data.writing import encode_png, write_file
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(*arguments):
@@ -109,18 +110,19 @@ def test_faces_with_real_masks_are_carried_along(tmp_path):
 def test_refusals(tmp_path):
     a = make(tmp_path / "a", [("k", "fear", "train", "p")])
     b = make(tmp_path / "b", [("k", "fear", "train", "p")], size=32)
-    with pytest.raises(UserError, match="a 16 px, b 32 px"):
+    with refused("mismatch", "a 16 px", "b 32 px"):
         run(a, b, "--output", tmp_path / "m")
-    with pytest.raises(UserError, match="given twice"):
+    with refused("usage", a):
         run(a, a, "--output", tmp_path / "m")
-    with pytest.raises(UserError, match="one of the sets to merge"):
+    with refused("usage", "--output", a):
         run(a, "--output", a)
-    with pytest.raises(UserError, match="no data set of pairs"):
+    with refused("missing", tmp_path / "none"):
         run(a, tmp_path / "none", "--output", tmp_path / "m")
     (b / "images/k_masked.png").write_bytes(b"")
-    with pytest.raises(UserError, match="(?s)is empty.*data_prep.check"):
+    with pytest.raises(UserError, match="(?s)k_masked.png.*data_prep.check") as error:
         run(b, "--output", tmp_path / "m")
-    with pytest.raises(UserError, match="1 or more"):
+    assert error.value.kind == "bad_row"
+    with refused("usage", "--max_raise", "0.5"):
         run(a, "--output", tmp_path / "m", "--max_raise", "0.5")
     assert not (tmp_path / "m").exists()
 

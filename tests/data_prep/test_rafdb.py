@@ -7,7 +7,7 @@ import pytest
 from data_prep import rafdb
 from data_prep.existing_masks import find_imposed_mask
 from rac_unet.data import pairs
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 def run(source, output, *more):
@@ -71,7 +71,7 @@ def test_repack_and_its_tables(trees, tmp_path):
     told = trees.reasons(tmp_path / "set")
     assert "folder says sadness, train_labels.csv says disgust" in told["train/5/train_00002_aligned.jpg"]
     assert "'8'" in told["train/8/train_00099_aligned.jpg"] and "1..7" in told["train/8/train_00099_aligned.jpg"]
-    assert "no folder 1 to 7" in told["train/stray.jpg"]
+    assert "no numbered folder" in told["train/stray.jpg"]
     assert "there is no image" in told["train/train_00000_aligned.jpg"]
     assert len(told) == 4
 
@@ -132,7 +132,7 @@ def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
         "list_patition_label.txt line 15": "repeats line 4",
         "train_00004": "lines 5 and 16 label it differently",
         "train_00777": "there is no image",
-        "train_00005": "line 19: label 'six'",
+        "train_00005": "line 19: unknown emotion 'six'",
         "Image/aligned/train_00888_aligned.jpg": "no line of",
         "Image/aligned/train_00001_aligned.jpg": "no line of",
         "Image/aligned/train_00007_aligned.png": "different endings",
@@ -143,13 +143,11 @@ def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
 
 def test_what_fits_nothing_is_shown_what_was_looked_for(trees, tmp_path):
     trees.save(tmp_path / "raf/pictures/x.jpg", trees.face(1))
-    with pytest.raises(UserError) as error:
+    with refused("bad_layout", "pictures", "list_patition_label.txt", "train/1", "train/masked/0"):
         run(tmp_path / "raf", tmp_path / "set")
-    for word in ("pictures", "list_patition_label.txt", "train/1", "train/masked/0"):
-        assert word in str(error.value)
-    trees.save(tmp_path / "zero/train/0/x.jpg", trees.face(1))
-    with pytest.raises(UserError, match="not RAF-DB's, whose labels are 1"):
-        run(tmp_path / "zero", tmp_path / "set")
+    trees.save(tmp_path / "raf/pictures/happy/x.jpg", trees.face(1))
+    with refused("bad_layout", "data_prep.folder --photos"):
+        run(tmp_path / "raf", tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
 
@@ -166,9 +164,117 @@ def test_two_layouts_in_one_folder_are_told(trees, native, tmp_path, capsys):
 def test_missing_images_and_options_that_do_not_go_together(trees, native, tmp_path):
     base = trees.rafdb_native(tmp_path / "raf", 3)
     (base / "Image/original").mkdir()
-    with pytest.raises(UserError, match="no image in .*original; unpack"):
+    with refused("empty", base / "Image/original", "--images aligned"):
         run(tmp_path / "raf", tmp_path / "set", "--images", "original")
-    with pytest.raises(UserError, match="upright crop"):
+    with refused("usage", "--framing own"):
         run(native, tmp_path / "set", "--images", "original", "--framing", "own")
-    with pytest.raises(UserError, match="is not there"):
+    with refused("missing", "--source", tmp_path / "none"):
         run(tmp_path / "none", tmp_path / "set")
+
+
+def renumber(base, change):
+    """Other labels in the native list."""
+    listing = base / "EmoLabel/list_patition_label.txt"
+    rows = [line.split() for line in listing.read_text().splitlines()]
+    listing.write_text("".join(f"{name} {change(int(label))}\n" for name, label in rows))
+    return listing
+
+
+def labelled(source):
+    return {photo.key.split("-")[0]: photo.emotion for photo in source.photos}
+
+
+def test_a_list_counted_from_zero_is_read_so(trees, tmp_path):
+    from data_prep.rafdb_layouts import read_native
+
+    base = trees.rafdb_native(tmp_path / "raf")
+    expected = labelled(read_native(base, "aligned"))
+    renumber(base, lambda label: label - 1)
+    source = read_native(base, "aligned")
+    assert labelled(source) == expected and source.rejected == []
+    assert any("0 surprise" in remark and "--numbering" in remark for remark in source.remarks)
+    assert labelled(read_native(base, "aligned", "alphabetical"))["train_00000_aligned"] == "anger"
+
+
+def test_a_list_with_two_readings_is_refused(trees, tmp_path):
+    from data_prep.rafdb_layouts import read_native
+
+    base = trees.rafdb_native(tmp_path / "raf", 6)
+    listing = base / "EmoLabel/list_patition_label.txt"
+    with refused("ambiguous", listing, "1 (1 x)", "6 (1 x)", "--numbering rafdb", "--numbering zero_based"):
+        read_native(base, "aligned")
+    assert set(labelled(read_native(base, "aligned", "rafdb")).values()) == set(trees.RAFDB[:6])
+    renumber(base, lambda label: {1: 0, 2: 7}.get(label, label))
+    with refused("ambiguous", listing, "0 (1 x)", "7 (1 x)"):
+        read_native(base, "aligned")
+
+
+@pytest.mark.parametrize(
+    ("change", "encoding"),
+    [
+        (lambda text: text.replace(" ", ","), "utf-8-sig"),
+        (lambda text: text.replace(" ", " \t ").replace("\n", "\r\n"), "utf-16"),
+        (lambda text: text.replace("\n", "\r"), "utf-8"),
+    ],
+)
+def test_the_list_in_other_forms(trees, tmp_path, change, encoding):
+    from data_prep.rafdb_layouts import read_native
+
+    base = trees.rafdb_native(tmp_path / "raf", 7)
+    listing = base / "EmoLabel/list_patition_label.txt"
+    listing.write_bytes(change(listing.read_text()).encode(encoding))
+    source = read_native(base, "aligned")
+    assert list(labelled(source).values()).count("neutral") == 1 and len(source.photos) == 7 and not source.rejected
+
+
+def folders_from_zero(root, trees):
+    for number in range(7):
+        trees.save(root / f"{'test' if number == 6 else 'train'}/{number}/{number}.jpg", None, b"x")
+    return root
+
+
+def test_numbered_folders_from_zero_are_read_only_where_it_is_said_how(trees, tmp_path):
+    from data_prep.rafdb_layouts import read_repack, recognise
+
+    root = folders_from_zero(tmp_path / "raf", trees)
+    assert recognise(root)[:2] == ("repack", root)
+    with refused("ambiguous", root, "--numbering zero_based", "--numbering fer2013", "--numbering alphabetical"):
+        read_repack(root)
+    source = read_repack(root, "zero_based")
+    assert [photo.emotion for photo in source.photos] == list(trees.RAFDB)
+
+
+def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
+    from data_prep.rafdb_layouts import read_sorted
+
+    for number in range(1, 8):
+        for side in ("masked", "unmasked"):
+            trees.save(tmp_path / f"train/{side}/{number}/{number}.jpg", None, b"x")
+    assert [photo.emotion for photo in read_sorted(tmp_path).photos] == list(trees.RAFDB)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, tmp_path, shift):
+    from data_prep.rafdb_layouts import read_repack
+
+    for number in range(1, 8):
+        trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")
+    rows = "".join(f"{number};{number - shift};train/{number}.jpg\r\n" for number in range(1, 8))
+    (tmp_path / "train_labels.csv").write_text("\ufeff;Label;Image\r\n" + rows, encoding="utf-8")
+    source = read_repack(tmp_path)
+    assert [photo.emotion for photo in source.photos] == list(trees.RAFDB) and source.rejected == []
+    (tmp_path / "train_labels.csv").write_text("a,b\n1,2\n")
+    with refused("bad_layout", "train_labels.csv", "a, b", "image", "label"):
+        read_repack(tmp_path)
+
+
+def test_a_class_folder_that_is_lost_is_named(trees, tmp_path):
+    from data_prep.rafdb_layouts import read_repack
+
+    for number in range(1, 7):
+        trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")
+    (tmp_path / "train/7").symlink_to(tmp_path / "gone")
+    source = read_repack(tmp_path, "rafdb")
+    source.account()
+    assert any(str(tmp_path / "train/7") in remark for remark in source.remarks)
+    assert str(tmp_path / "train/7") in dict(source.rejected)

@@ -17,7 +17,7 @@ from rac_unet.data.mask_policy import make_policy
 from rac_unet.data.output_folder import JOURNAL_FILE
 from rac_unet.data.toy_pairs import write_toy_pairs
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 140
@@ -146,9 +146,9 @@ def test_a_finished_set_is_left_alone(tmp_path, capsys):
 
 
 def test_other_settings_are_refused_with_the_difference(reference):
-    with pytest.raises(UserError, match=r"seed: 0 there, 4 now"):
+    with refused("changed", reference, "seed: 0 there, 4 now"):
         write_toy_pairs(reference, COUNT, size=64, seed=4, progress=False)
-    with pytest.raises(UserError, match=r'mode: "natural" there, "ambiguous" now'):
+    with refused("changed", reference, 'mode: "natural" there, "ambiguous" now'):
         write_toy_pairs(reference, COUNT, size=64, mode="ambiguous", progress=False)
 
 

@@ -116,3 +116,18 @@ def test_no_place_is_given_twice_even_where_case_does_not_count(tree):
     found = [str(photo.place).casefold() for photo in list_photos(["a"], "out").photos]
     assert len(found) == len(set(found)) == 5
     assert all(not PurePath(place).is_absolute() and ".." not in PurePath(place).parts for place in found)
+
+
+def test_a_link_to_its_own_parent_gives_no_photo_twice(tree):
+    os.symlink(tree / "a", tree / "a/deep/up")
+    os.symlink(tree / "b", tree / "a/linked")
+    everything = {"a/x.jpg", "a/deep/x.JPG", "a/linked/x.jpg"}
+    assert set(places(list_photos(["a/**/*.[jJ][pP][gG]"], "out"))) == everything
+    listing = list_photos(["a"], "out")
+    assert set(places(listing)) == everything | {"a/x.png"}
+    assert "1 link to a folder above it" in listing.left_out.describe() and listing.missing == []
+
+
+def test_a_folder_behind_a_dead_link_is_missing(tree):
+    os.symlink(tree / "gone", tree / "b/deep")
+    assert [name for name, _ in list_photos(["b"], "out").missing] == ["b/deep"]

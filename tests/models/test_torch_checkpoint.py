@@ -11,8 +11,8 @@ from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models import build
 from rac_unet.models.resnet18 import build_resnet18
-from rac_unet.models.torch_checkpoint import read_checkpoint
-from rac_unet.models.torch_names import KINDS, fill, first_filters, recognise
+from rac_unet.models.torch_checkpoint import read_checkpoint, unwrap
+from rac_unet.models.torch_names import KINDS, fill, first_filters, recognise, unwrap_names
 from rac_unet.models.vgg import build_vgg_features
 
 
@@ -299,6 +299,47 @@ def test_npz_needs_no_pytorch(state, tmp_path, monkeypatch):
     assert read.arrays.keys() == state.keys() and read.notes == ("removed the prefix 'module.' from every name",)
     for name, value in state.items():
         np.testing.assert_array_equal(read.arrays[name], value)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda name: f"_orig_mod.{name}",
+        lambda name: f"module._orig_mod.{name}",
+        lambda name: f"model.net.{name}",
+        lambda name: name.replace(".", "._orig_mod.", 1),
+        lambda name: f"_fsdp_wrapped_module.{name}",
+    ],
+)
+def test_what_wrappers_put_before_the_names_is_removed(state, wrap):
+    arrays, notes = unwrap_names({wrap(name): value for name, value in state.items()})
+    assert arrays.keys() == state.keys() and recognise(arrays).name == "rac_unet" and notes
+
+
+def test_entries_of_no_known_model_are_dropped_by_name(state):
+    others = {"n_averaged": np.int64(3), "criterion.features.0.weight": np.zeros(3), "net.x": np.zeros(1)}
+    arrays, notes = unwrap_names({**{f"model.{name}": value for name, value in state.items()}, **others})
+    assert arrays.keys() == state.keys()
+    assert all(name in notes[-1] for name in ("'model.'", *others))
+    arrays, notes = unwrap_names({**state, "model.x": np.zeros(1)})
+    assert len(arrays) == len(state) + 1 and notes == [], "the model itself has no prefix: nothing is taken away"
+
+
+@pytest.mark.parametrize(
+    "wrappers", [["ema"], ["model", "state_dict"], ["net"], ["params_ema"], ["model_ema", "module"], ["state_dict"]]
+)
+def test_a_state_dict_is_found_in_what_programs_wrap_it_in(tmp_path, wrappers):
+    content = {"a.weight": np.ones(2)}
+    for wrapper in reversed(wrappers):
+        content = {wrapper: content, "epoch": 3}
+    notes = []
+    assert list(unwrap(tmp_path, content, notes)) == ["a.weight"] and len(notes) == len(wrappers)
+    assert all(repr(wrapper) in note and "epoch" in note for wrapper, note in zip(wrappers, notes, strict=True))
+
+
+def test_the_weights_trained_go_before_their_average(tmp_path):
+    notes = []
+    assert list(unwrap(tmp_path, {"ema": {"a": 1}, "model": {"b": 1}}, notes)) == ["b"] and "ema" in notes[0]
 
 
 def test_other_float_formats_become_float32(tmp_path):

@@ -300,7 +300,7 @@ def test_wrapped_prefixed_and_in_half_precision(tmp_path, wrapper):
         "c": ("float32", [[1, 0], [0, 1]]),
     }
     assert read.notes == (
-        f"took the entries under '{wrapper}'; dropped beside it: epoch, optimizer",
+        f"took the entries under '{wrapper}'; dropped: epoch, optimizer",
         "converted 1 bfloat16 entries to float32",
         "converted 1 float16 entries to float32",
         "removed the prefix 'module.' from every name",
