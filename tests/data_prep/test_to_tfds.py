@@ -18,7 +18,6 @@ from rac_unet.data.pictures import Pictures  # noqa: E402
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset  # noqa: E402
 from rac_unet.data.records import NAME  # noqa: E402
 from rac_unet.data.source import read_pairs  # noqa: E402
-from rac_unet.errors import UserError  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
