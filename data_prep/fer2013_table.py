@@ -10,7 +10,7 @@ from data_prep.loading import Loaded
 from data_prep.sources import Source
 from rac_unet.emotions import parse_source_label
 from rac_unet.errors import UserError
-from rac_unet.faces.photo_files import UnreadablePhoto
+from rac_unet.photos.reading import UnreadablePhoto
 
 if TYPE_CHECKING:
     from data_prep.sources import Photo

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
 
 if TYPE_CHECKING:
     import numpy as np

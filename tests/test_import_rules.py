@@ -127,15 +127,19 @@ def test_rac_unet_never_imports_data_prep():
     assert [name for name in MODULES if name.startswith("rac_unet") and "data_prep" in tops(imports(name).ever)] == []
 
 
-def test_data_prep_uses_faces_and_data_alone():
+def test_data_prep_uses_photos_faces_and_data_alone():
     used = {other for name in MODULES if name.startswith("data_prep") for other in ours(imports(name).ever)}
-    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "quiet", "faces", "data"}
+    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "quiet", "photos", "faces", "data"}
 
 
 def test_what_prepares_data_never_imports_tensorflow():
     """Neither at once nor later, nor through another module: a worker with TensorFlow would be five times as large."""
     # Writing TFRecords needs it, and uses no workers.
-    small = [name for name in MODULES if name.startswith(("data_prep", "rac_unet.faces")) and "tfds" not in name]
+    small = [
+        name
+        for name in MODULES
+        if name.startswith(("data_prep", "rac_unet.photos", "rac_unet.faces")) and "tfds" not in name
+    ]
     for name in [*small, "rac_unet.data.pairs", "rac_unet.data.toy_pairs"]:
         assert not TENSORFLOW & tops(reach(name, "ever")), name
 
