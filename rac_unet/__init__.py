@@ -22,7 +22,8 @@ def unmask(photo, emotion="auto", model=None):
     """Paint over every face mask in a photo. What is painted is plausible, not true.
 
     Args:
-        photo: a file (JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP and other kinds that Pillow reads; HEIC with pillow-heif), or uint8 RGB (H, W, 3).
+        photo: a file (JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP and other common kinds, HEIC with pillow-heif) or uint8 RGB
+            (H, W, 3).
         emotion: `auto` (read from what can be seen of each face), `none`, or surprise, fear, disgust, happiness,
             sadness, anger or neutral, for all faces.
         model: a run directory or something exported from one, of a mask-aware network; default: the published one.
