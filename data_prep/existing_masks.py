@@ -16,7 +16,7 @@ from data_prep.loading import FileLoader
 from data_prep.photo_maker import whole_frame
 from data_prep.sources import Photo
 from rac_unet.data.preparing import ImageWriter, Made
-from rac_unet.faces.photo_files import UnreadablePhoto
+from rac_unet.photos.reading import UnreadablePhoto
 
 # A mask hides a third of a face; less than the first is a blemish, more than the second another photograph.
 MIN_HIDDEN, MAX_HIDDEN = 0.03, 0.85

@@ -13,7 +13,7 @@ from data_prep.numbering import choose_numbering, read_label
 from data_prep.sources import Source, label_column
 from rac_unet.data.text_tables import Column, Table, open_table
 from rac_unet.errors import UserError
-from rac_unet.faces.photo_files import UnreadablePhoto
+from rac_unet.photos.reading import UnreadablePhoto
 
 if TYPE_CHECKING:
     from data_prep.sources import Photo

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_prep.sources import TAKES_LINKS
-from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
 from rac_unet.photos.listing import LEADS_OUT
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
 
 if TYPE_CHECKING:
     import numpy as np

@@ -50,7 +50,7 @@ class PhotoMaker:
         from rac_unet.data.pair_drawing import draw_pair
         from rac_unet.errors import UserError
         from rac_unet.faces.align import align_face
-        from rac_unet.faces.photo_files import UnreadablePhoto
+        from rac_unet.photos.reading import UnreadablePhoto
 
         try:
             loaded = self.load(photo)

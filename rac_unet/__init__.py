@@ -10,6 +10,8 @@ result.save("unmasked.png")
 import importlib
 import os
 
+__version__ = "0.1.0"
+
 # TensorFlow reads these when it is first imported. Without the first it keeps its slow convolutions on processors that
 # lack AVX-512 (training is 1.6 times as fast with it here); without the second it fills every log with hardware notes.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -20,7 +22,8 @@ def unmask(photo, emotion="auto", model=None):
     """Paint over every face mask in a photo. What is painted is plausible, not true.
 
     Args:
-        photo: a file (JPEG, PNG, WebP, GIF, BMP, TIFF), or uint8 RGB (H, W, 3).
+        photo: a file (JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP and other common kinds, HEIC with pillow-heif) or uint8 RGB
+            (H, W, 3).
         emotion: `auto` (read from what can be seen of each face), `none`, or surprise, fear, disgust, happiness,
             sadness, anger or neutral, for all faces.
         model: a run directory or something exported from one, of a mask-aware network; default: the published one.

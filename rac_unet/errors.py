@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import math
 import os
 import re
@@ -101,12 +100,11 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], in
     return parse
 
 
-def own_version() -> str | None:
-    """Version of this package; None where it is not installed."""
-    try:
-        return importlib.metadata.version("rac_unet")
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def own_version() -> str:
+    """Version of this package. Asking importlib.metadata for it takes as long as importing Pillow."""
+    from rac_unet import __version__
+
+    return __version__
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -22,22 +22,27 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.photo import ALL, PUBLISHED, Unmasker, parse_request
     from rac_unet.inference.photo_batch import Account, unmask_photos
     from rac_unet.inference.photo_inputs import list_photos
-    from rac_unet.inference.photo_output import OutputFolder, Settings
+    from rac_unet.inference.photo_output import OutputFolder, Settings, faces_of
     from rac_unet.rundir import check_output
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
-        raise UserError("--side_by_side shows one result; with --emotion all the photo is in the sheet already")
+        raise UserError(
+            "--side_by_side shows one result; with --emotion all the photo is in the sheet already", "usage"
+        )
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
     account = Account(skipped=list(listing.missing))
     given = len(listing.photos) + len(listing.missing)
     if not listing.photos:
-        raise UserError(_nothing(listing))
+        raise _nothing(listing)
     model = args.model or PUBLISHED
     settings = Settings(emotion, _model_name(model), args.format, args.side_by_side, args.mark)
     output = OutputFolder(args.output, settings)
     todo, finished = output.plan(listing.photos, args.overwrite)
+    for faces, painted in map(faces_of, finished):
+        account.faces += faces
+        account.painted += painted
     if todo:
         unmasker = _open(Unmasker, model)
         if note := unmasker.check_request(emotion):
@@ -53,7 +58,9 @@ def main(argv: list[str] | None = None) -> int:
     _summary(account, listing, given, len(finished), args.output, skipped)
     done = len(finished) + account.unmasked + account.without_mask + account.without_face
     if not done:
-        raise UserError(f"none of {given} photos could be read; the reasons are in {skipped}")
+        name, reason = account.skipped[0]
+        more = f" (and {given - 1} more, see {skipped})" if given > 1 else ""
+        raise UserError(f"{name}: {reason}{more}; none of {given} photos could be used", "unreadable")
     return 0
 
 
@@ -91,24 +98,31 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
         (len(account.skipped), f"skipped, see {skipped}"),
     ]
     print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
-    print(f"faces    {account.faces:,} found, {account.painted:,} painted")
+    if len(account.skipped) < given:
+        print(f"faces    {account.faces:,} found, {account.painted:,} painted")
     if (others := listing.left_out.describe()) or listing.own_files:
         kinds = [others, f"{listing.own_files:,} results" if listing.own_files else ""]
         print(f"left out {', '.join(filter(None, kinds))} in the folders given")
+    if account.first_only:
+        print(
+            f"note     of {account.first_only:,} animations and files of several pages only the first picture is used"
+        )
+    if account.flattened:
+        print(f"note     {account.flattened:,} see-through photos lie on white now; png and webp keep transparency")
     if account.painted:
         print("note     what was painted is plausible, not true; each result is marked as synthetic in its metadata")
     print(f"wrote    {output}")
 
 
-def _nothing(listing) -> str:
+def _nothing(listing) -> UserError:
+    from rac_unet.photos.kinds import READ
+
     if listing.missing:
         name, reason = listing.missing[0]
         more = f" (and {len(listing.missing) - 1} more)" if len(listing.missing) > 1 else ""
-        return f"{name}: {reason}{more}; give photos, folders of photos, or patterns"
-    return (
-        f"there are no photos in what was given ({listing.other_files + listing.own_files} other files); "
-        "JPEG, PNG, WebP, GIF, BMP and TIFF are read"
-    )
+        return UserError(f"{name}: {reason}{more}; give photos, folders of photos, or patterns", "missing")
+    others = f"{listing.other_files:,} other files, {listing.own_files:,} results of predict"
+    return UserError(f"there are no photos in what was given ({others}); {READ}, videos are not", "empty")
 
 
 def _model_name(model: str | os.PathLike) -> str:

@@ -16,7 +16,6 @@ def main(argv: list[str] | None = None) -> int:
     import pandas as pd
 
     from rac_unet.data.progress import Progress
-    from rac_unet.faces.photo_metadata import is_signed
     from rac_unet.inference.photo import ALL, Unmasker, parse_request
     from rac_unet.inference.photo_inputs import list_photos
     from rac_unet.scoring import real_masks
@@ -24,17 +23,15 @@ def main(argv: list[str] | None = None) -> int:
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
-        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name")
+        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name", "usage")
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
-    # What was painted, and sheets of it, in whatever folder: no photos of masks really worn.
-    own = {file.path for file in listing.photos if is_signed(file.path)} - {Path(word) for word in args.inputs}
-    listing.photos = [file for file in listing.photos if file.path not in own]
-    listing.own_files += len(own)
     _refuse_nothing(listing, args.inputs)
     sheet = args.output / "real_masks.jpg"
     if os.path.realpath(sheet) in {os.path.realpath(file.path) for file in listing.photos}:
-        raise UserError(f"the sheet {sheet} would replace a photo that was given; give another folder with --output")
+        raise UserError(
+            f"the sheet {sheet} would replace a photo that was given; give another folder with --output", "exists"
+        )
     unmasker = Unmasker(args.model)
     unmasker.check_request(emotion)
     photos, faces = [], []
@@ -73,13 +70,13 @@ def main(argv: list[str] | None = None) -> int:
 def _refuse_nothing(listing, inputs: list[str]) -> None:
     if listing.photos:
         return
+    from rac_unet.photos.kinds import READ
+
     if listing.missing:
         name, reason = listing.missing[0]
-        raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns")
+        raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns", "missing")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of rac_unet"
-    raise UserError(
-        f"there are no photos in {', '.join(inputs)} ({others}); JPEG, PNG, WebP, GIF, BMP and TIFF are read"
-    )
+    raise UserError(f"there are no photos in {', '.join(inputs)} ({others}); {READ}, videos are not", "empty")
 
 
 def _report(metrics: dict, photos: Path) -> None:

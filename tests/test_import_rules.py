@@ -135,7 +135,11 @@ def test_data_prep_uses_photos_faces_and_data_alone():
 def test_what_prepares_data_never_imports_tensorflow():
     """Neither at once nor later, nor through another module: a worker with TensorFlow would be five times as large."""
     # Writing TFRecords needs it, and uses no workers.
-    small = [name for name in MODULES if name.startswith(("data_prep", "rac_unet.faces")) and "tfds" not in name]
+    small = [
+        name
+        for name in MODULES
+        if name.startswith(("data_prep", "rac_unet.photos", "rac_unet.faces")) and "tfds" not in name
+    ]
     for name in [*small, "rac_unet.data.pairs", "rac_unet.data.toy_pairs"]:
         assert not TENSORFLOW & tops(reach(name, "ever")), name
 

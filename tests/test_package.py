@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from rac_unet.faces.photo_files import read_photo
+from rac_unet.photos.reading import read_photo
 from tests.drawn_masks import drawn_photo, is_green
 
 ROOT = Path(__file__).resolve().parents[1]

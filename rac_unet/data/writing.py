@@ -42,9 +42,12 @@ def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | No
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        # A failed write into an open file names no path, and the temporary one means nothing to a user.
+        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
         raise
 
 
@@ -55,11 +58,11 @@ def write_file(path: str | os.PathLike, content: bytes, temporary_folder: str | 
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """PNG bytes of a uint8 image: RGB (H, W, 3) or grey (H, W). One OpenCV gives the same bytes for them."""
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise ValueError(f"expected uint8 (H, W, 3) or (H, W). Received: {image.dtype} {image.shape}")
+    """PNG bytes of a uint8 image: RGB or RGBA (H, W, 3 or 4) or grey (H, W). One OpenCV always gives the same."""
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+        raise ValueError(f"expected uint8 (H, W, 3), (H, W, 4) or (H, W). Received: {image.dtype} {image.shape}")
     if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     done, content = cv2.imencode(".png", image, _PNG_OPTIONS)
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")

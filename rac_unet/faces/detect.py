@@ -168,7 +168,7 @@ class FaceDetector:
         elsewhere = np.hypot(*(mean - row[5:].reshape(2, 2)).T).max() / side
         presence = [presence for presence, _ in looks]
         # One look that sees a face by chance is not enough.
-        if np.median(presence) < MIN_MESH_PRESENCE:
+        if sorted(presence)[len(presence) // 2] < MIN_MESH_PRESENCE:
             return _NOTHING, meshes[0]
         return float(np.mean(presence) - 4 * apart - 2 * elsewhere), meshes.mean(0)
 

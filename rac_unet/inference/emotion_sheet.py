@@ -34,22 +34,26 @@ def draw_emotion_sheets(faces: list[SevenFaces], mark: bool = False) -> list[np.
 
 
 def draw_side_by_side(photo: np.ndarray, result: np.ndarray) -> np.ndarray:
-    """Photo on the left and result on the right, (H, 2 W, 3) uint8 RGB."""
+    """Photo on the left and result on the right, (H, 2 W, 3) uint8 RGB, or both with transparency."""
     return np.hstack([photo, result])
 
 
 def draw_mark(image: np.ndarray, text: str = "synthetic") -> None:
-    """Write a word into the lower left corner, in place; its letters are a thirtieth of the shorter side high."""
+    """Write a word into the lower left corner, in place; its letters are a thirtieth of the shorter side high.
+
+    Args:
+        image: (H, W, 3) or (H, W, 4) uint8; the word and its ground are opaque.
+    """
     height = max(8, min(image.shape[:2]) // 30)
     scale = cv2.getFontScaleFromHeight(_FONT, height, 1)
     (width, _), base = cv2.getTextSize(text, _FONT, scale, 1)
     edge = max(2, height // 3)
     bottom = image.shape[0]
     ground = image[max(0, bottom - height - base - 2 * edge) :, : width + 2 * edge]
-    ground[:] = ground // 3
-    cv2.putText(
-        image, text, (edge, bottom - base - edge), _FONT, scale, (255, 255, 255), max(1, height // 14), cv2.LINE_AA
-    )
+    ground[..., :3] //= 3
+    ground[..., 3:] = 255
+    white = (255,) * image.shape[2]
+    cv2.putText(image, text, (edge, bottom - base - edge), _FONT, scale, white, max(1, height // 14), cv2.LINE_AA)
 
 
 def _cell(picture: np.ndarray) -> np.ndarray:

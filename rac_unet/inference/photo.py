@@ -14,17 +14,17 @@ from rac_unet.emotions import EMOTIONS, emotion_id, parse_emotion
 from rac_unet.errors import UserError
 from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
-from rac_unet.faces.photo_files import UnreadablePhoto, decode_photo, read_photo_bytes
-from rac_unet.faces.photo_metadata import PhotoMetadata, read_metadata
 from rac_unet.inference.framing import runs_out, wider_frame, without_reflection
 from rac_unet.inference.interface import OCCLUSION, PAINTED, VISIBLE
 from rac_unet.inference.pasting import FaceMap, face_map, matched_to_photo, paste_face
+from rac_unet.inference.photo_output import ALL
 from rac_unet.inference.photo_result import FaceResult, PhotoResult, SevenFaces
 from rac_unet.inference.runners import Runner, load_runner
+from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
 from rac_unet.registry import check_name
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "weights" / "rac_unet_lite.tflite"
-AUTO, NONE, ALL = "auto", "none", "all"
+AUTO, NONE = "auto", "none"
 # A map that covers less of the face crop is no mask: drawn and worn ones cover a tenth to a half.
 LEAST_MASK = 0.04
 _BATCH = 16
@@ -89,11 +89,13 @@ class Unmasker:
         name = self.runner.name
         if not self.runner.conditioned and request not in (AUTO, NONE):
             raise UserError(
-                f"{name} takes no emotion, so {request!r} cannot be painted; use --emotion none, or another model"
+                f"{name} takes no emotion, so {request!r} cannot be painted; use --emotion none, or another model",
+                "unsupported",
             )
         if request == AUTO and self.runner.conditioned and VISIBLE not in self.runner.outputs:
             raise UserError(
-                f"{name} does not read emotions from the visible half; give one by name with --emotion, or none"
+                f"{name} does not read emotions from the visible half; give one by name with --emotion, or none",
+                "unsupported",
             )
         return None if self.runner.conditioned else f"{name} takes no emotion: every face is painted without one"
 
@@ -210,21 +212,23 @@ def unmask(photo: str | os.PathLike | np.ndarray, emotion: str = AUTO, model: st
     """
     request = parse_request(emotion)
     if request == ALL:
-        raise UserError("one photo shows one emotion; for all seven call unmask once for each, or Unmasker.unmask_all")
-    metadata = PhotoMetadata()
+        raise UserError(
+            "one photo shows one emotion; for all seven call unmask once for each, or Unmasker.unmask_all", "usage"
+        )
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
-            raise UserError(f"photo: expected uint8 RGB (H, W, 3), or a file. Received: {photo.dtype} {photo.shape}")
-        pixels = photo
+            raise UserError(
+                f"photo: expected uint8 RGB (H, W, 3), or a file. Received: {photo.dtype} {photo.shape}", "wrong_type"
+            )
+        read = Photo(photo)
     else:
         try:
-            content = read_photo_bytes(photo)
-            pixels, metadata = decode_photo(content, full_size=True), read_metadata(content)
+            read = decode_photo(read_photo_bytes(photo), full_size=True)
         except UnreadablePhoto as reason:
-            raise UserError(f"{os.fspath(photo)}: {reason}") from None
+            raise UserError(f"{os.fspath(photo)}: {reason}", "unreadable") from None
     unmasker = _unmasker(os.fspath(PUBLISHED if model is None else model))
     unmasker.check_request(request)
-    return dataclasses.replace(unmasker.unmask(pixels, request), metadata=metadata)
+    return dataclasses.replace(unmasker.unmask(read.pixels, request), metadata=read.metadata, rgba=read.rgba)
 
 
 def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Runner:
@@ -233,14 +237,16 @@ def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Run
     if path == PUBLISHED and not path.is_file():
         raise UserError(
             f"the published network is not in this installation ({path.name} is missing); name a run directory or "
-            "something exported from one with --model"
+            "something exported from one with --model",
+            "missing",
         )
     runner = load_runner(path, threads)
     missing = [name for name in (OCCLUSION, PAINTED) if name not in runner.outputs]
     if missing:
         raise UserError(
             f"{path} cannot tell where a mask is (it has no output {' and '.join(missing)}); use a run of "
-            "rac_unet_lite, or something exported from one"
+            "rac_unet_lite, or something exported from one",
+            "wrong_type",
         )
     return runner
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import cv2
 
-from rac_unet.faces.photo_files import UnreadablePhoto, decode_photo, read_photo_bytes
-from rac_unet.faces.photo_metadata import read_metadata
 from rac_unet.inference.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
-from rac_unet.inference.photo import ALL, Unmasker
-from rac_unet.inference.photo_output import OutputFolder, Planned, Settings
+from rac_unet.inference.photo import Unmasker
+from rac_unet.inference.photo_output import ALL, OutputFolder, Planned, Settings
 from rac_unet.inference.photo_result import FaceResult
+from rac_unet.photos.pixels import with_transparency
+from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
+from rac_unet.photos.writing import KINDS, TRANSPARENT
 from rac_unet.quiet import silenced_stderr
 
 # What a file system says to one name, and not to every file that is written.
@@ -29,7 +30,9 @@ class Account:
     Attributes:
         unmasked, without_mask, without_face: photos written; the last two unchanged.
         skipped: (photo, reason), nothing written.
-        faces, painted: numbers of faces found and painted.
+        faces, painted: numbers of faces found and painted, in photos finished before too.
+        first_only: photos with several frames or pages, of which the first was used.
+        flattened: see-through photos that lie on white in a format without transparency.
     """
 
     unmasked: int = 0
@@ -38,6 +41,8 @@ class Account:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     faces: int = 0
     painted: int = 0
+    first_only: int = 0
+    flattened: int = 0
 
 
 def unmask_photos(
@@ -58,7 +63,7 @@ def unmask_photos(
     for plan in plans:
         path = plan.photo.path
         try:
-            faces = _unmask_photo(unmasker, plan, output, settings)
+            photo, faces, remarks = _unmask_photo(unmasker, plan, output, settings)
         except UnreadablePhoto as reason:
             said = _skip(account, path, str(reason))
         except (MemoryError, cv2.error) as error:
@@ -69,39 +74,65 @@ def unmask_photos(
                 raise
             said = _skip(account, path, f"its result cannot be named: {error.strerror}")
         else:
-            said = _count(account, faces)
+            said = "; ".join([_count(account, faces), *remarks])
+            account.first_only += photo.frames > 1
+            account.flattened += _is_flattened(photo, settings)
         report(path, said)
 
 
-def _unmask_photo(unmasker: Unmasker, plan: Planned, output: OutputFolder, settings: Settings) -> list[FaceResult]:
+def _unmask_photo(
+    unmasker: Unmasker, plan: Planned, output: OutputFolder, settings: Settings
+) -> tuple[Photo, list[FaceResult], list[str]]:
     content = read_photo_bytes(plan.photo.path)
     start = time.perf_counter()
     with silenced_stderr():
-        # libpng and libjpeg write their own remarks about damaged photos.
+        # The libraries below Pillow write their own remarks about damaged photos.
         photo = decode_photo(content, full_size=True)
     if settings.emotion == ALL:
-        sevens, faces = unmasker.unmask_all(photo)
+        sevens, faces = unmasker.unmask_all(photo.pixels)
         endings = ["emotions"] + [f"emotions-{page}" for page in range(2, 1 + len(sevens))]
         pages = draw_emotion_sheets(sevens, settings.mark)
         pictures = {f".{ending}": page for ending, page in zip(endings, pages, strict=False)}
     else:
-        result = unmasker.unmask(photo, settings.emotion)
-        faces, pictures = result.faces, {"": result.image}
+        result = unmasker.unmask(photo.pixels, settings.emotion)
+        faces, before, after = result.faces, photo.pixels, result.image
+        if photo.rgba is not None and settings.format in TRANSPARENT:
+            before, after = photo.rgba, with_transparency(after, result.occlusion, photo.rgba)
+        pictures = {"": after}
         if settings.side_by_side:
-            pictures[".side_by_side"] = draw_side_by_side(photo, result.image)
+            pictures[".side_by_side"] = draw_side_by_side(before, after)
+        if not result.painted and photo.kind == KINDS[settings.format]:
+            # Unchanged, to the last byte.
+            pictures[""] = content
     painted = sum(face.masked for face in faces)
     if settings.mark and painted and settings.emotion != ALL:
         for picture in pictures.values():
             draw_mark(picture)
+    remarks = _remarks(photo, settings)
+    described = [_describe(faces)] if painted < len(faces) or not faces else []
+    height, width = photo.pixels.shape[:2]
     report = {
         "photo": str(plan.photo.path),
-        "size": [photo.shape[1], photo.shape[0]],
+        "size": [width, height],
         "faces": [_facts(face) for face in faces],
-        "note": _describe(faces) if painted < len(faces) or not faces else "",
+        "note": "; ".join([*described, *remarks]),
         "seconds": round(time.perf_counter() - start, 4),
     }
-    output.write(plan, pictures, read_metadata(content), painted, report)
-    return faces
+    output.write(plan, pictures, photo.metadata, painted, report)
+    return photo, faces, remarks
+
+
+def _remarks(photo: Photo, settings: Settings) -> list[str]:
+    remarks = []
+    if photo.frames > 1:
+        remarks.append(f"only the first of {photo.frames} {'pages' if photo.kind == 'TIFF' else 'frames'} is used")
+    if _is_flattened(photo, settings):
+        remarks.append(f"its transparency is lost, which {settings.format} cannot hold")
+    return remarks
+
+
+def _is_flattened(photo: Photo, settings: Settings) -> bool:
+    return photo.rgba is not None and settings.format not in TRANSPARENT and settings.emotion != ALL
 
 
 def _facts(face: FaceResult) -> dict:

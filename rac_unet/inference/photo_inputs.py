@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from rac_unet.faces.photo_metadata import is_signed
 from rac_unet.photos.listing import LeftOut, find_photos, match_pattern
+from rac_unet.photos.writing import is_signed
 
 # By which predict's own files are known beside its results: the list of what was skipped, and how each report begins.
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
@@ -54,8 +55,8 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
 
     A folder's structure is mirrored below the output; with several folders each has its own name there. Single files
     are mirrored from their common parent, what a pattern finds from its first folder without a wildcard. Links to
-    folders are followed; each file is taken once. Results in the output folder are never taken as input, unless one is
-    named itself.
+    folders are followed; each file is taken once. Results, of this call or another, are never taken as input, unless
+    one is named itself.
 
     Args:
         given: paths and patterns (`*`, `?`, `[…]`, `**`), for shells that leave those to the program.
@@ -115,12 +116,23 @@ def _note_missing(folder: Path, listing: Listing) -> None:
 
 
 def _is_result(path: Path, given: Path, output: Path) -> bool:
-    """Whether a file found in a folder that was given is a result: all in the output folder are, unless the photos lie
-    in it themselves; then its mark tells."""
-    own = os.path.join(os.path.realpath(output), "")
-    if not os.path.join(os.path.realpath(path.parent), "").startswith(own):
+    """Whether a file found in a folder is a result: its mark or its report says so.
+
+    All in the output folder are, unless the photos are in it themselves (`given`, the folder that was named, is there).
+    """
+    own, parent, top = (os.path.join(os.path.realpath(each), "") for each in (output, path.parent, given))
+    if parent.startswith(own) and not top.startswith(own):
+        return True
+    return is_signed(path) or has_report(path)
+
+
+def has_report(path: Path) -> bool:
+    """Whether a report next to a file names it as its result: an unchanged copy of a photo has no mark."""
+    try:
+        content = path.with_suffix(".json").read_bytes()
+        return content.startswith(REPORT_START) and path.name in json.loads(content)["results"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return not os.path.join(os.path.realpath(given), "").startswith(own) or is_signed(path)
 
 
 def _is_account(path: Path, output: Path) -> bool:

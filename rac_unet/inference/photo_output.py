@@ -5,30 +5,24 @@ The JSON is written last, so it says that a photo is finished; by it a second ru
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rac_unet.data.writing import encode_png, write_file
 from rac_unet.errors import UserError, own_version
-from rac_unet.faces.photo_files import UnreadablePhoto
-from rac_unet.faces.photo_metadata import (
-    SIGN,
-    PhotoMetadata,
-    embed_metadata,
-    is_signed,
-    marked_synthetic,
-    upright_metadata,
-)
-from rac_unet.inference.photo_inputs import SKIPPED, PhotoFile
+from rac_unet.inference.photo_inputs import SKIPPED, PhotoFile, has_report
+from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
+from rac_unet.photos.reading import UnreadablePhoto
+from rac_unet.photos.writing import ENDINGS, compressed, is_signed, with_png_metadata
 
-FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-_QUALITY = 95
+# The emotion of which a sheet of all seven is made, and no result.
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class OutputFolder:
 
     def __init__(self, folder: Path, settings: Settings):
         self.folder, self._settings = folder, settings
-        self._ending = FORMATS[settings.format]
+        self._ending = ENDINGS[settings.format]
 
     def plan(self, photos: list[PhotoFile], overwrite: bool) -> tuple[list[Planned], list[Planned]]:
         """What is to be made, and what is finished already.
@@ -73,31 +67,47 @@ class OutputFolder:
             plan = Planned(photo, place.with_name(place.name + self._ending), place.with_name(place.name + ".json"))
             if os.path.realpath(plan.result) in inputs:
                 raise UserError(
-                    f"the result {plan.result} would replace a photo that was given; give another folder with --output"
+                    f"the result {plan.result} would replace a photo that was given; give another folder with --output",
+                    "exists",
                 )
             report = _read_report(plan.report)
-            if report is None:
-                _refuse_foreign(plan)
+            known = [plan.report.name, *report["results"]] if report else []
+            for path in (plan.report, *self._results(plan)):
+                if path.name not in known and os.path.lexists(path) and not _is_ours(path, plan):
+                    raise UserError(f"{_taken(path)}; give another --output, or remove it", "exists")
             done = report is not None and not overwrite and self._is_finished(plan, report)
             (finished if done else todo).append(plan)
         return todo, finished
 
     def write(
-        self, plan: Planned, pictures: dict[str, np.ndarray], metadata: PhotoMetadata, painted: int, report: dict
+        self,
+        plan: Planned,
+        pictures: dict[str, np.ndarray | bytes],
+        metadata: PhotoMetadata,
+        painted: int,
+        report: dict,
     ) -> None:
         """Write a photo's pictures, then its report.
 
         Args:
-            pictures: ending of the name ("" for the result) -> (H, W, 3) uint8 RGB.
+            pictures: ending of the name ("" for the result) -> (H, W, 3) or (H, W, 4) uint8, or the bytes of a file.
             metadata: the photo's own.
             painted: how many faces are synthetic; the pictures are marked when there are any.
             report: what the JSON says of the photo.
-        Raises: UnreadablePhoto when the format cannot hold a picture; OSError.
+        Raises: UnreadablePhoto when the format cannot hold a picture, or a file of others has its name; OSError.
         """
-        names = {}
-        for part, picture in pictures.items():
-            content = encode_result(picture, self._settings.format, metadata, painted > 0)
-            names[part] = plan.result.with_name(plan.report.stem + part + self._ending)
+        names = {part: plan.result.with_name(plan.report.stem + part + self._ending) for part in pictures}
+        for path in names.values():
+            # How many sheets a photo has is not known while planning.
+            if os.path.lexists(path) and not _is_ours(path, plan):
+                raise UnreadablePhoto(_taken(path))
+        contents = {
+            part: picture
+            if isinstance(picture, bytes)
+            else encode_result(picture, self._settings.format, metadata, painted > 0)
+            for part, picture in pictures.items()
+        }
+        for part, content in contents.items():
             write_file(names[part], content)
         whole = {
             **report,
@@ -125,18 +135,28 @@ class OutputFolder:
         write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
         return path
 
+    def _results(self, plan: Planned) -> list[Path]:
+        """The files that a photo is sure to become."""
+        if self._settings.emotion == ALL:
+            parts = [".emotions"]
+        else:
+            parts = ["", ".side_by_side"] if self._settings.side_by_side else [""]
+        return [plan.result.with_name(plan.report.stem + part + self._ending) for part in parts]
+
     def _is_finished(self, plan: Planned, report: dict) -> bool:
         if report["settings"] != asdict(self._settings):
             different = [k for k, v in asdict(self._settings).items() if report["settings"].get(k) != v]
             raise UserError(
                 f"{plan.report} was made with other settings ({', '.join(different)}); give another --output, or "
-                "--overwrite to make everything again"
+                "--overwrite to make everything again",
+                "changed",
             )
         if report["file"] == _file_facts(plan.photo.path):
             return all(plan.result.with_name(name).is_file() for name in report["results"])
         if report["photo"] != os.fspath(plan.photo.path):
             raise UserError(
-                f"{plan.report} belongs to another photo ({report['photo']}); give another --output, or --overwrite"
+                f"{plan.report} belongs to another photo ({report['photo']}); give another --output, or --overwrite",
+                "exists",
             )
         return False
 
@@ -145,34 +165,22 @@ def encode_result(picture: np.ndarray, kind: str, metadata: PhotoMetadata, synth
     """Bytes of a picture file with the photo's metadata put right, and marked as synthetic where it is.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, upright.
-        kind: one of `FORMATS`; png is lossless.
+        picture: (H, W, 3) uint8 RGB, or (H, W, 4) for png and webp; upright.
+        kind: png (lossless), jpeg or webp.
         metadata: the photo's own.
     Raises: UnreadablePhoto when the format cannot hold the picture.
     """
     height, width = picture.shape[:2]
-    carried = upright_metadata(metadata, width, height)
-    said = f"{SIGN}: no face painted"
-    if synthetic:
-        carried, said = marked_synthetic(carried), f"synthetic: face painted by {SIGN} {own_version() or ''}".strip()
-    return embed_metadata(_encoded(picture, kind), carried, said)
-
-
-def _encoded(picture: np.ndarray, kind: str) -> bytes:
+    carried, said = marked(upright_metadata(metadata, width, height), synthetic, own_version())
     if kind == "png":
-        return encode_png(picture)
-    options = {
-        "jpeg": [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-                 cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
-        "webp": [cv2.IMWRITE_WEBP_QUALITY, _QUALITY],
-    }[kind]  # fmt: skip
-    limit = {"jpeg": 65_500, "webp": 16_383}[kind]
-    if max(picture.shape[:2]) > limit:
-        raise UnreadablePhoto(f"a side is longer than {limit} pixels, which {kind} cannot hold; use --format png")
-    done, content = cv2.imencode(FORMATS[kind], cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise UnreadablePhoto(f"could not be written as {kind}")
-    return content.tobytes()
+        return with_png_metadata(encode_png(picture), carried, said)
+    return compressed(picture, kind, carried, said)
+
+
+def faces_of(plan: Planned) -> tuple[int, int]:
+    """How many faces the report of a finished photo counts, and how many of them were painted."""
+    faces = (_read_report(plan.report) or {}).get("faces", [])
+    return len(faces), sum(bool(face.get("masked")) for face in faces)
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
@@ -190,16 +198,19 @@ def _read_report(path: Path) -> dict | None:
         report = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    fits = isinstance(report, dict) and {"photo", "settings", "file", "results"} <= set(report)
+    fits = isinstance(report, dict) and {"photo", "settings", "file", "results", "faces"} <= set(report)
     return report if fits and isinstance(report["settings"], dict) else None
 
 
-def _refuse_foreign(plan: Planned) -> None:
-    """Raise UserError where files that predict did not write are in the way, whatever was said of overwriting."""
-    if os.path.lexists(plan.report):
-        taken = plan.report
-    elif os.path.lexists(plan.result) and not is_signed(plan.result):
-        taken = plan.result
-    else:
-        return
-    raise UserError(f"{taken} is there already and was not written by predict; give another --output, or remove it")
+def _is_ours(path: Path, plan: Planned) -> bool:
+    """Whether a file can be replaced: predict wrote it, or it is the copy of the photo that has no report yet."""
+    if is_signed(path) or has_report(path):
+        return True
+    try:
+        return filecmp.cmp(path, plan.photo.path, shallow=False)
+    except OSError:
+        return False
+
+
+def _taken(path: Path) -> str:
+    return f"{path} is there already and was not written by predict"

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from rac_unet.data.writing import write_file
-from rac_unet.faces.photo_metadata import PhotoMetadata
-from rac_unet.inference.photo_output import FORMATS, encode_result
+from rac_unet.errors import UserError
+from rac_unet.inference.photo_output import encode_result
+from rac_unet.photos.metadata import PhotoMetadata
+from rac_unet.photos.pixels import with_transparency
+from rac_unet.photos.reading import UnreadablePhoto
+from rac_unet.photos.writing import ENDINGS, TRANSPARENT
 from rac_unet.registry import check_name
 
 
@@ -43,6 +47,7 @@ class PhotoResult:
         faces: largest first.
         original: the photo as it was read, upright.
         metadata: the photo's file's own; empty for a photo that came as an array.
+        rgba: (H, W, 4) uint8, the photo with its own transparency; None for an opaque one. `image` lies on white.
     """
 
     image: np.ndarray
@@ -50,6 +55,7 @@ class PhotoResult:
     faces: list[FaceResult]
     original: np.ndarray = field(repr=False)
     metadata: PhotoMetadata = field(default=PhotoMetadata(), repr=False)
+    rgba: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def painted(self) -> int:
@@ -59,12 +65,20 @@ class PhotoResult:
     def save(self, path: str | os.PathLike) -> None:
         """Write `image` as .png (lossless), .jpg or .webp, with the photo's metadata and the mark that it is synthetic.
 
-        Raises: UserError for another ending.
+        The photo's transparency is kept in .png and .webp.
+        Raises: UserError for another ending, and for a picture that the format cannot hold.
         """
-        kinds = {".jpeg": "jpeg", **{ending: kind for kind, ending in FORMATS.items()}}
+        kinds = {".jpeg": "jpeg", **{ending: kind for kind, ending in ENDINGS.items()}}
         ending = Path(path).suffix.lower()
         check_name("ending of the file", ending, tuple(kinds))
-        write_file(path, encode_result(self.image, kinds[ending], self.metadata, self.painted > 0))
+        kind, image = kinds[ending], self.image
+        if self.rgba is not None and kind in TRANSPARENT:
+            image = with_transparency(image, self.occlusion, self.rgba)
+        try:
+            content = encode_result(image, kind, self.metadata, self.painted > 0)
+        except UnreadablePhoto as reason:
+            raise UserError(f"{os.fspath(path)}: {reason}", "bad_value") from None
+        write_file(path, content)
 
 
 @dataclass(frozen=True)

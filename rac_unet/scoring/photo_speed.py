@@ -21,7 +21,7 @@ _STARTS = 5
 _RUNNING = """
 import json, sys, time
 import numpy as np
-from rac_unet.faces.photo_files import read_photo
+from rac_unet.photos.reading import read_photo
 from rac_unet.inference.photo import Unmasker
 file, model, threads, count = sys.argv[1], sys.argv[2] or None, int(sys.argv[3]) or None, int(sys.argv[4])
 photo, unmasker = read_photo(file), Unmasker(model, threads)

@@ -17,11 +17,11 @@ import pandas as pd
 
 from rac_unet.errors import UserError
 from rac_unet.faces.align import align_face
-from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
 from rac_unet.inference.framing import without_reflection
 from rac_unet.inference.interface import OCCLUSION
 from rac_unet.inference.photo import AUTO, Unmasker
 from rac_unet.inference.photo_inputs import PhotoFile
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
 from rac_unet.scoring.statistics import summarise
 
 # Side of a face on the sheet, and faces in a row, each before and after.
@@ -88,7 +88,9 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
     """
     readable = [photo for photo in photos if not photo.skipped]
     if not readable:
-        raise UserError(f"none of {len(photos)} photos could be read; first: {photos[0].photo}: {photos[0].skipped}")
+        raise UserError(
+            f"none of {len(photos)} photos could be read; first: {photos[0].photo}: {photos[0].skipped}", "unreadable"
+        )
     names = np.array([photo.photo for photo in readable])
     masked = [face for face in faces if face.masked]
     with_mask = {face.photo for face in masked}
@@ -119,7 +121,8 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     """A JPEG of faces in pairs, before beside after, in the order given."""
     import cv2
 
-    from rac_unet.faces.photo_metadata import SIGN, PhotoMetadata, embed_metadata, marked_synthetic
+    from rac_unet.inference.photo_output import encode_result
+    from rac_unet.photos.metadata import PhotoMetadata
     from rac_unet.rundir import replace_file
 
     pairs = [np.concatenate([face.before, face.after], axis=1) for face in faces]
@@ -127,9 +130,8 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     pairs += [blank] * (-len(pairs) % IN_A_ROW)
     framed = [cv2.copyMakeBorder(pair, 2, 2, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs]
     rows = [np.concatenate(framed[i : i + IN_A_ROW], axis=1) for i in range(0, len(framed), IN_A_ROW)]
-    content = cv2.imencode(".jpg", np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     # It shows painted faces, and must not be taken for a photo when the folder is looked through again.
-    content = embed_metadata(content, marked_synthetic(PhotoMetadata()), f"synthetic: faces painted by {SIGN}")
+    content = encode_result(np.concatenate(rows), "jpeg", PhotoMetadata(), synthetic=True)
     replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 

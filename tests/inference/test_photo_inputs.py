@@ -7,9 +7,9 @@ from pathlib import PurePath
 import numpy as np
 import pytest
 
-from rac_unet.faces.photo_metadata import PhotoMetadata
 from rac_unet.inference.photo_inputs import list_photos
 from rac_unet.inference.photo_output import encode_result
+from rac_unet.photos.metadata import PhotoMetadata
 
 
 @pytest.fixture
@@ -131,3 +131,27 @@ def test_a_link_to_its_own_parent_gives_no_photo_twice(tree):
 def test_a_folder_behind_a_dead_link_is_missing(tree):
     os.symlink(tree / "gone", tree / "b/deep")
     assert [name for name, _ in list_photos(["b"], "out").missing] == ["b/deep"]
+
+
+def test_results_in_another_folder_are_no_photos_either(tree):
+    """Painted ones have the mark, unchanged copies a report beside them; both count though made elsewhere."""
+    for name in ("a/out1", "a/deep/out2"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "painted.png").write_bytes(
+            encode_result(np.zeros((2, 3, 3), np.uint8), "png", PhotoMetadata(), True)
+        )
+        (tree / name / "copied.jpg").write_text("x")
+        report = {"photo": "a/copied.jpg", "results": ["copied.jpg"]}
+        (tree / name / "copied.json").write_text(json.dumps(report, indent=1))
+        (tree / name / "added.jpg").write_text("somebody put it there")
+    found = places(list_photos(["a"], "out3"))
+    assert set(found) == {"a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/out1/added.jpg", "a/deep/out2/added.jpg"}
+    assert list_photos(["a"], "out3").own_files == 4 and list_photos(["a/**/*.png"], "out3").own_files == 2
+    named = ["a/out1/painted.png", "a/out1/copied.jpg"]
+    assert set(places(list_photos(named, "out3"))) == set(named), "a file that is named is meant"
+
+
+def test_a_report_that_names_other_files_makes_no_result(tree):
+    for content in ("{}", '{"results": ["x.jpg"]}', json.dumps({"photo": 1, "results": ["y.png"]}, indent=1)):
+        (tree / "b/x.json").write_text(content)
+        assert set(places(list_photos(["b"], "out"))) == {"b/x.jpg"}

@@ -1,16 +1,21 @@
 """The folder of results: what is finished stays, what is somebody else's is never touched."""
 
+import dataclasses
+import io
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from rac_unet.errors import UserError
-from rac_unet.faces.photo_files import UnreadablePhoto, read_photo
-from rac_unet.faces.photo_metadata import SOURCE_TYPE, PhotoMetadata, read_metadata
 from rac_unet.inference.photo_inputs import list_photos
 from rac_unet.inference.photo_output import OutputFolder, Settings, encode_result
+from rac_unet.photos.metadata import SOURCE_TYPE, PhotoMetadata, read_metadata
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
+from tests.refusals import refused
 
 SETTINGS = Settings("happiness", "net@1", "png", False, False)
 PICTURE = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
@@ -69,11 +74,11 @@ def test_a_result_without_its_report_is_made_again(photos, tmp_path):
 def test_other_settings_or_another_photo_are_refused(photos, tmp_path):
     output, todo, _ = plan(photos, tmp_path)
     write(output, todo[0])
-    with pytest.raises(UserError, match=r"a.json was made with other settings \(emotion\).*--overwrite"):
+    with refused("changed", "a.json", "emotion", "--overwrite"):
         plan(photos, tmp_path, Settings("anger", "net@1", "png", False, False))
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/a.jpg").write_text("the name is the same")
-    with pytest.raises(UserError, match="belongs to another photo"):
+    with refused("exists", "a.json", "in/a.jpg"):
         plan(list_photos(["elsewhere"], "out").photos, tmp_path)
 
 
@@ -82,19 +87,79 @@ def test_files_of_others_are_never_replaced(photos, tmp_path):
     for name in ("a.png", "a.json"):
         (tmp_path / "out" / name).write_text("mine")
         for overwrite in (False, True):
-            with pytest.raises(UserError, match=f"{name} is there already and was not written by predict"):
+            with refused("exists", tmp_path / "out" / name):
                 plan(photos, tmp_path, overwrite=overwrite)
         (tmp_path / "out" / name).unlink()
     (tmp_path / "in/a.png").write_text("a photo")
-    with pytest.raises(UserError, match="would replace a photo that was given"):
+    with refused("exists", tmp_path / "in/a.png", "--output"):
         plan(list_photos(["in/a.png"], "in").photos, tmp_path, folder="in", overwrite=True)
+
+
+def foreign(path):
+    """Somebody's picture that mentions this package, where a search through its bytes would find it."""
+    info = PngInfo()
+    info.add_text("Comment", "my figure for the rac_unet paper, synthetic: face painted by rac_unet")
+    Image.new("RGB", (4, 4)).save(path, pnginfo=info)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("a.png", SETTINGS),
+        ("a.side_by_side.png", dataclasses.replace(SETTINGS, side_by_side=True)),
+        ("a.emotions.png", dataclasses.replace(SETTINGS, emotion="all")),
+    ],
+)
+def test_a_picture_of_others_that_names_rac_unet_is_not_replaced(photos, tmp_path, name, settings):
+    (tmp_path / "out").mkdir()
+    before = foreign(tmp_path / "out" / name)
+    for overwrite in (False, True):
+        with refused("exists", tmp_path / "out" / name):
+            plan(photos, tmp_path, settings, overwrite)
+    assert (tmp_path / "out" / name).read_bytes() == before
+
+
+def test_a_page_that_was_not_foreseen_replaces_nothing_either(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path, dataclasses.replace(SETTINGS, emotion="all"))
+    (tmp_path / "out").mkdir()
+    before = foreign(tmp_path / "out/a.emotions-2.png")
+    pages = {".emotions": PICTURE, ".emotions-2": PICTURE}
+    with pytest.raises(UnreadablePhoto, match="a.emotions-2.png"):
+        output.write(todo[0], pages, PhotoMetadata(), 1, {"photo": "a", "faces": []})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.emotions-2.png"]
+    assert (tmp_path / "out/a.emotions-2.png").read_bytes() == before
+
+
+def test_an_unchanged_copy_without_its_report_is_made_again(photos, tmp_path):
+    """It has no mark, and stopping between the two files leaves it so."""
+    (tmp_path / "out").mkdir()
+    shutil.copy("in/a.jpg", tmp_path / "out/a.png")
+    assert len(plan(photos, tmp_path)[1]) == 2
+    (tmp_path / "out/a.png").write_text("in/a.jpG")
+    with refused("exists", tmp_path / "out/a.png"):
+        plan(photos, tmp_path)
+
+
+def test_bytes_are_written_as_they_are(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    output.write(todo[0], {"": b"a file"}, PhotoMetadata(), 0, {"photo": "a", "faces": []})
+    assert (tmp_path / "out/a.png").read_bytes() == b"a file"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_the_mark_is_in_every_format_and_only_where_something_was_painted(kind):
     synthetic, unchanged = (encode_result(PICTURE, kind, PhotoMetadata(), painted) for painted in (True, False))
-    assert SOURCE_TYPE.encode() in read_metadata(synthetic).xmp and b"synthetic: face painted by rac_unet" in synthetic
-    assert read_metadata(unchanged).xmp == b"" and b"synthetic" not in unchanged
+    xmp = [read_metadata(Image.open(io.BytesIO(content))).xmp for content in (synthetic, unchanged)]
+    assert SOURCE_TYPE.encode() in xmp[0] and b"synthetic: face painted by rac_unet" in synthetic
+    assert SOURCE_TYPE.encode() not in xmp[1] and b"synthetic" not in unchanged and b"no face painted" in unchanged
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_transparency_is_kept_where_the_format_can(kind):
+    alpha = np.arange(54, dtype=np.uint8).reshape(6, 9, 1) * 4
+    content = encode_result(np.concatenate([PICTURE, alpha], axis=2), kind, PhotoMetadata(), False)
+    assert (np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3:] == alpha).all()
 
 
 @pytest.mark.parametrize(("kind", "side"), [("webp", 16_384), ("jpeg", 65_501)])

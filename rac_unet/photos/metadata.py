@@ -1,0 +1,180 @@
+"""What a photo's file says besides its pixels, carried over into a new file, and the mark that says "synthetic".
+
+The mark is IPTC's "digital source type" and a property of our own in the XMP, and one line of plain text where the
+format has a place for it. By the last two a picture that was written here is recognised again.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+NAMESPACE = "urn:x-rac-unet:1.0:"
+_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_WIDTHS, _HEIGHTS = {0: 0x0100, _EXIF_IFD: 0xA002}, {0: 0x0101, _EXIF_IFD: 0xA003}
+# Of a TIFF file's own directory: description, maker, model, software, time, author, rights. The rest says how its
+# pixels are stored.
+_TIFF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+
+_PACKET = (
+    b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">%s</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+_OURS = re.compile(
+    rb'<rdf:Description rdf:about="" xmlns:rac_unet="%s"[^>]*>.*?</rdf:Description>' % re.escape(NAMESPACE.encode()),
+    re.DOTALL,
+)
+_SAID = re.compile(r"synthetic: faces? painted by rac_unet( \S+)?|rac_unet: no face painted")
+
+
+@dataclass(frozen=True)
+class PhotoMetadata:
+    """Attributes: exif (a TIFF structure), icc (a colour profile), xmp (a packet); each empty where there is none."""
+
+    exif: bytes = b""
+    icc: bytes = b""
+    xmp: bytes = b""
+
+
+def read_metadata(image: Image.Image) -> PhotoMetadata:
+    """What an image that Pillow opened carries; damaged parts count as none."""
+    icc = image.info.get("icc_profile")
+    try:
+        exif = _exif(image)
+    # Pillow parses what the file says, and stumbles over damage in many ways.
+    except Exception:
+        exif = b""
+    return PhotoMetadata(exif, icc if isinstance(icc, bytes) else b"", _xmp(image))
+
+
+def upright_metadata(metadata: PhotoMetadata, width: int, height: int) -> PhotoMetadata:
+    """The same for pixels that are upright 8-bit RGB of this size: orientation 1, size corrected, no thumbnail.
+
+    The thumbnail shows the old picture, not turned. A profile for grey or CMYK would be wrong for RGB.
+    """
+    exif = metadata.exif
+    if exif:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                exif = _upright_exif(exif, width, height)
+        # Damaged data are left out.
+        except Exception:
+            exif = b""
+    icc = metadata.icc if metadata.icc[16:20] == b"RGB " else b""
+    xmp = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])\d+|(<tiff:Orientation>)\d+", rb"\g<1>\g<2>1", metadata.xmp)
+    xmp = re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.S)
+    return PhotoMetadata(exif, icc, xmp)
+
+
+def marked(metadata: PhotoMetadata, synthetic: bool, version: str | None = None) -> tuple[PhotoMetadata, str]:
+    """The same with the mark in its XMP, and the line of plain text that says it too.
+
+    Args:
+        synthetic: whether a face was painted; then the XMP has the IPTC source type "composite with trained algorithmic
+            media", in place of any other.
+        version: this package's.
+    """
+    said = "rac_unet: no face painted"
+    source = b""
+    xmp = _OURS.sub(b"", metadata.xmp)
+    if synthetic:
+        said = f"synthetic: face painted by rac_unet {version or ''}".strip()
+        source = f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>".encode()
+        xmp = re.sub(rb"\sIptc4xmpExt:DigitalSourceType\s*=\s*(\"[^\"]*\"|'[^']*')", b"", xmp)
+        xmp = re.sub(
+            rb"<Iptc4xmpExt:DigitalSourceType\b[^>]*?(/>|>.*?</Iptc4xmpExt:DigitalSourceType>)", b"", xmp, flags=re.S
+        )
+    ours = (
+        f'<rdf:Description rdf:about="" xmlns:rac_unet="{NAMESPACE}"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+        f"<rac_unet:mark>{said}</rac_unet:mark>%s</rdf:Description>"
+    ).encode() % source
+    head, end, tail = xmp.rpartition(b"</rdf:RDF>")
+    return replace(metadata, xmp=head + ours + end + tail if end else _PACKET % ours), said
+
+
+def mark_alone(said: str) -> bytes:
+    """An XMP packet of nothing but the mark, for a format that cannot hold the photo's own."""
+    return marked(PhotoMetadata(), said.startswith("synthetic"), said.partition("rac_unet ")[2])[0].xmp
+
+
+def has_mark(image: Image.Image) -> bool:
+    """Whether an image that Pillow opened was written here: by its comment, or the property in its XMP."""
+    comments = [body for name, body in getattr(image, "applist", ()) if name == "COM"]
+    return any(map(_says_mark, [*comments, image.info.get("Comment")])) or _xmp_has_mark(_xmp(image))
+
+
+def _says_mark(text: str | bytes | None) -> bool:
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    return isinstance(text, str) and _SAID.fullmatch(text) is not None
+
+
+def _xmp(image: Image.Image) -> bytes:
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else b""
+
+
+def _xmp_has_mark(xmp: bytes) -> bool:
+    if NAMESPACE.encode() not in xmp:
+        return False
+    from xml.etree import ElementTree
+
+    try:
+        root = ElementTree.fromstring(xmp.strip(b"\0 \r\n"))
+    except ElementTree.ParseError:
+        return False
+    return any(_says_mark(found.text) for found in root.iter(f"{{{NAMESPACE}}}mark"))
+
+
+def _exif(image: Image.Image) -> bytes:
+    exif = image.info.get("exif")
+    if exif is None and "Raw profile type exif" in image.info:
+        exif = image.getexif().tobytes()
+    elif exif is None and hasattr(image, "tag_v2"):
+        exif = _tiff_exif(image)
+    return re.sub(rb"^(Exif\0\0)+", b"", exif or b"")
+
+
+def _tiff_exif(image: Image.Image) -> bytes:
+    from PIL import Image
+
+    found, chosen = image.getexif(), Image.Exif()
+    for tag in _TIFF_TAGS:
+        if tag in found:
+            chosen[tag] = found[tag]
+    for tag in (_EXIF_IFD, _GPS_IFD):
+        if ifd := found.get_ifd(tag):
+            chosen[tag] = ifd
+    return chosen.tobytes() if len(chosen) else b""
+
+
+def _upright_exif(exif: bytes, width: int, height: int) -> bytes:
+    from PIL import Image
+
+    found, thumbnail = Image.Exif(), Image.Exif()
+    found.load(exif)
+    thumbnail.load(exif)
+    details = dict(found.get_ifd(_EXIF_IFD)) if _EXIF_IFD in found else {}
+    changed = bool(thumbnail.get_ifd(Image.ExifTags.IFD.IFD1))
+    for tags, where in ((found, 0), (details, _EXIF_IFD)):
+        for tag, value in ((_WIDTHS[where], width), (_HEIGHTS[where], height)):
+            if tag in tags and tags[tag] != value:
+                tags[tag] = value
+                changed = True
+    if found.get(_ORIENTATION, 1) != 1:
+        found[_ORIENTATION] = 1
+        changed = True
+    # Writing it anew moves everything in it, and makers' notes may have places in it that only their makers know.
+    if not changed:
+        return exif
+    if details:
+        found[_EXIF_IFD] = details
+    return found.tobytes().removeprefix(b"Exif\0\0")
