@@ -13,7 +13,6 @@ from rac_unet.training.arguments import parse
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = (".ci", "rac_unet", "data_prep", "tests", "kaggle_kernels", "results")
 TEXT = {".py", ".md", ".cfg", ".toml", ".yaml", ".yml", ".csv", ".json", ".ipynb", ".txt", ".html", ".svg", ""}
-LONGEST = 320
 
 
 def text_files():
@@ -46,15 +45,6 @@ def test_no_path_of_one_machine():
 
 def test_no_package_registry_is_named():
     assert found(r"pypi\.org|pythonhosted\.org|npmjs\.(org|com)|--(extra-)?index-url|--find-links") == []
-
-
-def test_files_are_short_enough_to_read():
-    long = {
-        str(p.relative_to(ROOT)): n
-        for p in python_files("rac_unet", "data_prep", "kaggle_kernels")
-        if (n := len(p.read_text().splitlines())) > LONGEST
-    }
-    assert long == {}
 
 
 def test_every_module_says_what_it_is_for():
