@@ -1,4 +1,4 @@
-"""Promises about the files themselves: nothing of one machine in them, readable in size, presets that hold."""
+"""Promises about the files themselves: nothing of one machine in them, presets that hold."""
 
 import ast
 import re
