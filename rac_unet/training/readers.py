@@ -65,8 +65,12 @@ def check_readers(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
     """
     facts: list[dict[str, Any]] = []
     for path in paths:
-        run = open_run(path, kind=CLASSIFIER)
-        if read_classifier_config(run).head == "untrained":
+        try:
+            run = open_run(path, kind=CLASSIFIER)
+            head = read_classifier_config(run).head
+        except UserError as error:
+            raise UserError(f"guidance.readers: {error}", error.kind) from None
+        if head == "untrained":
             raise UserError(
                 f"guidance.readers: {path} cannot read emotions yet: only its layers before the logits are trained "
                 "(classifier.head: untrained in its config.yaml); train it on labelled faces first",
