@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rac_unet.config_values import check, coerce
+from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, check_label, check_name, check_terms
 
@@ -19,7 +20,7 @@ RETIRED = {("training", "backup_minutes")}
 # their contents are compared.
 NO_MATTER = {
     ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
-    ("training", "init_from"),
+    ("guidance", "readers"), ("training", "init_from"),
     *(("training", key) for key in ("max_hours", "strategy", "replicas", "tf32", "jit_compile", "steps_per_call",
                                     "sample_every", "backup_seconds")),
 }  # fmt: skip
@@ -118,6 +119,53 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class GuidanceConfig:
+    """Asking for emotions that are not there, which emotion readers and the discriminator judge.
+
+    A picture asked for another emotion than its own has no ground truth. The likeness terms of the loss leave it out;
+    instead it has the readers, the colour term and the discriminator. Off without readers.
+
+    Args:
+        readers: Run directories of emotion classifiers (train_classifier) that judge what is painted,
+            frozen; their losses are averaged.
+        weight: Of the readers' cross-entropy for the emotion asked for, on pictures asked for another than their own; 0
+            leaves it out.
+        asked: Share of each batch that is asked for another emotion than its own.
+        margin: Cross-entropy in nats below which a reader stops pushing; 0.35 is a probability of 0.7.
+        emotion_weights: How often each emotion is asked for, relative to the others; 1 where it is not named.
+        colour: Weight of a low-pass term on pictures asked for another emotion: skin keeps the ground truth's colour.
+        conditional: The discriminator (loss.adversarial) also sees the label: real faces with their own and with a
+            wrong one, painted faces with the emotion asked for.
+        two_scales: A second discriminator judges the whole lower face at half its size.
+    """
+
+    readers: list[str] = field(default_factory=list)
+    weight: float = 0.1
+    asked: float = 0.6
+    margin: float = 0.35
+    emotion_weights: dict[str, float] = field(default_factory=dict)
+    colour: float = 0.5
+    conditional: bool = True
+    two_scales: bool = True
+
+    def __post_init__(self):
+        check(self.weight >= 0, "guidance.weight", self.weight, "0 (none) or more; 0.1 is usual")
+        check(0 < self.asked <= 1, "guidance.asked", self.asked, "above 0 and at most 1; 0.6 is usual")
+        check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
+        check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
+        for name, weight in self.emotion_weights.items():
+            check_name("guidance.emotion_weights", name, EMOTIONS)
+            check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never asked for) or more")
+        count = sum(self.emotion_weights.get(name, 1.0) > 0 for name in EMOTIONS)
+        check(count >= 2, "guidance.emotion_weights", self.emotion_weights, "at least two emotions above 0")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a training is guided."""
+        return bool(self.readers)
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """How it is minimised (Adam).
 
@@ -166,6 +214,8 @@ class TrainingConfig:
             Structural losses (SSIM, MS-SSIM) keep full precision either way.
         jit_compile: Compile the step with XLA; auto does on a single GPU. Half as fast on CPUs.
         steps_per_call: Steps taken before Python looks up again; 0 for as many as suit the device.
+        freeze_batch_norm: Normalise by the stored statistics, as at inference, and leave them as they are; for a stage
+            that begins with --init_from, whose pictures the statistics should not follow.
         deterministic: The same operations in the same order, so that a run is repeated to the last bit; slower.
         seed: Of the weights, the order of the pairs and the augmentation.
         validate_steps: Steps between validations, each of which chooses best weights; 0 for once an epoch.
@@ -186,6 +236,7 @@ class TrainingConfig:
     tf32: Literal["auto", True, False] = "auto"
     jit_compile: Literal["auto", True, False] = False
     steps_per_call: int = 0
+    freeze_batch_norm: bool = False
     deterministic: bool = False
     seed: int = 0
     validate_steps: int = 0
@@ -213,11 +264,18 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_terms(self.loss.terms, self.model.name)
+        if self.guidance.is_on and not self.model.conditioned:
+            raise UserError(
+                f"guidance.readers: guidance asks for emotions, and model.conditioned is false, so {self.model.name} "
+                "takes no label; leave guidance out, or train a conditioned network",
+                "mismatch",
+            )
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:

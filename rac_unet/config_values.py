@@ -27,6 +27,10 @@ def coerce(value: Any, section: type, key: str, where: str) -> Any:
                 f"{where}: expected names with weights, as in {{ms_ssim_l1: 1.0}}. Received: {value!r}", "bad_value"
             )
         return {str(k): finite_number(v, f"{where}.{k}") for k, v in value.items()}
+    if typing.get_origin(kind) is list:
+        texts = isinstance(value, list | tuple) and all(isinstance(entry, str) and entry for entry in value)
+        check(texts, where, value, "a list of names, as in [runs/A, runs/B]")
+        return list(value)
     if kind is float:
         return finite_number(value, where)
     allowed = typing.get_args(kind) or (kind,)

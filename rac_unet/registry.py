@@ -39,6 +39,8 @@ FEATURE_LOSSES = ("perceptual", "unit_features")
 # Networks that say what is hidden, and the losses of what they alone put out.
 MASK_AWARE_MODELS = ("rac_unet_lite",)
 MASK_LOSSES = ("occlusion", "painted_l1", "visible_emotion")
+# Losses of what can be seen, which hold whatever emotion is asked for; the others compare with the ground truth.
+SEEN_LOSSES = ("occlusion", "visible_emotion")
 EXTRACTORS = ("vgg16", "vgg19")
 
 

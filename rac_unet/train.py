@@ -28,13 +28,18 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     from rac_unet import rundir
     from rac_unet.data.source import open_pairs
     from rac_unet.training.provenance import device_name, make_provenance
+    from rac_unet.training.readers import check_readers, emotion_shares, load_readers
     from rac_unet.training.reporting import Log
 
     config = _with_whole_paths(request.config)
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
+    _refuse_untrained_statistics(config)
+    readers = check_readers(config.guidance.readers)
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
+    if readers:
+        emotion_shares(pairs.split("train"))
     # What can be refused without TensorFlow has been, by now.
     distribution = _take_devices(config)
     from rac_unet.training.devices import choose, device_facts
@@ -43,6 +48,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     config = scale_to_replicas(config, distribution.replicas)
     choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
     extractor, weights = _extractor(config), _warm_start(config)
+    opened = load_readers(config.guidance.readers, distribution.strategy)
     facts = {
         "device": device_name(),
         "strategy": distribution.description,
@@ -50,6 +56,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
+        **({"guidance": {"readers": readers}} if readers else {}),
         **({BEGUN_FROM: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
@@ -60,7 +67,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, distribution, began, weights)
+        return _train(run, pairs, log, extractor, opened, distribution, began, weights)
 
 
 def resume(request: Request, began: float) -> int:
@@ -69,6 +76,7 @@ def resume(request: Request, began: float) -> int:
     from rac_unet.rundir import open_run, write_text
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides
+    from rac_unet.training.readers import check_readers, load_readers
     from rac_unet.training.reporting import Log
     from rac_unet.training.state import find_backups
 
@@ -81,6 +89,10 @@ def resume(request: Request, began: float) -> int:
         except UserError as error:
             advice = "with --resume, say --loss.features or --loss.feature_weights anew"
             raise UserError(f"{error}; {advice}", error.kind) from error
+    try:
+        readers = check_readers(config.guidance.readers)
+    except UserError as error:
+        raise UserError(f"{error}; with --resume, say --guidance.readers anew", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
     run = resuming.open_to_resume(request.resume, request.runs, distribution.is_chief)
@@ -89,11 +101,13 @@ def resume(request: Request, began: float) -> int:
     resuming.refuse_changed_start(run, config)
     extractor = _extractor(config)
     resuming.refuse_changed_features(run, extractor)
+    resuming.refuse_changed_readers(run, readers)
+    opened = load_readers(config.guidance.readers, distribution.strategy)
     weights = None if find_backups(run.backup) else _warm_start(config)
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, distribution, began, weights, resumed=True)
+    return _train(run, pairs, log, extractor, opened, distribution, began, weights, resumed=True)
 
 
 def _take_devices(config: RunConfig):
@@ -122,6 +136,16 @@ def _refuse_empty_splits(pairs) -> None:
         )
 
 
+def _refuse_untrained_statistics(config: RunConfig) -> None:
+    """Raise UserError where a new network is to be normalised by statistics that it does not have yet."""
+    if config.training.freeze_batch_norm and not config.training.init_from:
+        raise UserError(
+            "training.freeze_batch_norm: a new network has no stored statistics to normalise by; begin with a run's "
+            "weights (--init_from RUN), or leave it out",
+            "usage",
+        )
+
+
 def _with_whole_paths(config: RunConfig) -> RunConfig:
     """The same config with absolute paths: the run is scored and resumed from other folders than this one."""
 
@@ -135,10 +159,12 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
         loss = replace(loss, features=whole(loss.features))
     if loss.feature_weights not in ("imagenet", "none"):
         loss = replace(loss, feature_weights=whole(loss.feature_weights))
-    training = config.training
+    training, guidance = config.training, config.guidance
     if training.init_from:
         training = replace(training, init_from=whole(training.init_from))
-    return replace(config, data=data, loss=loss, training=training)
+    if guidance.is_on:
+        guidance = replace(guidance, readers=[whole(path) for path in guidance.readers])
+    return replace(config, data=data, loss=loss, guidance=guidance, training=training)
 
 
 def _extractor(config: RunConfig):
@@ -156,7 +182,7 @@ def _warm_start(config: RunConfig):
     return warm_start_weights(path, config.model) if path else None
 
 
-def _train(run, pairs, log, extractor, distribution, began: float, weights, resumed: bool = False) -> int:
+def _train(run, pairs, log, extractor, readers, distribution, began: float, weights, resumed: bool = False) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -165,7 +191,7 @@ def _train(run, pairs, log, extractor, distribution, began: float, weights, resu
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began, weights)
+        trainer = Trainer(run, pairs, log, extractor, distribution, began, weights, readers)
         if weights is not None:
             log(f"begins   with the best weights of {trainer.config.training.init_from}")
         if resumed:

@@ -1,9 +1,14 @@
-"""A discriminator that looks at patches: the last stage of a training, against blur.
+"""Discriminators, one that looks at patches and one at the lower face: the last stage of a training, against blur.
 
 Any loss that compares with the one truth paints the mean of all mouths that might be there. A network that is shown
 painted and real faces, with the map of what was painted, learns to tell them apart by what the mean lacks, and its
 gradient asks for just that. PatchGAN (Isola et al. 2017, arXiv:1611.07004), held to slope 1 by spectral normalisation
 (Miyato et al. 2018, arXiv:1802.05957), with the hinge loss (Lim and Ye 2017, arXiv:1705.02894).
+
+A conditional one has a score for each label beside the one for all: the score of a picture with a label is their sum
+(a projection discriminator, Miyato and Koyama 2018, arXiv:1802.05637). It is shown real faces with their label, painted
+ones with what was asked for, and real ones with a wrong label (Reed et al. 2016, arXiv:1605.05396), so that what it
+asks for is a real face of that emotion.
 """
 
 from __future__ import annotations
@@ -12,7 +17,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from rac_unet.emotions import EMOTIONS
+
 LEAKY_SLOPE = 0.2
+# The second discriminator sees what is below this share of the side. It must not see the eyes: they contradict what is
+# asked for, and nothing that is painted could change that.
+LOWER_FACE = 0.4
 
 
 class SpectralConv2D(layers.Conv2D):
@@ -43,23 +53,59 @@ class SpectralConv2D(layers.Conv2D):
         return tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
 
 
-def build_discriminator(image_size: int = 128, filters: int = 32) -> keras.Model:
+def build_discriminator(image_size: int = 128, filters: int = 32, conditional: bool = False) -> keras.Model:
     """Build the discriminator; it is trained beside the network and never leaves the run's backups.
 
     Args:
         image_size: side of the pictures.
         filters: of its first convolution; doubled twice.
-    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, S / 8, S / 8, 1): above 0
-        for a patch that looks real, of some 60 px around each place.
+        conditional: with a score for each emotion; see `labelled_scores`.
+    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, S / 8, S / 8, 1 or 8):
+        above 0 for a patch that looks real, of some 60 px around each place.
     """
-    inputs = {"image": keras.Input((image_size, image_size, 3), name="image"),
-              "occlusion": keras.Input((image_size, image_size, 1), name="occlusion")}  # fmt: skip
+    inputs = _inputs(image_size)
     x = layers.Concatenate(name="image_and_occlusion")([inputs["image"], inputs["occlusion"]])
     for i, width in enumerate((filters, 2 * filters, 4 * filters), 1):
-        x = SpectralConv2D(width, 4, strides=2, padding="same", dtype="float32", name=f"patch{i}_conv")(x)
-        x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"patch{i}_act")(x)
-    x = SpectralConv2D(1, 4, padding="same", dtype="float32", name="patch_score")(x)
+        x = _halved(x, width, f"patch{i}")
+    x = SpectralConv2D(_scores(conditional), 4, padding="same", dtype="float32", name="patch_score")(x)
     return keras.Model(inputs, x, name="discriminator")
+
+
+def build_face_discriminator(image_size: int = 128, filters: int = 32, conditional: bool = False) -> keras.Model:
+    """Build the discriminator of the whole lower face, seen at half size: what patches cannot see, a second mouth.
+
+    Args:
+        image_size, filters, conditional: as for `build_discriminator`; the first convolution's filters are doubled
+            twice, and there is a fourth.
+    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, 1, 1, 1 or 8): above 0 for
+        a lower face that looks real.
+    """
+    inputs = _inputs(image_size)
+    x = layers.Concatenate(name="image_and_occlusion")([inputs["image"], inputs["occlusion"]])
+    x = layers.AveragePooling2D(2, name="half_size")(x)
+    x = layers.Cropping2D(((round(LOWER_FACE * image_size / 2), 0), (0, 0)), name="lower_face")(x)
+    for i, width in enumerate((filters, 2 * filters, 4 * filters, 4 * filters), 1):
+        x = _halved(x, width, f"face{i}")
+    places = x.shape[1] * x.shape[2]
+    # Summed over places: with every kernel held to slope 1, a mean would have next to no range.
+    x = layers.Rescaling(float(places), name="face_sum")(
+        layers.GlobalAveragePooling2D(keepdims=True, name="face_pool")(x)
+    )
+    x = SpectralConv2D(_scores(conditional), 1, dtype="float32", name="face_score")(x)
+    return keras.Model(inputs, x, name="face_discriminator")
+
+
+def labelled_scores(scores, emotion):
+    """The scores of pictures with a label; a plain discriminator's as they are.
+
+    Args:
+        scores: (B, s, s, 1 or 8) of a discriminator.
+        emotion: (B, 7) one-hot or a distribution; zeros for no label. None is for a plain discriminator.
+    Returns: (B, s, s, 1).
+    """
+    if emotion is None:
+        return scores
+    return scores[..., :1] + tf.reduce_sum(scores[..., 1:] * emotion[:, None, None, :], axis=-1, keepdims=True)
 
 
 def composed(targets, outputs):
@@ -79,13 +125,39 @@ def painter_hinge(scores, occlusion):
     return _over_painted(-scores, occlusion)
 
 
-def discriminator_hinge(real_scores, painted_scores, occlusion):
-    """What the discriminator minimises: real patches below 1 and painted ones above -1; (B,) float32, 0 or more."""
-    return _over_painted(tf.nn.relu(1 - real_scores) + tf.nn.relu(1 + painted_scores), occlusion)
+def discriminator_hinge(real_scores, painted_scores, occlusion, wrong_scores=None):
+    """What the discriminator minimises: real patches below 1 and false ones above -1; (B,) float32, 0 or more.
+
+    Args:
+        real_scores, painted_scores: (B, s, s, 1).
+        occlusion: (B, S, S, 1), 1 = hidden.
+        wrong_scores: of real faces with a wrong label; then they and the painted ones count by half.
+    """
+    false = tf.nn.relu(1 + painted_scores)
+    if wrong_scores is not None:
+        false = (false + tf.nn.relu(1 + wrong_scores)) / 2
+    return _over_painted(tf.nn.relu(1 - real_scores) + false, occlusion)
+
+
+def _inputs(image_size: int) -> dict:
+    return {"image": keras.Input((image_size, image_size, 3), name="image"),
+            "occlusion": keras.Input((image_size, image_size, 1), name="occlusion")}  # fmt: skip
+
+
+def _halved(x, width, name):
+    x = SpectralConv2D(width, 4, strides=2, padding="same", dtype="float32", name=f"{name}_conv")(x)
+    return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"{name}_act")(x)
+
+
+def _scores(conditional: bool) -> int:
+    return 1 + len(EMOTIONS) * conditional
 
 
 def _over_painted(values, occlusion):
     """Mean over places, each weighed by the share of its cell that is hidden."""
+    if values.shape[1] == 1:
+        # One judgement of the whole picture.
+        return values[:, 0, 0, 0] * tf.cast(tf.reduce_any(occlusion > 0, axis=[1, 2, 3]), tf.float32)
     step = occlusion.shape[1] // values.shape[1]
     share = tf.nn.avg_pool2d(tf.cast(occlusion > 0, tf.float32), step, step, "VALID")
     return tf.reduce_sum(values * share, axis=[1, 2, 3]) / tf.maximum(tf.reduce_sum(share, axis=[1, 2, 3]), 1.0)

@@ -27,11 +27,16 @@ def memory_estimate(model: keras.Model, batch_size: int, half: bool, ema: bool) 
     weights = 4 * model.count_params()
     # Weights, gradients, Adam's two moments, the average.
     state = weights * (4 + ema)
+    return state + values_estimate(model, batch_size, half)
+
+
+def values_estimate(model: keras.Model, batch_size: int, half: bool) -> int:
+    """Bytes of what a network's layers put out on one device, forward and backward; arguments as above."""
     values = 0
     for layer in model.layers:
         if not isinstance(layer, keras.layers.InputLayer):
             values += sum(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output))
-    return int(state + HELD * values * batch_size * (2 if half else 4))
+    return int(HELD * values * batch_size * (2 if half else 4))
 
 
 def budget_line(parameters: int, memory: int, rate: float, hours: float, session_hours: float) -> str:

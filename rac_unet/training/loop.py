@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -25,11 +26,13 @@ from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.rundir import RunDir, replace_file
 from rac_unet.training.adversary import Adversary
-from rac_unet.training.budget import budget_line, memory_estimate
+from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
 from rac_unet.training.devices import choose, device_facts
 from rac_unet.training.distribution import Distribution, make_distribution, refuse_uneven_batch
+from rac_unet.training.guidance import Guidance, describe
 from rac_unet.training.meter import Meter
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
+from rac_unet.training.readers import Reader
 from rac_unet.training.reporting import Scalars, StopSignal
 from rac_unet.training.state import BackupClock, load_state, restore, save_state
 from rac_unet.training.step import VOTES, TrainingStep
@@ -56,11 +59,13 @@ class Trainer:
         distribution: the devices; one when it is left out.
         began: `time.monotonic()` when the command began, from which `max_hours` counts.
         weights: what to start with, in the order of a network's `get_weights`; None for random ones.
+        readers: of the config's guidance (`rac_unet.training.readers.load_readers`).
     Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
     """
 
     def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None, distribution: Distribution | None = None,
-                 began: float | None = None, weights: list[np.ndarray] | None = None):  # fmt: skip
+                 began: float | None = None, weights: list[np.ndarray] | None = None,
+                 readers: Sequence[Reader] = ()):  # fmt: skip
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
@@ -95,9 +100,11 @@ class Trainer:
                     variable.assign(value)
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
             self._adversary = Adversary(config, self.total_steps) if config.loss.adversarial else None
-        self._terms = list(config.loss.terms)
+        self._readers = readers
+        self._guidance = Guidance(config, readers, train) if config.guidance.is_on else None
         self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),
-                                  config, self.distribution, self._choices.jit_compile, self._adversary)  # fmt: skip
+                                  config, self.distribution, self._choices.jit_compile, self._adversary,
+                                  self._guidance)  # fmt: skip
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)
@@ -109,6 +116,8 @@ class Trainer:
             f"{', products in TF32' * uses_tf32()}{', XLA' * self._choices.jit_compile}, "
             f"{self.distribution.description}, batch of {training.batch_size}"
         )
+        for line in describe(config, readers) if self._guidance else ():
+            log(line)
 
     @property
     def step(self) -> int:
@@ -196,6 +205,7 @@ class Trainer:
             return make_training_blocks(
                 self._train, self._train_pictures, config.training.batch_size, config.training.seed, epochs,
                 self.step, (place.worker, place.workers), self._choices.steps_per_call, place.local_replicas,
+                self._guidance.draws if self._guidance else 0,
             )  # fmt: skip
 
         return make() if place.replicas == 1 else place.strategy.distribute_datasets_from_function(make)
@@ -221,6 +231,8 @@ class Trainer:
     def _end_round(self, scalars: Scalars) -> None:
         self._meter.tell_rate()
         means = self._meter.round_means()
+        if self._guidance:
+            means = self._guidance.per_picture(means, means["asked"], self.config.loss.terms)
         self._meter.start_round()
         if not self.distribution.is_chief:
             return
@@ -262,7 +274,7 @@ class Trainer:
         due = round(self.step / self.validate_steps) % training.sample_every == 0 or self.step == self.total_steps
         batch_size = training.batch_size // self.distribution.replicas
         return validate(
-            self._step.infer, self._val, self._val_pictures, batch_size, self._terms,
+            self._step.infer, self._val, self._val_pictures, batch_size, self._step.scored_names,
             self.run.sample_sheet(epoch) if due else None, f"validation faces after {epoch:.3g} epochs",
         )  # fmt: skip
 
@@ -271,14 +283,15 @@ class Trainer:
             raise UserError(breakdown_advice(self, names), "diverged")
 
         batch_size = self.config.training.batch_size
-        names = ["loss", *self._terms, *(Adversary.TERMS if self._adversary else ())]
-        return Meter(names, batch_size, self.total_steps, step, train_seconds, self.log, on_nan,
+        return Meter(self._step.names, batch_size, self.total_steps, step, train_seconds, self.log, on_nan,
                      self._tell_budget)  # fmt: skip
 
     def _tell_budget(self, rate: float) -> None:
         training, replicas = self.config.training, self.distribution.replicas
         memory = memory_estimate(self.model, training.batch_size // replicas, self._choices.precision != "float32",
                                  self.config.optimizer.ema > 0)  # fmt: skip
+        judges = [reader.model for reader in self._readers] + (self._adversary.models if self._adversary else [])
+        memory += sum(values_estimate(judge, training.batch_size // replicas, half=False) for judge in judges)
         left = (self.total_steps - self.step) * training.batch_size / rate
         rounds = (self.total_steps - self.step) / self.validate_steps
         left += rounds * (self._round_seconds or self._expected_round_seconds(rate))

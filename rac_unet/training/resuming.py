@@ -172,6 +172,26 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
         )
 
 
+def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
+    """Raise UserError when the emotion readers are not those the run was begun with.
+
+    Args:
+        readers: as `rac_unet.training.readers.check_readers` gives them, in the order of the config.
+    """
+    before = run.provenance().get("guidance", {}).get("readers")
+    if before is None:
+        return
+    then, now = ([(fact["name"], fact["weights_sha256"][:12]) for fact in facts] for facts in (before, readers))
+    # A folder may be renamed; the weights are what matters, and their order, since each has random numbers of its own.
+    if [sha for _, sha in then] != [sha for _, sha in now]:
+        shown = ["; ".join(f"{name} {sha}…" for name, sha in facts) for facts in (then, now)]
+        raise UserError(
+            f"guidance.readers of {run.path} are not those it was begun with (SHA-256 of their weights: {shown[0]} "
+            f"then, {shown[1]} now); restore them, or start a new run",
+            "changed",
+        )
+
+
 def _backed_up_config(run: RunDir) -> dict | None:
     for path in find_backups(run.backup):
         try:

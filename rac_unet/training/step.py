@@ -14,6 +14,7 @@ from rac_unet.config import RunConfig
 from rac_unet.data.pipeline import finish_batch
 from rac_unet.training.adversary import Adversary
 from rac_unet.training.distribution import Distribution
+from rac_unet.training.guidance import Guidance
 
 # What every step is told and tells all workers, so that they stop after the same one.
 VOTES = ("signal", "time")
@@ -30,12 +31,21 @@ class TrainingStep:
         distribution: where it runs.
         jit_compile: compile forward and backward pass with XLA; on one replica.
         adversary: what tells painted from real, trained in the same step; None for none.
+        guidance: what asks for other emotions than the pictures'; None for none.
+
+    Attributes:
+        names: of a step's losses, the total first.
+        scored_names: of what `infer` yields, without the total.
     """
 
     def __init__(self, model, optimizer, average, loss, config: RunConfig, distribution: Distribution, jit_compile,
-                 adversary: Adversary | None = None):  # fmt: skip
+                 adversary: Adversary | None = None, guidance: Guidance | None = None):  # fmt: skip
         self._model, self._optimizer, self._average, self._loss = model, optimizer, average, loss
-        self._terms, self._data, self._adversary = list(config.loss.terms), config.data, adversary
+        self._data, self._adversary, self._guidance = config.data, adversary, guidance
+        self._normalises_by_batch = not config.training.freeze_batch_norm
+        self.scored_names = [*config.loss.terms, *(guidance.TERMS if guidance else ())]
+        self.names = ["loss", *self.scored_names, *(("asked",) if guidance else ())]
+        self.names += adversary.TERMS if adversary else ()
         self._strategy, self._replicas = distribution.strategy, distribution.replicas
         self._local = distribution.local_replicas
         # Nothing here needs Python's control flow translated, which takes seconds of the first step.
@@ -55,8 +65,7 @@ class TrainingStep:
             start: the block's first step to take.
             count: how many.
             votes: of this worker to stop, in the order of `VOTES`; above 0 is yes.
-        Returns: (count, 1 + terms + votes) float32: mean total loss, each term's mean, those of an adversary
-            (`Adversary.TERMS`), and the sum of all votes.
+        Returns: (count, names + votes) float32: means as `names` says, and the sum of all votes.
         """
         votes = tf.constant(votes, tf.float32) / self._local
         start = tf.constant(start)
@@ -69,7 +78,8 @@ class TrainingStep:
 
         Args:
             batches: `(inputs, targets)` as for scoring.
-        Yields: `(inputs, targets, image, values)` per batch, in order: image (B, S, S, 3), values (B, 1 + terms).
+        Yields: `(inputs, targets, image, values)` per batch, in order: image (B, S, S, 3), values (B, 1 + names), the
+            total and what `scored_names` says.
         """
         for group in _groups(batches, self._local):
             # A replica with nothing to do repeats the last one's work.
@@ -116,15 +126,19 @@ class TrainingStep:
 
     def _gradients(self, stacked, emotion, draws):
         """This replica's share of the gradients, the adversary's last, and mean losses."""
-        extra = []
+        labels = None
         inputs, targets = finish_batch(stacked, emotion, draws, self._data)
+        if self._guidance:
+            inputs, labels = self._guidance.ask(inputs, targets, draws)
         with tf.GradientTape() as tape:
-            outputs = self._model(self._named(inputs), training=True)
+            outputs = self._model(self._named(inputs), training=self._normalises_by_batch)
             total, terms = self._loss(targets, outputs)
+            if self._guidance:
+                total, terms = self._guidance.loss(targets, outputs, terms, labels, draws)
+                terms["asked"] = labels.asked
             if self._adversary:
-                pretence = self._adversary.judge(targets, outputs)
-                total += self._adversary.weight * pretence
-                extra = [pretence]
+                terms["adversarial"] = self._adversary.judge(targets, outputs, labels)
+                total += self._adversary.weight * terms["adversarial"]
             total = tf.reduce_mean(total) / self._replicas
             scaled = self._optimizer.scale_loss(total)
         variables = self._model.trainable_variables
@@ -132,16 +146,21 @@ class TrainingStep:
         # What serves only an output without a loss stays as it is.
         gradients = [tf.zeros(variable.shape) if gradient is None else gradient for gradient, variable in found]
         if self._adversary:
-            judged, its_gradients = self._adversary.learn(targets, outputs, self._replicas)
-            gradients, extra = gradients + its_gradients, [*extra, judged]
-        shares = [tf.reduce_mean(value) / self._replicas for value in [*(terms[name] for name in self._terms), *extra]]
+            terms["discriminator"], its_gradients = self._adversary.learn(targets, outputs, self._replicas, labels)
+            gradients += its_gradients
+        shares = [tf.reduce_mean(terms[name]) / self._replicas for name in self.names[1:]]
         return gradients, tf.stack([total, *shares])
 
     def _paint(self, inputs, targets):
         def on_replica(inputs, targets):
             outputs = self._model(self._named(inputs), training=False)
             total, terms = self._loss(targets, outputs)
-            return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self._terms], axis=1)
+            if self._guidance:
+                request = self._guidance.validation_request(targets)
+                asked = self._model(self._named({**inputs, "emotion": request}), training=False)
+                total, guided = self._guidance.validation_loss(targets, terms, asked, request)
+                terms |= guided
+            return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self.scored_names], axis=1)
 
         return self._strategy.run(on_replica, args=(inputs, targets))
 

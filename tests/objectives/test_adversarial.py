@@ -7,8 +7,10 @@ import tensorflow as tf
 from rac_unet.objectives.adversarial import (
     SpectralConv2D,
     build_discriminator,
+    build_face_discriminator,
     composed,
     discriminator_hinge,
+    labelled_scores,
     painter_hinge,
 )
 
@@ -24,6 +26,40 @@ def test_hinge_by_hand_counts_painted_patches_alone():
         discriminator_hinge(real, painted, occlusion), [(0.5 + 0.5 + 0.25 * (0 + 2)) / 1.25], rtol=1e-6
     )
     assert painter_hinge(painted, np.zeros_like(occlusion)).numpy() == [0]
+
+
+def test_real_faces_with_a_wrong_label_share_the_weight_of_painted_ones():
+    occlusion = np.ones((1, 4, 4, 1), np.float32)
+    real, painted, wrong = (tf.fill((1, 2, 2, 1), value) for value in (0.5, -0.5, 2.0))
+    loss = discriminator_hinge(real, painted, occlusion, wrong)
+    np.testing.assert_allclose(loss, [0.5 + (0.5 + 3.0) / 2], rtol=1e-6)
+
+
+def test_a_single_score_counts_whole_where_anything_is_hidden():
+    occlusion = np.zeros((2, 4, 4, 1), np.float32)
+    occlusion[0, 0, 0] = 0.2
+    scores = tf.fill((2, 1, 1, 1), 3.0)
+    np.testing.assert_array_equal(painter_hinge(scores, occlusion), [-3, 0])
+
+
+def test_a_label_adds_its_own_score_to_that_of_all():
+    scores = tf.constant([[10.0, 1, 2, 3, 4, 5, 6, 7]] * 3)[:, None, None]
+    label = np.zeros((3, 7), np.float32)
+    label[0, 2], label[1, :2] = 1, (0.25, 0.75)
+    np.testing.assert_allclose(labelled_scores(scores, label)[:, 0, 0, 0], [13, 10 + 0.25 + 1.5, 10])
+    assert labelled_scores(scores[..., :1], None).shape == (3, 1, 1, 1)
+
+
+def test_the_face_discriminator_sees_the_lower_face_alone():
+    model = build_face_discriminator(32, filters=4, conditional=True)
+    image = tf.random.stateless_uniform((1, 32, 32, 3), (1, 2))
+    occlusion = tf.ones((1, 32, 32, 1))
+    other_eyes = tf.concat([1 - image[:, :12], image[:, 12:]], axis=1)
+    other_chin = tf.concat([image[:, :26], 1 - image[:, 26:]], axis=1)
+    scores = [model({"image": one, "occlusion": occlusion}).numpy() for one in (image, other_eyes, other_chin)]
+    assert scores[0].shape == (1, 1, 1, 8)
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert (scores[0] != scores[2]).any()
 
 
 def test_composed_keeps_the_truth_where_nothing_is_hidden():

@@ -1,0 +1,122 @@
+"""Emotions that a picture does not show: which one to ask for, and how emotion readers judge what is painted.
+
+A likeness loss on photographs that are nearly all neutral or happy teaches a network to read the eyes and to ignore the
+label. Asked for another emotion it has no ground truth, but frozen classifiers can read whether the emotion shows. They
+are pleased by patterns that no face has, so they stop pushing once they read it (a hinge on their cross-entropy) and
+see crops that are moved, zoomed, blurred and relit at random. Everything here is one number per picture, computed from
+that picture alone, so that a batch shared by several devices is the same batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.objectives.losses import gaussian_matrix
+
+# Random numbers for each pair: one whether it is asked, one for what, one for a wrong label; then for each reader.
+ASK_DRAWS, READER_DRAWS = 3, 5
+# How far a reader's crop may be off: share of its side, log of its size; how much wider its pixels may be; log of gain.
+SHIFT, ZOOM_LOG, BLUR, GAIN_LOG = 0.05, 0.1, 1.0, 0.2
+# The low-pass filter's deviation, as a share of the picture's side: wider than lips, narrower than a cheek.
+COLOUR_SIGMA = 1 / 16
+
+
+def other_emotion(emotion, draw, weights):
+    """Draw an emotion other than a picture's own.
+
+    Args:
+        emotion: (B, 7) one-hot or a distribution, of which the largest share is the own one.
+        draw: (B,) in [0, 1).
+        weights: (7,) how often each is drawn, 0 or more, in the order of `EMOTIONS`.
+    Returns: (B, 7) one-hot float32; all zeros where no other emotion has a weight.
+    """
+    own = tf.one_hot(tf.argmax(emotion, axis=1), len(EMOTIONS))
+    ends = tf.cumsum(tf.constant(weights, tf.float32) * (1 - own), axis=1)
+    # Just below the end: rounding must not lead beyond it.
+    mark = draw[:, None] * ends[:, -1:] * (1 - 1e-6)
+    return tf.one_hot(tf.argmax(tf.cast(ends > mark, tf.int32), axis=1), len(EMOTIONS)) * tf.cast(
+        ends[:, -1:] > 0, tf.float32
+    )
+
+
+def is_masked(occlusion):
+    """(B,) bool: whether anything is hidden, so that there is something to judge."""
+    return tf.reduce_any(occlusion > 0, axis=[1, 2, 3])
+
+
+def reader_crops(image, size: int, frame: tuple[float, float, float], draws=None):
+    """The part of each picture that a reader looks at, at the reader's size.
+
+    Rows and columns are resampled by triangles at least one output pixel wide, so what is shrunk is not aliased and
+    what is as large as wanted stays as it is. The edge is repeated outside the picture.
+
+    Args:
+        image: (B, S, S, 3) float32.
+        size: side s of a crop in pixels.
+        frame: (side, x, y) of the square, side and centre as shares of S.
+        draws: (B, 5) in [0, 1): shift right and down, size, blur, gain; None crops exactly.
+    Returns: (B, s, s, 3) float32 in [0, 1].
+    """
+    side, x, y = frame
+    count, pixels = tf.shape(image)[0], image.shape[1]
+    if draws is None:
+        spread = tf.zeros((count, READER_DRAWS))
+        blur = tf.ones(count)
+    else:
+        spread, blur = 2 * draws - 1, 1 + BLUR * draws[:, 3]
+    length = side * tf.exp(ZOOM_LOG * spread[:, 2])
+    rows, columns = (
+        _resampling(centre + SHIFT * side * spread[:, axis], length, blur, pixels, size)
+        for axis, centre in ((1, y), (0, x))
+    )
+    crops = tf.einsum("brh,bhwc,bsw->brsc", rows, image, columns)
+    return tf.clip_by_value(crops * tf.exp(GAIN_LOG * spread[:, 4])[:, None, None, None], 0.0, 1.0)
+
+
+def reader_loss(logits, request, margin: float):
+    """Hinge on the cross-entropy of the emotion asked for: 0 once a reader is as sure as the margin says.
+
+    Args:
+        logits: (B, 7) in the order of `EMOTIONS`.
+        request: (B, 7) one-hot.
+        margin: nats.
+    Returns: (B,) float32, 0 or more.
+    """
+    return tf.nn.relu(tf.nn.softmax_cross_entropy_with_logits(request, logits) - margin)
+
+
+def low_pass_colour(targets, outputs):
+    """Mean absolute difference from the ground truth over the hidden pixels, both blurred; 0 where nothing is hidden.
+
+    Blurred over hidden pixels alone (a Gaussian of a sixteenth of the side), so a constant difference counts in full
+    whatever the hole's shape, and details smaller than the filter hardly.
+    """
+    hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
+    difference = (outputs["inpainted_image"] - targets["unmasked_image"]) * hidden
+    side = difference.shape[1]
+    sigma = side * COLOUR_SIGMA
+    blur = tf.constant(gaussian_matrix(side, sigma, 2 * math.ceil(2 * sigma) + 1))
+    both = tf.concat([difference, hidden], axis=-1)
+    both = tf.einsum("rh,bhwc,sw->brsc", blur, both, blur)
+    mean = both[..., :3] / tf.maximum(both[..., 3:], 1e-6)
+    area = tf.reduce_sum(hidden, axis=[1, 2, 3])
+    return tf.reduce_sum(tf.abs(mean) * hidden, axis=[1, 2, 3]) / (3 * tf.maximum(area, 1.0))
+
+
+def _resampling(centre, length, blur, pixels: int, size: int):
+    """(B, size, pixels) weights of a picture's pixels in those of a crop along one axis; rows sum to 1.
+
+    Args:
+        centre, length: (B,) of the crop, as shares of the picture's side.
+        blur: (B,) by how much wider a pixel is than it need be.
+    """
+    step = length * (pixels / size)
+    places = centre[:, None] * pixels + (tf.range(size, dtype=tf.float32) + 0.5 - size / 2) * step[:, None] - 0.5
+    places = tf.clip_by_value(places, 0.0, pixels - 1.0)
+    width = (tf.maximum(step, 1.0) * blur)[:, None, None]
+    distance = tf.abs(places[..., None] - tf.range(pixels, dtype=tf.float32))
+    weights = tf.nn.relu(1 - distance / width)
+    return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
