@@ -1,6 +1,7 @@
 """Prepare FER-2013, as its CSV file or as folders of images.
 
 python -m data_prep.fer2013 --source fer2013.csv --output D
+python -m data_prep.fer2013 --source FERPlus --output D
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from data_prep.fer2013_table import TableLoader, read_table
+    from data_prep.fer2013_votes import VOTES_FILE, add_votes, is_votes_folder, read_votes_folder
     from data_prep.loading import FileLoader
     from data_prep.named_folders import read_named_folders
     from data_prep.photo_maker import PhotoMaker
@@ -31,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     policy = parse_policy(options)
     path = Path(options.source)
-    if path.is_dir():
+    votes = Path(options.votes) if options.votes else (path if path.is_dir() else path.parent) / VOTES_FILE
+    voted = bool(options.votes) or options.labels is not None
+    if path.is_dir() and is_votes_folder(path):
+        table = None
+    elif path.is_dir():
         table = next((path / name for name in ("fer2013.csv", "icml_face_data.csv") if (path / name).is_file()), None)
     else:
         table = path
@@ -39,6 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(f"--source {path} is not there; it is fer2013.csv, or the folder above train and test")
     if table is not None:
         source, loader = read_table(table), TableLoader(os.fspath(table))
+        if voted:
+            source = add_votes(source, votes, options.labels or "votes")
+    elif is_votes_folder(path):
+        source = read_votes_folder(path, votes, options.labels or "votes", options.seed)
+        loader = FileLoader(os.fspath(path), options.follow_links)
+    elif voted:
+        raise UserError(
+            f"--votes and --labels are for fer2013.csv and for folders FER2013Train, FER2013Valid; {path} has neither",
+            "usage",
+        )
     else:
         source = read_named_folders(
             source_folder("--source", options.source), options.seed, options.output, ", or name fer2013.csv"
@@ -54,11 +70,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> CommandParser:
     parser = photo_parser(
-        "fer2013", "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}."
+        "fer2013",
+        "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}; or FER+, its votes.",
     )
     parser.add_argument(
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
         help="the CSV file, the folder it lies in, or the folder above train and test",
+    )  # fmt: skip
+    parser.add_argument(
+        "--votes", metavar="FILE", default=None,
+        help="fer2013new.csv of FER+, ten votes per picture (default: beside the source, where --labels asks for it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", choices=("votes", "own", "both"), default=None,
+        help="what a picture's emotion is: FER+ votes as a distribution, FER-2013's own label, or the mean of both "
+        "(default: votes with --votes or in FER+ folders, own elsewhere)",
     )  # fmt: skip
     add_photo_arguments(parser)
     return parser
