@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 positive = number(int, 1)
 seed = number(int, 0)
-image_size = number(int, 64, 512)
+image_size = number(int, 48, 512)
 share = number(float, 0, 0.5)
 any_share = number(float, 0, 1)
 
@@ -43,7 +43,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
     """What every command has that makes pairs; `seeded` says what other seeds change."""
     add_output(parser)
     parser.add_argument(
-        "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 64..512"
+        "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 48..512"
     )
     parser.add_argument("--styles", metavar="A,B,...", help="mask styles to draw from", default="all")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Prepare FER-2013, as its CSV file or as folders of images.
 
 python -m data_prep.fer2013 --source fer2013.csv --output D
+python -m data_prep.fer2013 --source FERPlus --output D
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from data_prep.fer2013_table import TableLoader, read_table
+    from data_prep.fer2013_votes import VOTES_FILE, add_votes, is_votes_folder, read_votes_folder
     from data_prep.loading import FileLoader
     from data_prep.named_folders import read_named_folders
     from data_prep.photo_maker import PhotoMaker
@@ -32,7 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     policy, numbering = parse_policy(options), getattr(options, "numbering", None)
     path = Path(options.source)
-    if path.is_dir():
+    votes = Path(options.votes) if options.votes else (path if path.is_dir() else path.parent) / VOTES_FILE
+    voted = bool(options.votes) or options.labels is not None
+    if path.is_dir() and is_votes_folder(path):
+        table = None
+    elif path.is_dir():
         table = next((path / name for name in ("fer2013.csv", "icml_face_data.csv") if (path / name).is_file()), None)
     else:
         table = path
@@ -42,6 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
             )
     if table is not None:
         source, loader = read_table(table, numbering), TableLoader(os.fspath(table))
+        if voted:
+            source = add_votes(source, votes, options.labels or "votes")
+    elif is_votes_folder(path):
+        source = read_votes_folder(path, votes, options.labels or "votes", options.seed)
+        loader = FileLoader(os.fspath(path), options.follow_links)
+    elif voted:
+        raise UserError(
+            f"--votes and --labels are for fer2013.csv and for folders FER2013Train, FER2013Valid; {path} has neither",
+            "usage",
+        )
     else:
         source = read_named_folders(
             source_folder("--source", options.source),
@@ -63,13 +79,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> CommandParser:
     parser = photo_parser(
-        "fer2013", "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}."
+        "fer2013",
+        "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}; or FER+, its votes.",
     )
     parser.add_argument(
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
         help="the CSV file, the folder it lies in, or the folder above train and test",
     )  # fmt: skip
     add_numbering(parser)
+    parser.add_argument(
+        "--votes", metavar="FILE", default=None,
+        help="fer2013new.csv of FER+, ten votes per picture (default: beside the source, where --labels asks for it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", choices=("votes", "own", "both"), default=None,
+        help="what a picture's emotion is: FER+ votes as a distribution, FER-2013's own label, or the mean of both "
+        "(default: votes with --votes or in FER+ folders, own elsewhere)",
+    )  # fmt: skip
     add_photo_arguments(parser)
     return parser
 

@@ -85,8 +85,9 @@ class MergedRows(Sequence):
                 ]
             self._rows.append(np.flatnonzero(keep))
         # Taken apart once: a row out of a data frame takes a hundred times as long as one out of a list.
+        self._columns = (*pairs.COLUMNS, pairs.SHARES)
         self._cells = [
-            list(zip(*(frame[c].astype(str).tolist() for c in pairs.COLUMNS), strict=True)) for frame in frames
+            list(zip(*(frame[c].astype(str).tolist() for c in self._columns), strict=True)) for frame in frames
         ]
         self._weights = [frame["weight"].tolist() for frame in frames]
         self._ends = np.cumsum([len(rows) for rows in self._rows])
@@ -98,7 +99,7 @@ class MergedRows(Sequence):
         number = int(np.searchsorted(self._ends, index, side="right"))
         start = int(self._ends[number - 1]) if number else 0
         row, name = int(self._rows[number][index - start]), self._names[number]
-        cells = dict(zip(pairs.COLUMNS, self._cells[number][row], strict=True))
+        cells = dict(zip(self._columns, self._cells[number][row], strict=True))
         cells["key"] = f"{name}:{cells['key']}"
         if not self._same_people:
             cells["identity"] = f"{name}:{cells['identity']}"

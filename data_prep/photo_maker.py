@@ -96,6 +96,7 @@ class PhotoMaker:
         return {
             "key": key, "masked": masked, "unmasked": unmasked, "occlusion": occlusion, "emotion": photo.emotion,
             "split": photo.split, "identity": photo.identity, "source": self.source, "mask_style": style,
+            **({"emotion_shares": photo.shares} if photo.shares else {}),
         }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Photo:
         split: train, val or test.
         masked: the same photograph with a mask on, where the source has one; relative path.
         place: byte offset of its line in the source's table, where it has one there.
+        shares: distribution over the seven emotions as `rac_unet.data.pairs.write_shares` writes it; "" for none.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Photo:
     split: str
     masked: str = ""
     place: int = 0
+    shares: str = ""
 
 
 @dataclass
@@ -87,7 +89,15 @@ class Source:
         """SHA-256 over every photo's row and every rejection; a changed source has another."""
         digest = hashlib.sha256()
         for photo in self.photos:
-            row = (photo.path, photo.emotion, photo.identity, photo.split, photo.masked, str(photo.place))
+            row = (
+                photo.path,
+                photo.emotion,
+                photo.identity,
+                photo.split,
+                photo.masked,
+                str(photo.place),
+                *([photo.shares] if photo.shares else []),
+            )
             digest.update("\0".join(row).encode(errors="surrogateescape") + b"\n")
         for row in self.rejected:
             digest.update("\0".join(row).encode(errors="surrogateescape") + b"\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,19 +60,37 @@ def main(argv: list[str] | None = None) -> int:
             model, _ = read_classifier(settings["start"])
         else:
             keras.utils.set_random_seed(training.seed)
-            model = build_classifier(config)
+            model = build_classifier(config, training.precision)
     else:
         training = ClassifierTraining(**{f.name: getattr(args, f.name) for f in fields(ClassifierTraining)})
+        training = replace(training, precision=_precision(training.precision))
         if args.start:
             model, found = read_classifier(args.start)
             # Its head may be ImageNet's leftover; trained from here on, it no longer is.
             config = ClassifierConfig(**{**asdict(found), "head": "trained"})
         else:
-            config = ClassifierConfig(tuple(EMOTIONS), filters=args.filters, image_size=args.image_size)
+            config = _config(args, tuple(EMOTIONS))
             keras.utils.set_random_seed(args.seed)
-            model = build_classifier(config)
+            model = build_classifier(config, training.precision)
         run = _create(args, config, training, pairs)
     return _train(run, model, config, training, pairs, fresh=not args.resume)
+
+
+def _config(args, classes: tuple[str, ...]):
+    """What kind of classifier the command line asks for."""
+    from rac_unet.models.classifier import ClassifierConfig
+
+    frame = args.frame and args.frame.split(",")
+    preprocessing = "grey" if args.grey else "none"
+    return ClassifierConfig(classes, args.network, args.filters, args.image_size, preprocessing, frame=frame)
+
+
+def _precision(asked: str) -> str:
+    """The number format that this device computes in."""
+    from rac_unet.config import TrainingConfig
+    from rac_unet.training.devices import choose, device_facts
+
+    return choose(TrainingConfig(precision=asked), device_facts(tpu=False), replicas=1).precision
 
 
 def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fresh: bool) -> int:
@@ -209,6 +227,15 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--filters", type=positive, default=64, metavar="N", help="channels of the first stage; 64 is ResNet-18"
     )
+    parser.add_argument(
+        "--network", choices=("resnet18", "small_reader"), default="resnet18",
+        help="ResNet-18 to judge; small_reader, quick enough to guide a training (--image_size 48 --filters 32)",
+    )  # fmt: skip
+    parser.add_argument("--grey", action="store_true", help="read luminance alone (small_reader)")
+    parser.add_argument(
+        "--frame", metavar="SIDE,X,Y",
+        help="the square of an upright crop that the pairs' pictures show; 0.764,0.5,0.43 for FER-2013 (default: all)",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training pairs")
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="pictures per step")
     parser.add_argument(
@@ -221,6 +248,14 @@ def _parser() -> CommandParser:
         metavar="X",
         help="0: pictures count alike; 1: emotions do",
     )
+    parser.add_argument(
+        "--jitter", type=number(float, 0, 5), default=1.0, metavar="X",
+        help="how strongly pictures are moved, turned and zoomed; 1 is mild",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"), default="float32",
+        help="number format of the computation",
+    )  # fmt: skip
     parser.add_argument(
         "--max_hours",
         type=number(float, 0),

@@ -20,12 +20,12 @@ def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
 
     Args:
         stacked: (B, S, S, 7) uint8, masked and unmasked picture and occlusion.
-        emotion: (B,) int64.
+        emotion: (B,) int64, or (B, 7) float32, a distribution.
         draws: (B, 12) in [0, 1), what is random about each pair.
         changes: how pairs are changed; None changes nothing.
     Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch` gives them, no label withheld.
     """
-    one_hot = tf.one_hot(emotion, len(EMOTIONS))
+    one_hot = emotion if emotion.dtype.is_floating else tf.one_hot(emotion, len(EMOTIONS))
     if changes:
         flip = draws[:, 0] < 0.5
         stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)

@@ -69,11 +69,32 @@ class Faults(list):
             raise UserError(f"{path} has {len(self):,} fault{'s' * (len(self) > 1)}:\n" + "\n".join(lines), "bad_row")
 
 
+def read_shares(text: str) -> dict[str, float]:
+    """The distribution over emotions that a cell of `emotion_shares` holds: `anger:0.3 sadness:0.7`.
+
+    Raises: ValueError when it is none: an unknown or repeated name, a share outside 0..1, a sum other than 1.
+    """
+    shares: dict[str, float] = {}
+    for word in text.split():
+        name, _, share = word.partition(":")
+        if name not in EMOTIONS or name in shares:
+            raise ValueError(f"{name!r} is unknown or given twice")
+        shares[name] = float(share)
+    if not all(0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > 0.005:
+        raise ValueError("shares are not between 0 and 1, or do not sum to 1")
+    return shares
+
+
 def check_values(frame: pd.DataFrame, faults: Faults) -> None:
     for column, valid in (("emotion", EMOTIONS), ("split", SPLITS)):
         for row in np.flatnonzero(~frame[column].isin(valid).to_numpy()):
             value = frame[column].iloc[row]
             faults.note(column, row, f"unknown {column} {value!r}; use one of: {', '.join(valid)}")
+    for row in np.flatnonzero((frame["emotion_shares"] != "").to_numpy()):
+        try:
+            read_shares(frame["emotion_shares"].iloc[row])
+        except ValueError as error:
+            faults.note("emotion", row, f"emotion_shares {frame['emotion_shares'].iloc[row]!r}: {error}")
     for row in np.flatnonzero((frame["key"] == "").to_numpy()):
         faults.note("key", row, "empty key")
     for row in np.flatnonzero((frame["key"].duplicated() & (frame["key"] != "")).to_numpy()):

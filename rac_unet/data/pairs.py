@@ -9,6 +9,7 @@
     identity    who is shown
     source      where the face came from
     mask_style  which kind of mask was painted; `real` where it was worn, `none` where the face wears none
+    emotion_shares  optional: a distribution over the seven emotions, `anger:0.3 sadness:0.7`; empty: the emotion alone
     weight      optional: how often a training pair is shown, relative to the others (default 1)
 
 Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size. Of a person
@@ -31,7 +32,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS, Faults, check_images, check_paths, check_values
+from rac_unet.data.pair_checks import (
+    IMAGE_COLUMNS,
+    SPLITS,
+    Faults,
+    check_images,
+    check_paths,
+    check_values,
+    read_shares,
+)
 from rac_unet.data.text_tables import Column, open_table
 from rac_unet.data.writing import open_whole
 from rac_unet.emotions import EMOTIONS
@@ -41,7 +50,7 @@ if TYPE_CHECKING:
     from rac_unet.data.records import Records
 
 PAIRS_FILE = "pairs.csv"
-_FEW_VALUES = ("emotion", "split", "identity", "source", "mask_style")
+_FEW_VALUES = ("emotion", "emotion_shares", "split", "identity", "source", "mask_style")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +67,13 @@ class Pair:
     source: str
     mask_style: str
     weight: float = 1.0
+    emotion_shares: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(Pair) if field.name != "weight")
-WEIGHT = "weight"
+WEIGHT, SHARES = "weight", "emotion_shares"
+COLUMNS = tuple(field.name for field in fields(Pair) if field.name not in (WEIGHT, SHARES))
 REAL_MASK = "real"
-_TABLE = (*map(Column, COLUMNS), Column(WEIGHT, needed=False))
+_TABLE = (*map(Column, COLUMNS), Column(SHARES, needed=False), Column(WEIGHT, needed=False))
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,8 @@ class PairSet:
 
     def __getitem__(self, index: int) -> Pair:
         row = self.frame.iloc[index]
-        return Pair(*(str(row[column]) for column in COLUMNS), weight=float(row[WEIGHT]))
+        cells = (str(row[column]) for column in COLUMNS)
+        return Pair(*cells, weight=float(row[WEIGHT]), emotion_shares=str(row[SHARES]))
 
     def split(self, name: str) -> PairSet:
         """The pairs of one split, in the file's order; may be empty.
@@ -132,6 +143,15 @@ class PairSet:
     def emotion_ids(self) -> np.ndarray:
         """(N,) int64 positions in `EMOTIONS`, the order of the network's one-hot input."""
         return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(np.int64)
+
+    @property
+    def emotion_shares(self) -> np.ndarray:
+        """(N, 7) float32, rows sum to 1: each pair's distribution over `EMOTIONS`; one-hot where none is given."""
+        shares = np.eye(len(EMOTIONS), dtype=np.float32)[self.emotion_ids]
+        for row, text in enumerate(self.frame[SHARES]):
+            if text:
+                shares[row] = [read_shares(text).get(name, 0.0) for name in EMOTIONS]
+        return shares
 
     @property
     def weights(self) -> np.ndarray:
@@ -195,12 +215,18 @@ def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
     return PairSet(path.parent, frame, image_size, digest.hexdigest()), faults
 
 
-def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False) -> None:
+def write_shares(shares: dict[str, float]) -> str:
+    """A distribution as the column `emotion_shares` holds it: `anger:0.3 sadness:0.7`, zeros left out."""
+    return " ".join(f"{name}:{shares[name]:.4g}" for name in EMOTIONS if shares.get(name, 0) > 0)
+
+
+def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False, shared: bool = False) -> None:
     """Write pairs.csv in one step, after its images; the same pairs give the same bytes.
 
     Args:
         path: the file, or the folder in which to call it pairs.csv.
         weighted: with the column `weight`.
+        shared: with the column `emotion_shares`.
     """
     path = Path(path)
     if path.is_dir():
@@ -208,9 +234,9 @@ def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False
     with open_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS + (WEIGHT,) * weighted)
+        writer.writerow(COLUMNS + (SHARES,) * shared + (WEIGHT,) * weighted)
         for pair in pairs:
-            row = [getattr(pair, column) for column in COLUMNS]
+            row = [getattr(pair, column) for column in COLUMNS + (SHARES,) * shared]
             writer.writerow(row + [f"{pair.weight:.6g}"] * weighted)
         text.detach()
 
@@ -269,4 +295,5 @@ def parse_table(path: Path) -> pd.DataFrame:
         # A table that was written by something else can have blanks around its cells, too.
         frame = frame.apply(lambda column: column.str.strip())
     weight = pd.to_numeric(frame[WEIGHT], errors="coerce") if WEIGHT in frame else 1.0
-    return frame[list(COLUMNS)].assign(**{WEIGHT: weight}).astype({WEIGHT: np.float64})
+    shares = frame.get(SHARES, "")
+    return frame[list(COLUMNS)].assign(**{SHARES: shares, WEIGHT: weight}).astype({WEIGHT: np.float64})

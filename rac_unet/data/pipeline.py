@@ -26,14 +26,16 @@ def make_training_dataset(
     first_step: int = 0,
     shard: tuple[int, int] = (0, 1),
     changes: DataConfig | None = None,
+    soft: bool = False,
 ) -> tf.data.Dataset:
     """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
 
     Args:
         changes: how pairs are changed; the settings' defaults where none are given.
+        soft: `emotion` is each pair's distribution (`PairSet.emotion_shares`) instead of one-hot.
     Returns: dataset of `(inputs, targets)` as `finish_batch` gives them.
     """
-    blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard)
+    blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard, soft=soft)
 
     changes = changes or DataConfig()
 
@@ -54,6 +56,7 @@ def make_training_blocks(
     steps_per_block: int = 1,
     replicas: int = 1,
     more_draws: int = 0,
+    soft: bool = False,
 ) -> tf.data.Dataset:
     """All batches of a training as bytes, epoch after epoch, each epoch in an order of its own.
 
@@ -70,6 +73,7 @@ def make_training_blocks(
         steps_per_block: steps K in an element.
         replicas: devices of this worker that share its part. Elements come in turn for each of them.
         more_draws: random numbers for each pair beyond the 12 that `finish_batch` takes.
+        soft: `emotion` is (K, B, 7) float32, each pair's distribution, instead of (K, B) int64.
     Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
         and (K, B, 12 + more) float32 in [0, 1), what is random about each pair. What is left at the end and fills no
         block is left out.
@@ -83,7 +87,7 @@ def make_training_blocks(
             )
     steps = steps_per_epoch(len(pairs), batch_size)
     used = steps * batch_size
-    emotions = tf.constant(pairs.emotion_ids, tf.int64)
+    emotions = tf.constant(pairs.emotion_shares if soft else pairs.emotion_ids)
     rows_of = _rows_by_weight(pairs.weights, seed)
 
     def order_of(epoch):
@@ -137,9 +141,9 @@ def finish_batch(stacked, emotion, draws, changes: DataConfig):
     return inputs, targets
 
 
-def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int) -> tf.data.Dataset:
+def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int, soft: bool = False) -> tf.data.Dataset:
     """Every pair once, in the file's order, unchanged; the last batch may be smaller. Same elements as for training."""
-    emotions = tf.constant(pairs.emotion_ids, tf.int64)
+    emotions = tf.constant(pairs.emotion_shares if soft else pairs.emotion_ids)
     dataset = tf.data.Dataset.range(len(pairs)).map(
         lambda index: (pictures.load(index), tf.gather(emotions, index)), num_parallel_calls=tf.data.AUTOTUNE
     )

@@ -167,7 +167,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
 
     summary = Summary(folder.path)
     skipped, notes = _Table("path", "reason"), _Table("path", "note")
-    hidden_sum, hidden_count = 0.0, 0
+    hidden_sum, hidden_count, shared = 0.0, 0, False
     for name, reason in rejected:
         skipped.add(name, reason)
         summary.reasons[_kind_of(reason)] += 1
@@ -179,6 +179,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
         if made["note"] is not None:
             notes.add(made["name"], made["note"])
             summary.notes += 1
+        shared = shared or any(row.get(pairs.SHARES) for row in made["rows"])
         hidden_sum += sum(made["hidden"])
         hidden_count += len(made["hidden"])
         summary.counts.update((row["split"], row["emotion"]) for row in made["rows"])
@@ -194,7 +195,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
     summary.hidden = hidden_sum / max(hidden_count, 1)
     # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
     rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
-    pairs.write(folder.path / pairs.PAIRS_FILE, rows, weighted)
+    pairs.write(folder.path / pairs.PAIRS_FILE, rows, weighted, shared)
     return summary
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -30,18 +32,25 @@ def build(name: str, **options):
 def build_configured(model: ModelConfig, precision: str = "float32"):
     """The untrained network a config's model section describes; see `build`.
 
-    Layers remember the precision policy they were built under and an exported model would carry it along, so the
-    global policy is set for the building alone.
-
     Args:
         precision: float32, mixed_bfloat16 or mixed_float16.
     """
+    options = asdict(model)
+    with built_under(precision):
+        return build(options.pop("name"), **options)
+
+
+@contextlib.contextmanager
+def built_under(precision: str) -> Iterator[None]:
+    """Set Keras's global precision policy for the building of a network alone.
+
+    Layers remember the policy they were built under and an exported model would carry it along.
+    """
     import keras
 
-    options = asdict(model)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return build(options.pop("name"), **options)
+        yield
     finally:
         keras.config.set_dtype_policy(before)

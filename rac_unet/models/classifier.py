@@ -24,7 +24,10 @@ from rac_unet.errors import UserError
 from rac_unet.registry import check_name, resolve
 from rac_unet.rundir import CLASSIFIER, RunDir, new_run, open_run, replace_file
 
-CLASSIFIERS = {"resnet18": "rac_unet.models.resnet18:build_resnet18"}
+CLASSIFIERS = {
+    "resnet18": "rac_unet.models.resnet18:build_resnet18",
+    "small_reader": "rac_unet.models.small_reader:build_small_reader",
+}
 HEADS = ("trained", "untrained")
 # Attributes of the weights file itself.
 _CLASSES, _HEAD = "classes", "head"
@@ -39,8 +42,10 @@ class ClassifierConfig:
         name: which network, from `CLASSIFIERS`.
         filters: channels of the first stage; 64 is the standard network.
         image_size: side of the square picture in pixels.
-        preprocessing: what the network does to RGB in [0, 1] first; see `rac_unet.models.resnet18.PREPROCESSING`.
+        preprocessing: what the network does to RGB in [0, 1] first; see `PREPROCESSING` of its module.
         head: `untrained` when only the layers before the logits have been trained, as in a start from ImageNet.
+        frame: (side, x, y) of the square of an upright crop that its training pictures show, side and centre as shares
+            of the crop's side; None for the whole crop. FER-2013's pictures are cut at (0.764, 0.5, 0.43).
     Raises: UserError naming the section's key and value.
     """
 
@@ -50,6 +55,7 @@ class ClassifierConfig:
     image_size: int = 128
     preprocessing: str = "none"
     head: str = "trained"
+    frame: tuple[float, float, float] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "classes", check_classes(self.classes, "classifier.classes"))
@@ -62,6 +68,26 @@ class ClassifierConfig:
             value = getattr(self, key)
             if type(value) is not int or value < 1:
                 raise UserError(f"classifier.{key}: expected 1 or more. Received: {value!r}")
+        if self.frame is not None:
+            object.__setattr__(self, "frame", check_frame(self.frame, "classifier.frame"))
+
+
+def check_frame(frame: Any, where: str) -> tuple[float, float, float]:
+    """The three numbers, when they are a square within a crop; UserError otherwise."""
+    try:
+        side, x, y = (float(value) for value in frame)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: expected side, x and y, three numbers. Received: {frame!r}", "bad_value") from None
+    inside = side / 2 - 1e-6 <= min(x, y) and max(x, y) <= 1 - side / 2 + 1e-6
+    if not (0 < side <= 1 and inside):
+        raise UserError(f"{where}: a square of {side:g} at ({x:g}, {y:g}) is not within the crop, 0..1", "bad_value")
+    return side, x, y
+
+
+def frame_corners(frame: tuple[float, float, float]) -> tuple[float, float, float, float]:
+    """Top, left, bottom and right of a frame, as shares of the crop's side."""
+    side, x, y = frame
+    return y - side / 2, x - side / 2, y + side / 2, x + side / 2
 
 
 def check_classes(names: Any, where: str) -> tuple[str, ...]:
@@ -87,12 +113,14 @@ class Classifier:
         name: the run directory it came from.
         classes: emotion names in the order of the logits.
         image_size: side S of the square picture it takes, in pixels.
+        frame: what part of an upright crop that picture is; see `ClassifierConfig`.
     """
 
     name: str
     classes: tuple[str, ...]
     image_size: int
     _run: Callable[[np.ndarray], np.ndarray]
+    frame: tuple[float, float, float] | None = None
 
     def call(self, image: np.ndarray) -> np.ndarray:
         """Logits in the classifier's own order.
@@ -124,10 +152,17 @@ class Classifier:
         return powers / powers.sum(axis=1, keepdims=True)
 
 
-def build_classifier(config: ClassifierConfig):
-    """The untrained network a config describes: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`."""
-    build = resolve(CLASSIFIERS, config.name)
-    return build(config.image_size, len(config.classes), config.preprocessing, config.filters)
+def build_classifier(config: ClassifierConfig, precision: str = "float32"):
+    """The untrained network a config describes: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`.
+
+    Args:
+        precision: float32, mixed_bfloat16 or mixed_float16.
+    """
+    from rac_unet.models import built_under
+
+    with built_under(precision):
+        build = resolve(CLASSIFIERS, config.name)
+        return build(config.image_size, len(config.classes), config.preprocessing, config.filters)
 
 
 def write_classifier(path: str | os.PathLike, model, config: ClassifierConfig, provenance: dict[str, Any]) -> RunDir:
@@ -145,7 +180,9 @@ def classifier_yaml(config: ClassifierConfig) -> str:
     """Text of a classifier run's config.yaml."""
     import yaml
 
-    section = {**asdict(config), "classes": list(config.classes)}
+    section = {**asdict(config), "classes": list(config.classes), "frame": config.frame and list(config.frame)}
+    if section["frame"] is None:
+        del section["frame"]
     return yaml.safe_dump({"kind": CLASSIFIER, CLASSIFIER: section}, sort_keys=False, allow_unicode=True)
 
 
@@ -235,7 +272,7 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
     run_model = tf.function(
         lambda inputs: model(inputs, training=False)["logits"], input_signature=signature, jit_compile=False
     )
-    return Classifier(str(path), config.classes, size, lambda image: run_model({"image": image}).numpy())
+    return Classifier(str(path), config.classes, size, lambda image: run_model({"image": image}).numpy(), config.frame)
 
 
 def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> None:

@@ -43,6 +43,8 @@ class ClassifierTraining:
     Attributes:
         view: which picture of a pair is read, unmasked or masked.
         class_weights: 0: every picture counts alike; 1: every emotion counts alike; 0.5: half-way.
+        jitter: how strongly pictures are moved, turned and zoomed; 1 is mild, 0 not at all.
+        precision: number format of the computation, as `training.precision` of other networks.
         max_hours: stop after this much training; 0 for no limit.
     """
 
@@ -51,6 +53,8 @@ class ClassifierTraining:
     batch_size: int = 32
     learning_rate: float = 1e-3
     class_weights: float = 0.5
+    jitter: float = 1.0
+    precision: str = "float32"
     max_hours: float = 0.0
     seed: int = 0
 
@@ -92,7 +96,7 @@ class ClassifierTrainer:
         training = self.training
         dataset = make_training_dataset(
             self._train, self._pictures["train"], training.batch_size, training.seed, training.epochs,
-            first_step=self.epoch * self._steps,
+            first_step=self.epoch * self._steps, soft=True,
         )  # fmt: skip
         began, sums, done = time.monotonic(), [], 0
         told = before = self.seconds
@@ -139,7 +143,9 @@ class ClassifierTrainer:
     def validate(self) -> tuple[float, np.ndarray]:
         """Mean loss and the confusion matrix on the validation split."""
         losses, read = [], []
-        for inputs, targets in make_scoring_dataset(self._val, self._pictures["val"], self.training.batch_size):
+        for inputs, targets in make_scoring_dataset(
+            self._val, self._pictures["val"], self.training.batch_size, soft=True
+        ):
             logits = self._read(self._image(inputs, targets))
             losses.append(self._losses(logits, inputs["emotion"], 0.0).numpy())
             read.append(logits.numpy().argmax(axis=1))
@@ -151,7 +157,8 @@ class ClassifierTrainer:
         return targets["unmasked_image"] if self.training.view == "unmasked" else inputs["masked_image"]
 
     def _train_step(self, image, emotion, seed):
-        image = move_pictures(image, seed)
+        if self.training.jitter:
+            image = move_pictures(image, seed, self.training.jitter)
         with tf.GradientTape() as tape:
             logits = self.model({"image": image}, training=True)["logits"]
             weights = tf.reduce_sum(emotion * self._weights, axis=1)
@@ -162,6 +169,8 @@ class ClassifierTrainer:
 
     def _losses(self, logits, emotion, smoothing):
         mine = tf.gather(logits, self._place, axis=1)
+        # A distribution from several votes is as unsure as it should be already.
+        smoothing = tf.where(tf.reduce_max(emotion, axis=1, keepdims=True) > 0.99, smoothing, 0.0)
         wanted = emotion * (1 - smoothing) + smoothing / len(EMOTIONS)
         return tf.nn.softmax_cross_entropy_with_logits(wanted, mine)
 
@@ -203,15 +212,16 @@ def class_weights(train: PairSet, power: float) -> np.ndarray:
     return wanted * counts.sum() / (wanted * counts).sum()
 
 
-def move_pictures(image, seed):
+def move_pictures(image, seed, strength: float = 1.0):
     """Move, turn and zoom each picture a little, at random by `seed`; what comes in from outside repeats the edge.
 
     Args:
         image: (B, S, S, 3) float32.
         seed: (2,) int.
+        strength: 1 moves by up to `SHIFT`, `TURN` and `ZOOM`.
     """
     size = tf.cast(tf.shape(image)[1], tf.float32)
-    draws = tf.random.stateless_uniform([tf.shape(image)[0], 4], seed=seed, minval=-1.0, maxval=1.0)
+    draws = tf.random.stateless_uniform([tf.shape(image)[0], 4], seed=seed, minval=-strength, maxval=strength)
     angle, scale = draws[:, 0] * (TURN * math.pi / 180), 1 + draws[:, 1] * ZOOM
     shift = draws[:, 2:] * SHIFT * size
     cos, sin, middle = tf.cos(angle) * scale, tf.sin(angle) * scale, (size - 1) / 2

@@ -235,3 +235,19 @@ def test_neither_reading_nor_preparing_imports_tensorflow():
         "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_distribution_over_emotions_is_read_back_and_checked(tmp_path):
+    rows = make_set(tmp_path, row0={"emotion_shares": "fear:0.25 sadness:0.75"})
+    pairs.write(tmp_path, rows, shared=True)
+    found = pairs.read(tmp_path)
+    assert [found[index] for index in range(len(found))] == rows
+    shares = dict(zip(EMOTIONS, found.emotion_shares[0], strict=True))
+    assert shares["fear"] == 0.25 and shares["sadness"] == 0.75
+    np.testing.assert_array_equal(found.emotion_shares[1:], np.eye(7)[1:6])
+    text = (tmp_path / "pairs.csv").read_text()
+    for wrong in ("fear:0.5", "joy:1", "fear:1.5 sadness:-0.5", "fear:0.5 fear:0.5", "fear"):
+        (tmp_path / "pairs.csv").write_text(text.replace("fear:0.25 sadness:0.75", wrong))
+        with pytest.raises(UserError) as caught:
+            pairs.read(tmp_path)
+        assert "line 2" in str(caught.value) and wrong in str(caught.value)
