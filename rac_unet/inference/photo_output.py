@@ -179,8 +179,9 @@ def encode_result(picture: np.ndarray, kind: str, metadata: PhotoMetadata, synth
 
 def faces_of(plan: Planned) -> tuple[int, int]:
     """How many faces the report of a finished photo counts, and how many of them were painted."""
-    faces = (_read_report(plan.report) or {}).get("faces", [])
-    return len(faces), sum(bool(face.get("masked")) for face in faces)
+    faces = (_read_report(plan.report) or {}).get("faces")
+    faces = [face for face in faces if isinstance(face, dict)] if isinstance(faces, list) else []
+    return len(faces), sum(face.get("masked") is True for face in faces)
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
@@ -198,8 +199,11 @@ def _read_report(path: Path) -> dict | None:
         report = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    fits = isinstance(report, dict) and {"photo", "settings", "file", "results", "faces"} <= set(report)
-    return report if fits and isinstance(report["settings"], dict) else None
+    if not isinstance(report, dict) or not {"photo", "settings", "file", "results"} <= set(report):
+        return None
+    names = report["results"]
+    fits = isinstance(report["settings"], dict) and isinstance(names, list) and all(isinstance(n, str) for n in names)
+    return report if fits else None
 
 
 def _is_ours(path: Path, plan: Planned) -> bool:
