@@ -21,6 +21,7 @@ from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
 from rac_unet.photos.reading import UnreadablePhoto
 from rac_unet.photos.writing import ENDINGS, compressed, is_signed, with_png_metadata
 
+_SKIPPED_START = b"photo,reason\n"
 # The emotion of which a sheet of all seven is made, and no result.
 ALL = "all"
 
@@ -58,8 +59,12 @@ class OutputFolder:
     def plan(self, photos: list[PhotoFile], overwrite: bool) -> tuple[list[Planned], list[Planned]]:
         """What is to be made, and what is finished already.
 
-        Raises: UserError when something else is in the place of a result, or a result would replace a photo.
+        Raises: UserError when a file of others is in the place of one of ours, or a result would replace a photo.
         """
+        skipped = self.folder / SKIPPED
+        # It is replaced, or removed, when all is done.
+        if os.path.lexists(skipped) and not _begins(skipped, _SKIPPED_START):
+            raise UserError(f"{_taken(skipped)}; give another --output, or remove it", "exists")
         inputs = {os.path.realpath(photo.path) for photo in photos}
         todo, finished = [], []
         for photo in photos:
@@ -130,7 +135,8 @@ class OutputFolder:
             return None
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([("photo", "reason"), *rows])
+        text.write(_SKIPPED_START.decode())
+        writer.writerows(rows)
         # Names need not be valid Unicode on every file system.
         write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
         return path
@@ -212,6 +218,14 @@ def _is_ours(path: Path, plan: Planned) -> bool:
         return True
     try:
         return filecmp.cmp(path, plan.photo.path, shallow=False)
+    except OSError:
+        return False
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(start)) == start
     except OSError:
         return False
 
