@@ -122,7 +122,7 @@ def test_one_bit_and_16_bit_colour(picture):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_see_through_pixels_lie_on_white_and_are_kept_beside_it(picture, depth):
+def test_see_through_pixels_lie_on_white_and_are_kept(picture, depth):
     alpha = np.full((48, 80, 1), 255, np.uint8)
     alpha[:10], alpha[10:20] = 0, 51
     image = np.concatenate([picture[..., ::-1], alpha], axis=-1)
@@ -285,7 +285,7 @@ def test_a_video_is_said_to_be_one(name, tmp_path):
 
 
 def test_an_image_with_a_videos_box_is_none(picture):
-    """HEIC and AVIF are in the same container; who only says mif1 is told by the other brands."""
+    """HEIC and AVIF are in the same container; a file that only says mif1 is known by its other brands."""
     assert "AVIF" in error(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + bytes(40))
     assert "video" not in error(PHONE)
 
