@@ -228,6 +228,27 @@ def test_the_orientation_counts_in_imagemagicks_profile(picture):
     assert found.metadata.exif and upright_metadata(found.metadata, 48, 80).exif
 
 
+def png_chunk(name, body, checksum=None):
+    checksum = zlib.crc32(name + body) if checksum is None else checksum
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        png_chunk(b"tEXt", b"Comment\0x", checksum=1),
+        png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000))),
+        png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(3_000_000))),
+        png_chunk(b"iCCP", b"profile\0\0not compressed"),
+    ],
+    ids=["checksum", "long text", "long profile", "broken profile"],
+)
+def test_a_damaged_or_long_remark_is_no_reason_to_refuse_a_png(picture, remark):
+    content = saved(picture, "PNG", exif=exif_of(6))
+    found = decode_photo(content[:33] + remark + content[33:]).pixels
+    assert (found == picture[::-1].swapaxes(0, 1)).all()
+
+
 @pytest.mark.parametrize(
     "exif", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"no exif at all", exif_of(9).tobytes(), exif_of(0).tobytes()]
 )
