@@ -22,7 +22,8 @@ from data_prep.sources import (
     path_column,
     subfolders,
 )
-from rac_unet.data.text_tables import open_table, read_text
+from rac_unet.data.text_files import read_text
+from rac_unet.data.text_tables import open_table
 from rac_unet.errors import UserError
 from rac_unet.photos.listing import is_photo_name, normal_name
 
