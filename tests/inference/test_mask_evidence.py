@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from rac_unet.faces.photo_files import read_photo
 
 from rac_unet.faces.detect import Face
-from rac_unet.faces.photo_files import read_photo
 from rac_unet.inference import photo as photo_module
 from rac_unet.inference.mask_evidence import is_convincing, is_surer, map_agreement, may_be_turned
 from rac_unet.inference.photo import Unmasker
