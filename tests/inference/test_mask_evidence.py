@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from rac_unet.faces.photo_files import read_photo
 
 from rac_unet.faces.detect import Face
 from rac_unet.inference import photo as photo_module
 from rac_unet.inference.mask_evidence import is_convincing, is_surer, map_agreement, may_be_turned
 from rac_unet.inference.photo import Unmasker
+from rac_unet.photos.reading import read_photo
 from tests.drawn_masks import drawn_photo, green_runner
 from tests.mask_free import changed_pictures, drawn_pictures, photographs
 
