@@ -22,7 +22,8 @@ from data_prep.sources import (
     path_column,
     subfolders,
 )
-from rac_unet.data.text_tables import open_table, read_text
+from rac_unet.data.text_files import read_text
+from rac_unet.data.text_tables import open_table
 from rac_unet.errors import UserError
 from rac_unet.photos.listing import is_photo_name, normal_name
 
@@ -111,8 +112,10 @@ def read_repack(base: Path, numbering: str | None = None) -> Source:
     numbers = choose_numbering(labels, ("rafdb", *ZERO_BASED), numbering, f"{base}, whose folders are numbered")
     tables = {split: _read_label_table(base, split, source) for split in _SPLITS}
     written = [label for rows in tables.values() for _, label, _ in rows]
-    own = choose_numbering(written, LISTED, numbering, f"{base}'s label tables", default=numbers)
-    _note_zero_based(source, numbers, "folders", numbering)
+    # Folders from 1 and tables from 0 are found together: what was chosen for the folders is not yet what tables mean.
+    chosen = None if numbering in (None, *LISTED) else numbering
+    own = choose_numbering(written, LISTED, chosen, f"{base}'s label tables", default=numbers)
+    _note_zero_based(source, own, "label tables", numbering)
     for split in _SPLITS:
         listed, seen = _by_image(tables[split], own, source), set()
         if not (base / split).is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.loading import FileLoader, Loaded
-from rac_unet.data.text_tables import read_text
+from rac_unet.data.text_files import read_text
 from rac_unet.errors import UserError
 
 if TYPE_CHECKING:

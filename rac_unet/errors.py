@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from rac_unet.quiet import open_standard_streams
+
 # Set to anything but "" or "0", it shows the traceback of an error that is otherwise one line.
 TRACEBACK = "RAC_UNET_TRACEBACK"
 
@@ -111,8 +113,9 @@ def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit code.
 
     0 or what `main` returns; 2 for a `UserError` or a full disk; 130 for Ctrl-C, after whatever `main` saved.
-    A pipe closed by the reader (`| head`) ends quietly.
+    A pipe closed by the reader (`| head`) ends quietly. Standard streams may be closed.
     """
+    open_standard_streams()
     try:
         code = main() or 0
         sys.stdout.flush()

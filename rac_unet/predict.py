@@ -163,7 +163,8 @@ def _parser() -> CommandParser:
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=_FORMATS, default="png",
-        help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress all of it again",
+        help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress all of it again, and "
+        "jpeg has no transparency",
     )  # fmt: skip
     parser.add_argument(
         "--side_by_side", action="store_true", help="also write photo and result in one picture, NAME.side_by_side.*"

@@ -342,5 +342,10 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        # A failed write into an open file names no path, and the temporary one means nothing to a user.
+        if error.errno is not None and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -41,6 +41,14 @@ def hasty():
         yield
 
 
+@pytest.fixture(scope="session")
+def half_precision():
+    """Skip where TensorFlow dies of 16-bit numbers: it asks the processor for them, and oneDNN has been limited."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if limit.upper() not in ("ALL", "DEFAULT"):
+        pytest.skip(f"TensorFlow crashes in 16-bit arithmetic where oneDNN is limited to {limit}")
+
+
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
     """Working folder with runs/RUN, what --init_from in documented commands begins with: settings and empty weights."""

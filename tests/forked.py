@@ -22,7 +22,8 @@ class Training:
 
     Args:
         said: file for what it prints; made.
-        dies: `(module:Class.method, n)`: it is killed when that is called for the n-th time, before it does anything.
+        dies: `(module:Class.method, n)`: it is killed when that is called for the n-th time, before it does anything;
+            until then it makes a backup whenever it may, however long that takes.
         environment: variables besides those of this process.
     """
 
@@ -81,5 +82,8 @@ def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environme
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
     if dies:
+        from rac_unet.training import state
+
+        state.COST_SHARE = float("inf")
         _die_at(*dies)
     run_command(lambda: main(words))

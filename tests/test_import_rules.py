@@ -148,9 +148,10 @@ def test_the_version_of_the_drawing_covers_all_that_draws_toys():
     """Toys are kept by a version that follows from these sources; what they import besides changes no pixel."""
     from rac_unet.data.toy_pairs import drawing_sources
 
-    others = {f"rac_unet.{name}" for name in ("errors", "faces", "data", "photos", "photos.listing")}
+    others = {f"rac_unet.{name}" for name in ("errors", "quiet", "faces", "data", "photos", "photos.listing")}
     others |= {f"rac_unet.data.{name}" for name in ("output_folder", "pair_checks", "pairs", "parallel", "png_header",
-                                                    "preparing", "progress", "text_tables", "writing")}  # fmt: skip
+                                                    "preparing", "progress", "text_files", "text_tables",
+                                                    "writing")}  # fmt: skip
     reached = {name for name in reach("rac_unet.data.toy_pairs", "ever") if name.startswith("rac_unet.")}
     covered = {module_name(file) for file in drawing_sources()}
     assert {"rac_unet.faces.toy_mouth", "rac_unet.faces.masks"} <= covered

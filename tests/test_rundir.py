@@ -1,5 +1,6 @@
 """The run directory: whole files, no overwriting, clear refusals."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -160,3 +161,15 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(OSError):
         rundir.replace_file(file, fail)
     assert file.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.weights.h5"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    """A full disk says no path while an open file is written, and a temporary name is not what was asked for."""
+    path = tmp_path / "history.csv"
+
+    def full(temporary):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError) as caught:
+        rundir.replace_file(path, full)
+    assert caught.value.filename == str(path) and list(tmp_path.iterdir()) == []

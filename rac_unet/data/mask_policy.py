@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rac_unet.data.pair_checks import SPLITS
-from rac_unet.data.text_tables import read_text
+from rac_unet.data.text_files import read_text
 from rac_unet.errors import UserError
 from rac_unet.faces.masks import DRAWING, STYLES
 

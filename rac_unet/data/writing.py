@@ -46,7 +46,8 @@ def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | No
         with contextlib.suppress(OSError):
             temporary.unlink()
         # A failed write into an open file names no path, and the temporary one means nothing to a user.
-        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+        named = (None, str(temporary), temporary)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in named:
             error.filename = str(path)
         raise
 

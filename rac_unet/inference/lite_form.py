@@ -40,18 +40,20 @@ def open_lite(path: Path, threads: int) -> Opened:
     _check_beginning(path)
     if path.resolve().parent != _OWN:
         _try_out(path)
-    try:
-        with silenced_stderr():
+    # What goes wrong with standard error is no fault of the file.
+    with silenced_stderr():
+        try:
             network = Interpreter(model_path=str(path), num_threads=threads)
             network.allocate_tensors()
             signatures = network.get_signature_list()
             runner = network.get_signature_runner(SIGNATURE) if SIGNATURE in signatures else None
             inputs, outputs = (runner.get_input_details(), runner.get_output_details()) if runner else ({}, {})
-    except Exception as error:  # ValueError, RuntimeError and whatever a delegate raises
-        raise UserError(
-            f"{path} cannot be loaded as a .tflite file ({one_line(error)}); it is damaged, or was made by a newer "
-            "converter than this LiteRT knows; export it again"
-        ) from error
+        except Exception as error:  # ValueError, RuntimeError and whatever a delegate raises
+            raise UserError(
+                f"{path} cannot be loaded as a .tflite file ({one_line(error)}); it is damaged, or was made by a newer "
+                "converter than this LiteRT knows; export it again",
+                "unreadable",
+            ) from error
     if runner is None:
         raise UserError(
             f"{path} is a .tflite file without the signature {SIGNATURE}, so its inputs have no names; export it again"

@@ -16,6 +16,7 @@ from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
 from rac_unet.inference.framing import runs_out, wider_frame, without_reflection
 from rac_unet.inference.interface import OCCLUSION, PAINTED, VISIBLE
+from rac_unet.inference.mask_evidence import is_convincing, is_surer, map_agreement, may_be_turned
 from rac_unet.inference.pasting import FaceMap, face_map, matched_to_photo, paste_face
 from rac_unet.inference.photo_output import ALL
 from rac_unet.inference.photo_result import FaceResult, PhotoResult, SevenFaces
@@ -26,7 +27,7 @@ from rac_unet.registry import check_name
 PUBLISHED = Path(__file__).resolve().parents[1] / "weights" / "rac_unet_lite.tflite"
 AUTO, NONE = "auto", "none"
 # A map that covers less of the face crop is no mask: drawn and worn ones cover a tenth to a half.
-LEAST_MASK = 0.04
+LEAST_MASK = 0.08
 _BATCH = 16
 
 
@@ -40,20 +41,24 @@ class CutFace:
             mask goes on below the usual crop.
         crop: (S, S, 3) float32 in [0, 1].
         matrix: (2, 3), photo pixel (x, y, 1) -> crop pixel.
+        occlusion: (S, S) float32 in [0, 1], how likely each of the crop's pixels is hidden.
         where: the map of its mask in the crop.
         visible: (7,) float32, how likely each emotion is by what can be seen; zeros where the network does not tell.
+        convincing: whether face and map can be believed in; True until that is asked.
     """
 
     face: Face
     points: np.ndarray
     crop: np.ndarray
     matrix: np.ndarray
+    occlusion: np.ndarray
     where: FaceMap
     visible: np.ndarray
+    convincing: bool = True
 
     @property
     def masked(self) -> bool:
-        return self.where.area >= LEAST_MASK
+        return self.where.area >= LEAST_MASK and self.convincing
 
 
 def parse_request(text: str, where: str = "emotion") -> str:
@@ -140,10 +145,12 @@ class Unmasker:
 
     def look(self, photo: np.ndarray) -> list[CutFace]:
         """The faces of a photo, aligned, each with the map of its mask and what can be read of its emotion."""
-        faces = self._detector.detect_all(photo)
+        cuts = self._turned_over(photo, self._judged(photo, self._detector.detect_all(photo)))
+        return cuts if any(cut.masked for cut in cuts) else self._with_lying(photo, cuts)
+
+    def _judged(self, photo: np.ndarray, faces: list[Face]) -> list[CutFace]:
+        """The faces, cut as they will be painted, each with whether it and its mask can be believed in."""
         cuts = self._cut(photo, faces, [face.points for face in faces])
-        if not any(cut.masked for cut in cuts):
-            cuts = self._with_lying(photo, cuts)
         wide = [i for i, cut in enumerate(cuts) if cut.masked and runs_out(cut.where, cut.matrix, photo.shape)]
         frames = [wider_frame(cuts[i].points, cuts[i].matrix, self.runner.image_size) for i in wide]
         again = self._cut(photo, [cuts[i].face for i in wide], frames)
@@ -151,14 +158,30 @@ class Unmasker:
             # The emotion is read where the network is used to see a face.
             if cut.masked:
                 cuts[i] = dataclasses.replace(cut, visible=cuts[i].visible)
-        return cuts
+        return [dataclasses.replace(cut, convincing=self._is_convincing(cut)) if cut.masked else cut for cut in cuts]
+
+    def _is_convincing(self, cut: CutFace) -> bool:
+        none = np.zeros((1, len(EMOTIONS)), np.float32)
+        mirrored = self.runner(np.ascontiguousarray(cut.crop[None, :, ::-1]), none)[OCCLUSION][0, ..., 0]
+        return is_convincing(cut.face, cut.crop, map_agreement(cut.occlusion, mirrored))
+
+    def _turned_over(self, photo: np.ndarray, cuts: list[CutFace]) -> list[CutFace]:
+        """The faces of a photo, those taken for masked ones replaced that lie or stand on their heads."""
+        doubtful = [cut for cut in cuts if cut.masked and may_be_turned(cut.face)]
+        lying = self._detector.detect_turned(photo) if doubtful else []
+        wrong = {
+            id(cut): face for cut in doubtful for face in lying
+            if is_surer(face, cut.face) and (_same_place(face, cut.face) or _same_place(cut.face, face))
+        }  # fmt: skip
+        right = list({id(face): face for face in wrong.values()}.values())
+        return _largest_first([cut for cut in cuts if id(cut) not in wrong] + self._judged(photo, right))
 
     def _with_lying(self, photo: np.ndarray, cuts: list[CutFace]) -> list[CutFace]:
         """The faces of a photo in which none wears a mask, those replaced that do where it is turned."""
         lying = self._detector.detect_lying(photo, [cut.face for cut in cuts])
-        masked = [cut for cut in self._cut(photo, lying, [face.points for face in lying]) if cut.masked]
+        masked = [cut for cut in self._judged(photo, lying) if cut.masked]
         kept = [cut for cut in cuts if not any(_same_place(cut.face, other.face) for other in masked)]
-        return sorted(masked + kept, key=lambda cut: cut.face.box[0] - cut.face.box[2])
+        return _largest_first(masked + kept)
 
     def _cut(self, photo: np.ndarray, faces: list[Face], points: list[np.ndarray]) -> list[CutFace]:
         size, cuts = self.runner.image_size, []
@@ -170,7 +193,8 @@ class Unmasker:
             readings = seen.get(VISIBLE, np.zeros((len(part), len(EMOTIONS)), np.float32))
             for (face, by, each), crop, hidden, visible in zip(part, crops, seen[OCCLUSION], readings, strict=True):
                 eyes = transform_points(each.matrix, face.points[36:48]).reshape(2, 6, 2)
-                cuts.append(CutFace(face, by, crop, each.matrix, face_map(hidden[..., 0], eyes), visible))
+                where = face_map(hidden[..., 0], eyes)
+                cuts.append(CutFace(face, by, crop, each.matrix, hidden[..., 0], where, visible))
         return cuts
 
     def _emotion(self, cut: CutFace, request: str) -> tuple[str | None, float | None]:
@@ -262,6 +286,10 @@ def _aligned(photo: np.ndarray, points: np.ndarray, size: int) -> AlignedFace:
     cut = align_face(photo[y0:y1, x0:x1], points - np.float32([x0, y0]), size)
     matrix = np.c_[cut.matrix[:, :2], cut.matrix[:, 2] - cut.matrix[:, :2] @ [x0, y0]]
     return AlignedFace(cut.image, cut.points, matrix)
+
+
+def _largest_first(cuts: list[CutFace]) -> list[CutFace]:
+    return sorted(cuts, key=lambda cut: cut.face.box[0] - cut.face.box[2])
 
 
 def _same_place(face: Face, other: Face) -> bool:

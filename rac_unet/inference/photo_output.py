@@ -21,6 +21,7 @@ from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
 from rac_unet.photos.reading import UnreadablePhoto
 from rac_unet.photos.writing import ENDINGS, compressed, is_signed, with_png_metadata
 
+_SKIPPED_START = b"photo,reason\n"
 # The emotion of which a sheet of all seven is made, and no result.
 ALL = "all"
 
@@ -58,8 +59,12 @@ class OutputFolder:
     def plan(self, photos: list[PhotoFile], overwrite: bool) -> tuple[list[Planned], list[Planned]]:
         """What is to be made, and what is finished already.
 
-        Raises: UserError when something else is in the place of a result, or a result would replace a photo.
+        Raises: UserError when a file of others is in the place of one of ours, or a result would replace a photo.
         """
+        skipped = self.folder / SKIPPED
+        # It is replaced, or removed, when all is done.
+        if os.path.lexists(skipped) and not _begins(skipped, _SKIPPED_START):
+            raise UserError(f"{_taken(skipped)}; give another --output, or remove it", "exists")
         inputs = {os.path.realpath(photo.path) for photo in photos}
         todo, finished = [], []
         for photo in photos:
@@ -130,7 +135,8 @@ class OutputFolder:
             return None
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([("photo", "reason"), *rows])
+        text.write(_SKIPPED_START.decode())
+        writer.writerows(rows)
         # Names need not be valid Unicode on every file system.
         write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
         return path
@@ -179,8 +185,9 @@ def encode_result(picture: np.ndarray, kind: str, metadata: PhotoMetadata, synth
 
 def faces_of(plan: Planned) -> tuple[int, int]:
     """How many faces the report of a finished photo counts, and how many of them were painted."""
-    faces = (_read_report(plan.report) or {}).get("faces", [])
-    return len(faces), sum(bool(face.get("masked")) for face in faces)
+    faces = (_read_report(plan.report) or {}).get("faces")
+    faces = [face for face in faces if isinstance(face, dict)] if isinstance(faces, list) else []
+    return len(faces), sum(face.get("masked") is True for face in faces)
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
@@ -198,8 +205,11 @@ def _read_report(path: Path) -> dict | None:
         report = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    fits = isinstance(report, dict) and {"photo", "settings", "file", "results", "faces"} <= set(report)
-    return report if fits and isinstance(report["settings"], dict) else None
+    if not isinstance(report, dict) or not {"photo", "settings", "file", "results"} <= set(report):
+        return None
+    names = report["results"]
+    fits = isinstance(report["settings"], dict) and isinstance(names, list) and all(isinstance(n, str) for n in names)
+    return report if fits else None
 
 
 def _is_ours(path: Path, plan: Planned) -> bool:
@@ -208,6 +218,14 @@ def _is_ours(path: Path, plan: Planned) -> bool:
         return True
     try:
         return filecmp.cmp(path, plan.photo.path, shallow=False)
+    except OSError:
+        return False
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(start)) == start
     except OSError:
         return False
 

@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 
 JPEG = Kind("JPEG", "PIL.JpegImagePlugin", "JPEG")
+PNG = Kind("PNG", "PIL.PngImagePlugin", "PNG")
 _TIFF = Kind("TIFF", "PIL.TiffImagePlugin", "TIFF")
 _AVIF = Kind("AVIF", "PIL.AvifImagePlugin", "AVIF")
 _HEIC = Kind("HEIC", "pillow_heif.HeifImagePlugin", "HEIF")
@@ -30,7 +31,7 @@ _TGA = Kind("TGA", "PIL.TgaImagePlugin", "TGA")
 
 _BEGINNINGS = (
     (rb"\xff\xd8\xff", JPEG),
-    (rb"\x89PNG\r\n\x1a\n", Kind("PNG", "PIL.PngImagePlugin", "PNG")),
+    (rb"\x89PNG\r\n\x1a\n", PNG),
     (rb"RIFF....WEBP", Kind("WebP", "PIL.WebPImagePlugin", "WEBP")),
     (rb"GIF8[79]a", Kind("GIF", "PIL.GifImagePlugin", "GIF")),
     (rb"II[*+]\x00|MM\x00[*+]", _TIFF),

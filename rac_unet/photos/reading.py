@@ -10,14 +10,16 @@ import importlib
 import io
 import os
 import stat
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from rac_unet.photos.kinds import HEAD_BYTES, JPEG, Kind, kind_of
+from rac_unet.photos.kinds import HEAD_BYTES, JPEG, PNG, Kind, kind_of
 from rac_unet.photos.metadata import PhotoMetadata, read_metadata
 from rac_unet.photos.pixels import as_array, eight_bit, on_white, upright
 
@@ -37,6 +39,7 @@ _NEEDED = {
     "AVIF": "file is an AVIF photo, which needs a newer Pillow: pip install 'pillow>=11.3'; or save it as JPEG",
 }
 _ORIENTATION = 0x0112
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 class UnreadablePhoto(Exception):
@@ -105,7 +108,15 @@ def decode_photo(content: bytes, full_size: bool = False) -> Photo:
         with warnings.catch_warnings():
             # Pillow's remarks about damage, and about sizes that are limited here.
             warnings.simplefilter("ignore")
-            return _decoded(kind, content, full_size)
+            try:
+                return _decoded(kind, content, full_size)
+            except (UnreadablePhoto, MemoryError):
+                raise
+            except Exception:
+                if kind is not PNG:
+                    raise
+                # A wrong checksum of a remark, or a long one, is no reason to refuse the picture.
+                return _decoded(kind, _pixels_alone(content), full_size)
     except UnreadablePhoto:
         raise
     except MemoryError:
@@ -167,6 +178,22 @@ def _decoded(kind: Kind, content: bytes, full_size: bool) -> Photo:
     rgba = array if array.shape[2] == 4 and (array[..., 3] < 255).any() else None
     flat = on_white(array) if rgba is not None else np.ascontiguousarray(array[..., :3])
     return Photo(flat, rgba, kind.name, frames, metadata)
+
+
+def _pixels_alone(png: bytes) -> bytes:
+    """A PNG file without all that its pixels do not need, except EXIF data that are whole."""
+    kept, place = [png[:8]], 8
+    while place + 12 <= len(png):
+        length, name = struct.unpack_from(">I4s", png, place)
+        end = place + 12 + length
+        if name in _PIXEL_CHUNKS or (name == b"eXIf" and zlib.crc32(png[place + 4 : end - 4]) == _number(png, end - 4)):
+            kept.append(png[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def _number(content: bytes, place: int) -> int:
+    return int.from_bytes(content[place : place + 4], "big")
 
 
 def _orientation(image: ImageFile) -> int:

@@ -36,8 +36,8 @@ def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
     if differ:
         raise UserError(
-            f"init_from: {path} holds another network ({'; '.join(differ)}); leave these settings out, and give the "
-            "run with --init_from, which takes its network",
+            f"init_from: {path} holds another network ({'; '.join(differ)}); give the run with --init_from, which "
+            "takes its network, and leave these settings out, also with a preset that has none, such as sharp",
             "mismatch",
         )
 

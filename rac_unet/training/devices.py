@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,9 @@ def _refuse_lacking(precision: str, device: DeviceFacts) -> None:
 
 
 def _cpu_has_bfloat16() -> bool:
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper() not in ("ALL", "DEFAULT"):
+        # TensorFlow asks the processor alone, and crashes where oneDNN has been told to do without.
+        return False
     try:
         flags = next(
             line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")

@@ -4,7 +4,8 @@ import codecs
 
 import pytest
 
-from rac_unet.data.text_tables import Column, open_table, read_text
+from rac_unet.data.text_files import read_text
+from rac_unet.data.text_tables import Column, open_table
 from tests.refusals import refused
 
 COLUMNS = (Column("path", ("image", "file")), Column("emotion", ("label",)), Column("split", needed=False))
@@ -47,6 +48,7 @@ def test_headers_as_people_write_them():
     )
     assert cells(table, ("path", "emotion", "split")) == [["x.jpg", "fear", ""], ["", "", ""], ["y.jpg", "", ""]]
     assert table.header == ("", "Image", "LABEL", "age")
+    assert cells(open_table("t", COLUMNS, b"path,label\rx,y\rz,3")) == [["x", "y"], ["z", "3"]]
     both = open_table("t", COLUMNS, b"label,path,emotion\n3,x.jpg,fear\n")
     assert cells(both) == [["x.jpg", "fear"]], "the name itself comes before its aliases"
 
@@ -85,7 +87,7 @@ def test_a_form_without_header_is_read_by_position_only_where_it_fits():
 
 
 def test_a_long_file_is_read_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("rac_unet.data.text_tables._BLOCK", 7)
+    monkeypatch.setattr("rac_unet.data.text_files._BLOCK", 7)
     for encoding in ("utf-8", "utf-16"):
         path = tmp_path / encoding
         path.write_bytes(TEXT.format(d=",").replace("\n", "\r\n").encode(encoding))

@@ -253,15 +253,15 @@ def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
     assert [photo.emotion for photo in read_sorted(tmp_path).photos] == list(trees.RAFDB)
 
 
-@pytest.mark.parametrize("shift", [0, 1])
-def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, tmp_path, shift):
+@pytest.mark.parametrize(("shift", "numbering"), [(0, None), (1, None), (1, "rafdb")])
+def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, tmp_path, shift, numbering):
     from data_prep.rafdb_layouts import read_repack
 
     for number in range(1, 8):
         trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")
     rows = "".join(f"{number};{number - shift};train/{number}.jpg\r\n" for number in range(1, 8))
     (tmp_path / "train_labels.csv").write_text("\ufeff;Label;Image\r\n" + rows, encoding="utf-8")
-    source = read_repack(tmp_path)
+    source = read_repack(tmp_path, numbering)
     assert [photo.emotion for photo in source.photos] == list(trees.RAFDB) and source.rejected == []
     (tmp_path / "train_labels.csv").write_text("a,b\n1,2\n")
     with refused("bad_layout", "train_labels.csv", "a, b", "image", "label"):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rac_unet.inference import pasting
 from rac_unet.inference.pasting import face_map, matched_to_photo, paste_face
 
 SIZE = 128
@@ -166,3 +167,9 @@ def test_the_grain_of_the_photo_is_matched():
         image = photo.copy()
         paste_face(image, np.zeros((SIZE, SIZE), bool), np.full((SIZE, SIZE, 3), 0.5, np.float32), where, np.eye(2, 3))
         assert low <= image[inside].std() <= high
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (8, 3), (9, 3)])
+def test_the_median_is_numpys(shape):
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    assert (pasting._median(values) == np.median(values, axis=0)).all()

@@ -134,7 +134,7 @@ def test_a_folder_behind_a_dead_link_is_missing(tree):
 
 
 def test_results_in_another_folder_are_no_photos_either(tree):
-    """Painted ones have the mark, unchanged copies a report beside them; both count though made elsewhere."""
+    """Painted ones have the mark, unchanged copies a report next to them; both count wherever they were made."""
     for name in ("a/out1", "a/deep/out2"):
         (tree / name).mkdir(parents=True)
         (tree / name / "painted.png").write_bytes(

@@ -95,6 +95,16 @@ def test_files_of_others_are_never_replaced(photos, tmp_path):
         plan(list_photos(["in/a.png"], "in").photos, tmp_path, folder="in", overwrite=True)
 
 
+def test_a_list_of_others_is_neither_replaced_nor_removed(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/skipped.csv").write_text("path,reason\nmine\n")
+    with refused("exists", tmp_path / "out/skipped.csv"):
+        plan(photos, tmp_path)
+    assert (tmp_path / "out/skipped.csv").read_text() == "path,reason\nmine\n"
+    (tmp_path / "out/skipped.csv").write_text("photo,reason\nmine\n")
+    assert len(plan(photos, tmp_path)[1]) == 2, "one of a call before"
+
+
 def foreign(path):
     """Somebody's picture that mentions this package, where a search through its bytes would find it."""
     info = PngInfo()

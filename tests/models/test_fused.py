@@ -63,6 +63,7 @@ def test_weights_travel_both_ways(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("half_precision")
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy):
     from rac_unet.config import ModelConfig

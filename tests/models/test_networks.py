@@ -116,6 +116,7 @@ def test_the_last_pixel_depends_on_every_weight_and_on_the_first_pixel(network):
         assert slope is not None, weight.path
 
 
+@pytest.mark.usefixtures("half_precision")
 @pytest.mark.parametrize(("name", "policy"), MIXED)
 def test_mixed_precision_gives_float32_pictures_and_finite_losses(name, policy):
     model = build_configured(NETWORKS[name], policy)

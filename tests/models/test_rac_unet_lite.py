@@ -88,7 +88,7 @@ def test_skips_go_through_their_gates(small):
     assert 0 < psi.min() < psi.max() < 1
 
 
-def test_trained_in_half_precision_its_pictures_are_float32():
+def test_trained_in_half_precision_its_pictures_are_float32(half_precision):
     import tensorflow as tf
 
     from rac_unet.config import ModelConfig

@@ -21,6 +21,8 @@ from rac_unet.training.resuming import refuse_changed_start
 from rac_unet.training.state import find_backups
 from tests.refusals import refused
 
+QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.ema", "0.9"]
+
 
 def make_run(folder, toy_pairs, preset, *words):
     """A run directory as training leaves it, with the weights of an untrained network."""
@@ -125,7 +127,7 @@ def test_a_setting_or_a_file_is_checked_as_the_option_is(run, tmp_path):
     damaged = rundir.RunDir(shutil.copytree(run.path, tmp_path / "damaged"))
     damaged.best_weights.write_bytes(b"half")
     with pytest.raises(UserError, match=str(damaged.best_weights)):
-        main(["--init_from", str(damaged.path), "--runs", str(tmp_path / "runs")])
+        main([*settings[:2], *QUICK, "--init_from", str(damaged.path), "--runs", str(tmp_path / "runs")])
     assert not (tmp_path / "runs").exists()
 
 
@@ -156,9 +158,6 @@ def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(to
             np.testing.assert_array_equal(mine, its)
     for mine, its in zip(sum(after, []), sum(before, []), strict=True):
         np.testing.assert_array_equal(mine, its)
-
-
-QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.ema", "0.9"]
 
 
 def test_without_a_backup_the_run_it_was_started_with_is_needed_unchanged(run, tmp_path):

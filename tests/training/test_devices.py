@@ -3,6 +3,7 @@
 import pytest
 
 from rac_unet.config import TrainingConfig
+from rac_unet.training import devices
 from rac_unet.training.devices import DeviceFacts, choose, device_facts
 from tests.refusals import refused
 
@@ -51,6 +52,15 @@ def test_a_precision_the_device_lacks(device, precision, named):
 def test_xla_cannot_be_had_on_several_gpus():
     with refused("unsupported", "--training.jit_compile"):
         choose(TrainingConfig(jit_compile=True), T4, 2)
+
+
+def test_a_limited_onednn_has_no_bfloat16(monkeypatch):
+    """TensorFlow would crash with it, whatever the processor has."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setattr(devices.Path, "read_text", lambda path: f"flags : {' '.join(devices.BFLOAT16_FLAGS)}")
+    assert not devices._cpu_has_bfloat16()
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert devices._cpu_has_bfloat16()
 
 
 def test_this_machine_is_recognised():

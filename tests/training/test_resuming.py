@@ -43,6 +43,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     options = [
         *(*COMMON, "--data.path", toy_pairs, "--training.epochs", EPOCHS, "--training.validate_steps", 12),
         *("--training.sample_every", 5, "--training.deterministic", "true", "--training.backup_seconds", 0),
+        *("--training.steps_per_call", 1),
     ]
     Training([*options, "--runs", tmp_path / "whole"], tmp_path / "said").finish()
     (whole,) = (RunDir(path) for path in (tmp_path / "whole").iterdir())
