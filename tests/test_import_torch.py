@@ -18,6 +18,7 @@ from rac_unet.inference.runners import load_runner
 from rac_unet.models.classifier import load_classifier, read_classifier
 from rac_unet.models.torch_names import KINDS
 from rac_unet.rundir import open_run
+from tests.refusals import refused
 
 TITLES = {kind.name: kind for kind in KINDS}
 
@@ -186,7 +187,7 @@ def test_an_imagenet_start_cannot_judge(resnet, tmp_path, capsys):
         main([str(tmp_path / "start.npz"), "--output", str(tmp_path / name), "--image_size", "32"])
     printed = capsys.readouterr().out
     assert "dropped  fc.weight, fc.bias" in printed and "cannot judge emotions yet" in printed
-    with pytest.raises(UserError, match="cannot judge emotions yet"):
+    with refused("wrong_type", tmp_path / "a", "untrained"):
         load_classifier(tmp_path / "a")
     (a, config), (b, _) = (read_classifier(tmp_path / name) for name in ("a", "b"))
     assert config.preprocessing == "torchvision" and config.head == "untrained"
@@ -211,10 +212,10 @@ def test_vgg_becomes_a_keras_file(tmp_path, capsys):
     kernel = loaded.get_layer("block3_conv2").get_weights()[0]
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), entries["features.12.weight"])
     for words, argv in (
-        ("leave out --image_size", ["--output", tmp_path / "b.keras", "--image_size", "64"]),
-        ("becomes a file: --output FILE.keras", ["--output", tmp_path / "b"]),
+        ("--image_size", ["--output", tmp_path / "b.keras", "--image_size", "64"]),
+        ("FILE.keras", ["--output", tmp_path / "b"]),
     ):
-        with pytest.raises(UserError, match=words):
+        with refused("usage", tmp_path / "vgg16.npz", words):
             main([str(arg) for arg in (tmp_path / "vgg16.npz", *argv)])
 
 
@@ -231,15 +232,15 @@ def test_nothing_is_overwritten(checkpoint, imported, tmp_path):
     ("options", "words"),
     [
         ([], "required.*--output"),
-        (["--output", "{tmp}/x", "--image_size", "100"], r"net.npz: model.image_size: expected a multiple of 16"),
+        (["--output", "{tmp}/x", "--image_size", "100"], "net.npz: model.image_size.* 100"),
         (["--output", "{tmp}/x", "--image_size", "0"], "model.image_size"),
-        (["--output", "{tmp}/x.keras"], "becomes a run directory: --output RUN"),
-        (["--output", "{tmp}/net.npz/x"], "is not a folder"),
-        (["--output", "{tmp}/x", "--data", "{tmp}"], "no data set of pairs"),
+        (["--output", "{tmp}/x.keras"], "net.npz: .*--output .*x.keras"),
+        (["--output", "{tmp}/net.npz/x"], "net.npz"),
+        (["--output", "{tmp}/x", "--data", "{tmp}"], "{tmp}"),
     ],
 )
 def test_mistakes_leave_nothing(checkpoint, tmp_path, options, words):
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words.format(tmp=tmp_path)):
         main([str(checkpoint), *(option.format(tmp=tmp_path) for option in options)])
     assert list(tmp_path.iterdir()) == [checkpoint]
 
@@ -268,17 +269,17 @@ def test_a_failed_write_leaves_nothing(checkpoint, tmp_path, monkeypatch):
 
 def test_unknown_files(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3), b=np.zeros(3))
-    for name, words in (
-        ("other.npz", "its 2 entries are of no model.*: a, b; known are"),
-        ("none.pth", "no checkpoint"),
+    for name, kind, named in (
+        ("other.npz", "unsupported", "a, b"),
+        ("none.pth", "missing", "none.pth"),
     ):
-        with pytest.raises(UserError, match=words):
+        with refused(kind, tmp_path / name, named):
             main([str(tmp_path / name), "--output", str(tmp_path / "run")])
 
 
 def test_data_is_refused_where_it_means_nothing(resnet, toy_pairs, tmp_path):
     np.savez(tmp_path / "judge.npz", **drawn("classifier", resnet))
-    with pytest.raises(UserError, match="leave out --data"):
+    with refused("usage", tmp_path / "judge.npz", "--data"):
         main([str(tmp_path / "judge.npz"), "--output", str(tmp_path / "run"), "--data", str(toy_pairs)])
 
 
