@@ -158,24 +158,23 @@ def test_weights_that_are_no_numbers(run, made):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("key", "value", "refusal"),
     [
-        ("name", "resnet50", "resnet50.*resnet18"),
-        ("name", ["resnet18"], "classifier.name"),
-        ("preprocessing", "caffe", "caffe.*none, torchvision"),
-        ("head", "half", "half.*trained, untrained"),
-        ("image_size", "128", "image_size.*'128'"),
-        ("image_size", 8, "image_size.*32.*8"),
-        ("filters", 0, "filters.*0"),
-        ("filters", 8, "best.weights.h5"),
-        ("clases", list(EMOTIONS), "clases.*classes"),
+        ("name", "resnet50", ("unknown_name", "resnet50", "resnet18")),
+        ("name", ["resnet18"], ("bad_value", "classifier.name")),
+        ("preprocessing", "caffe", ("unknown_name", "caffe", "none, torchvision")),
+        ("head", "half", ("unknown_name", "half", "trained, untrained")),
+        ("image_size", "128", ("bad_value", "image_size", "'128'")),
+        ("image_size", 8, ("bad_value", "image_size", "32", "8")),
+        ("filters", 0, ("bad_value", "filters", "0")),
+        ("filters", 8, ("unreadable", "best.weights.h5")),
+        ("clases", list(EMOTIONS), ("unknown_name", "clases", "classes")),
     ],
 )
-def test_faults_of_the_config_name_the_file(run, key, value, words):
+def test_faults_of_the_config_name_the_file(run, key, value, refusal):
     edit(run, **{key: value})
-    with pytest.raises(UserError, match=words) as error:
+    with refused(*refusal, run.config_file):
         load_classifier(run.path)
-    assert str(run.config_file) in str(error.value)
 
 
 def test_an_existing_run_stays(made):
@@ -187,9 +186,9 @@ def test_an_existing_run_stays(made):
 
 def test_neither_kind_of_run_is_taken_for_the_other(made, tmp_path):
     painter = create(tmp_path, "painter", RunConfig(), {})
-    with pytest.raises(UserError, match=f"{painter.path}.*paints.*classifier"):
+    with refused("wrong_type", painter.path):
         load_classifier(painter.path)
-    with pytest.raises(UserError, match=f"{made[0].path}.*classifier.*paints"):
+    with refused("wrong_type", made[0].path):
         open_run(made[0].path)
-    with pytest.raises(UserError, match="classifier"):
+    with refused("wrong_type", made[0].path):
         made[0].config()
