@@ -52,7 +52,7 @@ class UserError(Exception):
         kind: one of `KINDS`.
     """
 
-    def __init__(self, message: str, kind: str = "usage"):
+    def __init__(self, message: str, kind: str):
         super().__init__(message)
         if kind not in KINDS:
             raise ValueError(f"unknown kind of error: {kind!r}")

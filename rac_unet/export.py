@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     run = open_run(args.run, need_weights=False)
     formats = list(FORMATS) if ALL in args.format else list(dict.fromkeys(args.format))
     if args.output and len(formats) > 1:
-        raise UserError("--output names one export; give one --format, or leave it out: all go to RUN/export")
+        raise UserError("--output names one export; give one --format, or leave it out: all go to RUN/export", "usage")
     # Everything that can be refused without TensorFlow is refused before it is imported.
     paths = {name: plan_output(run, name, args.output, args.overwrite) for name in formats}
     for path in paths.values():
@@ -61,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"refused  {name}: {error}", flush=True)
             refused.append(name)
     if refused:
-        raise UserError(f"{len(refused)} of {len(paths)} exports were refused: {', '.join(refused)}; see above")
+        raise UserError(
+            f"{len(refused)} of {len(paths)} exports were refused: {', '.join(refused)}; see above", "failed_check"
+        )
     return 0
 
 
@@ -79,9 +81,9 @@ def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path |
         return None
     why = f"{', '.join(calibrated)} is calibrated on training pictures, and the run"
     if path:
-        raise UserError(f"{why}'s data set is not at {path} any more; give it, or another, with --data D")
+        raise UserError(f"{why}'s data set is not at {path} any more; give it, or another, with --data D", "missing")
     if run.imported():
-        raise UserError(f"{why} was imported and names no data set; give one of pairs with --data D")
+        raise UserError(f"{why} was imported and names no data set; give one of pairs with --data D", "usage")
     return ""
 
 

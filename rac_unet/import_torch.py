@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         import_tensorflow()
         written = write(args, checkpoint, kind, data)
     except UserError as error:
-        raise UserError(f"{args.checkpoint}: {error}") from None
+        raise UserError(f"{args.checkpoint}: {error}", error.kind) from None
     for line in [*_changes(checkpoint, kind), *written]:
         print(line)
     return 0
@@ -57,12 +57,12 @@ def _data_set(path: Path | None) -> str | None:
 def _check_options(args, kind) -> None:
     paints, vgg = kind.name.startswith("rac_unet"), kind.name.startswith("vgg")
     if args.data and not paints:
-        raise UserError(f"it is {kind.title}, which has no data set of pairs; leave out --data")
+        raise UserError(f"it is {kind.title}, which has no data set of pairs; leave out --data", "usage")
     if vgg and args.image_size is not None:
-        raise UserError(f"it is {kind.title}, which resizes pictures itself; leave out --image_size")
+        raise UserError(f"it is {kind.title}, which resizes pictures itself; leave out --image_size", "usage")
     if vgg != (args.output.suffix == ".keras"):
         wanted = "a file: --output FILE.keras" if vgg else "a run directory: --output RUN, not ending in .keras"
-        raise UserError(f"it is {kind.title}, which becomes {wanted}. Received: --output {args.output}")
+        raise UserError(f"it is {kind.title}, which becomes {wanted}. Received: --output {args.output}", "usage")
 
 
 def _changes(checkpoint, kind) -> list[str]:
@@ -169,7 +169,10 @@ def _save_and_read_back(model, path: Path) -> None:
     for name, value in expected.items():
         worst = float(np.abs(value.numpy() - received[name].numpy()).max())
         if not worst <= _SAME * max(1.0, float(np.abs(value.numpy()).max())):
-            raise UserError(f"its file did not read back the same: {name} differs by {worst:.2g}; nothing was written")
+            raise UserError(
+                f"its file did not read back the same: {name} differs by {worst:.2g}; nothing was written",
+                "failed_check",
+            )
 
 
 def _network(model, count: int, words: str) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from rac_unet.emotions import EMOTIONS, SOURCE_LABELS, emotion_from_source, emotion_id, parse_emotion
 from rac_unet.errors import UserError
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -43,5 +44,5 @@ def test_unknown_spelling_lists_the_seven(text):
 
 
 def test_number_a_source_never_uses():
-    with pytest.raises(UserError, match="rafdb has no label 0"):
+    with refused("unknown_emotion", "rafdb", "0", "1..7"):
         emotion_from_source("rafdb", 0)

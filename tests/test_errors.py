@@ -22,7 +22,7 @@ def test_exit_codes(capsys):
 
 def test_user_error_is_one_line_and_2(capsys):
     def main():
-        raise UserError("row 3: bad; use a good one")
+        raise UserError("row 3: bad; use a good one", "bad_row")
 
     assert _run(main, capsys) == (2, "error: row 3: bad; use a good one\n")
 

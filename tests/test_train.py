@@ -174,14 +174,14 @@ def test_what_the_loss_looks_through_is_refused_before_anything_is_made(toy_pair
         raise extractor_files.DownloadError("no route")
 
     monkeypatch.setattr(extractor_files, "fetch", no_connection)
-    with pytest.raises(UserError, match="cannot be downloaded.*no route"):
+    with refused("download", "no route", "--loss.feature_weights"):
         main([*COMMON, *options, "--runs", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys, monkeypatch):
     def enough(*_):
-        raise UserError("enough")
+        raise UserError("enough", "usage")
 
     monkeypatch.setattr(loop, "Trainer", enough)
     options = ["--loss.terms", "{perceptual: 1}", "--loss.features", "vgg16", "--loss.feature_weights", "none"]

@@ -171,7 +171,7 @@ def test_a_resumed_run_keeps_its_own_data_options(tmp_path, monkeypatch):
 
     def open_pairs(config):
         asked.append((config.data.path, config.data.toy_mode, config.data.toy_count, config.model.image_size))
-        raise UserError("enough")
+        raise UserError("enough", "usage")
 
     monkeypatch.setattr("rac_unet.data.source.open_pairs", open_pairs)
     with pytest.raises(UserError, match="enough"):
@@ -259,7 +259,7 @@ def test_a_perfect_reader_is_believed_whatever_the_order_of_its_classes(toy_pair
 
 
 def test_mistakes(painted, trained, toy_pairs, tmp_path):
-    with pytest.raises(UserError, match="give its run with --classifier"):
+    with refused("usage", "--control", "--classifier"):
         evaluate([str(painted.path), "--control"])
     with refused("wrong_type", painted.path):
         evaluate([str(painted.path), "--classifier", str(painted.path)])

@@ -64,12 +64,16 @@ def paint_mask(image: np.ndarray, points: np.ndarray, style: str, seed: int) -> 
         UserError: unknown style, image not (H, W, 3) uint8, or points not 68 finite pairs.
     """
     if style not in _STYLES:
-        raise UserError(f"unknown mask style {style!r}; choose one of: {', '.join(STYLES)}")
+        raise UserError(f"unknown mask style {style!r}; choose one of: {', '.join(STYLES)}", "unknown_name")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise UserError(f"cannot paint a mask: image must be (H, W, 3) uint8, received {image.shape} {image.dtype}")
+        raise UserError(
+            f"cannot paint a mask: image must be (H, W, 3) uint8, received {image.shape} {image.dtype}", "bad_value"
+        )
     points = np.asarray(points, np.float64)
     if points.shape != (68, 2) or not np.isfinite(points).all():
-        raise UserError(f"cannot paint a mask: points must be 68 finite (x, y) pairs, received shape {points.shape}")
+        raise UserError(
+            f"cannot paint a mask: points must be 68 finite (x, y) pairs, received shape {points.shape}", "bad_value"
+        )
 
     rng = np.random.default_rng([int(seed) % 2**63, zlib.crc32(style.encode())])
     pose = fit_head(points)

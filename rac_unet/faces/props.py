@@ -53,7 +53,7 @@ def draw_props(image: np.ndarray, points: np.ndarray, seed: int, kinds: tuple[st
     kinds = choose_props(seed) if kinds is None else kinds
     for kind in kinds:
         if kind not in _KINDS:
-            raise UserError(f"unknown prop {kind!r}; choose from: {', '.join(PROPS)}")
+            raise UserError(f"unknown prop {kind!r}; choose from: {', '.join(PROPS)}", "unknown_name")
     pose = fit_head(points)
     if not _MIN_SCALE <= pose.scale <= _MAX_SCALE * max(image.shape[:2]):
         return []

@@ -66,11 +66,11 @@ def draw_face(identity: int, emotion: str, seed: int, size: int = 128, mode: str
     Raises: UserError for an unknown emotion or mode, or a size out of range.
     """
     if emotion not in EMOTIONS:
-        raise UserError(f"unknown emotion {emotion!r}; use one of: {', '.join(EMOTIONS)}")
+        raise UserError(f"unknown emotion {emotion!r}; use one of: {', '.join(EMOTIONS)}", "unknown_emotion")
     if mode not in MODES:
-        raise UserError(f"unknown toy face mode {mode!r}; use one of: {', '.join(MODES)}")
+        raise UserError(f"unknown toy face mode {mode!r}; use one of: {', '.join(MODES)}", "unknown_name")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise UserError(f"toy face size {size} is out of range; use {MIN_SIZE}..{MAX_SIZE}")
+        raise UserError(f"toy face size {size} is out of range; use {MIN_SIZE}..{MAX_SIZE}", "bad_value")
     rng = np.random.default_rng([abs(int(seed)), int(seed < 0), abs(int(identity)), int(identity < 0)])
     face, cloth = _make_portrait(identity, emotion, mode, rng)
     side = size * max(2, -(-2 * 128 // size))

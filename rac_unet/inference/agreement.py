@@ -99,10 +99,15 @@ def _psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def _check_form(wanted: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> None:
     if set(wanted) != set(found):
-        raise UserError(f"its outputs are {', '.join(sorted(found)) or 'none'} instead of {', '.join(sorted(wanted))}")
+        raise UserError(
+            f"its outputs are {', '.join(sorted(found)) or 'none'} instead of {', '.join(sorted(wanted))}",
+            "failed_check",
+        )
     for name, value in wanted.items():
         other = found[name]
         if other.shape != value.shape or other.dtype != value.dtype:
-            raise UserError(f"{name} is {other.dtype} {other.shape} instead of {value.dtype} {value.shape}")
+            raise UserError(
+                f"{name} is {other.dtype} {other.shape} instead of {value.dtype} {value.shape}", "failed_check"
+            )
         if not np.isfinite(other).all():
-            raise UserError(f"{name} holds values that are not numbers")
+            raise UserError(f"{name} holds values that are not numbers", "failed_check")

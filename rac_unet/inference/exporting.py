@@ -66,15 +66,18 @@ def plan_output(run: RunDir, format: str, output: Path | None = None, overwrite:
     path = Path(output) if output else run.export() / form.file_name.format(model=run.config().model.name)
     if form.ending and path.suffix != form.ending:
         raise UserError(
-            f"--output {path}: the name of a {format} export must end in {form.ending}, or nothing loads it"
+            f"--output {path}: the name of a {format} export must end in {form.ending}, or nothing loads it",
+            "bad_value",
         )
     form.check_installed()
     if not path.exists():
         return path
     if not overwrite:
-        raise UserError(f"{path} exists already; give --overwrite to replace it, or another --output")
+        raise UserError(f"{path} exists already; give --overwrite to replace it, or another --output", "exists")
     if not form.is_older_export(path):
-        raise UserError(f"{path} is not an older export of format {format}; --overwrite replaces nothing else")
+        raise UserError(
+            f"{path} is not an older export of format {format}; --overwrite replaces nothing else", "exists"
+        )
     return path
 
 
@@ -106,7 +109,7 @@ def export_network(
     weights_file(run, weights)
     form = FORMATS[format]
     if form.calibrated and pairs is None:
-        raise UserError(f"{format} is calibrated on training pictures; give a data set of pairs with --data D")
+        raise UserError(f"{format} is calibrated on training pictures; give a data set of pairs with --data D", "usage")
     model = load_network(run, weights)
     inputs = {name: tuple(tensor.shape) for name, tensor in model.input.items()}
     batches, calibration = _pictures(form, inputs, pairs, calibrated)
@@ -117,12 +120,14 @@ def export_network(
         except UserError:
             raise
         except Exception as error:  # a full disk is an OSError, a RuntimeError or a tf.errors.OpError, by the writer
-            raise UserError(f"cannot write {path} ({one_line(error)}); check permissions and free space") from error
+            raise UserError(
+                f"cannot write {path} ({one_line(error)}); check permissions and free space", "unwritable"
+            ) from error
         try:
             agreement = measure(expected, run_fresh(form.loading_lines(temporary, inputs), batches))
             allowed = check_agreement(form, agreement, allow_loss)
         except UserError as error:
-            raise UserError(f"the export did not pass its check and was removed: {error}") from None
+            raise UserError(f"the export did not pass its check and was removed: {error}", "failed_check") from None
         size = disk_bytes(temporary)
     first = 1 if form.one_by_one else None
     shapes = [{name: (first, *t.shape[1:]) for name, t in side.items()} for side in (model.input, model.output)]
@@ -136,13 +141,16 @@ def check_agreement(form: Format, agreement: Agreement, allow_loss: bool = False
     if form.tolerance is not None:
         worst, allowed = max(agreement.largest_of.values()), form.tolerance * agreement.scale
         if worst > allowed:
-            raise UserError(f"its pictures differ from the run's by up to {worst:.2g}; allowed is {allowed:.2g}")
+            raise UserError(
+                f"its pictures differ from the run's by up to {worst:.2g}; allowed is {allowed:.2g}", "failed_check"
+            )
         return f"allowed {allowed:.2g}"
     name = min(agreement.psnr_of, key=agreement.psnr_of.get)
     if agreement.psnr_of[name] < form.least_psnr and not allow_loss:
         raise UserError(
             f"its {name} has {agreement.psnr_of[name]:.1f} dB PSNR against the run's, less than {form.least_psnr:g}; "
-            "take another format, calibrate on more pictures, or keep it with --allow_loss"
+            "take another format, calibrate on more pictures, or keep it with --allow_loss",
+            "failed_check",
         )
     return f"asked for {form.least_psnr:g} dB" + (", or less" if allow_loss else "")
 

@@ -62,11 +62,13 @@ def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[di
                 stdin=subprocess.DEVNULL, timeout=CHECK_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise UserError(f"a fresh process did not finish within {CHECK_SECONDS} seconds") from None
+            raise UserError(f"a fresh process did not finish within {CHECK_SECONDS} seconds", "failed_check") from None
         if done.returncode < 0:
-            raise UserError(f"a fresh process was killed by signal {-done.returncode}; is there enough memory?")
+            raise UserError(
+                f"a fresh process was killed by signal {-done.returncode}; is there enough memory?", "failed_check"
+            )
         if done.returncode:
-            raise UserError(f"a fresh process could not run it: {_reason(done.stderr)}")
+            raise UserError(f"a fresh process could not run it: {_reason(done.stderr)}", "failed_check")
         with np.load(made, allow_pickle=False) as file:
             results: list[dict[str, np.ndarray]] = [{} for _ in batches]
             for key in file.files:

@@ -51,7 +51,8 @@ def check_interface(path: Path, opened: Opened) -> tuple[int, bool]:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none by name"
         raise UserError(
             f"{path} is a network of another kind; inputs: {found}; outputs: {', '.join(outputs) or 'unnamed'}; "
-            f"expected {IMAGE} (B, S, S, 3), perhaps {EMOTION} (B, {len(EMOTIONS)}), and {OUTPUT}"
+            f"expected {IMAGE} (B, S, S, 3), perhaps {EMOTION} (B, {len(EMOTIONS)}), and {OUTPUT}",
+            "wrong_type",
         )
     return int(shape[1]), EMOTION in shapes
 

@@ -25,7 +25,8 @@ def open_keras_file(path: Path, threads: int | None) -> Opened:
         made_by = metadata.get("keras_version", "unknown")
         raise UserError(
             f"{path} cannot be loaded ({one_line(error)}); it is damaged, has layers of its own, or was made by "
-            f"a newer Keras (made by {made_by}, this is {keras.__version__}); export it again here"
+            f"a newer Keras (made by {made_by}, this is {keras.__version__}); export it again here",
+            "unreadable",
         ) from error
     return open_model(model)
 
@@ -38,9 +39,11 @@ def open_saved_model(path: Path, threads: int | None) -> Opened:
     try:
         model = tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, tf.errors and OSError, by what is damaged
-        raise UserError(f"{path} cannot be loaded as a SavedModel ({one_line(error)}); export it again") from error
+        raise UserError(
+            f"{path} cannot be loaded as a SavedModel ({one_line(error)}); export it again", "unreadable"
+        ) from error
     if SIGNATURE not in model.signatures:
-        raise UserError(f"{path} is a SavedModel without the signature {SIGNATURE}; export it again")
+        raise UserError(f"{path} is a SavedModel without the signature {SIGNATURE}; export it again", "unsupported")
     serve = model.signatures[SIGNATURE]
     shapes = {name: tuple(spec.shape) for name, spec in serve.structured_input_signature[1].items()}
 
@@ -84,7 +87,8 @@ def limit_threads(threads: int | None) -> None:
             return
         raise UserError(
             "TensorFlow has begun to compute in this process, and its number of threads cannot be changed any more; "
-            f"open a network with {threads} threads in a new process"
+            f"open a network with {threads} threads in a new process",
+            "usage",
         ) from None
 
 
@@ -93,7 +97,11 @@ def _keras_metadata(path: Path) -> dict:
         with zipfile.ZipFile(path) as archive:
             missing = {"config.json", "model.weights.h5"} - set(archive.namelist())
             if missing:
-                raise UserError(f"{path} is not a Keras model: it holds no {sorted(missing)[0]}; export it again")
+                raise UserError(
+                    f"{path} is not a Keras model: it holds no {sorted(missing)[0]}; export it again", "wrong_type"
+                )
             return json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise UserError(f"{path} is not a .keras file, or a damaged one ({one_line(error)}); export it again") from None
+        raise UserError(
+            f"{path} is not a .keras file, or a damaged one ({one_line(error)}); export it again", "unreadable"
+        ) from None

@@ -56,17 +56,21 @@ def open_lite(path: Path, threads: int) -> Opened:
             ) from error
     if runner is None:
         raise UserError(
-            f"{path} is a .tflite file without the signature {SIGNATURE}, so its inputs have no names; export it again"
+            f"{path} is a .tflite file without the signature {SIGNATURE}, so its inputs have no names; export it again",
+            "unsupported",
         )
     shapes = {name: tuple(int(side) for side in _declared(detail)) for name, detail in inputs.items()}
     for name, shape in shapes.items():
         if not shape or shape[0] not in (-1, 1):
             raise UserError(
-                f"{path} takes {name} in the fixed shape {shape}; export it again for one picture at a time"
+                f"{path} takes {name} in the fixed shape {shape}; export it again for one picture at a time",
+                "unsupported",
             )
     others = sorted({np.dtype(d["dtype"]).name for d in (*inputs.values(), *outputs.values())} - {"float32"})
     if others:
-        raise UserError(f"{path} speaks {', '.join(others)}, not float32; export it again with float32 at both ends")
+        raise UserError(
+            f"{path} speaks {', '.join(others)}, not float32; export it again with float32 at both ends", "unsupported"
+        )
     # An interpreter has one set of tensors: two callers at a time would read each other's pictures.
     lock = threading.Lock()
 
@@ -76,7 +80,9 @@ def open_lite(path: Path, threads: int) -> Opened:
             with lock:
                 results = [runner(**{name: value[i : i + 1] for name, value in given.items()}) for i in range(count)]
         except (RuntimeError, ValueError) as error:
-            raise UserError(f"{path} cannot be run ({one_line(error)}); it is damaged: export it again") from error
+            raise UserError(
+                f"{path} cannot be run ({one_line(error)}); it is damaged: export it again", "unreadable"
+            ) from error
         if count == 1:
             return results[0]
         return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
@@ -94,7 +100,7 @@ def _check_beginning(path: Path) -> None:
     with path.open("rb") as file:
         beginning = file.read(8)
     if beginning[4:] != b"TFL3":
-        raise UserError(f"{path} is not a .tflite file, or a damaged one; export it again")
+        raise UserError(f"{path} is not a .tflite file, or a damaged one; export it again", "unreadable")
 
 
 def _try_out(path: Path) -> None:
@@ -112,4 +118,6 @@ def _try_out(path: Path) -> None:
     except subprocess.TimeoutExpired:
         died = True
     if died:
-        raise UserError(f"{path} is a damaged .tflite file, which LiteRT cannot open or run; export it again")
+        raise UserError(
+            f"{path} is a damaged .tflite file, which LiteRT cannot open or run; export it again", "unreadable"
+        )

@@ -53,7 +53,9 @@ def write_lite_int8(model, path: Path, calibration: dict[str, np.ndarray]) -> No
 
     _write(model, path, choose)
     if left := sorted(set(float_operations(path.read_bytes())) & set(HEAVY)):
-        raise UserError(f"{', '.join(left)} would still compute in float32, so that int8 would gain nothing")
+        raise UserError(
+            f"{', '.join(left)} would still compute in float32, so that int8 would gain nothing", "unsupported"
+        )
 
 
 def float_operations(content: bytes) -> list[str]:

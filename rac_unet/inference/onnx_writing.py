@@ -18,7 +18,7 @@ def check_onnx_installed() -> None:
 
     missing = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"exporting to ONNX needs {', '.join(missing)}; {INSTALL}")
+        raise UserError(f"exporting to ONNX needs {', '.join(missing)}; {INSTALL}", "missing_extra")
 
 
 def write_onnx(model, path: Path) -> None:

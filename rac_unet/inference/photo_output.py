@@ -19,7 +19,7 @@ from rac_unet.errors import UserError, own_version
 from rac_unet.inference.photo_inputs import SKIPPED, PhotoFile, has_report
 from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
 from rac_unet.photos.reading import UnreadablePhoto
-from rac_unet.photos.writing import ENDINGS, compressed, is_signed, with_png_metadata
+from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, with_png_metadata
 
 _SKIPPED_START = b"photo,reason\n"
 # The emotion of which a sheet of all seven is made, and no result.
@@ -167,20 +167,23 @@ class OutputFolder:
         return False
 
 
-def encode_result(picture: np.ndarray, kind: str, metadata: PhotoMetadata, synthetic: bool) -> bytes:
+def encode_result(
+    picture: np.ndarray, kind: str, metadata: PhotoMetadata, synthetic: bool, quality: int = QUALITY
+) -> bytes:
     """Bytes of a picture file with the photo's metadata put right, and marked as synthetic where it is.
 
     Args:
         picture: (H, W, 3) uint8 RGB, or (H, W, 4) for png and webp; upright.
         kind: png (lossless), jpeg or webp.
         metadata: the photo's own.
+        quality: of jpeg and webp, 1..100.
     Raises: UnreadablePhoto when the format cannot hold the picture.
     """
     height, width = picture.shape[:2]
     carried, said = marked(upright_metadata(metadata, width, height), synthetic, own_version())
     if kind == "png":
         return with_png_metadata(encode_png(picture), carried, said)
-    return compressed(picture, kind, carried, said)
+    return compressed(picture, kind, carried, said, quality)
 
 
 def faces_of(plan: Planned) -> tuple[int, int]:

@@ -52,7 +52,9 @@ def _with_truth(pairs: PairSet, split: str) -> PairSet:
     if not len(chosen):
         counts = ", ".join(f"{count:,} in {name}" for name, count in pairs.split_counts().items())
         there = f", but {counts}" if counts else ""
-        raise UserError(f"{pairs.root} has no pairs in split {split!r}{there}; give another data set with --data D")
+        raise UserError(
+            f"{pairs.root} has no pairs in split {split!r}{there}; give another data set with --data D", "empty"
+        )
     return chosen
 
 

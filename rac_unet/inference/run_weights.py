@@ -34,11 +34,14 @@ def load_network(run: RunDir, weights: str = "best"):
     except Exception as error:  # h5py and Keras fail in many ways of their own on a damaged file
         raise UserError(
             f"{file} is damaged, or not of the network in {run.config_file} ({one_line(error)}); "
-            "use the other weights, restore the file, or continue the run with --resume"
+            "use the other weights, restore the file, or continue the run with --resume",
+            "unreadable",
         ) from error
     bad = [variable.path for variable in model.weights if not np.isfinite(variable.value.numpy()).all()]
     if bad:
-        raise UserError(f"{file} holds values that are not numbers (first in {bad[0]}); use the other weights")
+        raise UserError(
+            f"{file} holds values that are not numbers (first in {bad[0]}); use the other weights", "diverged"
+        )
     return model
 
 
@@ -47,5 +50,7 @@ def weights_file(run: RunDir, weights: str) -> Path:
     check_name("weights", weights, WEIGHTS)
     file = {"best": run.best_weights, "last": run.last_weights}[weights]
     if not file.is_file():
-        raise UserError(f"{run.path} has no {weights} weights yet ({file.name}); finish one epoch, or --resume it")
+        raise UserError(
+            f"{run.path} has no {weights} weights yet ({file.name}); finish one epoch, or --resume it", "missing"
+        )
     return file

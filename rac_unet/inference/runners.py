@@ -66,13 +66,16 @@ class Runner:
         if image.ndim != 4 or image.shape[1:] != (size, size, 3) or not len(image):
             raise UserError(
                 f"{self.name} takes pictures of {size} x {size} px, as {IMAGE} (B, {size}, {size}, 3); "
-                f"received {image.shape}; align or resize them to {size} px"
+                f"received {image.shape}; align or resize them to {size} px",
+                "bad_value",
             )
         low, high = (float(image.min()), float(image.max())) if image.dtype.kind == "f" else (0.0, 0.0)
         # Bytes, or floats up to 255, would go through the network without complaint and come out as rubbish.
         if image.dtype.kind != "f" or not (low >= -1e-3 and high <= 1 + 1e-3):
             found = f"{image.dtype}" + (f" in [{low:g}, {high:g}]" if image.dtype.kind == "f" else "")
-            raise UserError(f"{self.name}: {IMAGE} should be float32 in [0, 1]; received {found}; divide bytes by 255")
+            raise UserError(
+                f"{self.name}: {IMAGE} should be float32 in [0, 1]; received {found}; divide bytes by 255", "bad_value"
+            )
         inputs = {IMAGE: image.astype(np.float32, copy=False)}
         if self.conditioned:
             wanted = (len(image), len(EMOTIONS))
@@ -80,7 +83,8 @@ class Runner:
             if shape != wanted:
                 raise UserError(
                     f"{self.name} takes an {EMOTION} beside each picture, one-hot {wanted} in the order "
-                    f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros says no emotion"
+                    f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros says no emotion",
+                    "bad_value",
                 )
             inputs[EMOTION] = np.asarray(emotion, np.float32)
         outputs = self.call(inputs)
@@ -90,7 +94,8 @@ class Runner:
                 raise UserError(
                     f"{self.name} gives an {name} of values that are not numbers ({len(broken)} of {len(image)} "
                     f"pictures, first the {broken[0] + 1}. of its batch): its weights are broken; use another "
-                    "checkpoint, or train it again with a lower learning rate"
+                    "checkpoint, or train it again with a lower learning rate",
+                    "diverged",
                 )
         return outputs
 

@@ -61,13 +61,13 @@ class ClassifierConfig:
         object.__setattr__(self, "classes", check_classes(self.classes, "classifier.classes"))
         for key in ("name", "preprocessing", "head"):
             if not isinstance(getattr(self, key), str):
-                raise UserError(f"classifier.{key}: expected a name. Received: {getattr(self, key)!r}")
+                raise UserError(f"classifier.{key}: expected a name. Received: {getattr(self, key)!r}", "bad_value")
         check_name("classifier.name", self.name, CLASSIFIERS)
         check_name("classifier.head", self.head, HEADS)
         for key in ("filters", "image_size"):
             value = getattr(self, key)
             if type(value) is not int or value < 1:
-                raise UserError(f"classifier.{key}: expected 1 or more. Received: {value!r}")
+                raise UserError(f"classifier.{key}: expected 1 or more. Received: {value!r}", "bad_value")
         if self.frame is not None:
             object.__setattr__(self, "frame", check_frame(self.frame, "classifier.frame"))
 
@@ -93,14 +93,15 @@ def frame_corners(frame: tuple[float, float, float]) -> tuple[float, float, floa
 def check_classes(names: Any, where: str) -> tuple[str, ...]:
     """The names, when they are the seven emotions once each in whatever order; UserError with every fault otherwise."""
     if not isinstance(names, Sequence) or isinstance(names, str):
-        raise UserError(f"{where}: expected a list of the seven emotions. Received: {names!r}")
+        raise UserError(f"{where}: expected a list of the seven emotions. Received: {names!r}", "bad_value")
     faults = [f"unknown {name!r}" for name in dict.fromkeys(map(str, names)) if name not in EMOTIONS]
     faults += [f"{name!r} twice or more" for name in EMOTIONS if list(names).count(name) > 1]
     faults += [f"{name!r} missing" for name in EMOTIONS if name not in names]
     if faults:
         raise UserError(
             f"{where}: {', '.join(faults)}; expected each of {', '.join(EMOTIONS)} once, in the order of the logits. "
-            f"Received {len(names)}: {', '.join(map(str, names))}"
+            f"Received {len(names)}: {', '.join(map(str, names))}",
+            "bad_value",
         )
     return tuple(names)
 
@@ -134,10 +135,13 @@ class Classifier:
         if image.ndim != 4 or image.shape[1:] != (size, size, 3) or not len(image):
             raise UserError(
                 f"{self.name} judges pictures of {size} x {size} px, (B, {size}, {size}, 3); received {image.shape}; "
-                f"resize them to {size} px"
+                f"resize them to {size} px",
+                "bad_value",
             )
         if image.dtype.kind != "f" or not (image.min() >= -1e-3 and image.max() <= 1 + 1e-3):
-            raise UserError(f"{self.name}: pictures should be float32 in [0, 1]; received {image.dtype}, or beyond it")
+            raise UserError(
+                f"{self.name}: pictures should be float32 in [0, 1]; received {image.dtype}, or beyond it", "bad_value"
+            )
         return self._run(image.astype(np.float32, copy=False))
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
@@ -205,13 +209,15 @@ def read_classifier_config(run: RunDir) -> ClassifierConfig:
     where, values = run.config_file, read_yaml(run.config_file)
     keys, section = [field.name for field in fields(ClassifierConfig)], values.get(CLASSIFIER)
     if not isinstance(section, dict) or "classes" not in section:
-        raise UserError(f"{where}: expected a section {CLASSIFIER!r} with {', '.join(keys)}. Received: {values!r}")
+        raise UserError(
+            f"{where}: expected a section {CLASSIFIER!r} with {', '.join(keys)}. Received: {values!r}", "bad_layout"
+        )
     for key in section:
         check_name(f"{where}: {CLASSIFIER}", key, keys)
     try:
         return ClassifierConfig(**section)
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}", error.kind) from None
 
 
 def read_classifier(path: str | os.PathLike):
@@ -227,7 +233,7 @@ def read_classifier(path: str | os.PathLike):
     try:
         model = build_classifier(config)
     except UserError as error:
-        raise UserError(f"{run.config_file}: {error}") from None
+        raise UserError(f"{run.config_file}: {error}", error.kind) from None
     try:
         with warnings.catch_warnings():
             # Keras warns of each container it misses, and then raises for what is really missing.
@@ -235,10 +241,14 @@ def read_classifier(path: str | os.PathLike):
             model.load_weights(file)
     except Exception as error:  # h5py and Keras fail in many ways of their own on a damaged file
         text = " ".join(str(error).split())[:240]
-        raise UserError(f"{file} is damaged, or not of the network in {run.config_file} ({text})") from error
+        raise UserError(
+            f"{file} is damaged, or not of the network in {run.config_file} ({text})", "unreadable"
+        ) from error
     bad = [variable.path for variable in model.weights if not np.isfinite(variable.value.numpy()).all()]
     if bad:
-        raise UserError(f"{file} holds values that are not numbers (first in {bad[0]}); train or import it again")
+        raise UserError(
+            f"{file} holds values that are not numbers (first in {bad[0]}); train or import it again", "diverged"
+        )
     return model, config
 
 
@@ -261,7 +271,8 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
     if read_classifier_config(run).head == "untrained":
         raise UserError(
             f"{path} cannot judge emotions yet: only its layers before the logits are trained (classifier.head: "
-            "untrained in its config.yaml); train it on labelled faces, and judge with what comes of that"
+            "untrained in its config.yaml); train it on labelled faces, and judge with what comes of that",
+            "wrong_type",
         )
     model, config = read_classifier(path)
     import tensorflow as tf
@@ -284,11 +295,14 @@ def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> No
             attributes = dict(archive.attrs)
         classes = json.loads(attributes[_CLASSES]) if _CLASSES in attributes else None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} is not a weights file, or a damaged one ({' '.join(str(error).split())})") from None
+        raise UserError(
+            f"{file} is not a weights file, or a damaged one ({' '.join(str(error).split())})", "unreadable"
+        ) from None
     if classes is None or _HEAD not in attributes:
         raise UserError(
             f"{file} does not say which classes its logits stand for; it is no emotion classifier's weights file, "
-            f"or was written by another program; restore the one that belongs to {run.path}"
+            f"or was written by another program; restore the one that belongs to {run.path}",
+            "wrong_type",
         )
     classes = check_classes(classes, str(file))
     for what, inside, outside in (("classes", classes, config.classes), ("head", attributes[_HEAD], config.head)):
@@ -296,5 +310,6 @@ def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> No
             shown = [value if isinstance(value, str) else ", ".join(value) for value in (inside, outside)]
             raise UserError(
                 f"{file} belongs to another classifier than {run.config_file}: {what} {shown[0]} in the weights, "
-                f"{shown[1]} in the config; restore the pair that belongs together"
+                f"{shown[1]} in the config; restore the pair that belongs together",
+                "mismatch",
             )

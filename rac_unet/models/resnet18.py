@@ -39,7 +39,7 @@ def build_resnet18(
     """
     check_name("preprocessing", preprocessing, PREPROCESSING)
     if image_size < SMALLEST_IMAGE:
-        raise UserError(f"image_size: ResNet-18 takes {SMALLEST_IMAGE} px or more. Received: {image_size}")
+        raise UserError(f"image_size: ResNet-18 takes {SMALLEST_IMAGE} px or more. Received: {image_size}", "bad_value")
     image = x = keras.Input((image_size, image_size, 3), name="image")
     if preprocessing == "torchvision":
         scale = [1 / deviation for deviation in TORCHVISION_DEVIATION]

@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file")
+        raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file", "missing")
     notes: list[str] = []
     formats: Counter[str] = Counter()
     arrays = _read_npz(path, formats) if path.suffix.lower() == ".npz" else _read_torch(path, formats, notes)
@@ -80,11 +80,11 @@ def _read_npz(path: Path, formats: Counter[str]) -> dict[str, np.ndarray]:
     except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         # TypeError and AttributeError: np.load gives a bare array for what is really an .npy file.
         raise UserError(
-            f"{path} is damaged, or not an .npz file of plain arrays ({_one_line(error)}); {NPZ_ADVICE}"
+            f"{path} is damaged, or not an .npz file of plain arrays ({_one_line(error)}); {NPZ_ADVICE}", "unreadable"
         ) from None
     _refuse_odd(path, [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiub"])
     if not arrays:
-        raise UserError(f"{path} holds no arrays; {NPZ_ADVICE}")
+        raise UserError(f"{path} holds no arrays; {NPZ_ADVICE}", "empty")
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             formats[array.dtype.name] += 1
@@ -102,10 +102,12 @@ def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str
         if any(sign in str(error) for sign in ("GLOBAL", "TorchScript", "Unsupported class")):
             raise UserError(
                 f"{path} holds more than tensors{_forbidden(error)}: a whole pickled model, other objects or code, "
-                f"none of which is ever run; {STATE_DICT_ADVICE}"
+                f"none of which is ever run; {STATE_DICT_ADVICE}",
+                "unsupported",
             ) from None
         raise UserError(
-            f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); fetch it again; {STATE_DICT_ADVICE}"
+            f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); fetch it again; {STATE_DICT_ADVICE}",
+            "unreadable",
         ) from None
     return _tensors(path, unwrap(path, content, notes), formats, torch)
 
@@ -115,14 +117,16 @@ def _import_torch(path: Path):
         import torch
     except ImportError:
         raise UserError(
-            f"{path} needs PyTorch to be read, which is not installed: pip install 'rac_unet[torch]'; or {NPZ_ADVICE}"
+            f"{path} needs PyTorch to be read, which is not installed: pip install 'rac_unet[torch]'; or {NPZ_ADVICE}",
+            "missing_extra",
         ) from None
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < SAFE_TORCH:
         wanted = ".".join(map(str, SAFE_TORCH))
         raise UserError(
             f"PyTorch {torch.__version__} can be made to run code by the file it reads (CVE-2025-32434); "
-            f"pip install 'torch>={wanted}'; or {NPZ_ADVICE}"
+            f"pip install 'torch>={wanted}'; or {NPZ_ADVICE}",
+            "unsupported",
         )
     return torch
 
@@ -141,7 +145,7 @@ def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
         content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
         what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        raise UserError(f"{path} holds {what}, not a state dict of named tensors; {STATE_DICT_ADVICE}")
+        raise UserError(f"{path} holds {what}, not a state dict of named tensors; {STATE_DICT_ADVICE}", "wrong_type")
     return content
 
 
@@ -165,7 +169,8 @@ def _refuse_odd(path: Path, odd: list[str]) -> None:
     if odd:
         raise UserError(
             f"{path} is no state dict: these entries are not plain tensors of numbers: {shortened(odd)}; "
-            f"{STATE_DICT_ADVICE}"
+            f"{STATE_DICT_ADVICE}",
+            "wrong_type",
         )
 
 

@@ -217,7 +217,8 @@ def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
         known = "; ".join(kind.title for kind in KINDS)
         raise UserError(
             f"its {len(arrays):,} entries are of no model that can be imported: {shortened(list(arrays), 6)}; "
-            f"known are {known}"
+            f"known are {known}",
+            "unsupported",
         )
     return best
 
@@ -249,8 +250,8 @@ def fill(model, kind: Kind, arrays: Mapping[str, np.ndarray]) -> int:
     extra = [f"{name} {array.shape}" for name, array in arrays.items() if name not in known and not kind.drops(name)]
     found = (("missing", missing), ("unexpected", extra), ("of another shape or type", shapes), ("not usable", bad))
     if any(names for _, names in found):
-        listed = "\n".join(f"  {what} ({len(names)}): {shortened(names)}" for what, names in found if names)
-        raise UserError(f"it looks like {kind.title}, but its entries do not fit:\n{listed}")
+        listed = "; ".join(f"{what} ({len(names)}): {shortened(names)}" for what, names in found if names)
+        raise UserError(f"it looks like {kind.title}, but its entries do not fit: {listed}", "mismatch")
     for part in kind.parts:
         for layer in part.layers:
             model.get_layer(layer).set_weights([filled[name] for name in part.names])

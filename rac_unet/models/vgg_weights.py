@@ -29,11 +29,14 @@ def load_vgg_weights(model: keras.Model, file: Path) -> None:
     except Exception as error:  # h5py, zipfile and Keras fail in many ways of their own
         raise UserError(
             f"{file} holds no weights of {model.name.removesuffix('_features')} ({one_line(error)}); give the file "
-            "Keras publishes for it (…_tf_dim_ordering_tf_kernels_notop.h5), or one saved from this extractor"
+            "Keras publishes for it (…_tf_dim_ordering_tf_kernels_notop.h5), or one saved from this extractor",
+            "unreadable",
         ) from error
     for variable in model.weights:
         if not np.isfinite(variable.value.numpy()).all():
-            raise UserError(f"{file} holds values that are not numbers (in {variable.path}); fetch it again")
+            raise UserError(
+                f"{file} holds values that are not numbers (in {variable.path}); fetch it again", "diverged"
+            )
 
 
 def draw_vgg_weights(model: keras.Model, seed: int = 0) -> None:

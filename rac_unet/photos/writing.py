@@ -28,7 +28,7 @@ _EXIF_LIMIT, _XMP_LIMIT, _ICC_LIMIT = 65_533 - 6, 65_533 - 29, 255 * (65_533 - 1
 _PNG_START = 8 + 25  # signature and IHDR
 
 
-def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: str) -> bytes:
+def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: str, quality: int = QUALITY) -> bytes:
     """Bytes of a JPEG or WebP file.
 
     Args:
@@ -36,6 +36,7 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: st
         kind: jpeg or webp.
         metadata: JPEG holds at most 64 KB of EXIF and of XMP; what is larger is left out, except the mark.
         said: a line of plain text, for which WebP has no place.
+        quality: 1..100; below 90 JPEG's colours have half the resolution.
     Raises: UnreadablePhoto when the format cannot hold the picture.
     """
     from PIL import Image
@@ -43,13 +44,13 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: st
     limit = _LIMITS[kind]
     if max(picture.shape[:2]) > limit:
         raise UnreadablePhoto(f"a side is longer than {limit} pixels, which {kind} cannot hold; use --format png")
-    options: dict = {"quality": QUALITY}
+    options: dict = {"quality": quality}
     exif, icc, xmp = metadata.exif, metadata.icc, metadata.xmp
     if kind == "jpeg":
         exif = exif if len(exif) <= _EXIF_LIMIT else b""
         icc = icc if len(icc) <= _ICC_LIMIT else b""
         xmp = xmp if len(xmp) <= _XMP_LIMIT else mark_alone(said)
-        options |= {"subsampling": 0, "comment": said}
+        options |= {"subsampling": 0 if quality >= 90 else 2, "comment": said}
     stream = io.BytesIO()
     exif = b"Exif\0\0" + exif if exif else b""
     try:

@@ -131,7 +131,7 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     framed = [cv2.copyMakeBorder(pair, 2, 2, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs]
     rows = [np.concatenate(framed[i : i + IN_A_ROW], axis=1) for i in range(0, len(framed), IN_A_ROW)]
     # It shows painted faces, and must not be taken for a photo when the folder is looked through again.
-    content = encode_result(np.concatenate(rows), "jpeg", PhotoMetadata(), synthetic=True)
+    content = encode_result(np.concatenate(rows), "jpeg", PhotoMetadata(), synthetic=True, quality=85)
     replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 

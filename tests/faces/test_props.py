@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rac_unet.errors import UserError
 from rac_unet.faces.props import PROPS, choose_props, draw_props
 from rac_unet.faces.toy import draw_face
+from tests.refusals import refused
 
 WORN = ("glasses", "hat", "headscarf")
 EYES, NOSE_TIP, MOUTH = slice(36, 48), slice(30, 31), slice(48, 68)
@@ -107,5 +107,5 @@ def test_no_finite_points_make_it_fail_and_a_tiny_face_gets_nothing(face):
 
 
 def test_unknown_kinds_are_named(face):
-    with pytest.raises(UserError, match="unknown prop 'monocle'; choose from: glasses, hat"):
+    with refused("unknown_name", "monocle", *PROPS):
         draw_props(*face, 0, ("monocle",))

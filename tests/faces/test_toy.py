@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.faces.toy import MODES, draw_face
 from rac_unet.faces.toy_expression import EMOTION_ACTION_UNITS, apply_action_units
 from rac_unet.faces.toy_identity import make_identity
+from tests.refusals import refused
 
 PEOPLE = [(0, 0), (5, 36), (11, 78), (13, 2), (-3, 9), (26, 4)]
 
@@ -197,9 +197,9 @@ def test_people_vary():
 
 
 def test_unknown_names_and_sizes_are_answered_with_the_valid_ones():
-    with pytest.raises(UserError, match="happiness"):
+    with refused("unknown_emotion", "joy", "happiness"):
         draw_face(0, "joy", 0)
-    with pytest.raises(UserError, match="natural, ambiguous"):
+    with refused("unknown_name", "hidden", "natural", "ambiguous"):
         draw_face(0, "fear", 0, mode="hidden")
-    with pytest.raises(UserError, match="48..512"):
+    with refused("bad_value", "20", "48..512"):
         draw_face(0, "fear", 0, size=20)

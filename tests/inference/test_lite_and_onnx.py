@@ -1,6 +1,7 @@
 """Files for LiteRT and ONNX Runtime: written, run without TensorFlow, refused where they are no such thing."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rac_unet.inference.keras_forms import open_model
 from rac_unet.inference.lite_writing import HEAVY, float_operations, write_lite_int8
 from rac_unet.inference.runners import is_export, load_runner
 from rac_unet.models import build
+from tests.refusals import refused
 
 OUTPUTS = {"inpainted_image": 3, "occlusion": 1, "painted_image": 3}
 KINDS = ("float32.tflite", "float16.tflite", "int8.tflite", "onnx")
@@ -111,7 +113,7 @@ def test_heavy_operations_left_in_float_are_refused(files, network, tmp_path, mo
     """With a converter that left it all as it was, as one does that is not told what to calibrate with."""
     monkeypatch.setattr(lite_writing, "_write", lambda model, path, choose: shutil.copy(unconverted, path))
     unconverted = file_of(files, "float32.tflite")
-    with pytest.raises(UserError, match="^CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV would still compute in float32"):
+    with refused("unsupported", "CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV"):
         write_lite_int8(network, tmp_path / "net.tflite", {})
 
 
@@ -127,8 +129,10 @@ def test_damaged_files_are_refused(files, tmp_path, kind):
     ):
         damaged = tmp_path / f"{name}{path.suffix}"
         damaged.write_bytes(content)
-        with pytest.raises(UserError, match=f"{name}{path.suffix} .*export it again"):
+        with pytest.raises(UserError, match=re.escape(str(damaged))) as error:
             load_runner(damaged)
+        # Zeros may also hit what says how the network is called.
+        assert error.value.kind == "unreadable" or (name, error.value.kind) == ("flipped", "unsupported")
 
 
 def test_a_lite_file_that_ends_the_process_is_refused(files, tmp_path, monkeypatch):
@@ -137,11 +141,11 @@ def test_a_lite_file_that_ends_the_process_is_refused(files, tmp_path, monkeypat
     shutil.copy(files[0] / "net_float32.tflite", copy)
     assert load_runner(copy).conditioned
     monkeypatch.setattr(lite_form, "_TRIAL", "import os; os.abort()")
-    with pytest.raises(UserError, match="copy.tflite is a damaged .tflite file"):
+    with refused("unreadable", copy):
         load_runner(copy)
     monkeypatch.setattr(lite_form, "_TRIAL", "import time; time.sleep(60)")
     monkeypatch.setattr(lite_form, "_TRIAL_SECONDS", 0.2)
-    with pytest.raises(UserError, match="damaged"):
+    with refused("unreadable", copy):
         load_runner(copy)
     monkeypatch.setattr(lite_form, "_OWN", copy.resolve().parent)
     assert load_runner(copy).conditioned, "the network of the package is not tried out"
@@ -159,22 +163,22 @@ def test_a_lite_file_of_another_kind_is_refused(tmp_path):
 
     pair = tf.TensorSpec((2, 32, 32, 3), tf.float32, name="masked_image")
     fixed = converted("pairs", tf.function(lambda masked_image: {"inpainted_image": masked_image * 2}, [pair]))
-    with pytest.raises(UserError, match=r"fixed shape \(2, 32, 32, 3\).*one picture at a time"):
+    with refused("unsupported", fixed, "masked_image", "(2, 32, 32, 3)"):
         load_runner(fixed)
     one = tf.TensorSpec((1, 8, 8, 1), tf.float32, name="photo")
     other = converted("other", tf.function(lambda photo: {"grey": photo * 2}, [one]))
-    with pytest.raises(UserError, match="another kind.*photo.*grey.*expected masked_image"):
+    with refused("wrong_type", other, "photo", "grey", "masked_image"):
         load_runner(other)
 
 
 def test_unfit_input_and_threads_are_refused(files):
     runner = load_runner(file_of(files, "int8.tflite"))
     image, emotion = pictures()
-    with pytest.raises(UserError, match="divide bytes by 255"):
+    with refused("bad_value", "masked_image", "255"):
         runner(image * 255, emotion)
-    with pytest.raises(UserError, match="one-hot.*received None"):
+    with refused("bad_value", "emotion", "None"):
         runner(image)
-    with pytest.raises(UserError, match="1 thread or more; received 0"):
+    with refused("bad_value", "thread", "0"):
         load_runner(file_of(files, "int8.tflite"), threads=0)
 
 
@@ -199,8 +203,8 @@ def test_lite_and_onnx_need_no_tensorflow(files):
 def test_without_its_packages_onnx_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"needs ONNX Runtime.*pip install 'rac_unet\[export\]'"):
+    with refused("missing_extra", "ONNX Runtime", "rac_unet[export]"):
         load_runner(tmp_path / "net.onnx")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"needs tf2onnx, onnx, onnxruntime; pip install"):
+    with refused("missing_extra", "tf2onnx", "onnx,", "onnxruntime", "pip install"):
         onnx_writing.check_onnx_installed()

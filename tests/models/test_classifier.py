@@ -1,6 +1,7 @@
 """Classifiers on disk: their classes are read by name, and no weights file is taken for another's."""
 
 import json
+import re
 import shutil
 
 import h5py
@@ -21,6 +22,7 @@ from rac_unet.models.classifier import (
     write_classifier_weights,
 )
 from rac_unet.rundir import RunDir, create, open_run
+from tests.refusals import refused
 
 ALPHABETICAL = tuple(sorted(EMOTIONS))
 
@@ -65,17 +67,17 @@ def test_very_sure_logits_do_not_overflow():
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("picture", "named"),
     [
-        (np.zeros((1, 64, 64, 3), np.float32), "judges pictures of 32 x 32 px.*(1, 64, 64, 3)"),
-        (np.zeros((32, 32, 3), np.float32), "judges pictures"),
-        (np.zeros((1, 32, 32, 3), np.uint8), "uint8"),
-        (np.full((1, 32, 32, 3), 255.0), r"in \[0, 1\]"),
-        (np.full((1, 32, 32, 3), np.nan), r"in \[0, 1\]"),
+        (np.zeros((1, 64, 64, 3), np.float32), ["32 x 32", "(1, 64, 64, 3)"]),
+        (np.zeros((32, 32, 3), np.float32), ["(32, 32, 3)"]),
+        (np.zeros((1, 32, 32, 3), np.uint8), ["uint8"]),
+        (np.full((1, 32, 32, 3), 255.0), ["[0, 1]"]),
+        (np.full((1, 32, 32, 3), np.nan), ["[0, 1]"]),
     ],
 )
-def test_wrong_pictures(picture, words):
-    with pytest.raises(UserError, match=words):
+def test_wrong_pictures(picture, named):
+    with refused("bad_value", *named):
         Classifier("x", EMOTIONS, 32, lambda image: image).call(picture)
 
 
@@ -84,16 +86,15 @@ def test_wrong_pictures(picture, words):
     [
         (("joy", *EMOTIONS[1:]), ["unknown 'joy'", "'surprise' missing"]),
         ((*EMOTIONS[:6], "fear"), ["'fear' twice", "'neutral' missing"]),
-        (EMOTIONS[:5], ["'anger' missing, 'neutral' missing", "Received 5"]),
+        (EMOTIONS[:5], ["'anger' missing", "'neutral' missing", "Received 5"]),
         ((*EMOTIONS, "contempt"), ["unknown 'contempt'", "Received 8"]),
-        ("surprise", ["expected a list"]),
-        (None, ["expected a list"]),
+        ("surprise", ["list", "'surprise'"]),
+        (None, ["list", "None"]),
     ],
 )
 def test_classes_are_the_seven_once_each(classes, words):
-    with pytest.raises(UserError) as error:
+    with refused("bad_value", "classifier.classes", *words):
         ClassifierConfig(classes)
-    assert all(word in str(error.value) for word in words)
 
 
 def edit(run, **values):
@@ -104,30 +105,30 @@ def edit(run, **values):
 
 def test_weights_of_another_order_are_noticed(run):
     edit(run, classes=list(EMOTIONS))
-    with pytest.raises(UserError, match="belongs to another classifier.*classes anger, .*surprise, fear"):
+    with refused("mismatch", run.best_weights, run.config_file, ", ".join(ALPHABETICAL), ", ".join(EMOTIONS)):
         load_classifier(run.path)
 
 
 def test_weights_without_names_are_noticed(run, made):
     made[1].save_weights(run.best_weights)
-    with pytest.raises(UserError, match="does not say which classes"):
+    with refused("wrong_type", run.best_weights):
         load_classifier(run.path)
 
 
 def test_weights_with_odd_names_are_noticed(run):
     with h5py.File(run.best_weights, "r+") as archive:
         archive.attrs["classes"] = json.dumps(["anger"] * 7)
-    with pytest.raises(UserError, match="'anger' twice.*'fear' missing"):
+    with refused("bad_value", run.best_weights, "'anger' twice", "'fear' missing"):
         load_classifier(run.path)
 
 
 def test_a_head_is_not_trained_by_editing_the_config(made, run):
     config = ClassifierConfig(ALPHABETICAL, image_size=32, filters=4, head="untrained")
     write_classifier_weights(run.best_weights, made[1], config)
-    with pytest.raises(UserError, match="head untrained in the weights, trained in the config"):
+    with refused("mismatch", run.best_weights, "head untrained", "trained in the config"):
         load_classifier(run.path)
     edit(run, head="untrained")
-    with pytest.raises(UserError, match="cannot judge emotions yet"):
+    with refused("wrong_type", run.path, "untrained"):
         load_classifier(run.path)
     model, read = read_classifier(run.path)  # what training starts from
     assert read == config
@@ -137,10 +138,10 @@ def test_a_head_is_not_trained_by_editing_the_config(made, run):
 def test_damaged_weights(run, made):
     whole = run.best_weights.read_bytes()
     run.best_weights.write_bytes(whole[:1000])
-    with pytest.raises(UserError, match="not a weights file, or a damaged one"):
+    with refused("unreadable", run.best_weights):
         load_classifier(run.path)
     run.best_weights.unlink()
-    with pytest.raises(UserError, match="no trained weights"):
+    with pytest.raises(UserError, match=re.escape(str(run.best_weights.name))):
         load_classifier(run.path)
 
 
@@ -152,43 +153,42 @@ def test_weights_that_are_no_numbers(run, made):
         write_classifier_weights(run.best_weights, made[1], ClassifierConfig(ALPHABETICAL, image_size=32, filters=4))
     finally:
         kernel.assign(before)
-    with pytest.raises(UserError, match="not numbers.*logits"):
+    with refused("diverged", run.best_weights, "logits"):
         load_classifier(run.path)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("key", "value", "refusal"),
     [
-        ("name", "resnet50", "classifier.name.*Valid: resnet18"),
-        ("name", ["resnet18"], "expected a name"),
-        ("preprocessing", "caffe", "none, torchvision"),
-        ("head", "half", "trained, untrained"),
-        ("image_size", "128", "image_size: expected 1 or more"),
-        ("image_size", 8, "32 px or more"),
-        ("filters", 0, "expected 1 or more"),
-        ("filters", 8, "not of the network in"),
-        ("clases", list(EMOTIONS), "Did you mean 'classes'"),
+        ("name", "resnet50", ("unknown_name", "resnet50", "resnet18")),
+        ("name", ["resnet18"], ("bad_value", "classifier.name")),
+        ("preprocessing", "caffe", ("unknown_name", "caffe", "none, torchvision")),
+        ("head", "half", ("unknown_name", "half", "trained, untrained")),
+        ("image_size", "128", ("bad_value", "image_size", "'128'")),
+        ("image_size", 8, ("bad_value", "image_size", "32", "8")),
+        ("filters", 0, ("bad_value", "filters", "0")),
+        ("filters", 8, ("unreadable", "best.weights.h5")),
+        ("clases", list(EMOTIONS), ("unknown_name", "clases", "classes")),
     ],
 )
-def test_faults_of_the_config_name_the_file(run, key, value, words):
+def test_faults_of_the_config_name_the_file(run, key, value, refusal):
     edit(run, **{key: value})
-    with pytest.raises(UserError, match=words) as error:
+    with refused(*refusal, run.config_file):
         load_classifier(run.path)
-    assert str(run.config_file) in str(error.value)
 
 
 def test_an_existing_run_stays(made):
     before = sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*"))
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match=re.escape(str(made[0].path))):
         write_classifier(made[0].path, made[1], ClassifierConfig(EMOTIONS, image_size=32, filters=4), {})
     assert sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*")) == before
 
 
 def test_neither_kind_of_run_is_taken_for_the_other(made, tmp_path):
     painter = create(tmp_path, "painter", RunConfig(), {})
-    with pytest.raises(UserError, match="holds a network that paints faces; this needs .* an emotion classifier"):
+    with refused("wrong_type", painter.path):
         load_classifier(painter.path)
-    with pytest.raises(UserError, match="holds an emotion classifier; this needs .* a network that paints"):
+    with refused("wrong_type", made[0].path):
         open_run(made[0].path)
-    with pytest.raises(UserError, match="holds an emotion classifier"):
+    with refused("wrong_type", made[0].path):
         made[0].config()

@@ -6,6 +6,7 @@ import pytest
 
 from rac_unet.errors import UserError
 from rac_unet.models.resnet18 import build_resnet18
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -80,5 +81,5 @@ def test_any_size_gives_pytorchs_number_of_pixels(size, last):
 def test_mistakes_name_the_valid():
     with pytest.raises(UserError, match="none, torchvision"):
         build_resnet18(preprocessing="imagenet")
-    with pytest.raises(UserError, match="32 px or more.*16"):
+    with refused("bad_value", "image_size", "32", "16"):
         build_resnet18(image_size=16)

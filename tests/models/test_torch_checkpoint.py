@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.models import build
 from rac_unet.models.resnet18 import build_resnet18
 from rac_unet.models.torch_checkpoint import read_checkpoint, unwrap
 from rac_unet.models.torch_names import KINDS, fill, first_filters, recognise, unwrap_names
 from rac_unet.models.vgg import build_vgg_features
+from tests.refusals import refused
 
 
 def weighted(name, *shape, bias=True, out=0):
@@ -153,7 +153,7 @@ def test_other_models_are_not_taken_for_one():
     for position in (1, 4, 6):
         alexnet |= weighted(f"classifier.{position}", 9, 9)
     for shapes in (alexnet, weighted("0", 3, 3), {}):
-        with pytest.raises(UserError, match="of no model that can be imported.*known are"):
+        with refused("unsupported", *list(shapes)[:1], *(kind.title for kind in KINDS)):
             recognise(empty(shapes))
 
 
@@ -196,8 +196,8 @@ def test_convolution_kernels_keep_their_orientation(state, model):
     fill(other, recognise(state), state | {"upfeature.weight": kernel, "upfeature.bias": np.zeros(2, np.float32)})
     x = np.random.default_rng(1).random((1, 8, 8, 7), np.float32)
     y = other.get_layer("stem_conv1")(x).numpy()
-    np.testing.assert_array_equal(y[0, 1:, :, 0], x[0, :-1, :, 2])
-    assert (y[0, 0, :, 0] == 0).all() and (y[..., 1] == 0).all()
+    np.testing.assert_allclose(y[0, 1:, :, 0], x[0, :-1, :, 2], atol=1e-4)
+    assert np.abs(y[0, 0, :, 0]).max() < 1e-4 and np.abs(y[..., 1]).max() < 1e-4
 
 
 def test_transposed_convolution_by_its_definition(state, model):
@@ -205,7 +205,7 @@ def test_transposed_convolution_by_its_definition(state, model):
     # Input (y, x) meets kernel (a, b) in output (2y + a, 2x + b).
     spread = np.einsum("nyxi,ioab->nyaxbo", x, state["expand1.up.0.weight"]).reshape(2, 6, 10, 4)
     expected = spread + state["expand1.up.0.bias"]
-    np.testing.assert_allclose(model.get_layer("up1_upsample")(x), expected, atol=1e-5)
+    np.testing.assert_allclose(model.get_layer("up1_upsample")(x), expected, atol=1e-4)
 
 
 def test_dense_layer_by_its_definition():
@@ -213,7 +213,7 @@ def test_dense_layer_by_its_definition():
     fill(model, recognise(state), state)
     x = np.random.default_rng(3).normal(size=(3, 16)).astype(np.float32)
     expected = x @ state["classifier.weight"].T + state["classifier.bias"]
-    np.testing.assert_allclose(model.get_layer("logits")(x), expected, atol=1e-5)
+    np.testing.assert_allclose(model.get_layer("logits")(x), expected, atol=1e-4)
 
 
 def test_emotion_rows_go_by_name(state, model):
@@ -228,7 +228,7 @@ def test_the_shared_batch_norm_stands_in_both_places(state, model):
     g, b, m, v = (state[f"contract2.batchnorm2.{e}"] for e in ("weight", "bias", "running_mean", "running_var"))
     expected = (x - m) / np.sqrt(v + 1e-5) * g + b
     for layer in ("down2_bn2", "down2_bn3"):
-        np.testing.assert_allclose(model.get_layer(layer)(x, training=False), expected, atol=1e-5)
+        np.testing.assert_allclose(model.get_layer(layer)(x, training=False), expected, atol=1e-4)
     other = model.get_layer("down2_bn1")(x, training=False)
     assert np.abs(other - expected).max() > 0.1
 
@@ -247,7 +247,7 @@ def test_vgg_layers_are_those_of_torchvision():
 def refusal(arrays, filters=4):
     model = build("rac_unet", filters=filters, image_size=32)
     before = model.get_weights()
-    with pytest.raises(UserError) as error:
+    with refused("mismatch", recognise(arrays).title) as error:
         fill(model, recognise(arrays), arrays)
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True)), "nothing may be changed"
     return str(error.value)
@@ -283,9 +283,13 @@ def test_a_labelled_network_without_its_table_lacks_the_table(state):
     assert "missing (1): EmbedLayer.weight (7, 4)" in said and "shape" not in said
 
 
-def test_counters_may_be_absent(state):
+def test_counters_may_be_absent(state, model):
     old = {name: value for name, value in state.items() if not name.endswith("tracked")}
-    fill(build("rac_unet", filters=4, image_size=32), recognise(old), old)
+    assert len(old) < len(state)
+    other = build("rac_unet", filters=4, image_size=32)
+    fill(other, recognise(old), old)
+    for ours, same in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, same)
 
 
 # Reading files.
@@ -361,7 +365,7 @@ class Runs:
 def test_an_object_in_an_npz_is_refused_and_not_run(tmp_path):
     Runs.target = str(tmp_path / "has_run")
     np.savez(tmp_path / "w.npz", a=np.array([Runs()], dtype=object))
-    with pytest.raises(UserError, match="not an .npz file of plain arrays"):
+    with refused("unreadable", "w.npz"):
         read_checkpoint(tmp_path / "w.npz")
     assert not (tmp_path / "has_run").exists()
 
@@ -369,7 +373,7 @@ def test_an_object_in_an_npz_is_refused_and_not_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 half"])
 def test_damaged_npz(tmp_path, content):
     (tmp_path / "w.npz").write_bytes(content)
-    with pytest.raises(UserError, match="w.npz is damaged, or not an .npz"):
+    with refused("unreadable", "w.npz"):
         read_checkpoint(tmp_path / "w.npz")
 
 
@@ -378,44 +382,44 @@ def test_npz_cut_or_altered(state, tmp_path):
     np.savez(path, **state)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="damaged"):
+    with refused("unreadable", path):
         read_checkpoint(path)
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
-    with pytest.raises(UserError, match="damaged"):
+    with refused("unreadable", path):
         read_checkpoint(path)
 
 
 def test_npz_that_holds_no_numbers(tmp_path):
     np.savez(tmp_path / "w.npz", name=np.array("resnet"), a=np.zeros(3))
-    with pytest.raises(UserError, match="not plain tensors of numbers: name"):
+    with refused("wrong_type", "w.npz", "name (<U6)"):
         read_checkpoint(tmp_path / "w.npz")
     np.savez(tmp_path / "empty.npz")
-    with pytest.raises(UserError, match="holds no arrays"):
+    with refused("empty", "empty.npz"):
         read_checkpoint(tmp_path / "empty.npz")
     np.save(tmp_path / "a.npy", np.zeros(3))
     (tmp_path / "a.npy").rename(tmp_path / "bare.npz")
-    with pytest.raises(UserError, match="not an .npz"):
+    with refused("unreadable", "bare.npz"):
         read_checkpoint(tmp_path / "bare.npz")
 
 
 def test_pth_without_pytorch_says_both_ways(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "w.pth").write_bytes(b"anything")
-    with pytest.raises(UserError, match=r"pip install 'rac_unet\[torch\]'; or .*numpy.savez"):
+    with refused("missing_extra", "w.pth", "rac_unet[torch]", "numpy.savez"):
         read_checkpoint(tmp_path / "w.pth")
 
 
 def test_a_pytorch_that_can_be_made_to_run_code_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="2.5.1+cu121"))
     (tmp_path / "w.pth").write_bytes(b"anything")
-    with pytest.raises(UserError, match=r"2\.5\.1.*pip install 'torch>=2\.6'"):
+    with refused("unsupported", "2.5.1", "torch>=2.6"):
         read_checkpoint(tmp_path / "w.pth")
 
 
 def test_no_file(tmp_path):
     for path in (tmp_path / "absent.pth", tmp_path):
-        with pytest.raises(UserError, match="no checkpoint at"):
+        with refused("missing", path):
             read_checkpoint(path)
 
 

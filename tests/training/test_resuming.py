@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rac_unet import rundir
+from rac_unet import unfinished
 from rac_unet.config import RunConfig
 from rac_unet.objectives.features import Extractor
 from rac_unet.rundir import RunDir, create
@@ -224,7 +224,7 @@ def test_features_may_have_been_moved(tmp_path, before, now):
 
 
 def test_what_was_killed_in_mid_save_is_removed(run, monkeypatch):
-    monkeypatch.setattr(rundir, "_at_work", lambda pid, changed: pid == 2)
+    monkeypatch.setattr(unfinished, "_at_work", lambda pid, changed: pid == 2)
     stale = ["checkpoints/.last.7306.tmp.weights.h5", "backup/.step_00000002.7306.tmp.npz", ".history.7306.tmp.csv"]
     kept = ["checkpoints/.best.2.tmp.weights.h5", "checkpoints/.mine.tmp.h5", ".notes.2026.txt", "a.7306.tmp.h5"]
     for name in (*stale, *kept):
