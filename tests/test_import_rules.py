@@ -10,7 +10,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # What everyone shares, then the rooms: each may import those before it. Modules beside them are commands, the last.
-SHARED = ("errors", "emotions", "registry", "config_values", "config", "unfinished", "rundir", "quiet")
+SHARED = (
+    "errors",
+    "emotions",
+    "registry",
+    "config_values",
+    "config_guidance",
+    "config",
+    "unfinished",
+    "rundir",
+    "quiet",
+)
 ROOMS = ("photos", "faces", "data", "models", "objectives", "inference", "scoring", "training", "notebook")
 COMMANDS = sorted(
     f"{package}.{path.stem}"

@@ -86,12 +86,9 @@ def build_face_discriminator(image_size: int = 128, filters: int = 32, condition
     x = layers.Cropping2D(((round(LOWER_FACE * image_size / 2), 0), (0, 0)), name="lower_face")(x)
     for i, width in enumerate((filters, 2 * filters, 4 * filters, 4 * filters), 1):
         x = _halved(x, width, f"face{i}")
-    places = x.shape[1] * x.shape[2]
-    # Summed over places: with every kernel held to slope 1, a mean would have next to no range.
-    x = layers.Rescaling(float(places), name="face_sum")(
-        layers.GlobalAveragePooling2D(keepdims=True, name="face_pool")(x)
-    )
-    x = SpectralConv2D(_scores(conditional), 1, dtype="float32", name="face_score")(x)
+    # As large as what is left: a weight for each place, since where a mouth is matters.
+    whole = tuple(x.shape[1:3])
+    x = SpectralConv2D(_scores(conditional), whole, padding="valid", dtype="float32", name="face_score")(x)
     return keras.Model(inputs, x, name="face_discriminator")
 
 

@@ -202,6 +202,20 @@ def test_refusals(train):
         make_training_dataset(train, Pictures(train, 64), 1000, 0, 1)
 
 
+def test_more_draws_leave_the_augmentation_as_it_is(train):
+    pictures, settings = Pictures(train, 64, "memory"), {"batch_size": 4, "seed": 5, "epochs": 3}
+    first, again, plain = (
+        [block[2] for block in make_training_blocks(train, pictures, **settings, **more).take(6).as_numpy_iterator()]
+        for more in ({"more_draws": 8}, {"more_draws": 8, "first_step": 2}, {})
+    )
+    assert first[0].shape == (1, 4, 20)
+    np.testing.assert_array_equal(np.concatenate(first)[..., :12], np.concatenate(plain))
+    np.testing.assert_array_equal(first[2:], again[:4])
+    # Uniform, and none like another.
+    new = np.concatenate(first)[..., 12:]
+    assert len(np.unique(new)) == new.size and 0 <= new.min() < 0.1 < 0.9 < new.max() < 1
+
+
 def test_blocks_are_the_same_batches_dealt_out(train):
     """Three steps a block, two devices: each block holds one device's halves of three whole batches."""
     pictures, settings = Pictures(train, 64, "memory"), {"batch_size": 4, "seed": 5, "epochs": 3, "first_step": 2}
