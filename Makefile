@@ -47,10 +47,12 @@ kaggle: $(KAGGLE)/.installed ## with the versions Kaggle has, run the tests of n
 	RAC_UNET_OTHER_PYTHON=$(KAGGLE)/bin/python $(PY) -m pytest -q tests/models/test_keras_versions.py $(ARGS)
 	$(KAGGLE)/bin/python -m pytest -q tests/models tests/objectives tests/inference tests/training tests/test_train.py $(ARGS)
 
-# The notebooks install wheels from a package index into an environment of their own.
+# The notebooks install wheels from a package index into an environment of their own. Both at once: most of a notebook is
+# Python tracing networks, on one core.
 kernels: $(KAGGLE)/.installed ## execute the Kaggle notebooks, chained, on drawn faces: here, and with the versions Kaggle has
-	$(PY) -m pytest -q -m kernels tests/kaggle_kernels $(ARGS)
-	$(KAGGLE)/bin/python -m pytest -q -m kernels tests/kaggle_kernels $(ARGS)
+	@$(PY) -m pytest -q -m kernels tests/kaggle_kernels $(ARGS) & here=$$!; \
+	$(KAGGLE)/bin/python -m pytest -q -m kernels tests/kaggle_kernels $(ARGS); there=$$?; \
+	wait $$here && exit $$there
 
 lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
 	$(PY) -m ruff format --check .

@@ -1,6 +1,7 @@
 """Other ways to give `data_prep.folder` photos: in named folders, already masked, with faults to be passed over."""
 
 import os
+import zlib
 
 import pytest
 
@@ -80,7 +81,11 @@ def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
     root.mkdir()
     jpeg = (photos / "a.jpg").read_bytes()
     (tmp_path / "secret.jpg").write_bytes(jpeg)
-    bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + b"\0" * 40
+    header, pixels = b"IHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0", b"IDAT" + b"\0" * 40
+    chunks = (
+        (len(part) - 4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") for part in (header, pixels)
+    )
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
     contents = {
         "good.jpg": jpeg,
         "same.jpg": jpeg,
