@@ -49,6 +49,18 @@ def half_precision():
         pytest.skip(f"TensorFlow crashes in 16-bit arithmetic where oneDNN is limited to {limit}")
 
 
+@pytest.fixture(scope="module")
+def tiny_networks():
+    """Networks of a few layers in place of RAC-UNET and the compact one, in forked commands too."""
+    from rac_unet import registry
+    from tests.tiny_networks import NETWORKS
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in NETWORKS.items():
+            patch.setitem(registry.MODELS, name, place)
+        yield
+
+
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
     """Working folder with runs/RUN, what --init_from in documented commands begins with: settings and empty weights."""

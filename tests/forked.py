@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+from rac_unet import registry
+
 _CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 if sys.platform == "linux":
     # What `rac_unet.train` imports once it is at work; none of it makes TensorFlow look for devices.
@@ -25,13 +27,16 @@ class Training:
         dies: `(module:Class.method, n)`: it is killed when that is called for the n-th time, before it does anything;
             until then it makes a backup whenever it may, however long that takes.
         environment: variables besides those of this process.
+
+    Networks are those of this process's registry, see the fixture `tiny_networks`.
     """
 
     def __init__(self, words, said: Path, dies: tuple[str, int] | None = None, **environment: str):
         self.said = Path(said)
         self.said.touch()
         # With the entry point's exit codes and messages.
-        self.process = _CONTEXT.Process(target=_train, args=(list(map(str, words)), self.said, dies, environment))
+        known = (list(map(str, words)), self.said, dies, environment, dict(registry.MODELS))
+        self.process = _CONTEXT.Process(target=_train, args=known)
         self.process.start()
 
     def finish(self) -> str:
@@ -73,11 +78,12 @@ def _die_at(method: str, calls: int) -> None:
     setattr(owner, name, call)
 
 
-def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict[str, str]) -> None:
+def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict, networks: dict) -> None:
     from rac_unet.errors import run_command
     from rac_unet.train import main
 
     os.environ.update(environment)
+    registry.MODELS.update(networks)
     with said.open("wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

@@ -16,7 +16,7 @@ from rac_unet.training.steps import Steps, Terminated
 from tests.refusals import refused
 
 # All of them share one study, half a minute of it.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_networks")]
 
 PLAN = {
     "title": "Two small systems",

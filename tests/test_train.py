@@ -19,6 +19,8 @@ from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, save_state
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 COMMON = ["--preset", "smoke", "--training.epochs", "2", "--optimizer.warmup_steps", "0"]
 
 

@@ -76,7 +76,7 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
     reads = {"visible_emotion": READING_WEIGHT} if "visible_emotion" in network.output else {}
     loss_of = make_loss({"l1": 1.0, **reads})
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(loss_of(targets, network(batch, training=True))[0])

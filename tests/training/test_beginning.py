@@ -21,6 +21,8 @@ from rac_unet.training.resuming import refuse_changed_start
 from rac_unet.training.state import find_backups
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.ema", "0.9"]
 
 

@@ -13,6 +13,8 @@ from rac_unet.training.distribution import make_distribution, refuse_uneven_batc
 from tests.forked import Training
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 STEPS, EVERY = 18, 6
 OPTIONS = [
     *("--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--optimizer.clip_norm", "1"),

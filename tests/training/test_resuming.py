@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
-from rac_unet import unfinished
+from rac_unet import registry, unfinished
 from rac_unet.config import RunConfig
 from rac_unet.objectives.features import Extractor
 from rac_unet.rundir import RunDir, create
@@ -21,10 +22,13 @@ from rac_unet.training.arguments import parse
 from tests.forked import Training
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 COMMON = ["--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--data.label_dropout", "0.2"]
 # The losses that take the least time to trace.
 COMMON += ["--loss.terms", "{l1: 1, hole_l1: 100}"]
-EPOCHS = 8
+EPOCHS = 4
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _arrays(file):
@@ -56,8 +60,14 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
         assert run.history() == []
         words = ["--resume", run.path]
     assert kills == [7, 12]
-    # The last one as users start it, with nothing in common with the others, not even the order of its sets.
-    subprocess.run([sys.executable, "-m", "rac_unet.train", *words], check=True, stdout=subprocess.DEVNULL)
+    # The last one in a process with nothing in common with the others, not even the order of its sets.
+    code = f"""
+from rac_unet import registry
+from rac_unet.train import main
+registry.MODELS.update({registry.MODELS})
+main({list(map(str, words))})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     assert _curve(run) == _curve(whole)
     for mine, reference in ((run.last_weights, whole.last_weights), (run.best_weights, whole.best_weights)):
         assert _same(mine, reference), mine.name
