@@ -41,7 +41,7 @@ results: $(READY) ## make what results/ still lacks, as far as MINUTES allow, an
 
 # Two at a time, since most of a test is Python tracing a network, on one core; a file's tests share what they made.
 test: $(READY) ## run all tests
-	$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 kaggle: $(KAGGLE)/.installed ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
 	RAC_UNET_OTHER_PYTHON=$(KAGGLE)/bin/python $(PY) -m pytest -q tests/models/test_keras_versions.py $(ARGS)

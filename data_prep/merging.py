@@ -85,7 +85,7 @@ class MergedRows(Sequence):
                 ]
             self._rows.append(np.flatnonzero(keep))
         # Taken apart once: a row out of a data frame takes a hundred times as long as one out of a list.
-        self._columns = (*pairs.COLUMNS, pairs.SHARES)
+        self._columns = (*pairs.COLUMNS, pairs.EMOTION_SHARES)
         self._cells = [
             list(zip(*(frame[c].astype(str).tolist() for c in self._columns), strict=True)) for frame in frames
         ]

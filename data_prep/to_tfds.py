@@ -74,7 +74,8 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
     folder = Path(builder.data_path)
     weighted = bool((pairs.weights != 1).any())
     rows = (part[index] for part in map(pairs.split, SPLITS) for index in range(len(part)))
-    pairs_module.write(folder / pairs_module.PAIRS_FILE, rows, weighted)
+    shared = bool((pairs.frame[pairs_module.EMOTION_SHARES] != "").any())
+    pairs_module.write(folder / pairs_module.PAIRS_FILE, rows, weighted, shared)
     return folder
 
 

@@ -28,7 +28,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     from rac_unet import rundir
     from rac_unet.data.source import open_pairs
     from rac_unet.training.provenance import device_name, make_provenance
-    from rac_unet.training.readers import check_readers, emotion_shares, load_readers
+    from rac_unet.training.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
 
     config = _with_whole_paths(request.config)
@@ -39,7 +39,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
     if readers:
-        emotion_shares(pairs.split("train"))
+        emotion_frequencies(pairs.split("train"))
     # What can be refused without TensorFlow has been, by now.
     distribution = _take_devices(config)
     from rac_unet.training.devices import choose, device_facts

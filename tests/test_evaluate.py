@@ -22,6 +22,8 @@ from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture(scope="module")
 def run(toy_pairs, tmp_path_factory):

@@ -18,6 +18,8 @@ from rac_unet.models import build
 from rac_unet.rundir import create
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

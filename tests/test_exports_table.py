@@ -15,6 +15,8 @@ from rac_unet.rundir import create
 from rac_unet.scoring import latency
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, toy_pairs):

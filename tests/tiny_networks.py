@@ -1,7 +1,7 @@
 """Networks of a few layers under the names of real ones, for tests of what surrounds a network.
 
-Resuming, backups, options and devices do not depend on what is trained, and most of a training of a few steps is tracing
-and saving a hundred layers. Each has what matters to them: an emotion as input, convolutions, batch norm.
+Resuming, backups, options and devices do not depend on what is trained, and in a training of a few steps most time goes
+into tracing and saving a hundred layers. Each has what matters: an emotion as input, convolutions, batch norm.
 """
 
 import keras

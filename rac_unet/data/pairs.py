@@ -70,10 +70,10 @@ class Pair:
     emotion_shares: str = ""
 
 
-WEIGHT, SHARES = "weight", "emotion_shares"
-COLUMNS = tuple(field.name for field in fields(Pair) if field.name not in (WEIGHT, SHARES))
+WEIGHT, EMOTION_SHARES = "weight", "emotion_shares"
+COLUMNS = tuple(field.name for field in fields(Pair) if field.name not in (WEIGHT, EMOTION_SHARES))
 REAL_MASK = "real"
-_TABLE = (*map(Column, COLUMNS), Column(SHARES, needed=False), Column(WEIGHT, needed=False))
+_TABLE = (*map(Column, COLUMNS), Column(EMOTION_SHARES, needed=False), Column(WEIGHT, needed=False))
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class PairSet:
     def __getitem__(self, index: int) -> Pair:
         row = self.frame.iloc[index]
         cells = (str(row[column]) for column in COLUMNS)
-        return Pair(*cells, weight=float(row[WEIGHT]), emotion_shares=str(row[SHARES]))
+        return Pair(*cells, weight=float(row[WEIGHT]), emotion_shares=str(row[EMOTION_SHARES]))
 
     def split(self, name: str) -> PairSet:
         """The pairs of one split, in the file's order; may be empty.
@@ -148,7 +148,7 @@ class PairSet:
     def emotion_shares(self) -> np.ndarray:
         """(N, 7) float32, rows sum to 1: each pair's distribution over `EMOTIONS`; one-hot where none is given."""
         shares = np.eye(len(EMOTIONS), dtype=np.float32)[self.emotion_ids]
-        for row, text in enumerate(self.frame[SHARES]):
+        for row, text in enumerate(self.frame[EMOTION_SHARES]):
             if text:
                 shares[row] = [read_shares(text).get(name, 0.0) for name in EMOTIONS]
         return shares
@@ -234,9 +234,9 @@ def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False
     with open_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS + (SHARES,) * shared + (WEIGHT,) * weighted)
+        writer.writerow(COLUMNS + (EMOTION_SHARES,) * shared + (WEIGHT,) * weighted)
         for pair in pairs:
-            row = [getattr(pair, column) for column in COLUMNS + (SHARES,) * shared]
+            row = [getattr(pair, column) for column in COLUMNS + (EMOTION_SHARES,) * shared]
             writer.writerow(row + [f"{pair.weight:.6g}"] * weighted)
         text.detach()
 
@@ -295,5 +295,5 @@ def parse_table(path: Path) -> pd.DataFrame:
         # A table that was written by something else can have blanks around its cells, too.
         frame = frame.apply(lambda column: column.str.strip())
     weight = pd.to_numeric(frame[WEIGHT], errors="coerce") if WEIGHT in frame else 1.0
-    shares = frame.get(SHARES, "")
-    return frame[list(COLUMNS)].assign(**{SHARES: shares, WEIGHT: weight}).astype({WEIGHT: np.float64})
+    shares = frame.get(EMOTION_SHARES, "")
+    return frame[list(COLUMNS)].assign(**{EMOTION_SHARES: shares, WEIGHT: weight}).astype({WEIGHT: np.float64})

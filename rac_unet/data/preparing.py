@@ -179,7 +179,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
         if made["note"] is not None:
             notes.add(made["name"], made["note"])
             summary.notes += 1
-        shared = shared or any(row.get(pairs.SHARES) for row in made["rows"])
+        shared = shared or any(row.get(pairs.EMOTION_SHARES) for row in made["rows"])
         hidden_sum += sum(made["hidden"])
         hidden_count += len(made["hidden"])
         summary.counts.update((row["split"], row["emotion"]) for row in made["rows"])

@@ -27,7 +27,7 @@ from rac_unet.objectives.guidance import (
     reader_loss,
 )
 from rac_unet.registry import SEEN_LOSSES
-from rac_unet.training.readers import Reader, emotion_shares
+from rac_unet.training.readers import Reader, emotion_frequencies
 
 
 class Labels(NamedTuple):
@@ -73,7 +73,7 @@ class Guidance:
 
     def __init__(self, config: RunConfig, readers: Sequence[Reader], train: PairSet):
         self.readers, self._settings, self._terms = readers, config.guidance, config.loss.terms
-        self.label_shares = emotion_shares(train)
+        self.label_shares = emotion_frequencies(train)
         given = config.guidance.emotion_weights
         self._asked_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
 

@@ -40,7 +40,7 @@ class Reader:
     frame: tuple[float, float, float] = WHOLE_CROP
 
 
-def emotion_shares(train: PairSet) -> np.ndarray:
+def emotion_frequencies(train: PairSet) -> np.ndarray:
     """(7,) shares of the emotions among the training pairs as they are shown, in the order of `EMOTIONS`.
 
     Raises: UserError when there is only one: nothing else could be told from wrong.

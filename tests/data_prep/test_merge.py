@@ -1,5 +1,6 @@
 """Merged sets: nothing lost, nothing mixed up, rare emotions raised by weights, and images linked."""
 
+import dataclasses
 import os
 
 import cv2
@@ -34,6 +35,14 @@ def make(folder, rows, size=16, source="here"):
         )
     pairs.write(folder, made)
     return folder
+
+
+def test_a_distribution_over_emotions_is_kept(tmp_path):
+    sets = [make(tmp_path / name, [(name, "fear", "train", name)]) for name in ("a", "b")]
+    shared = [dataclasses.replace(pairs.read(sets[0])[0], emotion_shares="fear:0.6 anger:0.4")]
+    pairs.write(sets[0], shared, shared=True)
+    run(*sets, "--output", tmp_path / "m")
+    assert [row.emotion_shares for row in pairs.read(tmp_path / "m")] == ["fear:0.6 anger:0.4", ""]
 
 
 def test_two_sets_become_one(toy_pairs, tmp_path, capsys):

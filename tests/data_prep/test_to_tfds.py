@@ -37,7 +37,8 @@ def folder(toy_pairs, tmp_path_factory):
     worn = [replace(row, key=f"worn {row.key}", unmasked="", occlusion="", mask_style="real") for row in tested]
     weighted = [replace(row, weight=2.0 if row.emotion == "fear" else 0.75) for row in rows if row.split == "train"]
     # Not in the order of the splits, as a merged set is not.
-    pairs.write(root, [*worn, *(row for row in rows if row.split != "train"), *weighted], weighted=True)
+    weighted[0] = replace(weighted[0], emotion_shares=f"{weighted[0].emotion}:1")
+    pairs.write(root, [*worn, *(row for row in rows if row.split != "train"), *weighted], weighted=True, shared=True)
     return root
 
 

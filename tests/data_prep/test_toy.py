@@ -175,7 +175,7 @@ def test_seed_mode_and_styles_matter(tmp_path):
     [
         (["--mode", "real"], ["natural", "ambiguous"]),
         (["--count", "0"], ["1 or more"]),
-        (["--size", "huge"], ["not a whole number", "64..512"]),
+        (["--size", "huge"], ["not a whole number", "48..512"]),
         (["--styles", "kn95,foo"], ["'foo'", "surgical", "bandana"]),
     ],
 )

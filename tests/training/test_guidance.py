@@ -21,7 +21,7 @@ from rac_unet.training import resuming
 from rac_unet.training.adversary import Adversary
 from rac_unet.training.arguments import parse
 from rac_unet.training.guidance import Guidance, Labels, describe, read_emotion
-from rac_unet.training.readers import Reader, check_readers, emotion_shares, load_readers
+from rac_unet.training.readers import Reader, check_readers, emotion_frequencies, load_readers
 from tests.refusals import refused
 
 SIDE = 8
@@ -296,10 +296,10 @@ def test_mistakes_are_refused_before_anything_is_made(reader_run, toy_pairs, tmp
 
 def test_shares_of_emotions_count_what_is_shown(toy_pairs):
     train = pairs.read(toy_pairs).split("train")
-    np.testing.assert_allclose(emotion_shares(train), np.full(7, 1 / 7), atol=1e-6)
+    np.testing.assert_allclose(emotion_frequencies(train), np.full(7, 1 / 7), atol=1e-6)
     weights = np.where(train.frame["emotion"] == "fear", 8.0, 1.0)
     weighted = replace(train, frame=train.frame.assign(weight=weights))
-    np.testing.assert_allclose(emotion_shares(weighted)[EMOTIONS.index("fear")], 8 / 14, atol=1e-6)
+    np.testing.assert_allclose(emotion_frequencies(weighted)[EMOTIONS.index("fear")], 8 / 14, atol=1e-6)
 
 
 @pytest.mark.parametrize(
