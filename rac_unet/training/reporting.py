@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from rac_unet.training.signals import install, restore
+
 
 class Log:
     """Print lines and keep them in a file."""
@@ -60,18 +62,11 @@ class StopSignal:
         self.is_set = False
 
     def __enter__(self) -> StopSignal:
-        self._before = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._ask)
-            except ValueError:
-                # Not the main thread (a notebook's worker): there is nothing to install.
-                break
+        self._before = install((signal.SIGINT, signal.SIGTERM), self._ask)
         return self
 
     def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        restore(self._before)
 
     def _ask(self, number, _frame) -> None:
         if self.is_set and number == signal.SIGINT:

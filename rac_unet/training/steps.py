@@ -8,6 +8,7 @@ import sys
 import time
 
 from rac_unet.errors import UserError
+from rac_unet.training.signals import install, restore
 
 # These save their state when asked to stop; the others are short, and end.
 STOPPABLE = ("rac_unet.train", "rac_unet.train_classifier")
@@ -90,7 +91,7 @@ class _Forwarded:
     def __init__(self):
         self.received: int | None = None
         self._process: subprocess.Popen | None = None
-        self._before = {}
+        self._before: dict = {}
 
     def to(self, process: subprocess.Popen) -> None:
         """Pass on to this process, also what has come already."""
@@ -99,20 +100,12 @@ class _Forwarded:
             process.send_signal(signal.SIGTERM)
 
     def __enter__(self) -> _Forwarded:
-        for number in ENDING:
-            if signal.getsignal(number) == signal.SIG_IGN:
-                # nohup does that.
-                continue
-            try:
-                self._before[number] = signal.signal(number, self._pass_on)
-            except ValueError:
-                # Not the main thread: there is nothing to install.
-                break
+        # What nohup has ignored stays ignored.
+        self._before = install((n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN), self._pass_on)
         return self
 
     def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        restore(self._before)
 
     def _pass_on(self, number, _frame) -> None:
         self.received = number
