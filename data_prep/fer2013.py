@@ -89,7 +89,7 @@ def _parser() -> CommandParser:
     add_numbering(parser)
     parser.add_argument(
         "--votes", metavar="FILE", default=None,
-        help="fer2013new.csv of FER+, ten votes per picture (default: beside the source, where --labels asks for it)",
+        help="fer2013new.csv of FER+, ten votes per picture (default: next to the source)",
     )  # fmt: skip
     parser.add_argument(
         "--labels", choices=("votes", "own", "both"), default=None,

@@ -98,7 +98,7 @@ def _refuse_lacking(precision: str, device: DeviceFacts) -> None:
 
 def _cpu_has_bfloat16() -> bool:
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper() not in ("ALL", "DEFAULT"):
-        # TensorFlow asks the processor alone, and crashes where oneDNN has been told to do without.
+        # TensorFlow asks the processor alone, and crashes where oneDNN is limited to older instructions.
         return False
     try:
         flags = next(

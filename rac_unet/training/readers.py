@@ -43,7 +43,7 @@ class Reader:
 def emotion_frequencies(train: PairSet) -> np.ndarray:
     """(7,) shares of the emotions among the training pairs as they are shown, in the order of `EMOTIONS`.
 
-    Raises: UserError when there is only one: nothing else could be told from wrong.
+    Raises: UserError when there is only one: no other label could be wrong.
     """
     shares = np.bincount(train.emotion_ids, weights=train.weights, minlength=len(EMOTIONS))
     shares = (shares / shares.sum()).astype(np.float32)

@@ -104,7 +104,7 @@ def refuse_changed_settings(run: RunDir, config: RunConfig) -> None:
 
 
 def refuse_changed_data(run: RunDir, pairs) -> None:
-    """Raise UserError when the pairs are not those the run was begun with."""
+    """Raise UserError when the pairs are not those the run started with."""
     facts = run.provenance()
     before, count = facts.get("data_fingerprint"), facts.get("pairs")
     if before not in (None, pairs.fingerprint):
@@ -173,7 +173,7 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
 
 
 def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
-    """Raise UserError when the emotion readers are not those the run was begun with.
+    """Raise UserError when the emotion readers are not those the run started with.
 
     Args:
         readers: as `rac_unet.training.readers.check_readers` gives them, in the order of the config.
@@ -186,7 +186,7 @@ def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
     if [sha for _, sha in then] != [sha for _, sha in now]:
         shown = ["; ".join(f"{name} {sha}…" for name, sha in facts) for facts in (then, now)]
         raise UserError(
-            f"guidance.readers of {run.path} are not those it was begun with (SHA-256 of their weights: {shown[0]} "
+            f"guidance.readers of {run.path} are not those it started with (SHA-256 of their weights: {shown[0]} "
             f"then, {shown[1]} now); restore them, or start a new run",
             "changed",
         )
