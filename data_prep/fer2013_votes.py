@@ -70,7 +70,7 @@ def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Sour
 
 
 def add_votes(source: Source, votes: Path, labels: str) -> Source:
-    """The same photos of fer2013.csv, in whose order the votes are, with votes in place of their labels or added to them.
+    """The photos of fer2013.csv, in whose order the votes are, with votes in place of labels or added to them.
 
     Args:
         source: as `read_table` gives it.
