@@ -5,10 +5,10 @@ painted and real faces, with the map of what was painted, learns to tell them ap
 gradient asks for just that. PatchGAN (Isola et al. 2017, arXiv:1611.07004), held to slope 1 by spectral normalisation
 (Miyato et al. 2018, arXiv:1802.05957), with the hinge loss (Lim and Ye 2017, arXiv:1705.02894).
 
-A conditional one has a score for each label and one for all; the score of a picture with a label is the sum of its own and
-the one for all (a projection discriminator, Miyato and Koyama 2018, arXiv:1802.05637). It is shown real faces with their
-label, painted ones with what was asked for, and real ones with a wrong label (Reed et al. 2016, arXiv:1605.05396), so that
-what it asks for is a real face of that emotion.
+A conditional one has a score for each label and one for all; the score of a picture with a label is the sum of the two
+(a projection discriminator, Miyato and Koyama 2018, arXiv:1802.05637). It is shown real faces with their label, painted
+ones with what was asked for, and real ones with a wrong label (Reed et al. 2016, arXiv:1605.05396), so that what it
+asks for is a real face of that emotion.
 """
 
 from __future__ import annotations
