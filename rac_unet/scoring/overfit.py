@@ -69,7 +69,8 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
     rate = keras.optimizers.schedules.CosineDecay(
         LEARNING_RATE / 100, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(rate, beta_2=BETA_2, weight_decay=WEIGHT_DECAY)
+    # The rate is set before each step: as a schedule, Keras would trace it anew for the decay of every variable.
+    optimizer = keras.optimizers.AdamW(LEARNING_RATE, beta_2=BETA_2, weight_decay=WEIGHT_DECAY)
     optimizer.build(variables)
     batch = {name: tf.constant(inputs[name]) for name in network.input}
     targets = {"unmasked_image": tf.constant(truth), "emotion": tf.constant(inputs["emotion"])}
@@ -83,7 +84,8 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    for _ in range(steps):
+    for number in range(steps):
+        optimizer.learning_rate = rate(number)
         loss = step()
     if not np.isfinite(loss.numpy()):
         raise UserError(f"{network.name}: the loss is {loss.numpy()} after {steps} steps of overfitting", "diverged")
