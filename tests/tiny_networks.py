@@ -50,6 +50,7 @@ def _features(filters, image_size, conditioned):
         shift = layers.Dense(filters, use_bias=False, name="emotion_shift")(inputs["emotion"])
         x = layers.Add(name="labelled")([x, layers.Reshape((1, 1, filters), name="emotion_plane")(shift)])
     x = layers.ReLU(name="first_act")(x)
-    x = layers.Conv2D(2 * filters, 3, padding="same", name="second_conv")(x)
+    # No bias before a batch norm: its gradient would be rounding alone, which Adam makes whole steps of.
+    x = layers.Conv2D(2 * filters, 3, padding="same", use_bias=False, name="second_conv")(x)
     x = layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="second_bn")(x)
     return inputs, layers.ReLU(name="second_act")(x)
