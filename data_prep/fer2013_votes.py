@@ -6,12 +6,11 @@ read: Microsoft's folders `FER2013{Train,Valid,Test}/ferNNNNNNN.png`, and `fer20
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.sources import Photo, Source
+from data_prep.sources import Photo, Source, images_in
 from rac_unet.data.pairs import hash_share, write_shares
 from rac_unet.data.text_tables import Column, open_table
 from rac_unet.emotions import EMOTIONS, parse_emotion
@@ -20,11 +19,9 @@ from rac_unet.errors import UserError
 VOTES_FILE = "fer2013new.csv"
 OWN_LABELS_FILE = "fer2013_labels.csv"
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
-# What training labels are made of.
-LABELS = ("votes", "own", "both")
 _IMAGE_NAME = Column("Image name")
 _OTHERS = ("contempt", "unknown", "NF")
-# One vote of ten is a slip or a joke (Barsoum et al. drop it too).
+# A single vote of ten is mostly noise (Barsoum et al. drop it too).
 FEWEST_VOTES = 2
 # With fewer of ten votes for the seven emotions together, the picture shows something else.
 FEWEST_FOR_THE_SEVEN = 5
@@ -51,9 +48,7 @@ def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Sour
         if not (folder / name).is_dir():
             source.remarks.append(f"{name} is not there")
             continue
-        for entry in sorted(os.listdir(folder / name)):
-            if not entry.lower().endswith(".png"):
-                continue
+        for entry in images_in(folder / name):
             path = f"{name}/{entry}"
             if entry not in shares:
                 source.reject(path, f"has no row in {votes.name}")

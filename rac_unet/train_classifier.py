@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(
             "--resume takes its data and its start from the run; leave out --data.path and --start", "usage"
         )
+    if args.grey and args.network != "small_reader":
+        raise UserError(f"--grey is for --network small_reader; {args.network} reads colour", "usage")
     from rac_unet.data.source import open_pairs
     from rac_unet.models.classifier import ClassifierConfig, build_classifier, read_classifier
     from rac_unet.rundir import CLASSIFIER, open_run, remove_unfinished_of

@@ -150,7 +150,8 @@ class PairSet:
         shares = np.eye(len(EMOTIONS), dtype=np.float32)[self.emotion_ids]
         for row, text in enumerate(self.frame[EMOTION_SHARES]):
             if text:
-                shares[row] = [read_shares(text).get(name, 0.0) for name in EMOTIONS]
+                given = read_shares(text)
+                shares[row] = [given.get(name, 0.0) for name in EMOTIONS]
         return shares
 
     @property

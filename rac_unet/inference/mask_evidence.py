@@ -35,10 +35,10 @@ def map_agreement(occlusion: np.ndarray, mirrored: np.ndarray) -> float:
 
 
 def is_convincing(face: Face, crop: np.ndarray, agreement: float) -> bool:
-    """Whether a face and the map of its mask can be believed in.
+    """Whether the evidence for a face and its mask is enough to paint it.
 
     Args:
-        face: as found; one whose place is known, so that nobody asked how far to trust it, is trusted.
+        face: as found; without a trust (NaN), as where its place was given, it is trusted fully.
         crop: (S, S, 3) in [0, 1].
         agreement: see `map_agreement`.
     """
@@ -56,5 +56,5 @@ def may_be_turned(face: Face) -> bool:
 
 
 def is_surer(face: Face, other: Face) -> bool:
-    """Whether one face can be believed in far more than another at the same place."""
+    """Whether there is far more evidence for one face than for another at the same place."""
     return face.score + face.trust > other.score + other.trust + _SURER

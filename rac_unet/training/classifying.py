@@ -169,7 +169,7 @@ class ClassifierTrainer:
 
     def _losses(self, logits, emotion, smoothing):
         mine = tf.gather(logits, self._place, axis=1)
-        # A distribution from several votes is as unsure as it should be already.
+        # Labels that are distributions are soft already.
         smoothing = tf.where(tf.reduce_max(emotion, axis=1, keepdims=True) > 0.99, smoothing, 0.0)
         wanted = emotion * (1 - smoothing) + smoothing / len(EMOTIONS)
         return tf.nn.softmax_cross_entropy_with_logits(wanted, mine)
