@@ -27,8 +27,6 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(
             "--resume takes its data and its start from the run; leave out --data.path and --start", "usage"
         )
-    if args.grey and args.network != "small_reader":
-        raise UserError(f"--grey is for --network small_reader; {args.network} reads colour", "usage")
     from rac_unet.data.source import open_pairs
     from rac_unet.models.classifier import ClassifierConfig, build_classifier, read_classifier
     from rac_unet.rundir import CLASSIFIER, open_run, remove_unfinished_of
@@ -233,7 +231,7 @@ def _parser() -> CommandParser:
         "--network", choices=("resnet18", "small_reader"), default="resnet18",
         help="ResNet-18 to judge; small_reader, quick enough to guide a training (--image_size 48 --filters 32)",
     )  # fmt: skip
-    parser.add_argument("--grey", action="store_true", help="read luminance alone (small_reader)")
+    parser.add_argument("--grey", action="store_true", help="read luminance alone")
     parser.add_argument(
         "--frame", metavar="SIDE,X,Y",
         help="the square of an upright crop that the pairs' pictures show; 0.764,0.5,0.43 for FER-2013 (default: all)",

@@ -267,8 +267,6 @@ def test_mistakes(painted, trained, toy_pairs, tmp_path):
         main(["--resume", str(tmp_path / "none")])
     with pytest.raises(UserError, match=str(tmp_path / "none")):
         main([*SMALL, "--data.path", str(tmp_path / "none"), "--runs", str(tmp_path / "runs")])
-    with refused("usage", "--grey", "small_reader", "resnet18"):
-        main([*SMALL, "--data.path", str(toy_pairs), "--grey", "--runs", str(tmp_path / "runs")])
     with refused("usage", "--epochs", "1 or more"):
         main(["--epochs", "0"])
     with refused("usage", "--class_weights", "0..1"):

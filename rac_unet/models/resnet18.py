@@ -12,12 +12,13 @@ from keras import layers
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models.blocks import batch_norm
+from rac_unet.models.grey import standardised_luminance
 from rac_unet.models.vgg import TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from rac_unet.registry import check_name
 
 # `none`: what the original trained on, RGB in [0, 1] as it is. `torchvision`: less ImageNet's mean, divided by its
-# deviation, which torchvision's weights expect.
-PREPROCESSING = ("none", "torchvision")
+# deviation, which torchvision's weights expect. `grey`: standardised luminance.
+PREPROCESSING = ("none", "torchvision", "grey")
 STAGES = (64, 128, 256, 512)
 BLOCKS_PER_STAGE = 2
 # Below this a picture ends as less than one pixel of the last stage.
@@ -45,6 +46,8 @@ def build_resnet18(
         scale = [1 / deviation for deviation in TORCHVISION_DEVIATION]
         offset = [-mean / dev for mean, dev in zip(TORCHVISION_MEAN, TORCHVISION_DEVIATION, strict=True)]
         x = layers.Rescaling(scale, offset, dtype="float32", name="preprocess")(x)
+    elif preprocessing == "grey":
+        x = standardised_luminance(x)
     x = _convolution(x, filters, "stem_conv", kernel_size=7, strides=2)
     x = layers.ReLU(name="stem_act")(batch_norm(x, "stem_bn"))
     # PyTorch pads a max-pool with minus infinity. After a ReLU no value is below zero and every window holds at least

@@ -14,10 +14,10 @@ from keras import layers
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models.blocks import batch_norm
+from rac_unet.models.grey import standardised_luminance
 from rac_unet.registry import check_name
 
-# `none`: RGB in [0, 1]. `grey`: luminance alone, of zero mean and unit deviation in each picture, so that neither
-# colour nor exposure says anything.
+# `none`: RGB in [0, 1]. `grey`: standardised luminance.
 PREPROCESSING = ("none", "grey")
 SMALLEST_IMAGE = 32
 DROPOUT = 0.3
@@ -43,12 +43,7 @@ def build_small_reader(
         )
     image = x = keras.Input((image_size, image_size, 3), name="image")
     if preprocessing == "grey":
-        x = layers.Dense(
-            1, use_bias=False, trainable=False, dtype="float32", name="luminance",
-            kernel_initializer=keras.initializers.Constant([[0.299], [0.587], [0.114]]),
-        )(x)  # fmt: skip
-        x = layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False, epsilon=1e-4, dtype="float32",
-                                      name="standardise")(x)  # fmt: skip
+        x = standardised_luminance(x)
     x = _convolution(x, filters, "stem")
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
     for level in (1, 2, 3):

@@ -5,13 +5,15 @@ import pytest
 
 from rac_unet.emotions import EMOTIONS
 from rac_unet.models.classifier import Classifier, ClassifierConfig, build_classifier, load_classifier, write_classifier
+from rac_unet.models.resnet18 import build_resnet18
 from rac_unet.models.small_reader import build_small_reader
 from rac_unet.scoring.reading import read_names
 from tests.refusals import refused
 
 
-def test_grey_reads_neither_colour_nor_exposure():
-    model = build_small_reader(32, preprocessing="grey", filters=2)
+@pytest.mark.parametrize("build", [build_small_reader, build_resnet18])
+def test_grey_reads_neither_colour_nor_exposure(build):
+    model = build(32, preprocessing="grey", filters=2)
     picture = np.random.default_rng(0).random((2, 32, 32, 3), np.float32) * 0.5
     luminance = (picture @ np.float32([0.299, 0.587, 0.114]))[..., None].repeat(3, -1)
     expected = model({"image": picture}, training=False)["logits"]
