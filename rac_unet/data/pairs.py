@@ -155,6 +155,11 @@ class PairSet:
         return shares
 
     @property
+    def has_shares(self) -> bool:
+        """Whether some pair's label is a distribution."""
+        return bool((self.frame[EMOTION_SHARES] != "").any())
+
+    @property
     def weights(self) -> np.ndarray:
         """(N,) float64, above 0: how often each pair is shown in training, relative to the others."""
         return self.frame[WEIGHT].to_numpy(np.float64)

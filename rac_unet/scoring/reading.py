@@ -32,7 +32,12 @@ def read_pairs_of(classifier: Classifier, pairs: PairSet, view: str) -> dict[str
 
 
 def read_names(classifier: Classifier, image: np.ndarray, framed: bool = False) -> list[str]:
-    """The likeliest emotion of each picture, by name.
+    """The likeliest emotion of each picture, by name; arguments as for `read_probabilities`."""
+    return [EMOTIONS[number] for number in read_probabilities(classifier, image, framed).argmax(axis=1)]
+
+
+def read_probabilities(classifier: Classifier, image: np.ndarray, framed: bool = False) -> np.ndarray:
+    """(B, 7) float32, probabilities of `EMOTIONS` for each picture.
 
     Args:
         image: (B, H, H, 3) float in [0, 1] (clipped here); resized to the classifier's size where it is another.
@@ -47,4 +52,4 @@ def read_names(classifier: Classifier, image: np.ndarray, framed: bool = False) 
 
         size = [classifier.image_size] * 2
         image = np.clip(tf.image.resize(image, size, "bilinear", antialias=True).numpy(), 0, 1)
-    return [EMOTIONS[number] for number in classifier.probabilities(image).argmax(axis=1)]
+    return classifier.probabilities(image)

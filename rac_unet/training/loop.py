@@ -205,7 +205,7 @@ class Trainer:
             return make_training_blocks(
                 self._train, self._train_pictures, config.training.batch_size, config.training.seed, epochs,
                 self.step, (place.worker, place.workers), self._choices.steps_per_call, place.local_replicas,
-                self._guidance.draws if self._guidance else 0,
+                self._guidance.draws if self._guidance else 0, soft=self._train.has_shares,
             )  # fmt: skip
 
         return make() if place.replicas == 1 else place.strategy.distribute_datasets_from_function(make)

@@ -45,7 +45,7 @@ def emotion_frequencies(train: PairSet) -> np.ndarray:
 
     Raises: UserError when there is only one: no other label could be wrong.
     """
-    shares = np.bincount(train.emotion_ids, weights=train.weights, minlength=len(EMOTIONS))
+    shares = train.weights @ train.emotion_shares
     shares = (shares / shares.sum()).astype(np.float32)
     if np.count_nonzero(shares) < 2:
         raise UserError(

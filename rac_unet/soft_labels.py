@@ -1,0 +1,113 @@
+"""Add what classifiers read to the labels of training pairs: `python -m rac_unet.soft_labels PAIRS`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from rac_unet.emotions import EMOTIONS
+from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.rundir import write_text
+
+TABLE = "soft.csv"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write a second table next to pairs.csv whose training labels are distributions."""
+    args = _parser().parse_args(argv)
+    from rac_unet.data import pairs as table
+    from rac_unet.data.records import refuse_records
+    from rac_unet.models.classifier import classifier_facts, load_classifier
+    from rac_unet.training.provenance import make_provenance
+
+    refuse_records(args.pairs)
+    pairs = table.read(args.pairs)
+    output = pairs.root / args.name
+    provenance = output.with_suffix(".json")
+    if args.name != os.path.basename(args.name) or output.suffix != ".csv":
+        raise UserError(f"--name {args.name}: expected the name of a .csv file, without a folder", "usage")
+    if output.exists():
+        raise UserError(f"{output} is there already; delete it, or give another --name", "exists")
+    classifiers = [load_classifier(path) for path in args.classifier]
+    read = _read(classifiers, pairs)
+    rows = [
+        _relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair
+        for pair in map(pairs.__getitem__, range(len(pairs)))
+    ]
+    changed = sum(pair.emotion != before for pair, before in zip(rows, pairs.frame["emotion"], strict=True))
+    facts = make_provenance(
+        "rac_unet.soft_labels", argv, data_fingerprint=pairs.fingerprint, own=args.own,
+        classifiers=[classifier_facts(path) for path in args.classifier],
+    )  # fmt: skip
+    write_text(provenance, json.dumps(facts, indent=2) + "\n")
+    table.write(output, rows, weighted=bool((pairs.weights != 1).any()), shared=True)
+    print(f"{len(read):,} training pictures read; the strongest emotion changed for {changed:,} pairs")
+    for i, name in enumerate(EMOTIONS):
+        own = sum(pair.emotion == name and pair.split == "train" for pair in rows)
+        print(f"  {name:>9} {own:7,} training pairs, highest probability {max(row[i] for row in read.values()):.2f}")
+    print(f"wrote {output}")
+    return 0
+
+
+def _read(classifiers, pairs) -> dict:
+    """Unmasked image of each training pair -> (7,) mean of the classifiers' probabilities."""
+    import numpy as np
+
+    from rac_unet.data.pictures import Pictures
+    from rac_unet.data.pipeline import make_scoring_dataset
+    from rac_unet.data.progress import Progress
+    from rac_unet.scoring.reading import BATCH, read_probabilities
+
+    train = pairs.split("train").with_truth()
+    if not len(train):
+        raise UserError(f"{pairs.root} has no training pairs whose unmasked face is known", "mismatch")
+    # One pair of each picture: several masks are drawn on a face.
+    train = train.take(np.unique(train.frame["unmasked"].to_numpy(object).astype(str), return_index=True)[1])
+    found, progress = [], Progress(len(train), noun="pictures")
+    for _, targets in make_scoring_dataset(train, Pictures(train, pairs.image_size), BATCH):
+        image = targets["unmasked_image"].numpy()
+        found.append(np.mean([read_probabilities(classifier, image) for classifier in classifiers], axis=0))
+        progress.advance(len(image))
+    progress.close()
+    return dict(zip(train.frame["unmasked"].astype(str), np.concatenate(found), strict=True))
+
+
+def _relabelled(pair, read, own: float):
+    """A training pair whose distribution is the mean of its own label and of what was read."""
+    from rac_unet.data.pair_checks import read_shares
+    from rac_unet.data.pairs import write_shares
+
+    mine = read_shares(pair.emotion_shares) if pair.emotion_shares else {pair.emotion: 1.0}
+    shares = {name: own * mine.get(name, 0.0) + (1 - own) * float(read[i]) for i, name in enumerate(EMOTIONS)}
+    # As it is written, so that the shares and the strongest one agree.
+    kept = {name: share for name, share in shares.items() if share >= 0.01}
+    total = sum(kept.values())
+    kept = {name: share / total for name, share in kept.items()}
+    return replace(pair, emotion=max(kept, key=kept.get), emotion_shares=write_shares(kept))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m rac_unet.soft_labels",
+        description="Add what emotion classifiers read to the labels of training pairs. Writes a second table next to "
+        "pairs.csv, in which each training pair has a distribution over the emotions; validation and test pairs keep "
+        "their labels. Give that table's path where a data set of pairs is expected.",
+        epilog="example: python -m rac_unet.soft_labels pairs --classifier runs/READER,runs/OTHER --own 0.4",
+    )
+    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")
+    parser.add_argument(
+        "--classifier", required=True, metavar="RUN,RUN,…", type=lambda text: text.split(","),
+        help="runs of train_classifier, whose probabilities are averaged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--own", type=number(float, 0, 1), default=0.4, metavar="X",
+        help="weight of a pair's own label, the rest is what was read (default: 0.4)",
+    )  # fmt: skip
+    parser.add_argument("--name", default=TABLE, metavar="FILE", help=f"name of the new table (default: {TABLE})")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
