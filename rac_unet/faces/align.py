@@ -69,7 +69,8 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
     """Cut an upright crop around the landmarks of one face.
 
     Args:
-        image: (H, W, 3) uint8 RGB photo; what lies beyond its border is mirrored into the crop.
+        image: (H, W, 3) uint8 RGB photo; beyond its border its edge pixels are repeated (mirrored, a chin
+            at the border would give a second mouth).
         points: (68, 2) iBUG landmarks in photo pixels, of which `VISIBLE` are used.
         size: side of the crop in pixels.
     """
@@ -83,7 +84,7 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
         ratio = np.array([image.shape[1] / photo.shape[1], image.shape[0] / photo.shape[0]])
         # x_full = (x_small + 0.5) * ratio - 0.5, so the matrix for the small photo absorbs both shifts.
         to_crop = np.c_[matrix[:, :2] * ratio, matrix[:, 2] + matrix[:, :2] @ (ratio / 2 - 0.5)]
-    crop = cv2.warpAffine(photo, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    crop = cv2.warpAffine(photo, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return AlignedFace(crop, transform_points(matrix, points), matrix)
 
 

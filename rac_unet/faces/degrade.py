@@ -158,7 +158,7 @@ def _compress(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _cut_off(pair: _Pair, rng: np.random.Generator) -> None:
-    """The photograph ends beside the face: what lies beyond is mirrored, as `align.align_face` fills it."""
+    """The photograph ends beside the face: its edge pixels are repeated beyond it, as `align.align_face` does."""
     height, width = pair.hidden.shape
     # Most are cut at one or two sides, close crops at all.
     close = rng.random() < 0.4
@@ -170,19 +170,16 @@ def _cut_off(pair: _Pair, rng: np.random.Generator) -> None:
     middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
     x = cos * (column - middle_x) + sin * (row - middle_y) + middle_x
     y = -sin * (column - middle_x) + cos * (row - middle_y) + middle_y
-    x_in = _mirror(x, left, width - 1 - right) if reach[0] or reach[1] else x
-    y_in = _mirror(y, top, height - 1 - bottom) if reach[2] or reach[3] else y
+    x_in = _within(x, left, width - 1 - right) if reach[0] or reach[1] else x
+    y_in = _within(y, top, height - 1 - bottom) if reach[2] or reach[3] else y
     source_x = np.where((x_in == x) & (y_in == y), column, cos * (x_in - middle_x) - sin * (y_in - middle_y) + middle_x)
     source_y = np.where((x_in == x) & (y_in == y), row, sin * (x_in - middle_x) + cos * (y_in - middle_y) + middle_y)
-    pair.resample(
-        lambda image: cv2.remap(image, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    )
+    pair.resample(lambda image: cv2.remap(image, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _mirror(place: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Positions folded back into [low, high] at both ends; those inside stay bit for bit."""
-    inside = np.where(place < low, np.float32(2 * low) - place, place)
-    return np.where(inside > high, np.float32(2 * high) - inside, inside)
+def _within(place: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Positions moved to the nearest in [low, high]; those inside stay bit for bit."""
+    return np.clip(place, np.float32(low), np.float32(high))
 
 
 # In the order of nature: light, lens, distance, sensor, file.

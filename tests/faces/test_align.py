@@ -46,3 +46,11 @@ def test_rotated_and_enlarged_photo_gives_the_same_crop():
     inner = (slice(20, 108), slice(20, 108))
     assert np.abs(face.image[inner].astype(int) - _photo()[inner]).mean() < 2
     np.testing.assert_allclose(face.points[8], _points()[8], atol=1e-3)
+
+
+def test_beyond_the_border_edge_pixels_are_repeated():
+    """A chin at the border must not appear a second time, upside down."""
+    photo = _photo()[:96]
+    crop = align_face(photo, _points(), 128).image
+    np.testing.assert_array_equal(crop[:96], photo)
+    np.testing.assert_array_equal(crop[96:], np.broadcast_to(photo[-1], (32, 128, 3)))

@@ -69,9 +69,9 @@ def test_the_map_goes_where_the_mask_goes(step):
     assert moved >= 6
 
 
-def test_beyond_the_edge_the_photo_is_mirrored():
+def test_beyond_the_edge_its_pixels_are_repeated():
     places = np.array([-1, 0, 1, 2, 3, 4, 5, 6], np.float32)
-    assert steps._mirror(places, 1.0, 4.0).tolist() == [3, 2, 1, 2, 3, 4, 3, 2]
+    assert steps._within(places, 1.0, 4.0).tolist() == [1, 1, 1, 2, 3, 4, 4, 4]
 
     class Fixed:
         """Cut 25 % off the left, nothing else, upright."""
@@ -91,7 +91,7 @@ def test_beyond_the_edge_the_photo_is_mirrored():
     ramp = np.tile(np.arange(8, dtype=np.float32)[None, :, None], (8, 1, 3))
     one = steps._Pair(ramp.copy(), ramp.copy(), np.zeros((8, 8), np.float32))
     steps._cut_off(one, Fixed())
-    np.testing.assert_allclose(one.unmasked[3, :, 0], [4, 3, 2, 3, 4, 5, 6, 7], atol=1e-4)
+    np.testing.assert_allclose(one.unmasked[3, :, 0], [2, 2, 2, 3, 4, 5, 6, 7], atol=1e-4)
 
 
 def test_grey_is_grey_and_dark_is_dark(pair):
