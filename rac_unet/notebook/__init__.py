@@ -9,6 +9,7 @@ from rac_unet.notebook.attached import (
     find_run,
     find_runs,
     find_source,
+    guided_options,
     plain_names,
     take_over,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "find_run",
     "find_runs",
     "find_source",
+    "guided_options",
     "plain_names",
     "run",
     "show_curve",

@@ -6,6 +6,7 @@ Kaggle puts a data set in <input>/<slug> or <input>/datasets/<owner>/<slug>, and
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -74,6 +75,25 @@ def find_run(root: str | os.PathLike, chosen: str | os.PathLike | None = None, k
             "missing",
         )
     return found[-1]
+
+
+def guided_options(root: str | os.PathLike, start: str | os.PathLike | None = None) -> list[str]:
+    """Options of rac_unet.train for a guided stage, whose readers are all attached classifiers.
+
+    Args:
+        start: run directory of the network to begin from; None takes the last one attached.
+    Raises: NotebookError when no classifier or no network is attached.
+    """
+    readers = find_runs(root, CLASSIFIER)
+    if not readers:
+        raise NotebookError(
+            f"no emotion readers in {root}; attach outputs of the notebook {_KERNELS[CLASSIFIER]}, those that are to "
+            "guide the training and not the judge's",
+            "missing",
+        )
+    start = find_run(root, start)
+    print(f"guided by {_list(readers)}, from {start}; a classifier that judges the result must not be among these")
+    return ["--init_from", str(start), "--guidance.readers", json.dumps([str(path) for path in readers])]
 
 
 def find_previous(name: str, *roots: str | os.PathLike, kind: str = NETWORK) -> Path | None:

@@ -1,5 +1,6 @@
 """Attached things are found wherever Kaggle puts them, and what is missing or in doubt is said with what to do."""
 
+import json
 import os
 import stat
 
@@ -123,3 +124,16 @@ def test_the_photographs_to_prepare(tmp_path):
     assert notebook.find_source(tmp_path, "affectnet") == more
     with refused("unknown_name", tmp_path, "'rafdb'", "raf-db"):
         notebook.find_source(tmp_path, "rafdb")
+
+
+def test_a_guided_stage_takes_the_attached_readers_and_the_last_network(tmp_path, runs):
+    with refused("missing", tmp_path, "rac-unet-train-classifier"):
+        notebook.guided_options(tmp_path)
+    readers = [
+        str(runs(tmp_path / f"reader{i}", "classifier-unmasked", f"20260101-00000{i}", CLASSIFIER)) for i in "12"
+    ]
+    with refused("missing", tmp_path, "rac-unet-train"):
+        notebook.guided_options(tmp_path)
+    first, last = (runs(tmp_path / name, "rac_unet", f"2026010{i}-000000") for i, name in enumerate("ab", 2))
+    assert notebook.guided_options(tmp_path) == ["--init_from", str(last), "--guidance.readers", json.dumps(readers)]
+    assert notebook.guided_options(tmp_path, first)[1] == str(first)
