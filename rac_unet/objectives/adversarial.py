@@ -35,11 +35,14 @@ class SpectralConv2D(layers.Conv2D):
     def build(self, input_shape):
         super().build(input_shape)
         start = keras.initializers.RandomNormal(seed=0)
-        self.direction = self.add_weight(shape=(1, self.filters), initializer=start, trainable=False, name="direction")
+        self.direction = self.add_weight(
+            shape=(1, self.filters), initializer=start, trainable=False, autocast=False, name="direction"
+        )
 
     def call(self, inputs, training=False):
+        # In the layer's own precision; its largest singular value is float32's.
         kernel = tf.convert_to_tensor(self.kernel)
-        matrix = tf.reshape(kernel, [-1, self.filters])
+        matrix = tf.reshape(tf.cast(kernel, tf.float32), [-1, self.filters])
         # The handle's value, since in a replica a distributed variable would be assigned by all.
         handle = self.direction.value.handle
         u = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
@@ -49,7 +52,7 @@ class SpectralConv2D(layers.Conv2D):
         if training:
             tf.raw_ops.AssignVariableOp(resource=handle, value=u)
         sigma = tf.reduce_sum(tf.matmul(v, matrix) * u)
-        outputs = tf.nn.conv2d(inputs, kernel / sigma, self.strides, self.padding.upper())
+        outputs = tf.nn.conv2d(inputs, kernel / tf.cast(sigma, kernel.dtype), self.strides, self.padding.upper())
         return tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
 
 
@@ -142,7 +145,7 @@ def _inputs(image_size: int) -> dict:
 
 
 def _halved(x, width, name):
-    x = SpectralConv2D(width, 4, strides=2, padding="same", dtype="float32", name=f"{name}_conv")(x)
+    x = SpectralConv2D(width, 4, strides=2, padding="same", name=f"{name}_conv")(x)
     return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"{name}_act")(x)
 
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from rac_unet.config import RunConfig
+from rac_unet.models import built_under
 from rac_unet.objectives import adversarial
 from rac_unet.training.optimizers import Adam, make_optimizer
 
@@ -19,17 +20,19 @@ class Adversary:
     Args:
         config: the run's; the schedule of its learning rate is the network's.
         total_steps: of the run.
+        precision: of the discriminators' convolutions, float32 or mixed_bfloat16; their scores are float32.
     """
 
     TERMS = ("adversarial", "discriminator")
 
-    def __init__(self, config: RunConfig, total_steps: int):
+    def __init__(self, config: RunConfig, total_steps: int, precision: str = "float32"):
         self.weight, guidance = config.loss.adversarial, config.guidance
         self._conditional = guidance.is_on and guidance.conditional
         builders = [adversarial.build_discriminator]
         if guidance.is_on and guidance.two_scales:
             builders.append(adversarial.build_face_discriminator)
-        self.models = [build(config.model.image_size, conditional=self._conditional) for build in builders]
+        with built_under(precision):
+            self.models = [build(config.model.image_size, conditional=self._conditional) for build in builders]
         # No momentum: the two would chase each other in circles (Heusel et al. 2017 and many since use 0 or 0.5).
         self._optimizer: Adam = make_optimizer(config, total_steps, beta_1=0.0)
         self._optimizer.build(self._trainable)

@@ -99,7 +99,9 @@ class Trainer:
                 for variable, value in zip(self.model.weights, weights, strict=True):
                     variable.assign(value)
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
-            self._adversary = Adversary(config, self.total_steps) if config.loss.adversarial else None
+            # float16 would need loss scaling of their own.
+            fast = "mixed_bfloat16" if self._choices.precision == "mixed_bfloat16" else "float32"
+            self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
         self._readers = readers
         self._guidance = Guidance(config, readers, train) if config.guidance.is_on else None
         self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),

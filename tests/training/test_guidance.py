@@ -154,14 +154,15 @@ def test_gradients_of_what_judges_reach_the_hole_alone(toy_pairs):
         assert not (reached & (occlusion == 0)).any()
 
 
-def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one():
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one(precision):
     """Faces are bright for fear and dark for disgust, painted ones too, so that wrong labels alone teach anything."""
     keras.utils.set_random_seed(0)
     settings = RunConfig(
         loss=LossConfig({"l1": 1.0}, adversarial=1.0), guidance=GuidanceConfig(readers=["a"]),
         model=configs.ModelConfig(image_size=32), optimizer=configs.OptimizerConfig(learning_rate=5e-3),
     )  # fmt: skip
-    adversary = Adversary(settings, 1)
+    adversary = Adversary(settings, 1, precision)
     fear, disgust = np.eye(7, dtype=np.float32)[[1, 2]]
     own = tf.constant([fear, disgust] * 2)
     bright = tf.constant([0.9, 0.1, 0.9, 0.1])[:, None, None, None] * tf.ones((4, 32, 32, 3))
