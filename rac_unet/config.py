@@ -40,6 +40,7 @@ class DataConfig:
             the side), since no detector places a masked face exactly.
         relight: With augment, how strongly exposure and white balance are changed: 1 is mild, 0 not at all.
         mixup: With augment, share of training pairs blended with another face, at most half and half.
+        recolour: With augment, share of training pairs whose mask is given another colour, the face left as it is.
         label_dropout: Share of training pairs whose label is withheld (all zeros), so that "no label" is learned too.
     """
 
@@ -51,6 +52,7 @@ class DataConfig:
     jitter: float = 0.0
     relight: float = 1.0
     mixup: float = 0.0
+    recolour: float = 0.0
     label_dropout: float = 0.0
 
     def __post_init__(self):
@@ -58,6 +60,7 @@ class DataConfig:
         check(0 <= self.jitter <= 0.3, "data.jitter", self.jitter, "from 0 to 0.3 (0.08 is much already)")
         check(0 <= self.relight <= 5, "data.relight", self.relight, "from 0 to 5 (1 is mild, 3 is much)")
         check(0 <= self.mixup <= 1, "data.mixup", self.mixup, "from 0 to 1")
+        check(0 <= self.recolour <= 1, "data.recolour", self.recolour, "from 0 to 1")
         check(0 <= self.label_dropout < 1, "data.label_dropout", self.label_dropout, "0 or more and below 1")
 
 

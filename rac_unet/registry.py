@@ -20,6 +20,7 @@ MODELS = {
 # Those that can be conditioned on the emotion; their builders alone have that option.
 LABELLED_MODELS = ("rac_unet", "rac_unet_lite")
 LOSSES = {
+    "chroma": "rac_unet.objectives.losses:chroma",
     "composite_psnr": "rac_unet.objectives.losses:composite_psnr",
     "hole_ssim": "rac_unet.objectives.losses:hole_ssim",
     "l1": "rac_unet.objectives.losses:l1",

@@ -11,8 +11,11 @@ from rac_unet.emotions import EMOTIONS
 MAX_GAIN_LOG = 0.15
 MAX_CHANNEL_GAIN_LOG = 0.04
 MAX_OFFSET = 0.04
-# Random numbers for each pair.
-DRAWS = 12
+# Below this mean difference between a picture's channels it counts as black and white.
+GREY = 0.02
+LUMA = (0.299, 0.587, 0.114)
+# Random numbers for each pair. The last four are for recolouring; new ones go after them, so that the others stay.
+DRAWS = 16
 
 
 def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
@@ -21,7 +24,7 @@ def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
     Args:
         stacked: (B, S, S, 7) uint8, masked and unmasked picture and occlusion.
         emotion: (B,) int64, or (B, 7) float32, a distribution.
-        draws: (B, 12) in [0, 1), what is random about each pair.
+        draws: (B, 16) in [0, 1), what is random about each pair.
         changes: how pairs are changed; None changes nothing.
     Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch` gives them, no label withheld.
     """
@@ -30,6 +33,8 @@ def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
         flip = draws[:, 0] < 0.5
         stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)
     pixels = tf.cast(stacked, tf.float32) * (1 / 255)
+    if changes and changes.recolour:
+        pixels = _recoloured(pixels, draws[:, 12:16], changes.recolour)
     if changes and changes.mixup:
         pixels, one_hot = _mixed(pixels, one_hot, draws[:, 11], changes.mixup)
     if changes and changes.jitter:
@@ -68,6 +73,30 @@ def _mixed(pixels, one_hot, draw, mixup: float):
     masked = tf.where(kept, pixels[..., :3], unmasked)
     one_hot = one_hot * (1 - share[:, None]) + tf.gather(one_hot, partner) * share[:, None]
     return tf.concat([masked, unmasked, pixels[..., 6:]], axis=-1), one_hot
+
+
+def _recoloured(pixels, draws, recolour: float):
+    """Give some masks another colour, their prints and folds kept, the face and the truth as they are.
+
+    What a mask adds to a pixel is the masked picture less the seen share of the truth. That part loses some of its own
+    colour and is seen through a filter of any hue, so white masks become vivid and vivid ones others. Black stays
+    black, and masks on black-and-white pictures grey.
+
+    Args:
+        pixels: (B, S, S, 7) float32.
+        draws: (B, 4) in [0, 1): whether (below `recolour`), hue, saturation of the filter, how much own colour is lost.
+    Returns: pixels of the same shape; where nothing is hidden, equal bit for bit.
+    """
+    masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
+    colourful = tf.reduce_mean(tf.reduce_max(unmasked, -1) - tf.reduce_min(unmasked, -1), axis=[1, 2]) > GREY
+    chosen = ((draws[:, 0] < recolour) & colourful)[:, None, None, None] & (occlusion > 0)
+    hue = tf.clip_by_value(tf.abs((6 * draws[:, 1:2] + [0.0, 4.0, 2.0]) % 6 - 3) - 1, 0, 1)
+    tint = 1 - draws[:, 2:3] * (1 - hue)
+    cloth = masked - (1 - occlusion) * unmasked
+    grey = tf.reduce_sum(cloth * LUMA, axis=-1, keepdims=True)
+    filtered = (cloth + draws[:, 3][:, None, None, None] * (grey - cloth)) * tint[:, None, None, :]
+    other = tf.clip_by_value(masked - cloth + filtered, 0, 1)
+    return tf.concat([tf.where(chosen, other, masked), unmasked, occlusion], axis=-1)
 
 
 def _moved_pairs(pixels, spread, jitter: float):

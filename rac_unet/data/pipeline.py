@@ -72,10 +72,10 @@ def make_training_blocks(
             of them. All parts together are the batch that one worker alone would get, augmentation included.
         steps_per_block: steps K in an element.
         replicas: devices of this worker that share its part. Elements come in turn for each of them.
-        more_draws: random numbers for each pair beyond the 12 that `finish_batch` takes.
+        more_draws: random numbers for each pair beyond the 16 that `finish_batch` takes.
         soft: `emotion` is (K, B, 7) float32, each pair's distribution, instead of (K, B) int64.
     Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
-        and (K, B, 12 + more) float32 in [0, 1), what is random about each pair. What is left at the end and fills no
+        and (K, B, 16 + more) float32 in [0, 1), what is random about each pair. What is left at the end and fills no
         block is left out.
     Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
     """
@@ -96,7 +96,7 @@ def make_training_blocks(
 
     def draw(position, index):
         # Numbers in [0, 1): flip, gain, gain of three channels, offset, one for the label; zoom, turn, two shifts;
-        # one for mixup.
+        # one for mixup; four for recolouring.
         draws = tf.random.stateless_uniform([DRAWS], seed=[seed + 1, position])
         if more_draws:
             # A stream of their own: the augmentation is the same with and without them.
@@ -129,7 +129,7 @@ def finish_batch(stacked, emotion, draws, changes: DataConfig):
     """What the network and the losses are given, from one step of a block.
 
     Args:
-        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 12 or more) as `make_training_blocks` gives them.
+        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 16 or more) as `make_training_blocks` gives them.
         changes: how pairs are changed, and how many labels are withheld.
     Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
         targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never

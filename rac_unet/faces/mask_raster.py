@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -69,10 +71,52 @@ def draw_grid(
     return cv2.GaussianBlur(colour, (0, 0), blur), cv2.GaussianBlur(cover, (0, 0), blur)
 
 
-def draw_lines(paths: list[np.ndarray], size: tuple[int, int], thickness: float) -> np.ndarray:
-    """Coverage (height, width) float32 of polylines (n, 2) in pixels, `thickness` pixels wide, soft-edged."""
-    over = 3
-    sheet = np.zeros((size[0] * over, size[1] * over), np.uint8)
-    lines = [np.rint(np.clip((path + 0.5) * over - 0.5, -20000, 20000) * 16).astype(np.int32) for path in paths]
-    cv2.polylines(sheet, lines, False, 255, max(1, round(thickness * over)), cv2.LINE_AA, 4)
-    return cv2.resize(sheet, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+@dataclass(frozen=True)
+class Ribbon:
+    """A strap to be drawn.
+
+    Attributes:
+        path: (n, 2) pixel positions of its middle, n >= 2.
+        width: (n,) across, pixels.
+        colour, rim: (3,) of its middle and along its two edges, 0 to 255.
+    """
+
+    path: np.ndarray
+    width: np.ndarray
+    colour: np.ndarray
+    rim: np.ndarray
+
+
+def draw_ribbons(ribbons: list[Ribbon], size: tuple[int, int], blur: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw ribbons, later ones over earlier ones.
+
+    Args:
+        size: (height, width) of the drawing.
+        blur: standard deviation in pixels of the softness of their edges.
+    Returns: colour (height, width, 3) float32, not multiplied by coverage, and coverage (height, width) float32.
+    """
+    over = 2
+    cover = np.zeros((size[0] * over, size[1] * over), np.uint8)
+    colour = np.zeros((*size, 3), np.uint8)
+    for ribbon in ribbons:
+        along = np.gradient(ribbon.path, axis=0)
+        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
+        across = 0.5 * along[:, ::-1] * [-1, 1]
+        outline = _outline(ribbon.path, across * ribbon.width[:, None])
+        cv2.fillPoly(cover, [_fixed((outline + 0.5) * over - 0.5)], 255, cv2.LINE_AA, 4)
+        # Its colour reaches beyond its edge, which is softened later.
+        wide = _outline(ribbon.path, across * (ribbon.width[:, None] + 2 + 4 * blur))
+        cv2.fillPoly(colour, [_fixed(wide)], ribbon.rim.tolist(), cv2.LINE_8, 4)
+        cv2.fillPoly(colour, [_fixed(_outline(ribbon.path, across * 0.55 * ribbon.width[:, None]))],
+                     ribbon.colour.tolist(), cv2.LINE_AA, 4)  # fmt: skip
+    soft = cv2.resize(cover, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return colour.astype(np.float32), cv2.GaussianBlur(soft, (0, 0), blur)
+
+
+def _outline(path: np.ndarray, half: np.ndarray) -> np.ndarray:
+    return np.concatenate([path + half, (path - half)[::-1]])
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    """Points in sixteenths of a pixel, as OpenCV takes them."""
+    return np.rint(np.clip(points, -20000, 20000) * 16).astype(np.int32)

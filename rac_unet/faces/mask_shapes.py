@@ -1,4 +1,4 @@
-"""The cut of each mask: 3-D surfaces on the generic head of `mask_geometry`, and the straps that hold them.
+"""The cut of each mask: 3-D surfaces on the generic head of `mask_geometry`.
 
 A cut is a centre line (down the nose, over the mouth, under the chin) and a side edge, six stations each from
 top to bottom. Between the two the cloth falls off by a power of |u|: 1 makes a folded ridge, 2 a round cup,
@@ -24,7 +24,7 @@ class Cut:
         edge: (6, 3) x, y and z of the image-right side edge.
         fall: (6,) power of |u| by which depth falls from centre to edge.
         level: power of |u| by which height changes from centre to edge.
-        straps: "ears", "head" or "none".
+        straps: how it is held, see `mask_straps.make_straps`: "ears", "corners", "head" or "none".
         crumple: depth of random dents, head units.
     """
 
@@ -48,7 +48,7 @@ CUTS = {
          (0.935, 0.92, -0.06), (0.905, 1.10, -0.02), (0.86, 1.27, 0.04)],
         [1.1, 1.5, 1.9, 2.1, 2.1, 1.8],
         1.45,
-        "ears",
+        "corners",
         0.030,
     ),
     "folded": _cut(
@@ -57,7 +57,7 @@ CUTS = {
          (0.94, 0.88, -0.06), (0.90, 1.08, -0.02), (0.77, 1.34, 0.12)],
         [1.2, 1.25, 1.2, 1.15, 1.2, 1.3],
         1.5,
-        "ears",
+        "corners",
         0.014,
     ),
     "cup": _cut(
@@ -108,7 +108,8 @@ class Wear:
         drop: how far the whole mask hangs down, head units.
         shift: sideways, head units.
         tilt: radians, about the mouth.
-        loose: share by which it is wider than the face; cloth that reaches over the ears is up to a fifth wider.
+        loose: share by which it is wider than the face; cloth that reaches over the ears is up to a fifth wider, a
+            mask that is too small up to a sixth narrower.
         long: how much further down its lower edge hangs, head units.
         nose_out: worn below the nose.
         peak: how much lower the upper edge meets the cheeks than the nose, head units.
@@ -128,10 +129,10 @@ class Wear:
     bend: tuple[float, float]
 
 
-def choose_wear(rng: np.random.Generator, cut: str) -> Wear:
+def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wear:
     """Draw how a mask is worn: mostly mid-bridge, sometimes high, rarely (7 %) below the nose, some skewed.
 
-    Stiff cups hold on to the nose, so they are worn below it less often.
+    Stiff cups hold on to the nose, so they are worn below it less often. A `narrow` one always ends on the cheeks.
     """
     kind = rng.random()
     nose_out = kind < (0.02 if cut in ("folded", "cup") else 0.08)
@@ -151,6 +152,11 @@ def choose_wear(rng: np.random.Generator, cut: str) -> Wear:
     loose = float(np.clip(rng.normal(0.035, 0.04), -0.01, 0.12))
     if rng.random() < 0.15:
         loose = rng.uniform(0.10, 0.22)
+    elif CUTS[cut].straps in ("ears", "corners") and rng.random() < 0.18:
+        # Too small for the face: the sides end on the cheeks, and long straps cross the rest.
+        loose = rng.uniform(-0.16, -0.02)
+    if narrow:
+        loose = rng.uniform(-0.20, -0.06)
     long = rng.uniform(0.0, 0.06) if rng.random() < 0.7 else rng.uniform(0.06, 0.32)
     peak = rng.uniform(0.0, 0.06 if nose_out else 0.20)
     taper = max(0.0, rng.uniform(-0.06, 0.16))
@@ -187,9 +193,12 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
         centre[:, 1] -= 0.14 * np.array([1.0, 1.2, 1.0, 0.6, 0.2, 0.0]) - np.array([0.16, 0.1, 0.0, 0.0, 0.0, 0.0])
     edge[:, 1] += wear.peak * fade
     edge[:, 0] *= 1 + wear.loose
+    # The cheeks come forward: a narrow mask ends nearer to the viewer.
+    edge[:, 2] += 1.2 * max(0.0, -wear.loose)
     edge[:, 0] *= 1 - wear.taper * np.array([0.0, 0.0, 0.1, 0.35, 0.7, 1.0])
-    edge[-2:, :2] *= 1 + 0.5 * wear.loose
-    centre[-1, 0] += 0.6 * wear.loose
+    wide = max(0.0, wear.loose)
+    edge[-2:, :2] *= 1 + 0.5 * wide
+    centre[-1, 0] += 0.6 * wide
     # Cloth that hangs low leaves the chin and falls towards the neck.
     centre[:, 0] += wear.long * np.array([0.0, 0.0, 0.05, 0.25, 0.6, 1.0])
     edge[:, 1] += wear.long * np.array([0.0, 0.1, 0.25, 0.45, 0.65, 0.8])
@@ -214,31 +223,3 @@ def _dents(rng: np.random.Generator, cells: tuple[int, int]) -> np.ndarray:
     """(ROWS, COLUMNS) of smooth random bumps, about unit spread, none over 2."""
     coarse = np.clip(rng.standard_normal(cells), -2, 2)
     return cv2.resize(coarse, (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC)
-
-
-def strap_paths(cut: Cut, surface: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Head-space polylines (n, 3) of the straps, from the mask's corners to the ears or round the head."""
-    if cut.straps == "none":
-        return []
-    upper, lower = (1, ROWS - 2) if cut.straps == "ears" else (2, ROWS - 3)
-    if cut.straps == "ears":
-        ends = [
-            (1.03, 0.10 + rng.uniform(-0.08, 0.05), -0.55),
-            (1.02, 0.50 + rng.uniform(-0.08, 0.08), -0.52),
-        ]
-    else:
-        ends = [(1.06, -0.25 + rng.uniform(-0.15, 0.1), -0.6), (1.05, 0.72 + rng.uniform(-0.1, 0.1), -0.6)]
-    # A loop that is too long hangs down.
-    sag = rng.uniform(-0.03, 0.07) if rng.random() < 0.8 else rng.uniform(0.1, 0.3)
-    paths = []
-    for side, column in ((-1, 0), (1, COLUMNS - 1)):
-        for row, end in zip((upper, lower), ends, strict=True):
-            start = surface[row, column]
-            stop = np.array([side * end[0], end[1], end[2]])
-            t = np.linspace(0, 1, 7)[:, None]
-            path = start + (stop - start) * t
-            arch = 4 * t[:, 0] * (1 - t[:, 0])
-            path[:, 1] += sag * arch
-            path[:, 0] += side * 0.05 * arch
-            paths.append(path)
-    return paths

@@ -44,10 +44,10 @@ def surgical(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         base = hsv(rng.normal(0.43, 0.03), rng.uniform(0.10, 0.32), rng.uniform(0.80, 0.95))
     elif kind < 0.86:
         base = hsv(rng.normal(0.95, 0.02), rng.uniform(0.12, 0.35), rng.uniform(0.88, 1.0))
-    elif kind < 0.94:
-        base = hsv(rng.uniform(0.55, 0.7), rng.uniform(0, 0.15), rng.uniform(0.06, 0.20))
+    elif kind < 0.92:
+        base = hsv(rng.uniform(0.55, 0.7), rng.uniform(0, 0.15), rng.uniform(0.02, 0.20))
     else:
-        base = hsv(rng.uniform(0, 1), rng.uniform(0.15, 0.9), rng.uniform(0.5, 0.95))
+        base = hsv(rng.uniform(0, 1), rng.uniform(0.15, 1.0), rng.uniform(0.5, 1.0))
     dark = base.max() < 0.3
     u, v = sheet.u, sheet.v
     colour = sheet.fill(base)
@@ -90,9 +90,9 @@ def kn95(rng: np.random.Generator, sheet: Sheet) -> Cloth:
     if kind < 0.70:
         base = hsv(rng.uniform(0.08, 0.6), rng.uniform(0, 0.05), rng.uniform(0.90, 1.0))
     elif kind < 0.82:
-        base = hsv(rng.uniform(0, 1), rng.uniform(0, 0.1), rng.uniform(0.07, 0.18))
+        base = hsv(rng.uniform(0, 1), rng.uniform(0, 0.1), rng.uniform(0.02, 0.18))
     else:
-        base = hsv(rng.uniform(0, 1), rng.uniform(0.1, 0.75), rng.uniform(0.45, 0.95))
+        base = hsv(rng.uniform(0, 1), rng.uniform(0.1, 1.0), rng.uniform(0.45, 1.0))
     u, v = sheet.u, sheet.v
     relief = _wrinkles(rng, sheet, rng.uniform(0.01, 0.025))
     seam = np.abs(u)
@@ -117,7 +117,7 @@ def n95_cup(rng: np.random.Generator, sheet: Sheet) -> Cloth:
     elif kind < 0.88:
         base = hsv(rng.normal(0.53, 0.04), rng.uniform(0.12, 0.4), rng.uniform(0.7, 0.92))
     else:
-        base = hsv(rng.uniform(0, 1), rng.uniform(0, 0.4), rng.uniform(0.15, 0.7))
+        base = hsv(rng.uniform(0, 1), rng.uniform(0, 0.9), rng.uniform(0.1, 0.9))
     u, v = sheet.u, sheet.v
     radius = np.sqrt((u * 0.98) ** 2 + ((v - 0.52) * 2.0) ** 2)
     ring = rng.uniform(0.50, 0.68)
@@ -139,7 +139,7 @@ def n95_cup(rng: np.random.Generator, sheet: Sheet) -> Cloth:
 def cloth_plain(rng: np.random.Generator, sheet: Sheet, base: np.ndarray | None = None) -> Cloth:
     """Sewn cotton of any colour: hem, often a middle seam or pleats, visible weave, soft folds."""
     if base is None:
-        if rng.random() < 0.3:  # vivid: red, yellow, green, royal blue
+        if rng.random() < 0.4:  # vivid: red, yellow, green, royal blue
             base = hsv(rng.uniform(0, 1), rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
         else:
             base = hsv(rng.uniform(0, 1), rng.beta(1.2, 1.6), rng.uniform(0.25, 1.0))
@@ -164,14 +164,14 @@ def cloth_plain(rng: np.random.Generator, sheet: Sheet, base: np.ndarray | None 
 
 def cloth_black(rng: np.random.Generator, sheet: Sheet) -> Cloth:
     """Black to charcoal cotton or foam, by far the commonest reusable mask."""
-    grey = hsv(rng.uniform(0.55, 0.75), rng.uniform(0, 0.25), rng.uniform(0.045, 0.20))
+    grey = hsv(rng.uniform(0.55, 0.75), rng.uniform(0, 0.25), rng.uniform(0.015, 0.20))
     cloth = cloth_plain(rng, sheet, grey)
     return Cloth(cloth.colour, 1.6 * cloth.relief, 1.3, grey, rng.uniform(0.03, 0.09))
 
 
 def cloth_patterned(rng: np.random.Generator, sheet: Sheet) -> Cloth:
     """Printed cotton, in two or three colours; `mask_prints` has the prints."""
-    first = hsv(rng.uniform(0, 1), rng.uniform(0, 0.8), rng.uniform(0.1, 1.0))
+    first = hsv(rng.uniform(0, 1), rng.uniform(0, 1.0), rng.uniform(0.05, 1.0))
     cloth = cloth_plain(rng, sheet, first)
     colour = printed(rng, sheet, first)
     return Cloth(colour, cloth.relief, cloth.contrast, cloth.strap, cloth.band)

@@ -9,12 +9,10 @@ that picture alone, so that a batch shared by several devices is the same batch.
 
 from __future__ import annotations
 
-import math
-
 import tensorflow as tf
 
 from rac_unet.emotions import EMOTIONS
-from rac_unet.objectives.losses import gaussian_matrix
+from rac_unet.objectives.losses import low_pass_over_hole, over_hole
 
 # Random numbers for each pair: one whether it is asked, one for what, one for a wrong label; then for each reader.
 ASK_DRAWS, READER_DRAWS = 3, 5
@@ -94,16 +92,9 @@ def low_pass_colour(targets, outputs):
     Blurred over hidden pixels alone (a Gaussian of a sixteenth of the side), so a constant difference counts in full
     whatever the hole's shape, and details smaller than the filter hardly.
     """
-    hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
-    difference = (outputs["inpainted_image"] - targets["unmasked_image"]) * hidden
-    side = difference.shape[1]
-    sigma = side * COLOUR_SIGMA
-    blur = tf.constant(gaussian_matrix(side, sigma, 2 * math.ceil(2 * sigma) + 1))
-    both = tf.concat([difference, hidden], axis=-1)
-    both = tf.einsum("rh,bhwc,sw->brsc", blur, both, blur)
-    mean = both[..., :3] / tf.maximum(both[..., 3:], 1e-6)
-    area = tf.reduce_sum(hidden, axis=[1, 2, 3])
-    return tf.reduce_sum(tf.abs(mean) * hidden, axis=[1, 2, 3]) / (3 * tf.maximum(area, 1.0))
+    difference = outputs["inpainted_image"] - targets["unmasked_image"]
+    mean, hidden = low_pass_over_hole(difference, targets["occlusion"], COLOUR_SIGMA)
+    return over_hole(tf.abs(mean), hidden)
 
 
 def _resampling(centre, length, blur, pixels: int, size: int):

@@ -86,6 +86,36 @@ def test_mixup_blends_what_is_seen_with_the_neighbour(train):
     np.testing.assert_allclose(emotion[0], 0.75 * labels[0] + 0.25 * labels[1], rtol=1e-6)
 
 
+def test_recolouring_changes_the_cloth_alone_to_the_colour_drawn():
+    pixels = np.zeros((4, 2, 2, 7), np.float32)
+    pixels[..., 3:6] = pixels[..., :3] = (0.8, 0.6, 0.4)
+    pixels[:, 0, 0, :3], pixels[:, 0, 0, 6] = 0.9, 1.0  # white cloth
+    pixels[:, 0, 1, :3], pixels[:, 0, 1, 6] = (0.7, 0.4, 0.3), 0.5  # half face, half red-brown cloth
+    pixels[3, ..., 3:6] = 0.5  # black and white
+    draws = np.array([(0.1, 0, 1, 0), (0.1, 1 / 3, 0.5, 1), (0.7, 0, 1, 0), (0.1, 0, 1, 0)], np.float32)
+    new = augmenting._recoloured(pixels, draws, 0.5).numpy()
+    np.testing.assert_array_equal(new[..., 3:], pixels[..., 3:])
+    np.testing.assert_array_equal(new[:, 1], pixels[:, 1])
+    np.testing.assert_array_equal(new[2:], pixels[2:])  # not drawn; no colour in the picture
+    np.testing.assert_allclose(new[0, 0, 0, :3], (0.9, 0, 0), atol=1e-6)  # pure red over white
+    np.testing.assert_allclose(new[1, 0, 0, :3], (0.45, 0.9, 0.45), atol=1e-6)  # half green
+    # The cloth adds (0.3, 0.1, 0.1) to half the face: red keeps the first; grey is 0.1598 and green leaves its middle.
+    np.testing.assert_allclose(new[0, 0, 1, :3], (0.7, 0.3, 0.2), atol=1e-6)
+    np.testing.assert_allclose(new[1, 0, 1, :3], (0.4 + 0.0799, 0.3 + 0.1598, 0.2 + 0.0799), atol=1e-5)
+
+
+def test_recolouring_follows_the_seed_and_leaves_the_rest_of_the_augmentation(train):
+    plain, new = _batches(train, 6), _batches(train, 6, recolour=0.5)
+    assert _same(new[4:], _batches(train, 2, recolour=0.5, first_step=4))
+    changed = []
+    for (inputs, targets), (inputs2, targets2) in zip(plain, new, strict=True):
+        assert all((targets[name] == targets2[name]).all() for name in targets)
+        known = targets["occlusion"][..., 0] == 0
+        assert (inputs2["masked_image"][known] == targets2["unmasked_image"][known]).all()
+        changed += (inputs["masked_image"] != inputs2["masked_image"]).any((1, 2, 3)).tolist()
+    assert 0.2 < np.mean(changed) < 0.8
+
+
 def test_a_batch_shared_out_is_mixed_as_one(train):
     whole = _batches(train, 3, mixup=0.7)
     shares = [_batches(train, 3, mixup=0.7, shard=(worker, 2)) for worker in range(2)]
@@ -208,11 +238,11 @@ def test_more_draws_leave_the_augmentation_as_it_is(train):
         [block[2] for block in make_training_blocks(train, pictures, **settings, **more).take(6).as_numpy_iterator()]
         for more in ({"more_draws": 8}, {"more_draws": 8, "first_step": 2}, {})
     )
-    assert first[0].shape == (1, 4, 20)
-    np.testing.assert_array_equal(np.concatenate(first)[..., :12], np.concatenate(plain))
+    assert first[0].shape == (1, 4, augmenting.DRAWS + 8)
+    np.testing.assert_array_equal(np.concatenate(first)[..., : augmenting.DRAWS], np.concatenate(plain))
     np.testing.assert_array_equal(first[2:], again[:4])
     # Uniform, and none like another.
-    new = np.concatenate(first)[..., 12:]
+    new = np.concatenate(first)[..., augmenting.DRAWS :]
     assert len(np.unique(new)) == new.size and 0 <= new.min() < 0.1 < 0.9 < new.max() < 1
 
 

@@ -245,6 +245,36 @@ def test_hole_losses_see_the_hole_alone():
     assert float(_call("composite_psnr", truth, tf.constant(image), 0 * occlusion)[0]) == 0
 
 
+def test_chroma_counts_tints_over_the_hole_in_full_and_brightness_and_detail_hardly():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(rng.random((1, 64, 64, 3)), 6, axis=0).astype(np.float32)
+    image = truth.copy()
+    occlusion = np.zeros((6, 64, 64, 1), np.float32)
+    occlusion[:5, 30:, 10:50] = 0.3
+    image[0, ..., 0] += 0.1  # Cb -0.0168736, Cr 0.05
+    image[1, ..., 2] += 0.1  # Cb 0.05, Cr -0.0081312
+    image[2] += 0.3  # brightness
+    image[3, :20] = 0  # not hidden
+    image[4, ..., 0] += np.where(np.indices((64, 64)).sum(0) % 2, 0.1, -0.1)  # detail
+    image[5] = 0  # nothing hidden
+    values = _call("chroma", tf.constant(truth), tf.constant(image), occlusion).numpy()
+    np.testing.assert_allclose(values[:2], [(0.0168736 + 0.05) / 2, (0.05 + 0.0081312) / 2], atol=1e-5)
+    np.testing.assert_allclose(values[[2, 3, 5]], 0, atol=1e-6)
+    assert values[4] < 0.003
+
+
+def test_chroma_sees_a_tinted_rim():
+    truth = tf.fill((1, 128, 128, 3), 0.5)
+    occlusion = np.zeros((1, 128, 128, 1), np.float32)
+    occlusion[:, 60:, 20:100] = 1
+    image = truth.numpy()
+    image[:, 60:63, 20:100, 0] += 0.2
+    whole = image.copy()
+    whole[..., 0] = 0.7
+    rim, all_over = (float(_call("chroma", truth, tf.constant(each), occlusion)[0]) for each in (image, whole))
+    assert rim == pytest.approx(all_over * 3 / 68, rel=0.5)
+
+
 def test_weighted_sum_adds_and_names_its_terms():
     truth, image = _pair("near")
     targets = {"unmasked_image": truth, "occlusion": tf.ones((2, 64, 64, 1))}
