@@ -27,6 +27,9 @@ class GuidanceConfig:
         colour: Weight of a low-pass term on pictures asked for another emotion: skin keeps the ground truth's colour.
         conditional: The discriminator (loss.adversarial) also sees the label: real faces with their own and with a
             wrong one, painted faces with the emotion asked for.
+        donors: Weight of the likeness terms on pictures asked for another emotion. Above 0 the emotion asked for is
+            that of the neighbour in the batch, whose lower face, its colour and light made this picture's, is the
+            ground truth. 0 asks for emotions at random, without a ground truth.
         two_scales: A second discriminator judges the whole lower face at half its size.
     """
 
@@ -36,6 +39,7 @@ class GuidanceConfig:
     margin: float = 0.35
     emotion_weights: dict[str, float] = field(default_factory=dict)
     colour: float = 0.5
+    donors: float = 0.0
     conditional: bool = True
     two_scales: bool = True
 
@@ -44,6 +48,9 @@ class GuidanceConfig:
         check(0 < self.asked <= 1, "guidance.asked", self.asked, "above 0 and at most 1; 0.6 is usual")
         check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
+        check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
+        check(not (self.donors and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
+              "nothing where guidance.donors is above 0, which asks for the emotions of the data")  # fmt: skip
         for name, weight in self.emotion_weights.items():
             check_name("guidance.emotion_weights", name, EMOTIONS)
             check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never asked for) or more")

@@ -20,6 +20,8 @@ ASK_DRAWS, READER_DRAWS = 3, 5
 SHIFT, ZOOM_LOG, BLUR, GAIN_LOG = 0.05, 0.1, 1.0, 0.2
 # The low-pass filter's deviation, as a share of the picture's side: wider than lips, narrower than a cheek.
 COLOUR_SIGMA = 1 / 16
+# Wider than an open mouth: light and skin, not what is to be replaced.
+LIGHT_SIGMA = 1 / 8
 
 
 def other_emotion(emotion, draw, weights):
@@ -38,6 +40,29 @@ def other_emotion(emotion, draw, weights):
     return tf.one_hot(tf.argmax(tf.cast(ends > mark, tf.int32), axis=1), len(EMOTIONS)) * tf.cast(
         ends[:, -1:] > 0, tf.float32
     )
+
+
+def neighbours(values):
+    """(B, …) of each picture's neighbour in the batch: pairs 0 and 1, 2 and 3 change places, a last one stays.
+
+    A batch shared out to devices in even parts has the same neighbours.
+    """
+    places = tf.range(tf.shape(values)[0])
+    other = tf.minimum(tf.bitwise.bitwise_xor(places, 1), tf.shape(values)[0] - 1)
+    return tf.gather(values, other)
+
+
+def transplanted(targets):
+    """The neighbour's face behind each picture's mask, in this picture's colour and light.
+
+    Crops are aligned, so that mouths fall on mouths. Over the hidden pixels the low-passed difference of the two faces
+    (a Gaussian of an eighth of the side) is taken away; the others are the picture's own.
+
+    Returns: (B, S, S, 3) float32 in [0, 1].
+    """
+    truth, donor = targets["unmasked_image"], neighbours(targets["unmasked_image"])
+    light, hidden = low_pass_over_hole(truth - donor, targets["occlusion"], LIGHT_SIGMA)
+    return tf.where(hidden > 0, tf.clip_by_value(donor + light, 0.0, 1.0), truth)
 
 
 def is_masked(occlusion):
@@ -75,15 +100,16 @@ def reader_crops(image, size: int, frame: tuple[float, float, float], draws=None
 
 
 def reader_loss(logits, request, margin: float):
-    """Hinge on the cross-entropy of the emotion asked for: 0 once a reader is as sure as the margin says.
+    """Hinge on what a reader's answer lacks of the emotion asked for: 0 once it is as sure as the margin says.
 
     Args:
         logits: (B, 7) in the order of `EMOTIONS`.
-        request: (B, 7) one-hot.
+        request: (B, 7) one-hot or a distribution, of which the cross-entropy cannot be less than the entropy.
         margin: nats.
     Returns: (B,) float32, 0 or more.
     """
-    return tf.nn.relu(tf.nn.softmax_cross_entropy_with_logits(request, logits) - margin)
+    least = -tf.reduce_sum(tf.math.xlogy(request, request), axis=1)
+    return tf.nn.relu(tf.nn.softmax_cross_entropy_with_logits(request, logits) - least - margin)
 
 
 def low_pass_colour(targets, outputs):

@@ -22,9 +22,11 @@ from rac_unet.objectives.guidance import (
     READER_DRAWS,
     is_masked,
     low_pass_colour,
+    neighbours,
     other_emotion,
     reader_crops,
     reader_loss,
+    transplanted,
 )
 from rac_unet.registry import SEEN_LOSSES
 from rac_unet.training.readers import Reader, emotion_frequencies
@@ -69,7 +71,7 @@ class Guidance:
     Raises: UserError when all pairs have the same emotion.
     """
 
-    TERMS = ("readers", "readers_accuracy", "colour")
+    TERMS = ("readers", "readers_accuracy", "colour", "donors")
 
     def __init__(self, config: RunConfig, readers: Sequence[Reader], train: PairSet):
         self.readers, self._settings, self._terms = readers, config.guidance, config.loss.terms
@@ -88,13 +90,20 @@ class Guidance:
         Args:
             inputs, targets: as `finish_batch` gives them.
             draws: (B, D) in [0, 1), of which the last `self.draws` are these.
-        Returns: the inputs with `emotion` as asked for, and `Labels`. A face without a mask is never asked for another.
+        Returns: the inputs with `emotion` as asked for, the targets to paint, and `Labels`. A face without a mask is
+            never asked for another.
         """
         mine, own = draws[:, -self.draws :], targets["emotion"]
-        other = other_emotion(own, mine[:, 1], self._asked_weights)
-        chosen = (
-            (mine[:, 0] < self._settings.asked) & is_masked(targets["occlusion"]) & tf.reduce_any(other > 0, axis=1)
-        )
+        if self._settings.donors:
+            shown = neighbours(own)
+            strongest = tf.argmax(shown, axis=1)
+            differs = strongest != tf.argmax(own, axis=1)
+            # Half as the donor's label says, half as users ask.
+            other = tf.where(mine[:, 1:2] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
+        else:
+            other = other_emotion(own, mine[:, 1], self._asked_weights)
+            differs = tf.reduce_any(other > 0, axis=1)
+        chosen = (mine[:, 0] < self._settings.asked) & is_masked(targets["occlusion"]) & differs
         is_asked = chosen[:, None]
         painted = tf.where(is_asked, other, inputs["emotion"])
         labels = Labels(
@@ -103,19 +112,24 @@ class Guidance:
             other_emotion(own, mine[:, 2], self.label_shares),
             tf.cast(chosen, tf.float32),
         )
-        return {**inputs, "emotion": painted}, labels
+        if self._settings.donors:
+            face = tf.where(chosen[:, None, None, None], transplanted(targets), targets["unmasked_image"])
+            targets = {**targets, "unmasked_image": face}
+        return {**inputs, "emotion": painted}, targets, labels
 
     def loss(self, targets, outputs, terms, labels: Labels, draws):
         """What the network minimises in a step, without the discriminator.
 
         Args:
-            terms: name -> (B,), the loss's own.
+            targets: to paint, as `ask` gives them.
+            terms: name -> (B,), the loss's own, against these targets.
             draws: as for `ask`.
         Returns: (B,) total, and name -> (B,): the terms and `TERMS`, 0 where they do not apply.
         """
         rest = draws[:, draws.shape[1] - self.draws + ASK_DRAWS :]
         jitter = [rest[:, READER_DRAWS * i : READER_DRAWS * (i + 1)] for i in range(len(self.readers))]
         guided = self._guided(targets, outputs, labels.painted, jitter)
+        guided["donors"] = sum(self._terms[name] * value for name, value in terms.items() if name not in SEEN_LOSSES)
         total, terms = self._blend(terms, guided, labels.asked)
         return total, terms | {name: value * labels.asked for name, value in guided.items()}
 
@@ -137,6 +151,8 @@ class Guidance:
         Returns: (B,) total, and name -> (B,): `TERMS`, 0 where nothing is hidden.
         """
         guided = self._guided(targets, asked_outputs, request, [None] * len(self.readers))
+        # Faces asked for in validation have no donors.
+        guided["donors"] = tf.zeros_like(guided["colour"])
         masked = tf.cast(is_masked(targets["occlusion"]), tf.float32)
         total, _ = self._blend(terms, guided, self._settings.asked * masked)
         return total, {name: value * masked for name, value in guided.items()}
@@ -169,7 +185,8 @@ class Guidance:
         """Total and the loss's own terms, likeness by the share that is not asked."""
         terms = {name: value if name in SEEN_LOSSES else value * (1 - asked) for name, value in terms.items()}
         own = sum(self._terms[name] * value for name, value in terms.items())
-        guidance = self._settings.weight * guided["readers"] + self._settings.colour * guided["colour"]
+        weights = {"readers": self._settings.weight, "colour": self._settings.colour, "donors": self._settings.donors}
+        guidance = sum(weight * guided[name] for name, weight in weights.items())
         return own + asked * guidance, terms
 
 

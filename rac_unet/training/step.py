@@ -128,13 +128,14 @@ class TrainingStep:
         """This replica's share of the gradients, the adversary's last, and mean losses."""
         labels = None
         inputs, targets = finish_batch(stacked, emotion, draws, self._data)
+        wanted = targets
         if self._guidance:
-            inputs, labels = self._guidance.ask(inputs, targets, draws)
+            inputs, wanted, labels = self._guidance.ask(inputs, targets, draws)
         with tf.GradientTape() as tape:
             outputs = self._model(self._named(inputs), training=self._normalises_by_batch)
-            total, terms = self._loss(targets, outputs)
+            total, terms = self._loss(wanted, outputs)
             if self._guidance:
-                total, terms = self._guidance.loss(targets, outputs, terms, labels, draws)
+                total, terms = self._guidance.loss(wanted, outputs, terms, labels, draws)
                 terms["asked"] = labels.asked
             if self._adversary:
                 terms["adversarial"] = self._adversary.judge(targets, outputs, labels)

@@ -13,6 +13,7 @@ from rac_unet.objectives.guidance import (
     other_emotion,
     reader_crops,
     reader_loss,
+    transplanted,
 )
 
 ONES = np.ones(7, np.float32)
@@ -102,6 +103,30 @@ def test_low_pass_colour_counts_a_tint_in_full_and_detail_hardly():
     np.testing.assert_allclose(colour[:2], [0.1, 0], atol=1e-5)
     assert 0 < colour[2] < 0.02  # 0.2 pixel by pixel
     assert colour[3] == 0  # nothing hidden
+
+
+def test_a_transplant_has_the_neighbours_detail_in_the_pictures_own_light():
+    side, rng = 32, np.random.default_rng(0)
+    detail = rng.choice([-0.1, 0.1], size=(3, side, side, 3)).astype(np.float32)
+    level = np.float32([0.3, 0.6, 0.5])[:, None, None, None]
+    truth = level + detail
+    occlusion = np.zeros((3, side, side, 1), np.float32)
+    occlusion[:, 12:, 4:28] = 1
+    made = transplanted({"unmasked_image": tf.constant(truth), "occlusion": tf.constant(occlusion)}).numpy()
+    hidden = occlusion[..., 0] > 0
+    np.testing.assert_array_equal(made[~hidden], truth[~hidden])
+    np.testing.assert_allclose(made[2], truth[2], atol=1e-6)  # the last of an odd batch has no neighbour
+    for mine, other in ((0, 1), (1, 0)):
+        np.testing.assert_allclose(made[mine][hidden[mine]].mean(), level[mine].item(), atol=0.01)
+        expected = (level[mine] + detail[other])[hidden[mine]]
+        assert np.abs(made[mine][hidden[mine]] - expected).mean() < 0.02
+
+
+def test_a_reader_asks_for_no_more_than_a_distribution():
+    request = tf.constant([[0.5, 0.5, 0, 0, 0, 0, 0]], tf.float32)
+    logits = tf.math.log(tf.constant([[0.4999, 0.4999, 1e-5, 1e-5, 1e-5, 1e-5, 1e-5]], tf.float32))
+    np.testing.assert_allclose(reader_loss(logits, request, 0.0), 0, atol=1e-3)
+    assert reader_loss(tf.math.log(tf.constant([[0.9, 0.05, 0.01, 0.01, 0.01, 0.01, 0.01]])), request, 0.1)[0] > 0.2
 
 
 def test_a_face_without_a_mask_has_nothing_to_judge():

@@ -12,10 +12,11 @@ from rac_unet import config as configs
 from rac_unet import rundir
 from rac_unet.config import GuidanceConfig, LossConfig, RunConfig
 from rac_unet.data import pairs
+from rac_unet.data.augmenting import DRAWS
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
-from rac_unet.objectives.guidance import low_pass_colour
+from rac_unet.objectives.guidance import low_pass_colour, transplanted
 from rac_unet.train import main
 from rac_unet.training import resuming
 from rac_unet.training.adversary import Adversary
@@ -62,10 +63,10 @@ def batch(count=6, seed=0):
 
 
 def draws(guide, count, **columns):
-    """Draws as the pipeline hands them over: twelve others first."""
-    made = np.full((count, 12 + guide.draws), 0.5, np.float32)
+    """Draws as the pipeline hands them over: the pipeline's own first."""
+    made = np.full((count, DRAWS + guide.draws), 0.5, np.float32)
     for name, values in columns.items():
-        made[:, 12 + ("asked", "which", "wrong").index(name)] = values
+        made[:, DRAWS + ("asked", "which", "wrong").index(name)] = values
     return tf.constant(made)
 
 
@@ -75,7 +76,7 @@ def test_a_share_of_the_masked_faces_is_asked_for_another_emotion(toy_pairs):
     withheld = targets["emotion"] * np.array([1, 1, 0, 0, 1, 1], np.float32)[:, None]
     inputs = {"masked_image": "as it was", "emotion": withheld}
     chance = draws(guide, 6, asked=[0.0, 0.59, 0.59, 0.61, 0.99, 0.0], which=[0, 0.2, 0.9, 0, 0, 0])
-    given, labels = guide.ask(inputs, targets, chance)
+    given, wanted, labels = guide.ask(inputs, targets, chance)
     np.testing.assert_array_equal(labels.asked, [1, 1, 1, 0, 0, 0])  # the last one has no mask
     assert given["masked_image"] == "as it was"
     own, painted = targets["emotion"].numpy(), given["emotion"].numpy()
@@ -86,6 +87,37 @@ def test_a_share_of_the_masked_faces_is_asked_for_another_emotion(toy_pairs):
     np.testing.assert_array_equal(labels.own, np.where([[1], [1], [1], [0], [1], [1]], own, 0))
     wrong = labels.wrong.numpy()
     assert (wrong.sum(axis=1) == 1).all() and (wrong * own).sum() == 0
+
+
+def test_donors_are_neighbours_whose_emotion_is_asked_for(toy_pairs):
+    guide = guidance(toy_pairs, asked=0.6, donors=0.5)
+    targets, _ = batch(7)
+    targets["emotion"] = tf.constant(np.eye(7, dtype=np.float32)[[0, 1, 2, 2, 4, 5, 6]] * 0.9 + 0.1 / 7)
+    chance = draws(guide, 7, asked=[0, 0, 0, 0, 0.7, 0, 0], which=[0.2, 0.7, 0, 0, 0, 0, 0])
+    given, wanted, labels = guide.ask({"emotion": targets["emotion"]}, targets, chance)
+    # 2 and 3 show the same, 4 is left as it is by chance, 6 has no neighbour.
+    np.testing.assert_array_equal(labels.asked, [1, 1, 0, 0, 0, 1, 0])
+    own = targets["emotion"].numpy()
+    np.testing.assert_allclose(given["emotion"], [np.eye(7)[1], own[0], own[2], own[3], own[4], np.eye(7)[4], own[6]])
+    truth, face = targets["unmasked_image"].numpy(), wanted["unmasked_image"].numpy()
+    changed = (face != truth).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(changed, [1, 1, 0, 0, 0, 1, 0])
+    np.testing.assert_allclose(face[0], transplanted(targets)[0])
+    assert "donors" in Guidance.TERMS
+
+
+def test_likeness_to_donors_has_a_weight_of_its_own(toy_pairs):
+    targets, outputs = batch(4)
+    request = np.eye(7, dtype=np.float32)[[6, 6, 0, 6]]
+    labels = Labels(request, None, None, tf.constant([1.0, 0.0, 1.0, 0.0]))
+    terms = {name: tf.fill(4, value) for name, value in (("l1", 1.0), ("hole_l1", 10.0), ("visible_emotion", 100.0))}
+    totals = []
+    for donors in (0.0, 0.5):
+        guide = guidance(toy_pairs, donors=donors)
+        total, values = guide.loss(targets, outputs, terms, labels, draws(guide, 4))
+        totals.append(total.numpy())
+    np.testing.assert_allclose(totals[1] - totals[0], [0.5 * 31, 0, 0.5 * 31, 0], rtol=1e-4)
+    np.testing.assert_allclose(values["donors"], [31, 0, 31, 0])
 
 
 def test_what_each_picture_has_as_its_loss(toy_pairs):
@@ -100,7 +132,7 @@ def test_what_each_picture_has_as_its_loss(toy_pairs):
     }
     # Draws of 0.5 move and relight nothing; the third of a reader's fives blurs, so that is 0.
     chance = draws(guide, 4).numpy()
-    chance[:, 12 + 3 + 3 :: 5] = 0
+    chance[:, DRAWS + 3 + 3 :: 5] = 0
     total, values = guide.loss(targets, outputs, terms, labels, tf.constant(chance))
 
     hidden = targets["occlusion"].numpy()
