@@ -81,7 +81,11 @@ def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, t
     pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3], *bare[:5]])
     config = ClassifierConfig(EMOTIONS, image_size=32, filters=4)
     judge = write_classifier(tmp_path / "judge", build_classifier(config), config, {})
-    options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", str(judge.path)]
+    # Sees another part of the crop, at another size, in grey.
+    small = ClassifierConfig(EMOTIONS, "small_reader", 2, 48, "grey", frame=(0.75, 0.5, 0.4))
+    second = write_classifier(tmp_path / "second", build_classifier(small), small, {})
+    judges = f"{judge.path},{second.path}"
+    options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", judges]
     assert main([str(run.path), *options, "--control"]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     emotion, count = metrics["emotion"], sum(row.split == "test" for row in rows)
@@ -89,12 +93,22 @@ def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, t
     assert metrics["overall"]["n"] == count and metrics["control"]["obeyed"]["n"] == 7 * count
     assert all(figure["n"] == count for figure in metrics["overall"]["network"].values())
     assert metrics["bare_faces"] == {"n": 5} and metrics["overall"]["hidden_share"] > 0.2
-    assert {who: group["n"] for who, group in emotion["real_masks"].items()} == dict.fromkeys(
-        ("masked_input", "network", "no_label"), 3
-    )
+    (other,) = metrics["other_judges"]
+    for section in (emotion, other["emotion"]):
+        assert {who: group["n"] for who, group in section["real_masks"].items()} == dict.fromkeys(
+            ("masked_input", "network", "no_label"), 3
+        )
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    for section, ending in ((metrics, ""), (other, "_2")):
+        right = (scores[f"network_reads{ending}"] == scores["emotion"]).mean()
+        assert section["emotion"]["network"]["accuracy"]["mean"] == pytest.approx(right)
+        obeyed = section["control"]["obeyed"]["mean"]
+        assert obeyed == pytest.approx(scores[f"network_obeyed{ending}"].mean(), rel=1e-4)
+        assert obeyed == pytest.approx(np.mean(list(section["control"]["by_asked"].values())))
+    assert [section["emotion"]["classifier"]["name"] for section in (metrics, other)] == ["judge", "second"]
     said = capsys.readouterr().out
     assert "3 pictures of masks really worn" in said and "5 faces without a mask" in said
-    assert len(pd.read_csv(tmp_path / "scores.csv")) == count
+    assert len(scores) == count and all(f"as {name} reads them" in said for name in ("judge", "second"))
     sheet = cv2.imread(str(tmp_path / "real_masks.png"))
     assert sheet.std() > 20 and sheet.shape[1] > 2 * sheet.shape[0]  # three rows of nine
     for unscored in (worn, bare):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +69,7 @@ def evaluate(
     batch_size: int,
     advance: Callable[[int], Any],
     extractor=None,
-    classifier: Classifier | None = None,
+    judges: Sequence[Classifier] = (),
     naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Evaluation:
     """Score pictures.
@@ -79,8 +79,9 @@ def evaluate(
         scored: those to score, as `scored_pairs` chooses them.
         advance: called with the number of pictures of each finished batch.
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
-        classifier: where the emotion of each picture is to be read, in columns `<who>_reads`: of the truth, the masked
-            input, and the composite painted with the true label and, where the network takes one, without.
+        judges: where the emotion of each picture is to be read, in columns `judge_column(who, "reads", number)`: of the
+            truth, the masked input, and the composite painted with the true label and, where the network takes one,
+            without.
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
     Raises: UserError when the data set has no training pairs.
     """
@@ -117,13 +118,15 @@ def evaluate(
                 columns.setdefault(f"{NETWORK}_{figure}", []).append(values)
         if naturalness:
             columns.setdefault("truth_brisque", []).append(naturalness(truth))
-        if classifier:
+        if judges:
             read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
             if runner.conditioned:
                 blind = np.clip(runner(masked, np.zeros_like(emotion))["inpainted_image"], 0, 1)
                 read["no_label"] = compose(truth, blind, occlusion)
-            for who, image in read.items():
-                columns.setdefault(f"{who}_reads", []).append(np.array(read_names(classifier, image), object))
+            for number, judge in enumerate(judges):
+                for who, image in read.items():
+                    column = columns.setdefault(judge_column(who, "reads", number), [])
+                    column.append(np.array(read_names(judge, image), object))
         for row in {*shown_rows, *compared_rows}:
             if seen <= row < seen + len(masked):
                 i = row - seen
@@ -155,14 +158,22 @@ def faces_to_compare(keys: list[str]) -> list[int]:
     return sorted(sorted(range(len(keys)), key=digests.__getitem__)[:COMPARED_FACES])
 
 
-def summarise_reading(scores: pd.DataFrame) -> dict[str, Any]:
-    """metrics.json's section `emotion`: what the classifier reads in the truth, its ceiling, and in what is painted.
+def judge_column(who: str, what: str, number: int) -> str:
+    """The column of scores.csv with what a judge says: `network_reads`, of the second judge `network_reads_2`."""
+    return f"{who}_{what}" + (f"_{number + 1}" if number else "")
 
+
+def summarise_reading(scores: pd.DataFrame, number: int = 0) -> dict[str, Any]:
+    """metrics.json's section `emotion`: what a judge reads in the truth, its ceiling, and in what is painted.
+
+    Args:
+        number: of the judge, from 0.
     Returns: who -> `summarise_emotions`, and for all but the truth `share_of_ceiling`, of the accuracy on the same
         pictures; None where the classifier reads none of them rightly.
     """
-    whos = [column.removesuffix("_reads") for column in scores if column.endswith("_reads")]
-    found = {who: summarise_emotions(scores["emotion"], scores[f"{who}_reads"], scores["identity"]) for who in whos}
+    ending = judge_column("", "reads", number)
+    whos = [column.removesuffix(ending) for column in scores if column.endswith(ending)]
+    found = {who: summarise_emotions(scores["emotion"], scores[who + ending], scores["identity"]) for who in whos}
     ceiling = found["truth"]["accuracy"]["mean"]
     for who in whos:
         if who != "truth":
