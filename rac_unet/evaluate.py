@@ -44,6 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.output:
         check_output(args.output)
     features = _features(args, run.config().loss if run else LossConfig())
+    if args.plausibility and not features:
+        raise UserError(
+            "--plausibility looks through a feature extractor, and the run's loss has none; name one with --features",
+            "usage",
+        )
     naturalness = load_brisque() if args.brisque else None
     from rac_unet.data.source import open_pairs, read_pairs
 
@@ -57,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
     from rac_unet.scoring.control import ControlScores, describe_control, refuse_unlabelled
     from rac_unet.scoring.evaluation import evaluate, judge_column, summarise_reading, summarise_scores
+    from rac_unet.scoring.plausibility import LowerFaces, check_enough, describe_plausibility, lower_face_features
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
     from rac_unet.scoring.requests import paint_requests
     from rac_unet.scoring.selection import scored_pairs
@@ -72,6 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
     scored, bare = scored_pairs(pairs, args.split)
+    if args.plausibility:
+        check_enough(scored)
     runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
     classifiers = [load_classifier(path) for path in judge_runs]
@@ -89,18 +97,24 @@ def main(argv: list[str] | None = None) -> int:
         section["emotion"] = {"classifier": facts, **summarise_reading(result.scores, number)}
         if read:
             section["emotion"]["real_masks"] = read
-    if args.control:
-        progress = Progress(len(scored), noun="pictures, each with seven labels")
-        obeyed = ControlScores(classifiers, scored.frame["identity"].astype(str).to_numpy())
+    identities = scored.frame["identity"].astype(str).to_numpy()
+    obeyed = ControlScores(classifiers, identities) if args.control else None
+    lower_faces = LowerFaces(lower_face_features(extractor), identities) if args.plausibility else None
+    if watching := [each for each in (obeyed, lower_faces) if each]:
+        progress = Progress(len(scored), noun="pictures" + ", each with seven labels" * runner.conditioned)
         for request in paint_requests(runner, scored, args.batch_size, progress.advance):
-            obeyed.add(request)
+            for each in watching:
+                each.add(request)
         progress.close()
+    if obeyed:
         for number, (section, found) in enumerate(zip(sections, obeyed.results(), strict=True)):
             section["control"], result.scores[judge_column("network", "obeyed", number)] = found
     # The first judge is the one that systems are compared by.
     metrics |= sections[0] if sections else {}
     if sections[1:]:
         metrics["other_judges"] = sections[1:]
+    if lower_faces:
+        metrics["plausibility"] = lower_faces.result()
     if bare_faces := claims_on_bare_faces(runner, bare, args.batch_size):
         metrics["bare_faces"] = bare_faces
     metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
@@ -141,6 +155,8 @@ def main(argv: list[str] | None = None) -> int:
             print(describe_control(section["control"]))
         for line in describe_guides(section["emotion"]["classifier"]):
             print(line)
+    if lower_faces:
+        print(describe_plausibility(metrics["plausibility"]))
     print(describe_cost(metrics["cost"]))
     if run and run.history():
         print(describe_pictures(run.history()[-1]["images"], training["training"].get(BEGUN_FROM)))
@@ -148,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_bare_faces(bare_faces))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
-    pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
+    pictures = ["emotions.jpg"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
     for name in ("scores.csv", "metrics.json", FACES_FILE, *pictures):
         print(f"wrote    {folder / name}")
     return 0
@@ -254,15 +270,19 @@ def _write_pictures(folder: Path, runner, result, title: str) -> None:
         "truth": shown["truth"],
     }
     write_sheet(folder / "samples.png", columns, emotions, title)
+    # Another network's, or one that an older version wrote, must not stay beside these.
+    for stale in ("emotions.png", "emotions.jpg"):
+        (folder / stale).unlink(missing_ok=True)
     if runner.conditioned:
-        # The same faces asked for every emotion; pasted, so that only what the mask hid can differ.
-        few = slice(0, 4)
-        painted = paint_all_emotions(runner, shown["masked"][few])
-        pasted = {
-            name: compose(shown["masked"][few], image, shown["occlusion"][few]) for name, image in painted.items()
+        # The same faces asked for every emotion; composites, so that only what the mask hid can differ.
+        faces = result.spread
+        own = result.scores["emotion"].iloc[result.spread_rows]
+        asked = {
+            name: compose(faces["masked"], image, faces["occlusion"])
+            for name, image in paint_all_emotions(runner, faces["masked"]).items()
         }
-        columns = {"masked": shown["masked"][few], **pasted, "truth": shown["truth"][few]}
-        write_sheet(folder / "emotions.png", columns, [f"is {name}" for name in emotions[few]], f"{title}: asked for …")
+        columns = {"masked": faces["masked"], "ground truth": faces["truth"], **asked}
+        write_sheet(folder / "emotions.jpg", columns, [f"is {name}" for name in own], f"{title}: asked for …")
 
 
 def _parser() -> CommandParser:
@@ -299,6 +319,12 @@ def _parser() -> CommandParser:
         "--control",
         action="store_true",
         help="paint every face with each of the seven labels and read what comes of it",
+    )
+    parser.add_argument(
+        "--plausibility",
+        action="store_true",
+        help="how far lower faces painted with each of the seven labels are from real ones: Fréchet distance of "
+        "features (--features, or those of the run's loss); takes 256 masked faces or more",
     )
     parser.add_argument(
         "--brisque",

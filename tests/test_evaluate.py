@@ -18,6 +18,7 @@ from rac_unet.errors import UserError
 from rac_unet.evaluate import _default_folder, main
 from rac_unet.inference.runners import load_network
 from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
+from rac_unet.scoring import plausibility
 from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
 from tests.refusals import refused
@@ -59,8 +60,11 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
-    for name in ("samples.png", "emotions.png"):
+    for name in ("samples.png", "emotions.jpg"):
         assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
+    # A row for each of the seven test faces, of masked, ground truth and seven emotions.
+    height, width = cv2.imread(str(folder / "emotions.jpg")).shape[:2]
+    assert len(scores) == 7 and 1.2 < width / height < 1.5
 
 
 def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, tmp_path, capsys):
@@ -167,11 +171,14 @@ def test_held_out_masks_and_sources_are_told_apart(run, toy_pairs, tmp_path, cap
     assert "held out of training" in capsys.readouterr().out and "by_mask" not in summarise_scores(scores, 64)
 
 
-def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
+def test_feature_distances_and_plausibility_are_measured_on_request(run, tmp_path, capsys, monkeypatch):
     output = tmp_path / "scores"
     image = keras.Input((None, None, 3))
     keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(tmp_path / "tiny.keras")
-    options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output)]
+    options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output), "--plausibility"]
+    with refused("mismatch", "--plausibility", "256"):
+        main([str(run.path), "--split", "val", *options])
+    monkeypatch.setattr(plausibility, "FEWEST", 2)
     assert main([str(run.path), "--split", "val", *options]) == 0
     printed = capsys.readouterr().out
     assert "raw feature distance ↓" in printed and "↓ lower is better" in printed
@@ -182,6 +189,9 @@ def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
         assert 0 < mean == pytest.approx(scores[f"{system}_feature_distance_raw"].mean(), rel=1e-4)
     # Outside the hole the composite is the truth, so it can only be nearer.
     assert (scores["mean_face_feature_distance_composite"] < scores["mean_face_feature_distance_raw"]).all()
+    found = metrics["plausibility"]
+    assert found["n"] == len(scores) and list(found["by_asked"]) == list(EMOTIONS) and found["right_label"] > 0
+    assert "right label" in printed and "network_obeyed" not in scores
     settings = metrics["settings"]
     assert settings["features"]["weights"] == "tiny.keras" and "lower for feature_distance" in settings["better"]
     assert str(tmp_path) not in (output / "metrics.json").read_text() + (output / "provenance.json").read_text()
@@ -201,6 +211,7 @@ def test_other_split_goes_beside_without_feature_distances_that_nobody_asked_for
         (["{run}", "--split", "testing"], "usage", ["--split", "'testing'"]),
         (["{run}", "--batch_size", "0"], "bad_value", ["--batch_size", "0"]),
         (["{run}", "--control"], "usage", ["--control", "--classifier"]),
+        (["{run}", "--plausibility"], "usage", ["--plausibility", "--features"]),
         (["{run}", "--feature_weights", "none"], "usage", ["--feature_weights", "--features"]),
         ([], "usage", ["RUN"]),
     ],

@@ -24,7 +24,7 @@ from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
 from rac_unet.scoring.emotion import summarise_emotions
 from rac_unet.scoring.metrics import compose, distances_to, score_images, score_map
 from rac_unet.scoring.reading import read_names
-from rac_unet.scoring.sheets import faces_to_show
+from rac_unet.scoring.sheets import evenly_chosen, faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 NETWORK = "network"
@@ -33,6 +33,8 @@ FIGURES = (
     "psnr_hole", "psnr_composite", "psnr_raw", "ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw",
 )  # fmt: skip
 COMPARED_FACES = 24
+# Of the sheet of seven emotions.
+SHEET_FACES = 24
 FEATURE_FIGURES = (
     "feature_distance_composite", "feature_distance_raw",
     "unit_feature_distance_composite", "unit_feature_distance_raw",
@@ -51,6 +53,8 @@ class Evaluation:
             map), hidden (share of pixels), then every figure as `<system>_<figure>`.
         shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
         shown_rows: their row numbers in `scores`.
+        spread: masked, truth and occlusion of up to 24 faces, evenly chosen over all, as `shown`.
+        spread_rows: their row numbers.
         compared: masked, network (composite) and truth of the faces that systems are compared by, (N, S, S, 3) float32.
         compared_rows: their row numbers; the same for every system scored on the same pictures.
     """
@@ -58,6 +62,8 @@ class Evaluation:
     scores: pd.DataFrame
     shown: dict[str, np.ndarray]
     shown_rows: list[int]
+    spread: dict[str, np.ndarray]
+    spread_rows: list[int]
     compared: dict[str, np.ndarray]
     compared_rows: list[int]
 
@@ -88,6 +94,7 @@ def evaluate(
     pictures = Pictures(scored, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
     shown_rows, compared_rows = faces_to_show(scored), faces_to_compare(scored.keys.tolist())
+    spread_rows = evenly_chosen(len(scored), SHEET_FACES)
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
     # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not made
@@ -127,7 +134,7 @@ def evaluate(
                 for who, image in read.items():
                     column = columns.setdefault(judge_column(who, "reads", number), [])
                     column.append(np.array(read_names(judge, image), object))
-        for row in {*shown_rows, *compared_rows}:
+        for row in {*shown_rows, *compared_rows, *spread_rows}:
             if seen <= row < seen + len(masked):
                 i = row - seen
                 shown[row] = {
@@ -140,10 +147,11 @@ def evaluate(
     scores = scored.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
+    spread = {name: np.stack([shown[row][name] for row in spread_rows]) for name in ("masked", "truth", "occlusion")}
     compared = {name: np.stack([shown[row][name] for row in compared_rows]) for name in ("masked", "network", "truth")}
     hidden = np.stack([shown[row]["occlusion"] for row in compared_rows])
     compared["network"] = compose(compared["truth"], compared["network"], hidden)
-    return Evaluation(scores, stacked, shown_rows, compared, compared_rows)
+    return Evaluation(scores, stacked, shown_rows, spread, spread_rows, compared, compared_rows)
 
 
 def _digests(*pictures: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rac_unet.config import read_yaml
-from rac_unet.data.source import read_pairs
 from rac_unet.errors import UserError
 from rac_unet.models.classifier import classifier_facts, read_classifier_config
 from rac_unet.rundir import CLASSIFIER, open_run
@@ -142,6 +141,8 @@ def _training_pairs(path: str | Path | None) -> PairSet | None:
     """The photographs that a classifier's run was trained on; None where they are not known or no longer there."""
     if path is None:
         return None
+    from rac_unet.data.source import read_pairs
+
     try:
         values = read_yaml(open_run(path, kind=CLASSIFIER).config_file)
         data = values.get("data")
