@@ -88,8 +88,8 @@ def _plausibility(systems: list[System]) -> _Table | None:
     return _Table(
         "Plausibility",
         "Fréchet distance of features of the lower faces from those of the ground truth of the same photographs, in "
-        "per cent of its variance, lower is better; of each request with its ratio to the right label's. The floor is the distance of two halves of "
-        "the ground truth without a person in common.",
+        "per cent of its variance, lower is better; of each request with its ratio to the right label's. The floor is "
+        "the distance of two halves of the ground truth without a person in common.",
         ["system", "floor", "right label ↓", *EMOTIONS, "n"],
         rows,
     )

@@ -2,7 +2,9 @@
 
 Emotion readers can be pleased by patterns that no face has, and likeness says nothing of a face that was asked for an
 emotion which its photograph does not show. So the distribution of painted lower faces is compared with that of real
-ones (Heusel et al. 2017, arXiv:1706.08500), through the extractor that measures feature distances.
+ones (Heusel et al. 2017, arXiv:1706.08500), through the extractor that measures feature distances. Whether the face
+mesh finds a mouth in its place says less: of 250 real faces whose mouth was blurred away, moved by 8 % of the side, or
+had a second one on the chin, it found one in 99 %, mostly within the range of real mouths.
 """
 
 from __future__ import annotations
