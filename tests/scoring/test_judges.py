@@ -1,5 +1,6 @@
 """Several judges, none of which may have guided the network."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rac_unet import rundir
 from rac_unet.config import GuidanceConfig, RunConfig
 from rac_unet.data import pairs
 from rac_unet.emotions import EMOTIONS
+from rac_unet.evaluate import _guides, _training_facts
 from rac_unet.models.classifier import ClassifierConfig, classifier_yaml
 from rac_unet.scoring.judges import check_judges, describe_guides, judge_paths, photographs_in_common
 from rac_unet.training.beginning import guides_of, warm_start_facts
@@ -62,6 +64,27 @@ def test_a_guide_of_the_run_or_of_one_before_it_does_not_judge(tmp_path):
     # A run that was not guided leaves no word about guides.
     (facts,) = check_judges([copy], guides_of(make_painter(tmp_path / "runs", "plain")))
     assert "guides" not in facts and describe_guides(facts) == []
+
+
+def test_guides_of_an_exported_network_are_those_of_its_run(tmp_path):
+    guide = make_classifier(tmp_path / "guide", "g")
+    run = make_painter(tmp_path / "runs", "guided", [guide])
+    inside = run.export() / "net.tflite"
+    assert (
+        [found["name"] for found in _guides(inside, None)]
+        == ["guide"]
+        == [found["name"] for found in _guides(run.path, run)]
+    )
+    # Elsewhere nobody knows, which is not the same as that there is none.
+    assert _guides(tmp_path / "net.tflite", None) is None and _guides(Path("/net.tflite"), None) is None
+
+
+def test_scores_name_the_readers_and_not_where_they_are(tmp_path):
+    guide = make_classifier(tmp_path / "guide", "g")
+    facts = _training_facts(make_painter(tmp_path / "runs", "guided", [guide]))
+    assert facts["config"]["guidance"]["readers"] == ["guide"] and str(tmp_path) not in json.dumps(facts)
+    (recorded,) = facts["training"]["guidance"]["readers"]
+    assert recorded["weights_sha256"] == check_judges([guide], [])[0]["weights_sha256"]
 
 
 def test_what_a_judge_cannot_be(tmp_path):
