@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.scoring.comparison import check_comparable, make_table, read_system
     from rac_unet.scoring.comparison_details import paired_table
     from rac_unet.scoring.comparison_page import comparison_page, markdown_table
+    from rac_unet.scoring.comparison_requests import requests_as_markdown
 
     systems = []
     for word in args.systems:
@@ -32,11 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     replace_file(output / "table.csv", lambda file: table.to_csv(file, index=False, float_format="%.6g"))
     differences = paired_table(systems)
     replace_file(output / "differences.csv", lambda file: differences.to_csv(file, index=False, float_format="%.6g"))
-    write_text(output / "table.md", markdown_table(table))
+    tables = markdown_table(table) + requests_as_markdown(systems)
+    write_text(output / "table.md", tables)
     provenance = {system.name: system.provenance for system in systems}
     write_text(output / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     write_text(output / "index.html", comparison_page(title, systems, table, notes))
-    print(markdown_table(table))
+    print(tables)
     for note in notes:
         print(f"note: {note}")
     for file in ("table.csv", "table.md", "differences.csv", "provenance.json", "index.html"):

@@ -10,13 +10,14 @@ from rac_unet.data.pairs import SPLITS
 from rac_unet.errors import CommandParser, UserError, run_command
 from rac_unet.inference.runners import is_export, refuse_unknown
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.models.classifier import classifier_facts, load_classifier, read_classifier_config
+from rac_unet.models.classifier import load_classifier
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import check_features
-from rac_unet.rundir import CLASSIFIER, RunDir, check_output, open_run, replace_file, write_text
+from rac_unet.rundir import RunDir, check_output, open_run, replace_file, write_text
 from rac_unet.scoring.brisque import load_brisque
+from rac_unet.scoring.judges import check_judges, describe_guides, judge_paths
 from rac_unet.scoring.tables import describe_pictures, reading_table, score_table
-from rac_unet.training.beginning import BEGUN_FROM, begun_from
+from rac_unet.training.beginning import BEGUN_FROM, begun_from, guides_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,9 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     refuse_unknown(args.run)
     # Of an exported network nothing is known but what it computes.
     run = None if is_export(args.run) else open_run(args.run)
-    if args.classifier:
-        # What is wrong with it is said before anything is painted.
-        read_classifier_config(open_run(args.classifier, kind=CLASSIFIER))
+    # What is wrong with a judge is said before anything is painted.
+    judge_runs = judge_paths(args.classifier)
+    guides = _guides(args.run, run) if judge_runs else []
+    judges = check_judges(judge_runs, guides or [])
     if not args.data and (run is None or run.imported() and not run.config().data.path):
         kind = "is an exported network" if run is None else "was imported"
         raise UserError(
@@ -42,6 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.output:
         check_output(args.output)
     features = _features(args, run.config().loss if run else LossConfig())
+    if args.plausibility and not features:
+        raise UserError(
+            "--plausibility looks through a feature extractor, and the run's loss has none; name one with --features",
+            "usage",
+        )
     naturalness = load_brisque() if args.brisque else None
     from rac_unet.data.source import open_pairs, read_pairs
 
@@ -53,9 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.inference.runners import load_runner
     from rac_unet.objectives.features import load_extractor
     from rac_unet.scoring.comparison import FACES_FILE, write_faces
-    from rac_unet.scoring.control import control, describe_control, refuse_unlabelled
-    from rac_unet.scoring.evaluation import evaluate, summarise_reading, summarise_scores
+    from rac_unet.scoring.control import ControlScores, describe_control, refuse_unlabelled
+    from rac_unet.scoring.evaluation import evaluate, judge_column, summarise_reading, summarise_scores
+    from rac_unet.scoring.plausibility import LowerFaces, check_enough, describe_plausibility, lower_face_features
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
+    from rac_unet.scoring.requests import paint_requests
     from rac_unet.scoring.selection import scored_pairs
     from rac_unet.scoring.sheets import write_sheet
     from rac_unet.scoring.unscored import (
@@ -69,26 +78,43 @@ def main(argv: list[str] | None = None) -> int:
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
     scored, bare = scored_pairs(pairs, args.split)
+    if args.plausibility:
+        check_enough(scored)
     runner = load_runner(args.run)
     extractor = load_extractor(*features, runner.image_size) if features else None
-    classifier = load_classifier(args.classifier) if args.classifier else None
+    classifiers = [load_classifier(path) for path in judge_runs]
     if args.control:
         refuse_unlabelled(runner)
     progress = Progress(len(scored), noun="pictures")
-    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifier, naturalness)
+    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifiers, naturalness)
     progress.close()
 
     trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
     metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts(), trained_styles)
-    if classifier:
-        metrics["emotion"] = {"classifier": classifier_facts(args.classifier), **summarise_reading(result.scores)}
-        if worn := read_without_truth(runner, pairs, args.split, classifier, args.batch_size):
-            metrics["emotion"]["real_masks"] = worn
-    if args.control:
-        progress = Progress(len(scored), noun="pictures, each with seven labels")
-        metrics["control"], obeyed = control(runner, scored, classifier, args.batch_size, progress.advance)
-        result.scores["network_obeyed"] = obeyed
+    sections: list[dict] = [{} for _ in judges]
+    worn = read_without_truth(runner, pairs, args.split, classifiers, args.batch_size)
+    for number, (section, facts, read) in enumerate(zip(sections, judges, worn, strict=True)):
+        section["emotion"] = {"classifier": facts, **summarise_reading(result.scores, number)}
+        if read:
+            section["emotion"]["real_masks"] = read
+    identities = scored.frame["identity"].astype(str).to_numpy()
+    obeyed = ControlScores(classifiers, identities) if args.control else None
+    lower_faces = LowerFaces(lower_face_features(extractor), identities) if args.plausibility else None
+    if watching := [each for each in (obeyed, lower_faces) if each]:
+        progress = Progress(len(scored), noun="pictures" + ", each with seven labels" * runner.conditioned)
+        for request in paint_requests(runner, scored, args.batch_size, progress.advance):
+            for each in watching:
+                each.add(request)
         progress.close()
+    if obeyed:
+        for number, (section, found) in enumerate(zip(sections, obeyed.results(), strict=True)):
+            section["control"], result.scores[judge_column("network", "obeyed", number)] = found
+    # The first judge is the one that systems are compared by.
+    metrics |= sections[0] if sections else {}
+    if sections[1:]:
+        metrics["other_judges"] = sections[1:]
+    if lower_faces:
+        metrics["plausibility"] = lower_faces.result()
     if bare_faces := claims_on_bare_faces(runner, bare, args.batch_size):
         metrics["bare_faces"] = bare_faces
     metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
@@ -121,10 +147,16 @@ def main(argv: list[str] | None = None) -> int:
         # Another data set's must not stay beside these scores.
         (folder / "real_masks.png").unlink(missing_ok=True)
     print(score_table(metrics))
-    if classifier:
-        print(reading_table(metrics["emotion"]))
-    if args.control:
-        print(describe_control(metrics["control"]))
+    if guides is None:
+        print(f"note: {name} is outside its run's folder, so whether a judge has guided it is not known")
+    for section in sections:
+        print(reading_table(section["emotion"]))
+        if args.control:
+            print(describe_control(section["control"]))
+        for line in describe_guides(section["emotion"]["classifier"]):
+            print(line)
+    if lower_faces:
+        print(describe_plausibility(metrics["plausibility"]))
     print(describe_cost(metrics["cost"]))
     if run and run.history():
         print(describe_pictures(run.history()[-1]["images"], training["training"].get(BEGUN_FROM)))
@@ -132,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_bare_faces(bare_faces))
     if unscored:
         print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
-    pictures = ["emotions.png"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
+    pictures = ["emotions.jpg"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
     for name in ("scores.csv", "metrics.json", FACES_FILE, *pictures):
         print(f"wrote    {folder / name}")
     return 0
@@ -165,6 +197,19 @@ def _default_folder(args, run: RunDir | None, pairs) -> Path:
     return folder
 
 
+def _guides(path: Path, run: RunDir | None) -> list[dict] | None:
+    """The emotion readers that guided a network; of an exported one those of the run whose folder it is in.
+
+    Returns: None for an exported network elsewhere, of which nothing is known.
+    """
+    if run is None:
+        folder = path.absolute().parent
+        run = RunDir(folder.parent)
+        if run.export() != folder or not run.config_file.is_file():
+            return None
+    return guides_of(run)
+
+
 def _training_facts(run: RunDir | None) -> dict:
     """How the network was trained, as far as it is known here, for provenance.json."""
     if run is None:
@@ -176,6 +221,7 @@ def _training_facts(run: RunDir | None) -> dict:
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):
         settings["loss"][key] = Path(settings["loss"][key]).name
+    settings["guidance"]["readers"] = [Path(reader).name for reader in settings["guidance"]["readers"]]
     if settings["training"]["init_from"]:
         settings["training"]["init_from"] = Path(settings["training"]["init_from"]).name
     if run.imported():
@@ -224,15 +270,19 @@ def _write_pictures(folder: Path, runner, result, title: str) -> None:
         "truth": shown["truth"],
     }
     write_sheet(folder / "samples.png", columns, emotions, title)
+    # Another network's, or one that an older version wrote, must not stay beside these.
+    for stale in ("emotions.png", "emotions.jpg"):
+        (folder / stale).unlink(missing_ok=True)
     if runner.conditioned:
-        # The same faces asked for every emotion; pasted, so that only what the mask hid can differ.
-        few = slice(0, 4)
-        painted = paint_all_emotions(runner, shown["masked"][few])
-        pasted = {
-            name: compose(shown["masked"][few], image, shown["occlusion"][few]) for name, image in painted.items()
+        # The same faces asked for every emotion; composites, so that only what the mask hid can differ.
+        faces = result.spread
+        own = result.scores["emotion"].iloc[result.spread_rows]
+        asked = {
+            name: compose(faces["masked"], image, faces["occlusion"])
+            for name, image in paint_all_emotions(runner, faces["masked"]).items()
         }
-        columns = {"masked": shown["masked"][few], **pasted, "truth": shown["truth"][few]}
-        write_sheet(folder / "emotions.png", columns, [f"is {name}" for name in emotions[few]], f"{title}: asked for …")
+        columns = {"masked": faces["masked"], "ground truth": faces["truth"], **asked}
+        write_sheet(folder / "emotions.jpg", columns, [f"is {name}" for name in own], f"{title}: asked for …")
 
 
 def _parser() -> CommandParser:
@@ -259,14 +309,22 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--classifier",
-        type=Path,
+        action="append",
+        default=[],
         metavar="RUN",
-        help="read emotions with this run of train_classifier (or import_torch)",
+        help="read emotions with this run of train_classifier (or import_torch); several, separated by commas or each "
+        "with its option: systems are compared by the first. None may have guided the network",
     )
     parser.add_argument(
         "--control",
         action="store_true",
         help="paint every face with each of the seven labels and read what comes of it",
+    )
+    parser.add_argument(
+        "--plausibility",
+        action="store_true",
+        help="how far lower faces painted with each of the seven labels are from real ones: Fréchet distance of "
+        "features (--features, or those of the run's loss); takes 256 masked faces or more",
     )
     parser.add_argument(
         "--brisque",

@@ -23,7 +23,7 @@ from rac_unet.training.steps import Steps, Terminated, TimeIsUp
 
 # What `compare` reads, scores.csv last: it is what says that the folder is whole. And sheets to look at, smaller.
 KEPT = ("metrics.json", "provenance.json", "history.csv", "faces.jpg", "scores.csv")
-SHEETS = ("samples.png", "emotions.png")
+SHEETS = ("samples.png", "emotions.jpg")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -141,7 +141,9 @@ class _Study:
                    *(["--feature_weights", self.plan.feature_weights] * self._published()), *extras)  # fmt: skip
         made, folder = run.evaluation("test"), self._folder(name)
         for file in SHEETS:
-            if (made / file).is_file():
+            if file.endswith(".jpg") and (made / file).is_file():
+                self._copy(made / file, folder / file)
+            elif (made / file).is_file():
                 _as_jpeg(made / file, (folder / file).with_suffix(".jpg"))
         for file in KEPT:
             self._copy(made / file, folder / file)

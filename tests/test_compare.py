@@ -170,6 +170,48 @@ def test_the_report(folders, tmp_path, capsys):
     assert "higher is better" in page and "mean training face" in page and "<strong>" in page
 
 
+def judge_again(folder, share, guides=None):
+    """Let an evaluation have a second judge, and distances of lower faces."""
+
+    def change(metrics):
+        reads = {"accuracy": {"mean": share}, "mean_class_accuracy": share / 2}
+        judge = {"name": "second", "weights_sha256": "s", **({"guides": guides} if guides else {})}
+        control = {"obeyed": {"mean": share / 4}, "by_asked": dict.fromkeys(EMOTIONS, share / 8)}
+        second = {"emotion": {"classifier": judge, "truth": reads, "network": reads}, "control": control}
+        metrics["other_judges"] = [second]
+        asked = {name: {"distance": 30 * share, "ratio": 1.25} for name in EMOTIONS}
+        metrics["plausibility"] = {"n": COUNT, "floor": 11.0, "right_label": 24 * share, "by_asked": asked,
+                                   "mean": 30 * share}  # fmt: skip
+
+    spoil(folder, change)
+
+
+def test_every_judge_and_every_request_has_its_row(folders, tmp_path):
+    guide = {"name": "guide", "weights_sha256": "g", "data": "shared", "photographs_in_common": 12, "photographs": 40,
+             "started_from": False}  # fmt: skip
+    judge_again(folders[0], 0.8, [guide])
+    judge_again(folders[1], 0.4)
+    table = make_table([read_system(folder) for folder in folders]).set_index("system")
+    assert table.loc[["a", "b"], "lower_face_distance"].tolist() == pytest.approx([19.2, 9.6])
+    assert table.loc[["a", "b"], "lower_face_distance_asked"].tolist() == pytest.approx([24, 12])
+    assert np.isnan(table.loc["c", "lower_face_distance"]) and table.loc["the truth", "lower_face_distance"] == 11
+    # One number for all pictures has no paired difference, so nobody is said to be better.
+    assert not table["lower_face_distance_best"].any() and not table["lower_face_distance_asked_best"].any()
+    assert compare(folders, tmp_path) == 0
+    text, page = ((tmp_path / "out" / name).read_text() for name in ("table.md", "index.html"))
+    assert "lower-face distance % ↓" in text and "| a | second (!) | 80.0 | 40.0 | 80.0 | 40.0 | 20.0 | 10.0 |" in text
+    assert "| b | second | 40.0 |" in text and "12 of the judge's 40" in text
+    assert "| a | 11.0 | 19.2 | 24.0 (1.25) |" in text
+    for words in ("second (!)", "<td>24.0 (1.25)</td>", "12 of the judge&#x27;s 40"):
+        assert words in page
+
+
+def test_one_independent_judge_needs_no_table_of_judges(folders, tmp_path):
+    assert compare(folders, tmp_path) == 0
+    text, page = ((tmp_path / "out" / name).read_text() for name in ("table.md", "index.html"))
+    assert "Judges" not in text + page and "lower-face" not in text + page
+
+
 def test_faces_are_read_back(tmp_path):
     rng = np.random.default_rng(0)
     smooth = {

@@ -18,6 +18,7 @@ from rac_unet.errors import UserError
 from rac_unet.evaluate import _default_folder, main
 from rac_unet.inference.runners import load_network
 from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
+from rac_unet.scoring import plausibility
 from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
 from tests.refusals import refused
@@ -59,8 +60,11 @@ def test_scores_metrics_and_pictures(run, toy_pairs, capsys):
     # The masked input is the truth outside the mask, so pasting changes nothing.
     assert (scores["masked_input_psnr_composite"] - scores["masked_input_psnr_raw"]).abs().max() < 1e-3
     assert (scores["network_psnr_composite"] > scores["network_psnr_hole"]).all()
-    for name in ("samples.png", "emotions.png"):
+    for name in ("samples.png", "emotions.jpg"):
         assert str(folder / name) in printed and cv2.imread(str(folder / name)).std() > 20
+    # A row for each of the seven test faces, of masked, ground truth and seven emotions.
+    height, width = cv2.imread(str(folder / "emotions.jpg")).shape[:2]
+    assert len(scores) == 7 and 1.2 < width / height < 1.5
 
 
 def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, tmp_path, capsys):
@@ -81,7 +85,11 @@ def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, t
     pairs.write(toy_pairs.parent / "worn.csv", [*rows, *worn[:3], *bare[:5]])
     config = ClassifierConfig(EMOTIONS, image_size=32, filters=4)
     judge = write_classifier(tmp_path / "judge", build_classifier(config), config, {})
-    options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", str(judge.path)]
+    # Sees another part of the crop, at another size, in grey.
+    small = ClassifierConfig(EMOTIONS, "small_reader", 2, 48, "grey", frame=(0.75, 0.5, 0.4))
+    second = write_classifier(tmp_path / "second", build_classifier(small), small, {})
+    judges = f"{judge.path},{second.path}"
+    options = ["--data", str(toy_pairs.parent / "worn.csv"), "--output", str(tmp_path), "--classifier", judges]
     assert main([str(run.path), *options, "--control"]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     emotion, count = metrics["emotion"], sum(row.split == "test" for row in rows)
@@ -89,12 +97,22 @@ def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, t
     assert metrics["overall"]["n"] == count and metrics["control"]["obeyed"]["n"] == 7 * count
     assert all(figure["n"] == count for figure in metrics["overall"]["network"].values())
     assert metrics["bare_faces"] == {"n": 5} and metrics["overall"]["hidden_share"] > 0.2
-    assert {who: group["n"] for who, group in emotion["real_masks"].items()} == dict.fromkeys(
-        ("masked_input", "network", "no_label"), 3
-    )
+    (other,) = metrics["other_judges"]
+    for section in (emotion, other["emotion"]):
+        assert {who: group["n"] for who, group in section["real_masks"].items()} == dict.fromkeys(
+            ("masked_input", "network", "no_label"), 3
+        )
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    for section, ending in ((metrics, ""), (other, "_2")):
+        right = (scores[f"network_reads{ending}"] == scores["emotion"]).mean()
+        assert section["emotion"]["network"]["accuracy"]["mean"] == pytest.approx(right)
+        obeyed = section["control"]["obeyed"]["mean"]
+        assert obeyed == pytest.approx(scores[f"network_obeyed{ending}"].mean(), rel=1e-4)
+        assert obeyed == pytest.approx(np.mean(list(section["control"]["by_asked"].values())))
+    assert [section["emotion"]["classifier"]["name"] for section in (metrics, other)] == ["judge", "second"]
     said = capsys.readouterr().out
     assert "3 pictures of masks really worn" in said and "5 faces without a mask" in said
-    assert len(pd.read_csv(tmp_path / "scores.csv")) == count
+    assert len(scores) == count and all(f"as {name} reads them" in said for name in ("judge", "second"))
     sheet = cv2.imread(str(tmp_path / "real_masks.png"))
     assert sheet.std() > 20 and sheet.shape[1] > 2 * sheet.shape[0]  # three rows of nine
     for unscored in (worn, bare):
@@ -153,11 +171,14 @@ def test_held_out_masks_and_sources_are_told_apart(run, toy_pairs, tmp_path, cap
     assert "held out of training" in capsys.readouterr().out and "by_mask" not in summarise_scores(scores, 64)
 
 
-def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
+def test_feature_distances_and_plausibility_are_measured_on_request(run, tmp_path, capsys, monkeypatch):
     output = tmp_path / "scores"
     image = keras.Input((None, None, 3))
     keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(tmp_path / "tiny.keras")
-    options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output)]
+    options = ["--features", str(tmp_path / "tiny.keras"), "--output", str(output), "--plausibility"]
+    with refused("mismatch", "--plausibility", "256"):
+        main([str(run.path), "--split", "val", *options])
+    monkeypatch.setattr(plausibility, "FEWEST", 2)
     assert main([str(run.path), "--split", "val", *options]) == 0
     printed = capsys.readouterr().out
     assert "raw feature distance ↓" in printed and "↓ lower is better" in printed
@@ -168,6 +189,9 @@ def test_feature_distances_are_measured_on_request(run, tmp_path, capsys):
         assert 0 < mean == pytest.approx(scores[f"{system}_feature_distance_raw"].mean(), rel=1e-4)
     # Outside the hole the composite is the truth, so it can only be nearer.
     assert (scores["mean_face_feature_distance_composite"] < scores["mean_face_feature_distance_raw"]).all()
+    found = metrics["plausibility"]
+    assert found["n"] == len(scores) and list(found["by_asked"]) == list(EMOTIONS) and found["right_label"] > 0
+    assert "right label" in printed and "network_obeyed" not in scores
     settings = metrics["settings"]
     assert settings["features"]["weights"] == "tiny.keras" and "lower for feature_distance" in settings["better"]
     assert str(tmp_path) not in (output / "metrics.json").read_text() + (output / "provenance.json").read_text()
@@ -187,6 +211,7 @@ def test_other_split_goes_beside_without_feature_distances_that_nobody_asked_for
         (["{run}", "--split", "testing"], "usage", ["--split", "'testing'"]),
         (["{run}", "--batch_size", "0"], "bad_value", ["--batch_size", "0"]),
         (["{run}", "--control"], "usage", ["--control", "--classifier"]),
+        (["{run}", "--plausibility"], "usage", ["--plausibility", "--features"]),
         (["{run}", "--feature_weights", "none"], "usage", ["--feature_weights", "--features"]),
         ([], "usage", ["RUN"]),
     ],

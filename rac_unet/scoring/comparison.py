@@ -75,6 +75,14 @@ class System:
         values = column == self.scores["emotion"] if figure.column == "reads" else column
         return values.to_numpy(np.float64) * (100 if figure.percent else 1)
 
+    def set_value(self, figure: Figure, system: str = "network") -> float | None:
+        """A figure of all pictures together, of the network or of the truth; None where this folder has no such one."""
+        keys = {"network": figure.of_set, TRUTH: figure.of_truth}.get(system)
+        found: Any = self.metrics if keys else None
+        for key in keys or ():
+            found = (found or {}).get(key)
+        return found
+
 
 def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
     """Read an evaluation folder, or the one in a run directory.
@@ -185,7 +193,8 @@ def make_table(systems: list[System]) -> pd.DataFrame:
 
     Columns `<figure>`, `<figure>_low`, `<figure>_high`, `<figure>_n`, and `<figure>_best`: True for the best system and
     for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder,
-    as do the figures that the truth itself has, and are never marked.
+    as do the figures that the truth itself has, and are never marked; nor are figures of all pictures together, which
+    have neither interval nor paired difference.
     """
     people = systems[0].scores["identity"]
     rows: list[dict[str, Any]] = []
@@ -246,6 +255,9 @@ def _cost(cost: dict[str, Any]) -> dict[str, Any]:
 def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for figure in FIGURES:
+        if (value := system.set_value(figure, who)) is not None:
+            cells |= {figure.column: value, f"{figure.column}_n": len(system.scores)}
+            continue
         values = system.values(figure, who)
         mean: Mean | None = None if values is None else summarise(values, people)
         if mean:

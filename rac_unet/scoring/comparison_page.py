@@ -12,6 +12,7 @@ from rac_unet.data.page import figure_url, jpeg_url, make_page, new_figure, pict
 from rac_unet.emotions import EMOTIONS
 from rac_unet.scoring.comparison import System
 from rac_unet.scoring.comparison_details import group_table, groups_as_html, paired_table, pairs_as_html
+from rac_unet.scoring.comparison_requests import requests_as_html
 from rac_unet.scoring.emotion import FEWEST_OF_A_CLASS
 from rac_unet.scoring.figures import FIGURES, Figure
 from rac_unet.scoring.tables import pictures_words
@@ -70,6 +71,7 @@ def comparison_page(title: str, systems: list[System], table: pd.DataFrame, note
         f"<p class='soft'>{escape(NOTE)} {escape(describe_training(table))}</p>",
         _html_table(table),
         pairs_as_html(paired_table(systems)),
+        requests_as_html(systems),
         groups_as_html(group_table(systems)),
         "<h2>Spread over the pictures</h2>",
         plot(_boxes(systems), "Box plots of hole PSNR of every system; means and intervals are in the table"),
@@ -97,6 +99,8 @@ def _cell(row: pd.Series, figure: Figure, mark: str) -> str:
     if pd.isna(row.get(figure.column, np.nan)):
         return "–"
     text = figure.text(row[figure.column])
+    if figure.of_set:
+        return text
     if row[f"{figure.column}_best"]:
         text = mark.format(text)
     low, high = (figure.text(row[f"{figure.column}_{end}"]) for end in ("low", "high"))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rac_unet.data.pairs import PairSet
-from rac_unet.data.pictures import Pictures
-from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.emotions import EMOTIONS
 from rac_unet.errors import UserError
 from rac_unet.inference.runners import Runner
 from rac_unet.models.classifier import Classifier
 from rac_unet.scoring.emotion import confusion_matrix, counts_by_name
-from rac_unet.scoring.metrics import compose
 from rac_unet.scoring.reading import read_names
+from rac_unet.scoring.requests import Request
 from rac_unet.scoring.statistics import summarise
 
 
@@ -28,52 +25,52 @@ def refuse_unlabelled(runner: Runner) -> None:
         )
 
 
-def control(
-    runner: Runner,
-    pairs: PairSet,
-    classifier: Classifier,
-    batch_size: int,
-    advance: Callable[[int], Any] = lambda count: None,
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Ask for each emotion on each face; judged as composite, known pixels kept.
+class ControlScores:
+    """Control accuracy by each of several judges, of composites: known pixels kept.
 
     Args:
-        pairs: those to paint; all with truth.
-        advance: called with the number of pictures of each finished batch.
-    Returns: JSON-able: obeyed (share of requests, interval over people, n), by_asked (emotion -> share obeyed),
-        asked_read (asked -> read -> how many), known_pixels_changed (share of the known pixels whose 8-bit value
-        differs from the masked input's, in the network's own picture and in the composite, where it must be 0). And
-        (N,) float64, of each picture the share of its seven requests that were obeyed.
-    Raises: UserError when the network takes no label.
+        judges: one or more.
+        identities: (N,) who is shown in each of the faces that will be added.
     """
-    refuse_unlabelled(runner)
-    labels = np.eye(len(EMOTIONS), dtype=np.float32)
-    identities = pairs.frame["identity"].astype(str).to_numpy()
-    read: dict[str, list[str]] = {name: [] for name in EMOTIONS}
-    changed, known = {"raw": 0, "composite": 0}, 0
-    for inputs, targets in make_scoring_dataset(pairs, Pictures(pairs, runner.image_size), batch_size):
-        masked, occlusion = inputs["masked_image"].numpy(), targets["occlusion"].numpy()
-        seen = occlusion[..., 0] == 0
-        for name, label in zip(EMOTIONS, labels, strict=True):
-            painted = np.clip(runner(masked, np.tile(label, (len(masked), 1)))["inpainted_image"], 0, 1)
-            pasted = compose(masked, painted, occlusion)
-            read[name] += read_names(classifier, pasted)
-            for view, image in (("raw", painted), ("composite", pasted)):
-                differs = (np.rint(image * 255) != np.rint(masked * 255)).any(axis=-1)
-                changed[view] += int((differs & seen).sum())
-            known += int(seen.sum())
-        advance(len(masked))
-    asked = [name for name in EMOTIONS for _ in read[name]]
-    said = [name for names in read.values() for name in names]
-    right = np.array([a == b for a, b in zip(asked, said, strict=True)], np.float64)
-    counts = confusion_matrix(asked, said)
-    report = {
-        "obeyed": summarise(right, np.tile(identities, len(EMOTIONS))).as_dict(),
-        "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
-        "asked_read": counts_by_name(counts),
-        "known_pixels_changed": {view: count / max(known, 1) for view, count in changed.items()},
-    }
-    return report, right.reshape(len(EMOTIONS), -1).mean(axis=0)
+
+    def __init__(self, judges: Sequence[Classifier], identities: np.ndarray):
+        self._judges, self._identities = judges, identities
+        self._read: list[dict[str, list[str]]] = [{name: [] for name in EMOTIONS} for _ in judges]
+        self._changed, self._known = {"raw": 0, "composite": 0}, 0
+
+    def add(self, request: Request) -> None:
+        """Count a batch, painted with one label; batches come in the order of the faces."""
+        for judge, read in zip(self._judges, self._read, strict=True):
+            read[request.emotion] += read_names(judge, request.composite)
+        seen = request.occlusion[..., 0] == 0
+        for view, image in (("raw", request.painted), ("composite", request.composite)):
+            differs = (np.rint(image * 255) != np.rint(request.masked * 255)).any(axis=-1)
+            self._changed[view] += int((differs & seen).sum())
+        self._known += int(seen.sum())
+
+    def results(self) -> list[tuple[dict[str, Any], np.ndarray]]:
+        """For each judge a JSON-able report, and (N,) float64, of each picture the share of its seven requests obeyed.
+
+        The report: obeyed (share of requests, which is the mean of the seven; interval over people, n), by_asked
+        (emotion -> share obeyed), asked_read (asked -> read -> how many), known_pixels_changed (share of the known
+        pixels whose 8-bit value differs from the masked input's, in the network's own picture and in the composite,
+        where it must be 0).
+        """
+        changed = {view: count / max(self._known, 1) for view, count in self._changed.items()}
+        return [self._result(read, changed) for read in self._read]
+
+    def _result(self, read: dict[str, list[str]], changed: dict[str, float]) -> tuple[dict[str, Any], np.ndarray]:
+        asked = [name for name in EMOTIONS for _ in read[name]]
+        said = [name for names in read.values() for name in names]
+        right = np.array([a == b for a, b in zip(asked, said, strict=True)], np.float64)
+        counts = confusion_matrix(asked, said)
+        report = {
+            "obeyed": summarise(right, np.tile(self._identities, len(EMOTIONS))).as_dict(),
+            "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
+            "asked_read": counts_by_name(counts),
+            "known_pixels_changed": changed,
+        }
+        return report, right.reshape(len(EMOTIONS), -1).mean(axis=0)
 
 
 def describe_control(result: dict[str, Any]) -> str:

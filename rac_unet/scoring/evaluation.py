@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
 from rac_unet.scoring.emotion import summarise_emotions
 from rac_unet.scoring.metrics import compose, distances_to, score_images, score_map
 from rac_unet.scoring.reading import read_names
-from rac_unet.scoring.sheets import faces_to_show
+from rac_unet.scoring.sheets import evenly_chosen, faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 NETWORK = "network"
@@ -33,6 +33,8 @@ FIGURES = (
     "psnr_hole", "psnr_composite", "psnr_raw", "ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw",
 )  # fmt: skip
 COMPARED_FACES = 24
+# Of the sheet of seven emotions.
+SHEET_FACES = 24
 FEATURE_FIGURES = (
     "feature_distance_composite", "feature_distance_raw",
     "unit_feature_distance_composite", "unit_feature_distance_raw",
@@ -51,6 +53,8 @@ class Evaluation:
             map), hidden (share of pixels), then every figure as `<system>_<figure>`.
         shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
         shown_rows: their row numbers in `scores`.
+        spread: masked, truth and occlusion of up to 24 faces, evenly chosen over all, as `shown`.
+        spread_rows: their row numbers.
         compared: masked, network (composite) and truth of the faces that systems are compared by, (N, S, S, 3) float32.
         compared_rows: their row numbers; the same for every system scored on the same pictures.
     """
@@ -58,6 +62,8 @@ class Evaluation:
     scores: pd.DataFrame
     shown: dict[str, np.ndarray]
     shown_rows: list[int]
+    spread: dict[str, np.ndarray]
+    spread_rows: list[int]
     compared: dict[str, np.ndarray]
     compared_rows: list[int]
 
@@ -69,7 +75,7 @@ def evaluate(
     batch_size: int,
     advance: Callable[[int], Any],
     extractor=None,
-    classifier: Classifier | None = None,
+    judges: Sequence[Classifier] = (),
     naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Evaluation:
     """Score pictures.
@@ -79,14 +85,16 @@ def evaluate(
         scored: those to score, as `scored_pairs` chooses them.
         advance: called with the number of pictures of each finished batch.
         extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
-        classifier: where the emotion of each picture is to be read, in columns `<who>_reads`: of the truth, the masked
-            input, and the composite painted with the true label and, where the network takes one, without.
+        judges: where the emotion of each picture is to be read, in columns `judge_column(who, "reads", number)`: of the
+            truth, the masked input, and the composite painted with the true label and, where the network takes one,
+            without.
         naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
     Raises: UserError when the data set has no training pairs.
     """
     pictures = Pictures(scored, runner.image_size)
     mean_face = mean_training_face(pairs, runner.image_size)
     shown_rows, compared_rows = faces_to_show(scored), faces_to_compare(scored.keys.tolist())
+    spread_rows = evenly_chosen(len(scored), SHEET_FACES)
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
     # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not made
@@ -117,14 +125,16 @@ def evaluate(
                 columns.setdefault(f"{NETWORK}_{figure}", []).append(values)
         if naturalness:
             columns.setdefault("truth_brisque", []).append(naturalness(truth))
-        if classifier:
+        if judges:
             read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
             if runner.conditioned:
                 blind = np.clip(runner(masked, np.zeros_like(emotion))["inpainted_image"], 0, 1)
                 read["no_label"] = compose(truth, blind, occlusion)
-            for who, image in read.items():
-                columns.setdefault(f"{who}_reads", []).append(np.array(read_names(classifier, image), object))
-        for row in {*shown_rows, *compared_rows}:
+            for number, judge in enumerate(judges):
+                for who, image in read.items():
+                    column = columns.setdefault(judge_column(who, "reads", number), [])
+                    column.append(np.array(read_names(judge, image), object))
+        for row in {*shown_rows, *compared_rows, *spread_rows}:
             if seen <= row < seen + len(masked):
                 i = row - seen
                 shown[row] = {
@@ -137,10 +147,11 @@ def evaluate(
     scores = scored.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
     scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
     stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
+    spread = {name: np.stack([shown[row][name] for row in spread_rows]) for name in ("masked", "truth", "occlusion")}
     compared = {name: np.stack([shown[row][name] for row in compared_rows]) for name in ("masked", "network", "truth")}
     hidden = np.stack([shown[row]["occlusion"] for row in compared_rows])
     compared["network"] = compose(compared["truth"], compared["network"], hidden)
-    return Evaluation(scores, stacked, shown_rows, compared, compared_rows)
+    return Evaluation(scores, stacked, shown_rows, spread, spread_rows, compared, compared_rows)
 
 
 def _digests(*pictures: np.ndarray) -> np.ndarray:
@@ -155,14 +166,22 @@ def faces_to_compare(keys: list[str]) -> list[int]:
     return sorted(sorted(range(len(keys)), key=digests.__getitem__)[:COMPARED_FACES])
 
 
-def summarise_reading(scores: pd.DataFrame) -> dict[str, Any]:
-    """metrics.json's section `emotion`: what the classifier reads in the truth, its ceiling, and in what is painted.
+def judge_column(who: str, what: str, number: int) -> str:
+    """The column of scores.csv with what a judge says: `network_reads`, of the second judge `network_reads_2`."""
+    return f"{who}_{what}" + (f"_{number + 1}" if number else "")
 
+
+def summarise_reading(scores: pd.DataFrame, number: int = 0) -> dict[str, Any]:
+    """metrics.json's section `emotion`: what a judge reads in the truth, its ceiling, and in what is painted.
+
+    Args:
+        number: of the judge, from 0.
     Returns: who -> `summarise_emotions`, and for all but the truth `share_of_ceiling`, of the accuracy on the same
         pictures; None where the classifier reads none of them rightly.
     """
-    whos = [column.removesuffix("_reads") for column in scores if column.endswith("_reads")]
-    found = {who: summarise_emotions(scores["emotion"], scores[f"{who}_reads"], scores["identity"]) for who in whos}
+    ending = judge_column("", "reads", number)
+    whos = [column.removesuffix(ending) for column in scores if column.endswith(ending)]
+    found = {who: summarise_emotions(scores["emotion"], scores[who + ending], scores["identity"]) for who in whos}
     ceiling = found["truth"]["accuracy"]["mean"]
     for who in whos:
         if who != "truth":

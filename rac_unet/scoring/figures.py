@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A column of a table.
+    """A column of a table, of one number per picture or of one for all.
 
     Attributes:
         column: name in scores.csv, after the system's.
@@ -15,6 +15,8 @@ class Figure:
         higher: whether higher is better.
         digits: after the point; or significant ones, where `significant` says that the scale is not fixed.
         compared: whether `compare` shows it; `evaluate` shows them all.
+        of_set: keys of metrics.json under which it is, where it is one number of all pictures, without an interval.
+        of_truth: the same for what the truth itself has.
     """
 
     column: str
@@ -24,6 +26,8 @@ class Figure:
     percent: bool = False
     significant: bool = False
     compared: bool = True
+    of_set: tuple[str, ...] = ()
+    of_truth: tuple[str, ...] = ()
 
     @property
     def arrow(self) -> str:
@@ -52,5 +56,9 @@ ALL_FIGURES = (
     Figure("map_claims", "seen pixels claimed %", higher=False, percent=True),
     Figure("reads", "emotion read rightly %", digits=1, percent=True),
     Figure("obeyed", "requests obeyed %", digits=1, percent=True),
-)
+    Figure("lower_face_distance", "lower-face distance %", higher=False, digits=1,
+           of_set=("plausibility", "right_label"), of_truth=("plausibility", "floor")),
+    Figure("lower_face_distance_asked", "lower-face distance on request %", higher=False, digits=1,
+           of_set=("plausibility", "mean")),
+)  # fmt: skip
 FIGURES = tuple(figure for figure in ALL_FIGURES if figure.compared)

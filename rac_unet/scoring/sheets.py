@@ -1,4 +1,4 @@
-"""Sample sheets: a row per face, a captioned column per picture, as one PNG."""
+"""Sample sheets: a row per face, a captioned column per picture, as one PNG or JPEG."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from rac_unet.rundir import replace_file
 TILE_INCHES = 1.3
 # Pixels of a sheet per pixel of a picture, so that small faces can be judged.
 ZOOM = 1.6
+# Of a sheet of many faces: pixels of a tile at most, and JPEG quality; 24 rows of nine are some 600 kB.
+LARGE_TILE = 160
+JPEG_QUALITY = 88
 
 
 def faces_to_show(pairs: PairSet, count: int = 7) -> list[int]:
@@ -37,11 +40,16 @@ def faces_to_show(pairs: PairSet, count: int = 7) -> list[int]:
     return rows
 
 
+def evenly_chosen(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` of `count` row numbers at even distances, the first and the last among them; always the same."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int)).tolist()
+
+
 def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], title: str = "") -> None:
     """Write a sheet.
 
     Args:
-        path: PNG to make.
+        path: PNG to make, or JPEG, whose tiles are no larger than `LARGE_TILE`.
         columns: caption -> (N, S, S, 3) pictures, float in [0, 1] (clipped) or uint8.
         rows: N labels, written at the left of each row.
     """
@@ -49,7 +57,10 @@ def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], tit
     from matplotlib.figure import Figure
 
     pictures = list(columns.values())
+    is_jpeg = path.suffix == ".jpg"
     size = max(pictures[0].shape[1], 96) * ZOOM
+    if is_jpeg:
+        size = min(size, LARGE_TILE)
     height, width = len(rows) * TILE_INCHES + 0.4, len(columns) * TILE_INCHES + 1.0
     # No pyplot: a sheet must not touch the figures or the backend of a notebook that trains.
     figure = Figure(figsize=(width, height), dpi=size / TILE_INCHES, facecolor="white")
@@ -71,5 +82,8 @@ def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], tit
         middle = (len(rows) - 1 - y + 0.5) * TILE_INCHES / height
         figure.text(0.94 / width, middle, label, fontsize=8, ha="right", va="center")
     content = io.BytesIO()
-    figure.savefig(content, format="png")
+    if is_jpeg:
+        figure.savefig(content, format="jpeg", pil_kwargs={"quality": JPEG_QUALITY, "optimize": True})
+    else:
+        figure.savefig(content, format="png")
     replace_file(path, lambda temporary: temporary.write_bytes(content.getvalue()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,27 +42,28 @@ def paint_without_truth(
 
 
 def read_without_truth(
-    runner: Runner, pairs: PairSet, split: str, classifier: Classifier, batch_size: int
-) -> dict[str, Any]:
+    runner: Runner, pairs: PairSet, split: str, judges: Sequence[Classifier], batch_size: int
+) -> list[dict[str, Any]]:
     """What is read in the faces of people who wore real masks: painted with their label, without one, and masked.
 
     There is no truth to paste into, so it is the network's own picture that is read.
 
-    Returns: who -> `summarise_emotions`; empty when the split has no such pictures.
+    Returns: for each judge who -> `summarise_emotions`; empty when the split has no such pictures.
     """
     chosen = pairs.split(split).with_truth(False)
-    if not len(chosen):
-        return {}
-    read: dict[str, list[str]] = {}
+    read: list[dict[str, list[str]]] = [{} for _ in judges]
+    if not (judges and len(chosen)):
+        return read
     for inputs, _ in make_scoring_dataset(chosen, Pictures(chosen, runner.image_size), batch_size):
         masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
         images = {"masked_input": masked, "network": runner(masked, label)["inpainted_image"]}
         if runner.conditioned:
             images["no_label"] = runner(masked, np.zeros_like(label))["inpainted_image"]
-        for who, image in images.items():
-            read.setdefault(who, []).extend(read_names(classifier, image))
+        for judge, names in zip(judges, read, strict=True):
+            for who, image in images.items():
+                names.setdefault(who, []).extend(read_names(judge, image))
     emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
-    return {who: summarise_emotions(emotion, names, identity) for who, names in read.items()}
+    return [{who: summarise_emotions(emotion, said, identity) for who, said in names.items()} for names in read]
 
 
 def claims_on_bare_faces(runner: Runner, bare: PairSet, batch_size: int) -> dict[str, Any]:

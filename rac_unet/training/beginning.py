@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from rac_unet.config import ModelConfig, from_dict, read_yaml, to_dict
 from rac_unet.errors import UserError
 from rac_unet.objectives.extractor_files import sha256
 from rac_unet.rundir import RunDir, open_run
+from rac_unet.training.readers import check_readers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,9 +59,51 @@ def warm_start_weights(path: str, wanted: ModelConfig) -> list[np.ndarray]:
 def warm_start_facts(path: str) -> dict[str, Any]:
     """What provenance.json says of the run that a new training starts with.
 
-    Returns: as `describe_beginning`, and `weights_sha256` of its best weights.
+    Returns: as `describe_beginning`; `weights_sha256` of its best weights; and where emotion readers guided it, or a
+        run before it, `guides`, as `check_readers` describes them.
     """
-    return {**describe_beginning(path), "weights_sha256": sha256(RunDir(Path(path)).best_weights)}
+    run = RunDir(Path(path))
+    try:
+        guides = [{key: value for key, value in guide.items() if key != "path"} for guide in guides_of(run)]
+    except UserError:
+        # A classifier, which nothing guides.
+        guides = []
+    facts = {**describe_beginning(path), "weights_sha256": sha256(run.best_weights)}
+    return facts | ({"guides": guides} if guides else {})
+
+
+def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """The emotion readers that guided a run, or a run that it was begun from, each once.
+
+    Args:
+        above: runs that were begun from this one.
+    Returns: facts as `check_readers` gives them, and `path`: the reader's run directory as the settings name it, or
+        None where only its facts are known. `weights_sha256` is None where neither was recorded nor is there now.
+    Raises: UserError when `run` is no run of a network that paints.
+    """
+    config, provenance = run.config(), run.provenance()
+    paths, facts = config.guidance.readers, provenance.get("guidance", {}).get("readers", [])
+    if len(facts) != len(paths):
+        facts = [_reader_now(path) for path in paths]
+    found = [{**fact, "path": path} for fact, path in zip(facts, paths, strict=True)]
+    if config.training.init_from:
+        place = Path(config.training.init_from).resolve()
+        if place not in above:
+            # Where it has been moved or removed since, what was recorded of it is below.
+            with contextlib.suppress(UserError, OSError):
+                found += guides_of(RunDir(place), (*above, place))
+        found += [{**fact, "path": None} for fact in (provenance.get(BEGUN_FROM) or {}).get("guides", [])]
+    distinct: dict[str, dict[str, Any]] = {}
+    for guide in found:
+        distinct.setdefault(guide["weights_sha256"] or str(guide["path"]), guide)
+    return list(distinct.values())
+
+
+def _reader_now(path: str) -> dict[str, Any]:
+    try:
+        return check_readers([path])[0]
+    except UserError:
+        return {"name": Path(path).name, "weights_sha256": None, "data_fingerprint": None}
 
 
 def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
