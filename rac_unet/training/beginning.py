@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -70,6 +71,12 @@ def _lite_file(path: str | Path) -> Path | None:
 
 def _network_of(file: Path) -> dict[str, Any]:
     """The settings of a file's network, as far as it tells them."""
+    return dict(_read_network(file, file.stat().st_mtime_ns if file.is_file() else 0))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_network(file: Path, _written: int) -> dict[str, Any]:
+    """`_network_of`, once for each state of a file: LiteRT tries a file in a process of its own before opening it."""
     runner, lite = load_runner(file, threads=1), read_lite(file)
     known = {"name": lite.network, "filters": lite.filters, "image_size": runner.image_size}
     return {**{key: value for key, value in known.items() if value is not None}, "conditioned": runner.conditioned}
