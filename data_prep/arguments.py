@@ -18,6 +18,17 @@ share = number(float, 0, 0.5)
 any_share = number(float, 0, 1)
 
 
+def hash_range(text: str) -> tuple[float, float]:
+    """`0.5,1` -> (0.5, 1.0): a part of the numbers in [0, 1)."""
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers; use LOW,HIGH such as 0,0.5") from None
+    if not 0 <= low < high <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; use LOW,HIGH with 0 <= LOW < HIGH <= 1")
+    return low, high
+
+
 def photo_parser(command: str, description: str) -> CommandParser:
     """A parser for a command that prepares photographs; `add_photo_arguments` ends it."""
     return CommandParser(
@@ -29,10 +40,15 @@ def photo_parser(command: str, description: str) -> CommandParser:
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Validation share, links, and what every command has that makes pairs."""
+    """Validation share, part of the photos, links, and what every command has that makes pairs."""
     parser.add_argument(
         "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
     )
+    parser.add_argument(
+        "--hash_range", type=hash_range, default="0,1", metavar="LOW,HIGH",
+        help="keep the photos whose hash, a number in [0, 1) that follows from the photo's name, is in [LOW, HIGH): "
+        "sets made with 0,0.5 and 0.5,1 share no photo, and each photo keeps its split",
+    )  # fmt: skip
     parser.add_argument(
         "--follow_links", action="store_true", help="also follow links to photos and folders outside the folder"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_prep.sources import Source
 from rac_unet.data.mask_policy import MaskPolicy
+from rac_unet.data.pairs import hash_share
 from rac_unet.data.preparing import describe, prepare
 from rac_unet.errors import UserError
 
@@ -48,6 +49,15 @@ def run_source(
     Raises: UserError as `prepare` does; when there is no photo at all, with what was found instead.
     """
     source.account()
+    low, high = options.hash_range
+    if (low, high) != (0, 1):
+        # After the splits have been drawn, which the range must not change.
+        there = len(source.photos)
+        source.photos = [photo for photo in source.photos if low <= hash_share(f"part:{photo.key}") < high]
+        source.remarks.append(f"--hash_range {low:g},{high:g} keeps {len(source.photos):,} of {there:,} photos")
+        settings["hash_range"] = [low, high]
+        if there and not source.photos:
+            raise UserError(f"--hash_range {low:g},{high:g} keeps none of {there:,} photos; make it wider", "empty")
     print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
     for remark in source.remarks:
         # A file name need not be text; what is not is spelled out.

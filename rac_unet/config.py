@@ -16,6 +16,9 @@ from rac_unet.registry import FEATURE_LOSSES, LOSSES, MODELS, check_features, ch
 # Settings of earlier versions that a config.yaml may still have; they changed nothing that was learned.
 RETIRED = {("training", "backup_minutes")}
 
+# What `training.init_from` calls the network that comes with the package.
+PUBLISHED = "published"
+
 # Settings that do not change what is learned, so that a run may go on with others. Where files lie is among them, since
 # their contents are compared.
 NO_MATTER = {
@@ -178,8 +181,8 @@ class TrainingConfig:
         sample_every: Validations between sample sheets.
         backup_seconds: Least time between two backups within an epoch; more where a backup takes over a fiftieth of it.
             Every validation makes one anyway.
-        init_from: Run directory of the same network, whose best weights to start with; --init_from sets it and takes
-            that run's network too.
+        init_from: Run directory of the same network, whose best weights to start with, a .tflite file, or `published`
+            for the network that comes with the package; --init_from sets it and takes that network too.
     """
 
     epochs: float = 300.0

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import RunConfig, write_yaml
+from rac_unet.config import PUBLISHED, RunConfig, write_yaml
 from rac_unet.errors import UserError, one_line, run_command
 from rac_unet.models.backend import import_tensorflow, set_tf32
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
-from rac_unet.training.beginning import BEGUN_FROM, warm_start_facts, warm_start_weights
+from rac_unet.training.beginning import BEGUN_FROM, warm_start, warm_start_facts
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
 
     config = scale_to_replicas(config, distribution.replicas)
     choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
-    extractor, weights = _extractor(config), _warm_start(config)
+    extractor, initial = _extractor(config), warm_start(config, pairs)
     opened = load_readers(config.guidance.readers, distribution.strategy)
     facts = {
         "device": device_name(),
@@ -67,7 +67,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, opened, distribution, began, weights)
+        return _train(run, pairs, log, extractor, opened, distribution, began, initial)
 
 
 def resume(request: Request, began: float) -> int:
@@ -103,11 +103,11 @@ def resume(request: Request, began: float) -> int:
     resuming.refuse_changed_features(run, extractor)
     resuming.refuse_changed_readers(run, readers)
     opened = load_readers(config.guidance.readers, distribution.strategy)
-    weights = None if find_backups(run.backup) else _warm_start(config)
+    initial = None if find_backups(run.backup) else warm_start(config, pairs)
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, opened, distribution, began, weights, resumed=True)
+    return _train(run, pairs, log, extractor, opened, distribution, began, initial, resumed=True)
 
 
 def _take_devices(config: RunConfig):
@@ -141,7 +141,7 @@ def _refuse_untrained_statistics(config: RunConfig) -> None:
     if config.training.freeze_batch_norm and not config.training.init_from:
         raise UserError(
             "training.freeze_batch_norm: a new network has no stored statistics to normalise by; begin with a run's "
-            "weights (--init_from RUN), or leave it out",
+            "weights (--init_from RUN, or --init_from published), or leave it out",
             "usage",
         )
 
@@ -160,7 +160,7 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
     if loss.feature_weights not in ("imagenet", "none"):
         loss = replace(loss, feature_weights=whole(loss.feature_weights))
     training, guidance = config.training, config.guidance
-    if training.init_from:
+    if training.init_from and training.init_from != PUBLISHED:
         training = replace(training, init_from=whole(training.init_from))
     if guidance.is_on:
         guidance = replace(guidance, readers=[whole(path) for path in guidance.readers])
@@ -176,13 +176,7 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _warm_start(config: RunConfig):
-    """The weights to start with, where the config names a run that has them."""
-    path = config.training.init_from
-    return warm_start_weights(path, config.model) if path else None
-
-
-def _train(run, pairs, log, extractor, readers, distribution, began: float, weights, resumed: bool = False) -> int:
+def _train(run, pairs, log, extractor, readers, distribution, began: float, initial, resumed: bool = False) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -191,9 +185,9 @@ def _train(run, pairs, log, extractor, readers, distribution, began: float, weig
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began, weights, readers)
-        if weights is not None:
-            log(f"begins   with the best weights of {trainer.config.training.init_from}")
+        trainer = Trainer(run, pairs, log, extractor, distribution, began, initial and initial.weights, readers)
+        if initial:
+            log(f"begins   with {initial.description}")
         if resumed:
             trainer.resume()
             if trainer.step >= trainer.total_steps:

@@ -148,7 +148,7 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     import yaml
 
     from rac_unet.models.classifier import classifier_yaml
-    from rac_unet.rundir import create_from_text
+    from rac_unet.rundir import CLASSIFIER, create_from_text
     from rac_unet.training.beginning import BEGUN_FROM, warm_start_facts
     from rac_unet.training.provenance import device_name, make_provenance
 
@@ -158,7 +158,7 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     text = classifier_yaml(config) + yaml.safe_dump(section, sort_keys=False, allow_unicode=True)
     facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
     if start:
-        facts[BEGUN_FROM] = warm_start_facts(start)
+        facts[BEGUN_FROM] = warm_start_facts(start, CLASSIFIER)
     provenance = make_provenance("rac_unet.train_classifier", args.argv, **facts)
     return create_from_text(args.runs, f"classifier-{training.view}", text, provenance)
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,39 +100,61 @@ def prepare(
     with OutputFolder(output, settings, PAIRS_FILE) as folder:
         if folder.finished:
             return Summary(folder.path, already_there=True)
-        done = folder.finished_items()
-        missing = [index for index in range(len(items)) if index not in done]
-        line = Progress(len(items), len(done), noun, enabled=progress)
-        work = _Work(maker, str(folder.path), str(folder.unfinished))
-        try:
-            for results in run_parallel(work, items, missing, workers):
-                for index, made in results:
-                    folder.record(index, asdict(made))
-                folder.flush()
-                line.advance(len(results))
-            line.close()
-            summary = _write_tables(folder, len(items), rejected, weighted)
-        except KeyboardInterrupt:
-            line.close()
-            count = len(folder.finished_items())
-            print(
-                f"{count:,} of {len(items):,} {noun} are done; run the same command again to go on",
-                file=sys.stderr,
-            )
-            raise
-        except OSError as error:
-            line.close()
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            count = len(folder.finished_items())
-            raise UserError(
-                f"the disk of {folder.path} is full; {count:,} of {len(items):,} {noun} are done: "
-                "free some space and run the same command again to go on",
-                "unwritable",
-            ) from None
+        line, summary = make_items(
+            folder, items, maker, lambda: _write_tables(folder, len(items), rejected, weighted), workers, progress, noun
+        )
         summary.seconds, summary.rate = line.seconds, line.rate
         folder.finish()
         return summary
+
+
+def make_items(
+    folder: OutputFolder,
+    items: Sequence,
+    maker: Callable,
+    finish: Callable[[], Any],
+    workers: int,
+    progress: bool,
+    noun: str,
+) -> tuple[Progress, Any]:
+    """Make the items that a folder lacks, then its tables.
+
+    Args:
+        items, maker, progress, noun: as for `prepare`.
+        finish: writes the tables, once all items are there.
+    Returns: the progress line, and what `finish` returned.
+    Raises: UserError where the disk is full; KeyboardInterrupt, having said how to continue.
+    """
+    done = folder.finished_items()
+    missing = [index for index in range(len(items)) if index not in done]
+    line = Progress(len(items), len(done), noun, enabled=progress)
+    work = _Work(maker, str(folder.path), str(folder.unfinished))
+    try:
+        for results in run_parallel(work, items, missing, workers):
+            for index, made in results:
+                folder.record(index, asdict(made))
+            folder.flush()
+            line.advance(len(results))
+        line.close()
+        return line, finish()
+    except KeyboardInterrupt:
+        line.close()
+        count = len(folder.finished_items())
+        print(
+            f"{count:,} of {len(items):,} {noun} are done; run the same command again to go on",
+            file=sys.stderr,
+        )
+        raise
+    except OSError as error:
+        line.close()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        count = len(folder.finished_items())
+        raise UserError(
+            f"the disk of {folder.path} is full; {count:,} of {len(items):,} {noun} are done: "
+            "free some space and run the same command again to go on",
+            "unwritable",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -166,7 +189,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
     from rac_unet.data import pairs
 
     summary = Summary(folder.path)
-    skipped, notes = _Table("path", "reason"), _Table("path", "note")
+    skipped, notes = Table("path", "reason"), Table("path", "note")
     hidden_sum, hidden_count, shared = 0.0, 0, False
     for name, reason in rejected:
         skipped.add(name, reason)
@@ -204,7 +227,13 @@ def _kind_of(reason: str) -> str:
     return re.sub(r"\d+", "N", re.sub(r"'[^']*'", "'…'", reason))
 
 
-class _Table:
+class Table:
+    """A CSV file in the making.
+
+    Args:
+        columns: its header.
+    """
+
     def __init__(self, *columns: str):
         self._text = io.StringIO()
         self._writer = csv.writer(self._text, lineterminator="\n")

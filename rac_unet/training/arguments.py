@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rac_unet.config import NO_MATTER, RunConfig, from_dict, preset_names, preset_path, read_yaml
+from rac_unet.config import NO_MATTER, PUBLISHED, RunConfig, from_dict, preset_names, preset_path, read_yaml
 from rac_unet.errors import TRACEBACK_HELP, CommandParser, UserError
 from rac_unet.registry import check_name
 from rac_unet.training.beginning import refuse_other_network, settings_of
@@ -57,12 +57,13 @@ def parse(argv: list[str] | None = None) -> Request:
         if any(word.split("=")[0] == "--training.init_from" for word in overrides):
             raise UserError("--init_from sets --training.init_from; give one of them, not both", "usage")
         values = _under(settings_of(base_args.init_from), values)
-        overrides = ["--training.init_from", str(base_args.init_from), *overrides]
+        overrides = ["--training.init_from", base_args.init_from, *overrides]
     base = from_dict(values, str(source))
     config = with_overrides(base, overrides)
     if config.training.init_from:
         # Wherever it comes from: option, setting or file.
-        refuse_other_network(Path(config.training.init_from).expanduser(), config.model)
+        path = config.training.init_from
+        refuse_other_network(path if path == PUBLISHED else Path(path).expanduser(), config.model)
     return Request(config, Path(source).stem, base_args.runs, None, tuple(overrides))
 
 
@@ -108,9 +109,10 @@ def add_base_arguments(parser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings instead of a preset")
     parser.add_argument(
         "--init_from",
-        type=Path,
         metavar="RUN",
-        help="a new training of this run's network, from its best weights and, unless told otherwise, on its data",
+        help="a new training of this run's network, from its best weights and, where --data.path is left out, on its "
+        "data; or of the network in a .tflite file, 8-bit or float; or `published`: of the one that comes with the "
+        "package",
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)"

@@ -16,7 +16,7 @@ from rac_unet.config import RunConfig, differences, to_dict
 from rac_unet.errors import UserError
 from rac_unet.objectives.extractor_files import sha256
 from rac_unet.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
-from rac_unet.training.beginning import BEGUN_FROM
+from rac_unet.training.beginning import BEGUN_FROM, weights_file
 from rac_unet.training.state import find_backups
 
 
@@ -141,9 +141,9 @@ def refuse_changed_start(run: RunDir, config: RunConfig) -> None:
     before, now = run.config().training.init_from, config.training.init_from
     if bool(before) != bool(now):
         raise UserError(
-            f"training.init_from: {before!r} before, {now!r} now: {run.path} was started "
-            f"{'with the weights of a run' if before else 'with random weights'}; leave --training.init_from out, or "
-            "start a new run",
+            f"training.init_from: {before!r} before, {now!r} now: {run.path} was started with "
+            f"{'the weights of another' if before else 'random weights'}; leave --training.init_from out, or start a "
+            "new run",
             "changed",
         )
     if now and not find_backups(run.backup):
@@ -157,12 +157,12 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
     """Raise UserError when a run without a backup, which starts again, would not start with the same weights.
 
     Args:
-        path: the run whose best weights it was started with.
+        path: the run whose best weights it was started with, or the .tflite file.
         kind: what both hold, `NETWORK` or `CLASSIFIER`.
     """
     need = f"{run.path} has no backup yet, so it starts again, with the weights of {path}"
     try:
-        here = sha256(open_run(path, kind=kind).best_weights)
+        here = sha256(weights_file(path, kind))
     except UserError as error:
         raise UserError(f"{need}, but {error}", error.kind) from error
     then = (run.provenance().get(BEGUN_FROM) or {}).get("weights_sha256")

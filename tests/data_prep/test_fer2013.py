@@ -1,5 +1,7 @@
 """FER-2013 as a table or in folders becomes pairs; its official sets are kept."""
 
+import json
+
 import pytest
 
 from data_prep import fer2013
@@ -24,6 +26,24 @@ def test_table(trees, tmp_path, header, capsys):
     assert {n for n, split in splits.items() if split == "val"} == {4, 9}
     assert {n for n, split in splits.items() if split == "test"} == {6, 13}
     assert "48 x 48 pixels and grey" in capsys.readouterr().out and set(frame["source"]) == {"fer2013"}
+
+
+def test_hash_ranges_share_no_photo_and_change_no_split(trees, tmp_path):
+    path = trees.fer2013_table(tmp_path / "fer2013.csv")
+    whole, low, high = (
+        dict(zip((found := run(path, tmp_path / name, *more)).keys, found.frame["split"], strict=True))
+        for name, more in (("whole", ()), ("low", ("--hash_range", "0,0.5")), ("high", ("--hash_range", "0.5,1")))
+    )
+    assert low and high and not low.keys() & high.keys()
+    assert low | high == whole
+    settings = [json.loads((tmp_path / name / "prep.json").read_text()) for name in ("whole", "high")]
+    assert "hash_range" not in str(settings[0]) and "hash_range': [0.5, 1.0]" in str(settings[1])
+    for text in ("0.5", "0.6,0.5", "0.5,0.5", "-0.1,1", "0,1.1", "nan,1", "a,b"):
+        with refused("usage", "--hash_range", text):
+            run(path, tmp_path / "none", f"--hash_range={text}")
+    with refused("empty", "--hash_range", "0,1e-12"):
+        run(path, tmp_path / "none", "--hash_range", "0,1e-12")
+    assert not (tmp_path / "none").exists()
 
 
 def test_bad_lines_are_counted(trees, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,15 +11,18 @@ import pytest
 
 from rac_unet import rundir
 from rac_unet.config import RunConfig
+from rac_unet.data.pairs import read
 from rac_unet.errors import UserError
-from rac_unet.inference.runners import load_network
-from rac_unet.models import build_configured
-from rac_unet.train import main
-from rac_unet.training import loop
+from rac_unet.inference.lite_writing import write_lite_float32
+from rac_unet.inference.runners import load_network, load_runner
+from rac_unet.models import build, build_configured
+from rac_unet.train import _with_whole_paths, main
+from rac_unet.training import beginning, loop
 from rac_unet.training.arguments import parse
-from rac_unet.training.beginning import begun_from, warm_start_facts
+from rac_unet.training.beginning import _pictures, begun_from, warm_start, warm_start_facts
 from rac_unet.training.resuming import refuse_changed_start
 from rac_unet.training.state import find_backups
+from tests.lite_networks import randomised
 from tests.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
@@ -214,3 +218,90 @@ def test_how_many_pictures_a_run_was_begun_with_is_known_as_far_as_it_can_be(tmp
     first.config_file.write_text(circle.config_file.read_text().replace(str(first.path), str(circle.path)))
     first.write_history([{"step": 1, "images": 5}])
     assert begun_from(circle)["pictures_seen"] is None
+
+
+@pytest.fixture(scope="module")
+def lite_file(tiny_networks, tmp_path_factory):
+    """An exported network of 4 filters and 32 px, with batch norms that are folded."""
+    file = tmp_path_factory.mktemp("lite") / "net.tflite"
+    write_lite_float32(randomised(build("rac_unet_lite", filters=4, image_size=32)), file)
+    return file
+
+
+# No setting of the network's own.
+PLAIN = ["--preset", "rac_unet_lite_sharp", "--loss.terms", "{l1: 1}", "--loss.adversarial", "0"]
+
+
+def settings_for(file, pairs, *more):
+    return parse([*PLAIN, "--init_from", str(file), "--data.path", str(pairs), *more]).config
+
+
+def test_a_lite_file_brings_its_network(lite_file, toy_pairs, tmp_path):
+    model = settings_for(lite_file, toy_pairs).model
+    assert (model.name, model.filters, model.image_size, model.conditioned) == ("rac_unet_lite", 4, 32, True)
+    config = settings_for("published", toy_pairs)
+    assert (config.model.name, config.model.filters, config.model.image_size) == ("rac_unet_lite", 32, 128)
+    # The package may be elsewhere when the run is resumed.
+    assert _with_whole_paths(config).training.init_from == "published"
+    with refused("mismatch", lite_file, "model.filters: 4 there, 8 here", "model.conditioned: True there, False here"):
+        settings_for(lite_file, toy_pairs, "--model.filters", "8", "--model.conditioned", "false")
+    with refused("missing", tmp_path / "none.tflite"):
+        settings_for(tmp_path / "none.tflite", toy_pairs)
+    (tmp_path / "text.tflite").write_text("not a network")
+    with refused("unreadable", tmp_path / "text.tflite"):
+        settings_for(tmp_path / "text.tflite", toy_pairs)
+
+
+def test_what_is_read_from_a_lite_file_paints_the_same_in_training_too(lite_file, toy_pairs, monkeypatch):
+    config, pairs = settings_for(lite_file, toy_pairs, "--data.augment", "false"), read(toy_pairs)
+    found = warm_start(config, pairs)
+    assert str(lite_file) in found.description
+    model = build_configured(config.model)
+    model.set_weights(found.weights)
+    given = {name: value.numpy() for name, value in next(iter(_pictures(model, config, pairs.split("train")))).items()}
+    painted = load_runner(lite_file)(**given)["inpainted_image"]
+    np.testing.assert_allclose(model(given)["inpainted_image"], painted, atol=1e-4)
+    trained = model(given, training=True)["inpainted_image"].numpy()
+    # Unmeasured, with mean 0 and variance 1, these differ by more than 0.1.
+    assert np.sqrt(np.mean((trained - painted) ** 2)) < 0.02
+    monkeypatch.setattr(beginning, "_LEAST_DB", 1000.0)
+    with refused("failed_check", lite_file):
+        warm_start(config, pairs)
+
+
+def test_a_run_from_a_lite_file_starts_again_with_the_same_weights(lite_file, toy_pairs, tmp_path, monkeypatch):
+    file = Path(shutil.copy(lite_file, tmp_path / "net.tflite"))
+    started = []
+
+    def train(trainer, stop):
+        started.append([v.numpy() for group in trainer._groups().values() for v in group])
+        raise Killed
+
+    monkeypatch.setattr(loop.Trainer, "train", train)
+    with pytest.raises(Killed):
+        main(
+            [
+                *PLAIN,
+                "--init_from",
+                str(file),
+                "--data.path",
+                str(toy_pairs),
+                "--training.batch_size",
+                "4",
+                "--runs",
+                str(tmp_path / "runs"),
+            ]
+        )
+    (run,) = (rundir.RunDir(path) for path in (tmp_path / "runs").iterdir())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert begun_from(run) == {"run": "net.tflite", "pictures_seen": None, "weights_sha256": digest}
+    with pytest.raises(Killed):
+        main(["--resume", str(run.path)])
+    for before, after in zip(*started, strict=True):
+        np.testing.assert_array_equal(after, before)
+    file.write_bytes(file.read_bytes() + b"\0")
+    with refused("changed", run.path, file, "SHA-256"):
+        main(["--resume", str(run.path)])
+    file.unlink()
+    with refused("missing", run.path, file, "--training.init_from"):
+        main(["--resume", str(run.path)])

