@@ -11,7 +11,10 @@ from rac_unet.config import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "data_prep/README.md", "kaggle_kernels/README.md")
+DOCUMENTS = (
+    "README.md", "data_prep/README.md", "kaggle_kernels/README.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+)  # fmt: skip
 TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in DOCUMENTS}
 COMMANDS = [
     line
