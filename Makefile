@@ -45,7 +45,7 @@ test: $(READY) ## run all tests
 
 kaggle: $(KAGGLE)/.installed ## with the versions Kaggle has, run the tests of networks and carry weights to and from the newest Keras
 	RAC_UNET_OTHER_PYTHON=$(KAGGLE)/bin/python $(PY) -m pytest -q tests/models/test_keras_versions.py $(ARGS)
-	$(KAGGLE)/bin/python -m pytest -q tests/models tests/objectives tests/inference tests/training tests/test_train.py $(ARGS)
+	$(KAGGLE)/bin/python -m pytest -q tests/models tests/objectives tests/runtime tests/exporting tests/unmasking tests/training tests/studies tests/test_train.py $(ARGS)
 
 # The notebooks install wheels from a package index into an environment of their own. Both at once: most of a notebook is
 # Python tracing networks, on one core.

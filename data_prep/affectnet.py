@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser, positive
-from data_prep.numbering import add_numbering
-from rac_unet.errors import CommandParser, run_command
+from data_prep.making.arguments import add_photo_arguments, parse_policy, photo_parser, positive
+from data_prep.sources.numbering import add_numbering
+from rac_unet.core.errors import CommandParser, run_command
 
 SOURCE = "affectnet"
 
@@ -20,11 +20,18 @@ SOURCE = "affectnet"
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.affectnet_layouts import ArrayLoader, TableLoader, read_arrays, read_folders, read_tables, recognise
-    from data_prep.loading import FileLoader
-    from data_prep.photo_maker import PhotoMaker
-    from data_prep.running import run_source, source_folder
-    from data_prep.sources import cap_emotions, carve_val
+    from data_prep.making.photo_maker import PhotoMaker
+    from data_prep.making.running import run_source, source_folder
+    from data_prep.sources.affectnet_layouts import (
+        ArrayLoader,
+        TableLoader,
+        read_arrays,
+        read_folders,
+        read_tables,
+        recognise,
+    )
+    from data_prep.sources.loading import FileLoader
+    from data_prep.sources.source import cap_emotions, carve_val
 
     policy = parse_policy(options)
     layout, base = recognise(source_folder("--source", options.source), options.layout)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.arguments import add_workers, positive
-from rac_unet.errors import CommandParser, UserError, run_command
+from data_prep.making.arguments import add_workers, positive
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
-    from data_prep.checking import Report
+    from data_prep.checks.report import Report
 
 _SHOWN = 20
 
@@ -25,9 +25,9 @@ _SHOWN = 20
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.checking import check_set
-    from data_prep.quarantine import FOLDER, move_rows, rows_to_go
-    from rac_unet.data.output_folder import JOURNAL_FILE
+    from data_prep.checks.quarantine import FOLDER, move_rows, rows_to_go
+    from data_prep.checks.report import check_set
+    from rac_unet.core.files.output_folder import JOURNAL_FILE
     from rac_unet.data.pairs import PAIRS_FILE
     from rac_unet.data.records import refuse_records
 
@@ -77,8 +77,8 @@ def _write(report: Report, folders: Iterable[Path]) -> Path:
 
     Raises: UserError when it is possible in none of them.
     """
-    from data_prep.check_page import write_page
-    from rac_unet.data.writing import write_file
+    from data_prep.checks.page import write_page
+    from rac_unet.core.files.whole import write_file
 
     failed = []
     for folder in folders:

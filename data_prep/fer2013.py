@@ -10,9 +10,9 @@ import argparse
 import os
 from pathlib import Path
 
-from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
-from data_prep.numbering import add_numbering
-from rac_unet.errors import CommandParser, UserError, run_command
+from data_prep.making.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.sources.numbering import add_numbering
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 SOURCE = "fer2013"
 CAVEAT = (
@@ -24,13 +24,13 @@ CAVEAT = (
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.fer2013_table import TableLoader, read_table
-    from data_prep.fer2013_votes import VOTES_FILE, add_votes, is_votes_folder, read_votes_folder
-    from data_prep.loading import FileLoader
-    from data_prep.named_folders import read_named_folders
-    from data_prep.photo_maker import PhotoMaker
-    from data_prep.running import run_source, source_folder
-    from data_prep.sources import carve_val
+    from data_prep.making.photo_maker import PhotoMaker
+    from data_prep.making.running import run_source, source_folder
+    from data_prep.sources.fer2013_table import TableLoader, read_table
+    from data_prep.sources.fer_plus import VOTES_FILE, add_votes, is_votes_folder, read_votes_folder
+    from data_prep.sources.loading import FileLoader
+    from data_prep.sources.named_folders import read_named_folders
+    from data_prep.sources.source import carve_val
 
     policy, numbering = parse_policy(options), getattr(options, "numbering", None)
     path = Path(options.source)

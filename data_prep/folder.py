@@ -13,20 +13,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
-from data_prep.numbering import add_numbering
-from rac_unet.errors import CommandParser, UserError, run_command
+from data_prep.making.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.sources.numbering import add_numbering
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
-    from data_prep.sources import Source
+    from data_prep.sources.source import Source
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.loading import FileLoader
-    from data_prep.photo_maker import PhotoMaker
-    from data_prep.running import run_source, source_folder
+    from data_prep.making.photo_maker import PhotoMaker
+    from data_prep.making.running import run_source, source_folder
+    from data_prep.sources.loading import FileLoader
 
     policy = parse_policy(options)
     worn = options.already_masked
@@ -45,9 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _read_source(photos: Path, options: argparse.Namespace) -> Source:
     from dataclasses import replace
 
-    from data_prep.labels import read_labels, spell_as_on_disk
-    from data_prep.named_folders import read_named_folders
-    from data_prep.sources import carve_val
+    from data_prep.sources.labels import read_labels, spell_as_on_disk
+    from data_prep.sources.named_folders import read_named_folders
+    from data_prep.sources.source import carve_val
     from rac_unet.photos.listing import find_photos
 
     labels, numbering = getattr(options, "labels", None), getattr(options, "numbering", None)

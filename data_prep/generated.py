@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_output, add_workers, positive, seed
-from rac_unet.errors import CommandParser, number, run_command
+from data_prep.making.arguments import add_output, add_workers, positive, seed
+from rac_unet.core.errors import CommandParser, number, run_command
 
 LICENCE = (
     "The wheel is under Apache-2.0, but its network (MobileStyleGAN) was trained on StyleGAN2's pictures, and that on "
@@ -24,7 +24,7 @@ FORMAT = 1
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.face_generator import FaceMaker, draw_faces, open_generator
+    from data_prep.making.face_generator import FaceMaker, draw_faces, open_generator
 
     low, high = options.truncation
     generator = open_generator(options.wheel)

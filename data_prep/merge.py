@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_output, add_workers
-from rac_unet.errors import CommandParser, number, run_command
+from data_prep.making.arguments import add_output, add_workers
+from rac_unet.core.errors import CommandParser, number, run_command
 
 BALANCES = {"none": 0.0, "sqrt": 0.5, "full": 1.0}
 
@@ -16,9 +16,9 @@ BALANCES = {"none": 0.0, "sqrt": 0.5, "full": 1.0}
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.merging import LinkMaker, MergedRows, read_sets
-    from data_prep.weights import describe_weights, emotion_weights
-    from rac_unet.data.preparing import describe, prepare
+    from data_prep.making.merging import LinkMaker, MergedRows, read_sets
+    from data_prep.making.weights import describe_weights, emotion_weights
+    from rac_unet.pairing.preparing import describe, prepare
 
     sets = read_sets(options.sets, options.output)
     rows = MergedRows(sets, options.same_people)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_photo_arguments, parse_policy, photo_parser
-from data_prep.numbering import add_numbering
-from rac_unet.errors import CommandParser, UserError, run_command
+from data_prep.making.arguments import add_photo_arguments, parse_policy, photo_parser
+from data_prep.sources.numbering import add_numbering
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 SOURCE = "rafdb"
 
@@ -20,13 +20,13 @@ SOURCE = "rafdb"
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from data_prep.existing_masks import ExistingMaskMaker
-    from data_prep.loading import FileLoader
-    from data_prep.photo_maker import PhotoMaker
-    from data_prep.rafdb_layouts import read_native, read_repack, read_sorted, recognise
-    from data_prep.rafdb_originals import OriginalLoader
-    from data_prep.running import run_source, source_folder
-    from data_prep.sources import carve_val
+    from data_prep.making.existing_masks import ExistingMaskMaker
+    from data_prep.making.photo_maker import PhotoMaker
+    from data_prep.making.running import run_source, source_folder
+    from data_prep.sources.loading import FileLoader
+    from data_prep.sources.rafdb_layouts import read_native, read_repack, read_sorted, recognise
+    from data_prep.sources.rafdb_originals import OriginalLoader
+    from data_prep.sources.source import carve_val
 
     policy = parse_policy(options)
     original = options.images == "original"

@@ -15,9 +15,9 @@ import os
 import shutil
 from pathlib import Path
 
-from data_prep.arguments import positive
-from rac_unet.errors import CommandParser, UserError, one_line, run_command
-from rac_unet.quiet import silenced_stderr
+from data_prep.making.arguments import positive
+from rac_unet.core.errors import CommandParser, UserError, one_line, run_command
+from rac_unet.core.quiet import silenced_stderr
 
 _BUFFER_BYTES = 100 << 20
 
@@ -25,8 +25,8 @@ _BUFFER_BYTES = 100 << 20
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
+    from rac_unet.core.files.output_folder import OutputFolder
     from rac_unet.data import pairs as pairs_module
-    from rac_unet.data.output_folder import OutputFolder
     from rac_unet.data.records import NAME, refuse_records
 
     source = Path(options.set)
@@ -56,12 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
     """Build below `unfinished` and put the table beside the records; returns the version's folder."""
+    from rac_unet.core.progress import Progress
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.pair_checks import SPLITS
-    from rac_unet.data.progress import Progress
 
     tfds = _import_tfds()
-    from data_prep.tfds_builder import RacUnetPairs
+    from data_prep.making.tfds_builder import RacUnetPairs
 
     line = Progress(len(pairs), noun="pairs")
     builder = RacUnetPairs(pairs=pairs, advance=line.advance, data_dir=unfinished)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 
-from data_prep.arguments import add_common_arguments, parse_policy, positive
-from rac_unet.errors import CommandParser, run_command
+from data_prep.making.arguments import add_common_arguments, parse_policy, positive
+from rac_unet.core.errors import CommandParser, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from rac_unet.data.preparing import describe
-    from rac_unet.data.toy_pairs import write_toy_pairs
+    from rac_unet.pairing.preparing import describe
+    from rac_unet.pairing.toy_pairs import write_toy_pairs
 
     summary = write_toy_pairs(
         options.output,

@@ -21,8 +21,8 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from rac_unet.errors import CommandParser, UserError, one_line, run_command
-from rac_unet.rundir import new_folder
+from rac_unet.core.errors import CommandParser, UserError, one_line, run_command
+from rac_unet.core.rundir import new_folder
 
 HERE = Path(__file__).resolve().parent
 PLACEHOLDER = "INSERT_USERNAME_HERE"

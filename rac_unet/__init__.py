@@ -30,7 +30,7 @@ def unmask(photo, emotion="auto", model=None):
     Returns: an object with `image`, uint8 RGB (H, W, 3), the photo's own pixels outside `occlusion`, bool (H, W);
         `faces`, each with `box`, `masked`, `emotion`, `confidence` and `occlusion_area`; and `save(path)`, which marks
         the file as synthetic.
-    Raises: rac_unet.errors.UserError when the photo, the emotion or the model cannot be used.
+    Raises: rac_unet.core.errors.UserError when the photo, the emotion or the model cannot be used.
     """
     # By name, so that what prepares data, and has this package above it, stays clear of the networks' libraries.
-    return importlib.import_module("rac_unet.inference.photo").unmask(photo, emotion, model)
+    return importlib.import_module("rac_unet.unmasking.photo").unmask(photo, emotion, model)

@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.rundir import write_text
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import write_text
 
 DEFAULT_PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")
 PARTS = (*DEFAULT_PARTS, "replicas", "predict", "overfit")
@@ -36,15 +36,15 @@ def main(argv: list[str] | None = None) -> int:
 
     import_tensorflow()
     if "replicas" in parts:
-        from rac_unet.training.distribution import make_distribution
+        from rac_unet.training.hardware.distribution import make_distribution
 
         # Logical CPUs must be there before anything is computed.
         make_distribution("mirrored", 2)
-    from rac_unet import config
-    from rac_unet.scoring import overfit, speed
-    from rac_unet.scoring.photo_speed import photo_speed
-    from rac_unet.training.provenance import device_name, make_provenance
-    from rac_unet.training.speed import replica_rate, training_rate
+    from rac_unet.benchmarks import overfit, speed
+    from rac_unet.benchmarks.photo_speed import photo_speed
+    from rac_unet.benchmarks.training_speed import replica_rate, training_rate
+    from rac_unet.core import config
+    from rac_unet.core.provenance import device_name, make_provenance
 
     model = config.ModelConfig(filters=args.filters, image_size=args.image_size)
     results: dict[str, dict] = {}

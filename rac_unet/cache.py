@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
     from rac_unet.data.caches import Cache
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     """List every cache with its size, or remove those asked for; exit code 1 where some are in use."""
     args = _parser().parse_args(argv)
     from rac_unet.data.caches import TOYS, cache_folder, find_caches
-    from rac_unet.data.toy_pairs import drawing_version
+    from rac_unet.pairing.toy_pairs import drawing_version
 
     caches = find_caches()
     if args.clear:

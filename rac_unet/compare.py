@@ -6,19 +6,19 @@ import argparse
 import json
 from pathlib import Path
 
+from rac_unet.core.errors import CommandParser, UserError, run_command
 from rac_unet.data.pair_checks import SPLITS
-from rac_unet.errors import CommandParser, UserError, run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read, compare, write the report."""
     args = _parser().parse_args(argv)
 
-    from rac_unet.rundir import replace_file, write_text
-    from rac_unet.scoring.comparison import check_comparable, make_table, read_system
-    from rac_unet.scoring.comparison_details import paired_table
-    from rac_unet.scoring.comparison_page import comparison_page, markdown_table
-    from rac_unet.scoring.comparison_requests import requests_as_markdown
+    from rac_unet.core.rundir import replace_file, write_text
+    from rac_unet.reports.comparison.details import paired_table
+    from rac_unet.reports.comparison.page import comparison_page, markdown_table
+    from rac_unet.reports.comparison.requests import requests_as_markdown
+    from rac_unet.reports.comparison.systems import check_comparable, make_table, read_system
 
     systems = []
     for word in args.systems:

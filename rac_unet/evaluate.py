@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rac_unet.config import LossConfig, to_dict
+from rac_unet.core.config import LossConfig, to_dict
+from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.registry import check_features
+from rac_unet.core.rundir import RunDir, check_output, open_run, replace_file, write_text
 from rac_unet.data.pairs import SPLITS
-from rac_unet.errors import CommandParser, UserError, run_command
-from rac_unet.inference.runners import is_export, refuse_unknown
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.models.classifier import load_classifier
 from rac_unet.objectives.extractor_files import find_extractor_file
-from rac_unet.registry import check_features
-from rac_unet.rundir import RunDir, check_output, open_run, replace_file, write_text
+from rac_unet.reports.tables import describe_pictures, reading_table, score_table
+from rac_unet.runtime.classifier import load_classifier
+from rac_unet.runtime.runners import is_export, refuse_unknown
 from rac_unet.scoring.brisque import load_brisque
-from rac_unet.scoring.judges import check_judges, describe_guides, judge_paths
-from rac_unet.scoring.tables import describe_pictures, reading_table, score_table
-from rac_unet.training.beginning import BEGUN_FROM, begun_from, guides_of
+from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
+from rac_unet.training.warm_start import BEGUN_FROM, begun_from, guides_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,30 +50,35 @@ def main(argv: list[str] | None = None) -> int:
             "usage",
         )
     naturalness = load_brisque() if args.brisque else None
-    from rac_unet.data.source import open_pairs, read_pairs
+    from rac_unet.pairing.opening import open_pairs, read_pairs
 
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
     folder, name = args.output or _default_folder(args, run, pairs), args.run.resolve().name
     check_output(folder)
     import_tensorflow()
-    from rac_unet.data.progress import Progress
-    from rac_unet.inference.runners import load_runner
+    from rac_unet.core.progress import Progress
+    from rac_unet.core.provenance import device_name, make_provenance, processor_name
     from rac_unet.objectives.features import load_extractor
-    from rac_unet.scoring.comparison import FACES_FILE, write_faces
-    from rac_unet.scoring.control import ControlScores, describe_control, refuse_unlabelled
+    from rac_unet.reports.comparison.systems import FACES_FILE, write_faces
+    from rac_unet.reports.sheets import write_sheet
+    from rac_unet.runtime.runners import load_runner
+    from rac_unet.scoring.emotions.control import ControlScores, describe_control, refuse_unlabelled
+    from rac_unet.scoring.emotions.plausibility import (
+        LowerFaces,
+        check_enough,
+        describe_plausibility,
+        lower_face_features,
+    )
+    from rac_unet.scoring.emotions.requests import paint_requests
     from rac_unet.scoring.evaluation import evaluate, judge_column, summarise_reading, summarise_scores
-    from rac_unet.scoring.plausibility import LowerFaces, check_enough, describe_plausibility, lower_face_features
     from rac_unet.scoring.prediction_time import describe_cost, prediction_time
-    from rac_unet.scoring.requests import paint_requests
     from rac_unet.scoring.selection import scored_pairs
-    from rac_unet.scoring.sheets import write_sheet
     from rac_unet.scoring.unscored import (
         claims_on_bare_faces,
         describe_bare_faces,
         paint_without_truth,
         read_without_truth,
     )
-    from rac_unet.training.provenance import device_name, make_provenance, processor_name
 
     if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
         print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
@@ -256,8 +261,8 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
 
 
 def _write_pictures(folder: Path, runner, result, title: str) -> None:
+    from rac_unet.reports.sheets import write_sheet
     from rac_unet.scoring.metrics import compose
-    from rac_unet.scoring.sheets import write_sheet
     from rac_unet.scoring.unscored import paint_all_emotions
 
     shown = result.shown

@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.inference.exporting import CALIBRATED, Exported, export_network, plan_output
-from rac_unet.inference.formats import FORMATS
-from rac_unet.inference.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
-from rac_unet.inference.run_weights import WEIGHTS, weights_file
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.rundir import RunDir, check_output, open_run
+from rac_unet.exporting.formats import FORMATS
+from rac_unet.exporting.write_and_verify import CALIBRATED, Exported, export_network, plan_output
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import RunDir, check_output, open_run
+from rac_unet.runtime.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
+from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 
 ALL = "all"
 _INPUTS = {IMAGE: "in [0, 1]", EMOTION: "one-hot: " + ", ".join(EMOTIONS) + "; zeros: no label"}
@@ -88,7 +88,7 @@ def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path |
 
 
 def _open_data(run: RunDir, data: Path | str | None):
-    from rac_unet.data.source import open_pairs, read_pairs
+    from rac_unet.pairing.opening import open_pairs, read_pairs
 
     return None if data is None else read_pairs(data) if data else open_pairs(run.config())
 

@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.rundir import RunDir, check_output, open_run, replace_file, write_text
 from rac_unet.data.pair_checks import SPLITS
-from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.inference.formats import FORMATS
-from rac_unet.inference.run_weights import WEIGHTS, weights_file
+from rac_unet.exporting.formats import FORMATS
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import RunDir, check_output, open_run, replace_file, write_text
+from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,15 +30,15 @@ def main(argv: list[str] | None = None) -> int:
         # The times are the processor's, and a training may be using an accelerator.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow()
-    from rac_unet.data.source import open_pairs, read_pairs
-    from rac_unet.inference.interface import available_cores
-    from rac_unet.inference.real_pictures import read_pictures
-    from rac_unet.inference.run_weights import load_network
-    from rac_unet.inference.runners import disk_bytes
-    from rac_unet.scoring import latency
-    from rac_unet.scoring.export_scores import exports_page, exports_table, score_exports
+    from rac_unet.benchmarks import latency
+    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.exporting.sample_pictures import read_pictures
+    from rac_unet.pairing.opening import open_pairs, read_pairs
+    from rac_unet.reports.export_scores import exports_page, exports_table, score_exports
+    from rac_unet.runtime.interface import available_cores
+    from rac_unet.runtime.run_weights import load_network
+    from rac_unet.runtime.runners import disk_bytes
     from rac_unet.scoring.metrics import is_masked
-    from rac_unet.training.provenance import device_name, make_provenance
 
     config, cores = run.config(), available_cores()
     pairs = read_pairs(args.data) if args.data else open_pairs(config)

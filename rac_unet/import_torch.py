@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rac_unet.config import DataConfig, ModelConfig
-from rac_unet.emotions import EMOTIONS, SOURCE_LABELS
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.core.config import DataConfig, ModelConfig
+from rac_unet.core.emotions import EMOTIONS, SOURCE_LABELS
+from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.rundir import check_new, new_run, replace_file
 from rac_unet.models.backend import import_tensorflow
-from rac_unet.rundir import check_new, new_run, replace_file
 
 IMAGE_SIZE = 128
 # How far a VGG's maps, of a few units, may move when its file is read back.
@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     args.argv = argv
     check_new(args.output)
     data = _data_set(args.data)
-    from rac_unet.models.torch_checkpoint import read_checkpoint
-    from rac_unet.models.torch_names import recognise
+    from rac_unet.models.importing.torch_checkpoint import read_checkpoint
+    from rac_unet.models.importing.torch_names import recognise
 
     checkpoint = read_checkpoint(args.checkpoint)
     try:
@@ -49,7 +49,7 @@ def _data_set(path: Path | None) -> str | None:
     """The data set's full path, once it has been read: the run is scored from other folders than this one."""
     if path is None:
         return None
-    from rac_unet.data.source import read_pairs
+    from rac_unet.pairing.opening import read_pairs
 
     return str(read_pairs(path).root.expanduser().absolute())
 
@@ -67,7 +67,7 @@ def _check_options(args, kind) -> None:
 
 def _changes(checkpoint, kind) -> list[str]:
     """What was done to the entries, a line each."""
-    from rac_unet.models.torch_names import COUNTER
+    from rac_unet.models.importing.torch_names import COUNTER
 
     lines = [f"note     {note}" for note in checkpoint.notes]
     lines += [f"copied   {part.module} to {' and '.join(part.layers)}" for part in kind.parts if len(part.layers) > 1]
@@ -86,7 +86,7 @@ def _image_size(args) -> int:
 
 def _facts(args, checkpoint, kind) -> dict:
     """What provenance.json says of the source; not its folder, since these facts may be published."""
-    from rac_unet.training.provenance import make_provenance
+    from rac_unet.core.provenance import make_provenance
 
     source = {"file": args.checkpoint.name, "sha256": checkpoint.sha256, "model": kind.title}
     return make_provenance("rac_unet.import_torch", args.argv, imported={**source, "notes": list(checkpoint.notes)})
@@ -96,7 +96,7 @@ def _write_rac_unet(args, checkpoint, kind, data: str | None) -> list[str]:
     import yaml
 
     from rac_unet.models import build_configured
-    from rac_unet.models.torch_names import fill, first_filters
+    from rac_unet.models.importing.torch_names import fill, first_filters
 
     config = ModelConfig("rac_unet", first_filters(kind, checkpoint.arrays), _image_size(args), kind.name == "rac_unet")
     model = build_configured(config)
@@ -117,8 +117,8 @@ def _write_rac_unet(args, checkpoint, kind, data: str | None) -> list[str]:
 def _write_classifier(args, checkpoint, kind, _) -> list[str]:
     import keras
 
-    from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
-    from rac_unet.models.torch_names import fill, first_filters
+    from rac_unet.models.importing.torch_names import fill, first_filters
+    from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
 
     size = {"filters": first_filters(kind, checkpoint.arrays), "image_size": _image_size(args)}
     if kind.name == "classifier":
@@ -131,7 +131,7 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
     count = fill(model, kind, checkpoint.arrays)
     write_classifier(args.output, model, config, _facts(args, checkpoint, kind))
     if config.head == "trained":
-        last = f'use it   rac_unet.models.classifier.load_classifier("{args.output}").probabilities(pictures)'
+        last = f'use it   rac_unet.runtime.classifier.load_classifier("{args.output}").probabilities(pictures)'
     else:
         last = "note     its last layer is new and untrained: a start for training, it cannot judge emotions yet"
     return [
@@ -145,7 +145,7 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
 
 
 def _write_vgg(args, checkpoint, kind, _) -> list[str]:
-    from rac_unet.models.torch_names import fill
+    from rac_unet.models.importing.torch_names import fill
     from rac_unet.models.vgg import build_vgg_features
 
     model = build_vgg_features(kind.name, preprocessing="torchvision")

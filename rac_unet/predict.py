@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import CommandParser, UserError, run_command
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import CommandParser, UserError, run_command
 
 _FORMATS = ("png", "jpeg", "webp")
 # More photos than this are counted by a progress line instead of being named one by one.
@@ -19,11 +19,11 @@ def main(argv: list[str] | None = None) -> int:
     """Unmask what the command line names, and say what became of each photo."""
     args = _parser().parse_args(argv)
     # OpenCV and LiteRT take a moment, TensorFlow several: what is wrong with the words is said before.
-    from rac_unet.inference.photo import ALL, PUBLISHED, Unmasker, parse_request
-    from rac_unet.inference.photo_batch import Account, unmask_photos
-    from rac_unet.inference.photo_inputs import list_photos
-    from rac_unet.inference.photo_output import OutputFolder, Settings, faces_of
-    from rac_unet.rundir import check_output
+    from rac_unet.core.rundir import check_output
+    from rac_unet.unmasking.batch import Account, unmask_photos
+    from rac_unet.unmasking.inputs import list_photos
+    from rac_unet.unmasking.output import OutputFolder, Settings, faces_of
+    from rac_unet.unmasking.photo import ALL, PUBLISHED, Unmasker, parse_request
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
@@ -74,7 +74,7 @@ def _open(opener, model):
 
 def _work(work, count: int) -> None:
     """Run `work(report)`, naming each photo, or counting them where there are many."""
-    from rac_unet.data.progress import Progress
+    from rac_unet.core.progress import Progress
 
     progress = Progress(count, noun="photos", enabled=count > _NAMED)
 

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.rundir import check_output, replace_file, write_text
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.rundir import check_output, replace_file, write_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,11 +15,11 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     import pandas as pd
 
-    from rac_unet.data.progress import Progress
-    from rac_unet.inference.photo import ALL, Unmasker, parse_request
-    from rac_unet.inference.photo_inputs import list_photos
-    from rac_unet.scoring import real_masks
-    from rac_unet.training.provenance import make_provenance
+    from rac_unet.core.progress import Progress
+    from rac_unet.core.provenance import make_provenance
+    from rac_unet.scoring import mask_removal
+    from rac_unet.unmasking.inputs import list_photos
+    from rac_unet.unmasking.photo import ALL, Unmasker, parse_request
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
@@ -37,20 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     photos, faces = [], []
     progress = Progress(len(listing.photos), noun="photos")
     for file in listing.photos:
-        photo, found = real_masks.judge_photo(unmasker, file, emotion)
+        photo, found = mask_removal.judge_photo(unmasker, file, emotion)
         photos.append(photo)
         faces += found
         progress.advance()
     progress.close()
-    photos += [real_masks.JudgedPhoto(name, 0, 0, reason) for name, reason in listing.missing]
-    metrics = real_masks.summarise_real_masks(photos, faces)
-    shown = real_masks.choose_faces(faces, args.shown)
+    photos += [mask_removal.JudgedPhoto(name, 0, 0, reason) for name, reason in listing.missing]
+    metrics = mask_removal.summarise_real_masks(photos, faces)
+    shown = mask_removal.choose_faces(faces, args.shown)
     written = ["faces.csv", "photos.csv", "metrics.json", "provenance.json"] + ["real_masks.jpg"] * bool(shown)
-    rows = {"faces.csv": real_masks.face_table(faces), "photos.csv": pd.DataFrame(photos)}
+    rows = {"faces.csv": mask_removal.face_table(faces), "photos.csv": pd.DataFrame(photos)}
     for name, table in rows.items():
         replace_file(args.output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
     if shown:
-        real_masks.write_real_mask_sheet(sheet, shown)
+        mask_removal.write_real_mask_sheet(sheet, shown)
     else:
         # One from before would show other faces than the figures are of.
         sheet.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.rundir import write_text
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.rundir import write_text
 
 TABLE = "soft.csv"
 
@@ -17,10 +17,10 @@ TABLE = "soft.csv"
 def main(argv: list[str] | None = None) -> int:
     """Write a second table next to pairs.csv whose training labels are distributions."""
     args = _parser().parse_args(argv)
+    from rac_unet.core.provenance import make_provenance
     from rac_unet.data import pairs as table
     from rac_unet.data.records import refuse_records
-    from rac_unet.models.classifier import classifier_facts, load_classifier
-    from rac_unet.training.provenance import make_provenance
+    from rac_unet.runtime.classifier import classifier_facts, load_classifier
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
@@ -55,10 +55,10 @@ def _read(classifiers, pairs) -> dict:
     """Unmasked image of each training pair -> (7,) mean of the classifiers' probabilities."""
     import numpy as np
 
+    from rac_unet.core.progress import Progress
     from rac_unet.data.pictures import Pictures
     from rac_unet.data.pipeline import make_scoring_dataset
-    from rac_unet.data.progress import Progress
-    from rac_unet.scoring.reading import BATCH, read_probabilities
+    from rac_unet.scoring.emotions.reading import BATCH, read_probabilities
 
     train = pairs.split("train").with_truth()
     if not len(train):

@@ -13,13 +13,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import RunConfig, differences, to_dict, write_yaml
-from rac_unet.errors import CommandParser, UserError, number, run_command
-from rac_unet.models.classifier import classifier_facts
+from rac_unet.core.config import RunConfig, differences, to_dict, write_yaml
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
 from rac_unet.objectives.extractor_files import find_extractor_file
-from rac_unet.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
-from rac_unet.training.plan import Plan, options, read_plan, slug
-from rac_unet.training.steps import Steps, Terminated, TimeIsUp
+from rac_unet.runtime.classifier import classifier_facts
+from rac_unet.studies.plan import Plan, options, read_plan, slug
+from rac_unet.studies.steps import Steps, Terminated, TimeIsUp
 
 # What `compare` reads, scores.csv last: it is what says that the folder is whole. And sheets to look at, smaller.
 KEPT = ("metrics.json", "provenance.json", "history.csv", "faces.jpg", "scores.csv")
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             "usage",
         )
     if args.data:
-        from rac_unet.data.source import read_pairs
+        from rac_unet.pairing.opening import read_pairs
 
         # Said here, it is one message; said by the first step, it would be two.
         read_pairs(args.data)

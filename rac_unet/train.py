@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rac_unet.config import PUBLISHED, RunConfig, write_yaml
-from rac_unet.errors import UserError, one_line, run_command
+from rac_unet.core.config import PUBLISHED, RunConfig, write_yaml
+from rac_unet.core.errors import UserError, one_line, run_command
+from rac_unet.core.registry import EXTRACTORS
 from rac_unet.models.backend import import_tensorflow, set_tf32
 from rac_unet.objectives.extractor_files import find_extractor_file
-from rac_unet.registry import EXTRACTORS
 from rac_unet.training.arguments import Request, parse
-from rac_unet.training.beginning import BEGUN_FROM, warm_start, warm_start_facts
+from rac_unet.training.warm_start import BEGUN_FROM, warm_start, warm_start_facts
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,10 +25,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def start(request: Request, began: float, argv: list[str] | None) -> int:
     """Train a new run directory; `argv` is the command line, for its provenance."""
-    from rac_unet import rundir
-    from rac_unet.data.source import open_pairs
-    from rac_unet.training.provenance import device_name, make_provenance
-    from rac_unet.training.readers import check_readers, emotion_frequencies, load_readers
+    from rac_unet.core import rundir
+    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.pairing.opening import open_pairs
+    from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
 
     config = _with_whole_paths(request.config)
@@ -42,8 +42,8 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         emotion_frequencies(pairs.split("train"))
     # What can be refused without TensorFlow has been, by now.
     distribution = _take_devices(config)
-    from rac_unet.training.devices import choose, device_facts
-    from rac_unet.training.distribution import scale_to_replicas
+    from rac_unet.training.hardware.devices import choose, device_facts
+    from rac_unet.training.hardware.distribution import scale_to_replicas
 
     config = scale_to_replicas(config, distribution.replicas)
     choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
@@ -72,11 +72,11 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
 
 def resume(request: Request, began: float) -> int:
     """Continue a run directory where its newest backup left it."""
-    from rac_unet.data.source import open_pairs
-    from rac_unet.rundir import open_run, write_text
+    from rac_unet.core.rundir import open_run, write_text
+    from rac_unet.pairing.opening import open_pairs
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides
-    from rac_unet.training.readers import check_readers, load_readers
+    from rac_unet.training.guiding.readers import check_readers, load_readers
     from rac_unet.training.reporting import Log
     from rac_unet.training.state import find_backups
 
@@ -113,8 +113,8 @@ def resume(request: Request, began: float) -> int:
 def _take_devices(config: RunConfig):
     """The devices; the first thing TensorFlow is asked for, since some must be had before it computes."""
     import_tensorflow()
-    from rac_unet.quiet import silenced_stderr
-    from rac_unet.training.distribution import make_distribution
+    from rac_unet.core.quiet import silenced_stderr
+    from rac_unet.training.hardware.distribution import make_distribution
 
     if config.training.deterministic:
         import tensorflow as tf

@@ -11,11 +11,11 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rac_unet.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
 from rac_unet.models.backend import import_tensorflow
 
 if TYPE_CHECKING:
-    from rac_unet.rundir import RunDir
+    from rac_unet.core.rundir import RunDir
     from rac_unet.training.classifying import ClassifierTraining
 
 
@@ -27,9 +27,9 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(
             "--resume takes its data and its start from the run; leave out --data.path and --start", "usage"
         )
-    from rac_unet.data.source import open_pairs
-    from rac_unet.models.classifier import ClassifierConfig, build_classifier, read_classifier
-    from rac_unet.rundir import CLASSIFIER, open_run, remove_unfinished_of
+    from rac_unet.core.rundir import CLASSIFIER, open_run, remove_unfinished_of
+    from rac_unet.pairing.opening import open_pairs
+    from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, read_classifier
     from rac_unet.training.resuming import refuse_half_copied, refuse_other_start
     from rac_unet.training.state import find_backups
 
@@ -45,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     import_tensorflow()
     import keras
 
-    from rac_unet.emotions import EMOTIONS
+    from rac_unet.core.emotions import EMOTIONS
     from rac_unet.training.classifying import ClassifierTraining
 
     if args.resume:
-        from rac_unet.models.classifier import read_classifier_config
+        from rac_unet.runtime.classifier import read_classifier_config
 
         config, training = read_classifier_config(run), ClassifierTraining(**settings["training"])
         _refuse_changed(run, pairs)
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _config(args, classes: tuple[str, ...]):
     """What kind of classifier the command line asks for."""
-    from rac_unet.models.classifier import ClassifierConfig
+    from rac_unet.runtime.classifier import ClassifierConfig
 
     frame = args.frame and args.frame.split(",")
     preprocessing = "grey" if args.grey else "none"
@@ -87,8 +87,8 @@ def _config(args, classes: tuple[str, ...]):
 
 def _precision(asked: str) -> str:
     """The number format that this device computes in."""
-    from rac_unet.config import TrainingConfig
-    from rac_unet.training.devices import choose, device_facts
+    from rac_unet.core.config import TrainingConfig
+    from rac_unet.training.hardware.devices import choose, device_facts
 
     return choose(TrainingConfig(precision=asked), device_facts(tpu=False), replicas=1).precision
 
@@ -119,10 +119,10 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
     """Read the test split, once, and write what is read rightly: the ceiling."""
     import numpy as np
 
-    from rac_unet.models.classifier import load_classifier
-    from rac_unet.rundir import write_text
-    from rac_unet.scoring.emotion import describe_confusion
-    from rac_unet.scoring.reading import read_pairs_of
+    from rac_unet.core.rundir import write_text
+    from rac_unet.runtime.classifier import load_classifier
+    from rac_unet.scoring.emotions.accuracy import describe_confusion
+    from rac_unet.scoring.emotions.reading import read_pairs_of
     from rac_unet.scoring.selection import wears_mask
 
     test = pairs.split("test")
@@ -147,10 +147,10 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
 def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     import yaml
 
-    from rac_unet.models.classifier import classifier_yaml
-    from rac_unet.rundir import CLASSIFIER, create_from_text
-    from rac_unet.training.beginning import BEGUN_FROM, warm_start_facts
-    from rac_unet.training.provenance import device_name, make_provenance
+    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.core.rundir import CLASSIFIER, create_from_text
+    from rac_unet.runtime.classifier import classifier_yaml
+    from rac_unet.training.warm_start import BEGUN_FROM, warm_start_facts
 
     data, start = (str(Path(path).expanduser().absolute()) if path else None for path in (args.data, args.start))
     section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "start": start}
@@ -164,7 +164,7 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
 
 
 def _read_settings(run: RunDir) -> dict[str, Any]:
-    from rac_unet.config import read_yaml
+    from rac_unet.core.config import read_yaml
 
     values = read_yaml(run.config_file)
     if not isinstance(values.get("training"), dict):
@@ -191,7 +191,7 @@ def _refuse_changed(run: RunDir, pairs) -> None:
 
 def _data_config(args):
     """The data section `open_pairs` wants: the given path, or toy faces of the classifier's size."""
-    from rac_unet.config import DataConfig, ModelConfig, RunConfig
+    from rac_unet.core.config import DataConfig, ModelConfig, RunConfig
 
     data = DataConfig(path=args.data, toy_mode=args.toy_mode, toy_count=args.toy_count)
     return RunConfig(data=data, model=ModelConfig(image_size=args.image_size))

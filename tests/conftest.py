@@ -59,7 +59,7 @@ def half_precision():
 @pytest.fixture(scope="module")
 def tiny_networks():
     """Networks of a few layers in place of RAC-UNET and the compact one, in forked commands too."""
-    from rac_unet import registry
+    from rac_unet.core import registry
     from tests.tiny_networks import NETWORKS
 
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +71,7 @@ def tiny_networks():
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
     """Working folder with runs/RUN, what --init_from in documented commands begins with: settings and empty weights."""
-    from rac_unet.config import preset_path
+    from rac_unet.core.config import preset_path
 
     run = tmp_path / "runs/RUN"
     (run / "checkpoints").mkdir(parents=True)
@@ -92,7 +92,7 @@ def shared():
 @pytest.fixture(scope="session")
 def toy_pairs(tmp_path_factory):
     """Folder of 70 pairs of 64 px: ten toy people, each with all seven emotions, in all three splits."""
-    from rac_unet.data.toy_pairs import write_toy_pairs
+    from rac_unet.pairing.toy_pairs import write_toy_pairs
 
     folder = tmp_path_factory.mktemp("toy_pairs") / "pairs"
     write_toy_pairs(folder, 70, size=64, progress=False)

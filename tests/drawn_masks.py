@@ -7,9 +7,9 @@ the pasted photo runs without training anything.
 import cv2
 import numpy as np
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.faces.toy import draw_face
-from rac_unet.inference.runners import Runner
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.runtime.runners import Runner
+from rac_unet.synthesis.toys.face import draw_face
 
 GREEN = (0, 255, 0)
 

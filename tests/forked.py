@@ -11,12 +11,12 @@ import signal
 import sys
 from pathlib import Path
 
-from rac_unet import registry
+from rac_unet.core import registry
 
 _CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 if sys.platform == "linux":
     # What `rac_unet.train` imports once it is at work; none of it makes TensorFlow look for devices.
-    _CONTEXT.set_forkserver_preload(["rac_unet.train", "rac_unet.training.loop", "rac_unet.training.provenance"])
+    _CONTEXT.set_forkserver_preload(["rac_unet.train", "rac_unet.training.loop", "rac_unet.core.provenance"])
 
 
 class Training:
@@ -79,7 +79,7 @@ def _die_at(method: str, calls: int) -> None:
 
 
 def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict, networks: dict) -> None:
-    from rac_unet.errors import run_command
+    from rac_unet.core.errors import run_command
     from rac_unet.train import main
 
     os.environ.update(environment)

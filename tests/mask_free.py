@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.faces.toy import draw_face
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.synthesis.toys.face import draw_face
 
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX,
@@ -356,7 +356,7 @@ def changed_pictures(unmasker, pictures: list[Picture]) -> Iterator[tuple[Pictur
 
 
 def main() -> None:
-    from rac_unet.inference.photo import Unmasker
+    from rac_unet.unmasking.photo import Unmasker
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="a folder with labels.csv, for the 175 made of photographs")

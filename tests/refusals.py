@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rac_unet.benchmark import DEFAULT_PARTS, PARTS, main
-from rac_unet.scoring import overfit
+from rac_unet.benchmarks import overfit
 from tests.refusals import refused
 
 

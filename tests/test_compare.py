@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from rac_unet.compare import main
-from rac_unet.emotions import EMOTIONS
-from rac_unet.scoring.comparison import make_table, read_faces, read_system, write_faces
-from rac_unet.scoring.comparison_details import group_table, paired_table, pairs_as_html
-from rac_unet.scoring.comparison_page import describe_training
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.reports.comparison.details import group_table, paired_table, pairs_as_html
+from rac_unet.reports.comparison.page import describe_training
+from rac_unet.reports.comparison.systems import make_table, read_faces, read_system, write_faces
 from tests.refusals import refused
 
 COUNT = 60

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rac_unet import rundir
+from rac_unet.core import rundir
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
 from rac_unet.data import pairs
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.evaluate import _default_folder, main
-from rac_unet.inference.runners import load_network
-from rac_unet.models.classifier import ClassifierConfig, build_classifier, write_classifier
-from rac_unet.scoring import plausibility
+from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
+from rac_unet.runtime.runners import load_network
+from rac_unet.scoring.emotions import plausibility
 from rac_unet.scoring.evaluation import summarise_scores
 from rac_unet.train import main as train
 from tests.refusals import refused

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from rac_unet import export
-from rac_unet.config import DataConfig, ModelConfig, RunConfig
-from rac_unet.errors import UserError, run_command
-from rac_unet.inference import exporting
-from rac_unet.inference.formats import FORMATS
-from rac_unet.inference.runners import load_runner
+from rac_unet.core.config import DataConfig, ModelConfig, RunConfig
+from rac_unet.core.errors import UserError, run_command
+from rac_unet.core.rundir import create
+from rac_unet.exporting import write_and_verify
+from rac_unet.exporting.formats import FORMATS
 from rac_unet.models import build
-from rac_unet.rundir import create
+from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
@@ -54,7 +54,9 @@ def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys):
 
 def test_a_failed_check_ends_with_code_2_and_no_export(run, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(
-        exporting, "run_fresh", lambda lines, batches: [{"inpainted_image": batch["masked_image"]} for batch in batches]
+        write_and_verify,
+        "run_fresh",
+        lambda lines, batches: [{"inpainted_image": batch["masked_image"]} for batch in batches],
     )
     path = tmp_path / "export.keras"
     with pytest.raises(SystemExit) as ended:
@@ -73,7 +75,7 @@ def test_one_format_that_is_refused_does_not_stop_the_others(run, toy_pairs, mon
         outputs = [network(**batch) for batch in batches]
         return [{"inpainted_image": o["inpainted_image"] + ("keras" in lines[0])} for o in outputs]
 
-    monkeypatch.setattr(exporting, "run_fresh", check)
+    monkeypatch.setattr(write_and_verify, "run_fresh", check)
     for name in ("keras", "litert_int8"):
         write = lambda model, path, *calibration: path.write_bytes(b"net")  # noqa: E731
         monkeypatch.setitem(FORMATS, name, dataclasses.replace(FORMATS[name], write=write))
@@ -116,7 +118,7 @@ def test_bad_requests_are_refused(run, tmp_path):
 def test_help_and_refusals_do_not_import_tensorflow(tmp_path):
     code = (
         "import sys\n"
-        "from rac_unet import export, errors\n"
+        "from rac_unet import export\nfrom rac_unet.core import errors\n"
         "for argv in (['--help'], [sys.argv[1], '--format', 'keras']):\n"
         "    try: export.main(argv)\n"
         "    except (SystemExit, errors.UserError): pass\n"

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from rac_unet import exports_table
-from rac_unet.config import DataConfig, ModelConfig, RunConfig
-from rac_unet.errors import UserError
-from rac_unet.inference.formats import FORMATS
+from rac_unet.benchmarks import latency
+from rac_unet.core.config import DataConfig, ModelConfig, RunConfig
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import create
+from rac_unet.exporting.formats import FORMATS
 from rac_unet.models import build_configured
-from rac_unet.rundir import create
-from rac_unet.scoring import latency
 from tests.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
@@ -34,7 +34,7 @@ def run(tmp_path_factory, toy_pairs):
 
 
 def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
-    """With stand-ins for what is timed; tests/scoring/test_export_scores.py times."""
+    """With stand-ins for what is timed; tests/reports/test_export_scores.py times."""
     monkeypatch.setattr(latency, "machine_rate", lambda threads: 100.0 * threads)
     timed = []
 
@@ -43,7 +43,7 @@ def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
         return {"median": 3.0 / threads, "least": 2.0 / threads, "repeats": 200}
 
     monkeypatch.setattr(latency, "picture_milliseconds", measured)
-    monkeypatch.setattr("rac_unet.inference.interface.available_cores", lambda: 4)
+    monkeypatch.setattr("rac_unet.runtime.interface.available_cores", lambda: 4)
     assert exports_table.main([str(run.path), "--pictures", "3"]) == 0
     printed = capsys.readouterr().out
     file = run.export() / "rac_unet_lite_float16.tflite"

@@ -9,19 +9,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# What everyone shares, then the rooms: each may import those before it. Modules beside them are commands, the last.
-SHARED = (
-    "errors",
-    "emotions",
-    "registry",
-    "config_values",
-    "config_guidance",
-    "config",
-    "unfinished",
-    "rundir",
-    "quiet",
+# Each room may import those before it. The modules outside of rooms are commands, the last.
+ROOMS = (
+    "core",
+    "photos",
+    "faces",
+    "synthesis",
+    "data",
+    "pairing",
+    "models",
+    "objectives",
+    "runtime",
+    "exporting",
+    "unmasking",
+    "scoring",
+    "reports",
+    "training",
+    "benchmarks",
+    "studies",
+    "notebook",
 )
-ROOMS = ("photos", "faces", "data", "models", "objectives", "inference", "scoring", "training", "notebook")
+PREPARING = ("sources", "making", "checks")
+# Of modules side by side in one folder; a room with more has rooms in it.
+MOST = 12
 COMMANDS = sorted(
     f"{package}.{path.stem}"
     for package in ("rac_unet", "data_prep")
@@ -40,12 +50,13 @@ MODULES = {module_name(path): path for package in ("rac_unet", "data_prep") for 
 
 
 class Imports(ast.NodeVisitor):
-    """What a source imports: `always` when it is imported itself, `ever` also inside functions."""
+    """What a source imports: `always` when it is imported itself, `ever` in functions too, `named` also for types."""
 
     def __init__(self, name, path):
-        self.always, self.ever = set(), set()
+        self.always, self.ever, self.named = set(), set(), set()
         self._package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         self._depth = 0
+        self._for_types = False
         self.visit(ast.parse(path.read_text(encoding="utf-8")))
 
     def visit_Import(self, node):
@@ -60,8 +71,9 @@ class Imports(ast.NodeVisitor):
         self._note(full if (full := f"{base}.{alias.name}") in MODULES else base for alias in node.names)
 
     def visit_If(self, node):
-        if "TYPE_CHECKING" not in ast.dump(node.test):
-            self.generic_visit(node)
+        before, self._for_types = self._for_types, self._for_types or "TYPE_CHECKING" in ast.dump(node.test)
+        self.generic_visit(node)
+        self._for_types = before
 
     def visit_FunctionDef(self, node):
         self._depth += 1
@@ -72,6 +84,9 @@ class Imports(ast.NodeVisitor):
 
     def _note(self, names):
         for name in names:
+            self.named.add(name)
+            if self._for_types:
+                continue
             self.ever.add(name)
             if not self._depth:
                 self.always.add(name)
@@ -104,13 +119,12 @@ def tops(names):
 
 def rank(name):
     """Position in the order of import; every command has the last."""
-    part = name.split(".")[1]
-    if part in SHARED:
-        return 0
-    if part in ROOMS:
-        return 1 + ROOMS.index(part)
-    assert (ROOT / "rac_unet" / f"{part}.py").exists(), f"{part} is a new room: give it a place in ROOMS"
-    return 1 + len(ROOMS)
+    package, part = name.split(".")[:2]
+    rooms = ROOMS if package == "rac_unet" else PREPARING
+    if part in rooms:
+        return rooms.index(part)
+    assert (ROOT / package / f"{part}.py").exists(), f"{package}/{part} is a new room: give it a place in the order"
+    return len(rooms)
 
 
 def ours(names):
@@ -126,20 +140,52 @@ def test_the_sources_were_found():
 def test_rooms_import_only_those_before_them():
     back = [
         f"{name} imports {other}"
-        for name in ours(MODULES)
-        for other in ours(imports(name).ever)
-        if rank(other) > rank(name)
+        for name in MODULES
+        for other in imports(name).ever & set(MODULES)
+        if "." in name and "." in other and name.split(".")[0] == other.split(".")[0] and rank(other) > rank(name)
     ]
     assert back == []
+
+
+def test_no_modules_import_each_other():
+    """Neither at once nor later, nor for types alone."""
+    todo = {name: imports(name).named & set(MODULES) - {name} for name in MODULES}
+    while free := {name for name, others in todo.items() if not others & todo.keys()}:
+        todo = {name: others for name, others in todo.items() if name not in free}
+    assert todo == {}
+
+
+def test_rooms_stay_small():
+    folders = {path.parent for path in MODULES.values()} - {ROOT / "rac_unet", ROOT / "data_prep"}
+    sizes = {folder: len({*folder.glob("*.py")} - {folder / "__init__.py"}) for folder in folders}
+    assert len(sizes) > 20 and {str(folder): size for folder, size in sizes.items() if size > MOST} == {}
+
+
+def test_only_commands_are_outside_of_rooms():
+    outside = {name for name in MODULES if name.count(".") == 1 and MODULES[name].name != "__init__.py"}
+    assert outside == set(COMMANDS)
+
+
+def test_networks_know_no_disk_format():
+    """What reads checkpoints of other programs is in `models.importing`."""
+    for name in MODULES:
+        if name.startswith("rac_unet.models") and not name.startswith("rac_unet.models.importing"):
+            used = imports(name).ever
+            assert not {other for other in used if other.startswith("rac_unet.models.importing")}, name
+            assert not {"h5py", "zipfile", "pickle", "rac_unet.core.rundir"} & used, name
 
 
 def test_rac_unet_never_imports_data_prep():
     assert [name for name in MODULES if name.startswith("rac_unet") and "data_prep" in tops(imports(name).ever)] == []
 
 
-def test_data_prep_uses_photos_faces_and_data_alone():
+def test_data_prep_uses_what_comes_before_networks_alone():
     used = {other for name in MODULES if name.startswith("data_prep") for other in ours(imports(name).ever)}
-    assert used and {name.split(".")[1] for name in used} <= {"errors", "emotions", "quiet", "photos", "faces", "data"}
+    rooms = {name.split(".")[1] for name in used}
+    assert "core" in rooms and rooms <= {"core", "photos", "faces", "synthesis", "data", "pairing"}
+    # Runs and their settings are the trainings' own.
+    of_runs = {f"rac_unet.core.{name}" for name in ("config", "registry", "rundir", "provenance")}
+    assert not used & of_runs
 
 
 def test_what_prepares_data_never_imports_tensorflow():
@@ -148,23 +194,25 @@ def test_what_prepares_data_never_imports_tensorflow():
     small = [
         name
         for name in MODULES
-        if name.startswith(("data_prep", "rac_unet.photos", "rac_unet.faces")) and "tfds" not in name
+        if name.startswith(("data_prep", *(f"rac_unet.{room}" for room in ("photos", "faces", "synthesis", "pairing"))))
+        and "tfds" not in name
     ]
-    for name in [*small, "rac_unet.data.pairs", "rac_unet.data.toy_pairs"]:
+    for name in [*small, "rac_unet.data.pairs", "rac_unet.pairing.toy_pairs"]:
         assert not TENSORFLOW & tops(reach(name, "ever")), name
 
 
 def test_the_version_of_the_drawing_covers_all_that_draws_toys():
     """Toys are kept by a version that follows from these sources; what they import besides changes no pixel."""
-    from rac_unet.data.toy_pairs import drawing_sources
+    from rac_unet.pairing.toy_pairs import drawing_sources
 
-    others = {f"rac_unet.{name}" for name in ("errors", "quiet", "faces", "data", "photos", "photos.listing")}
-    others |= {f"rac_unet.data.{name}" for name in ("output_folder", "pair_checks", "pairs", "parallel", "png_header",
-                                                    "preparing", "progress", "text_files", "text_tables",
-                                                    "writing")}  # fmt: skip
-    reached = {name for name in reach("rac_unet.data.toy_pairs", "ever") if name.startswith("rac_unet.")}
+    others = {f"rac_unet.{name}" for name in ("core", "data", "pairing", "photos", "photos.listing", "photos.png")}
+    others |= {f"rac_unet.core.{name}" for name in ("errors", "files", "parallel", "progress", "quiet")}
+    others |= {f"rac_unet.core.files.{name}" for name in ("output_folder", "text_files", "text_tables", "whole")}
+    others |= {f"rac_unet.data.{name}" for name in ("pair_checks", "pairs", "record_places")}
+    others |= {"rac_unet.pairing.preparing"}
+    reached = {name for name in reach("rac_unet.pairing.toy_pairs", "ever") if name.startswith("rac_unet.")}
     covered = {module_name(file) for file in drawing_sources()}
-    assert {"rac_unet.faces.toy_mouth", "rac_unet.faces.masks"} <= covered
+    assert {"rac_unet.synthesis.toys.mouth", "rac_unet.synthesis.masks.painting"} <= covered
     assert reached <= covered | others, reached - covered - others
 
 

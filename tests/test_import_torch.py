@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from rac_unet import evaluate, export, train
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import run_command
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import run_command
+from rac_unet.core.rundir import open_run
 from rac_unet.import_torch import main
-from rac_unet.inference.runners import load_runner
-from rac_unet.models.classifier import load_classifier, read_classifier
-from rac_unet.models.torch_names import KINDS
-from rac_unet.rundir import open_run
+from rac_unet.models.importing.torch_names import KINDS
+from rac_unet.runtime.classifier import load_classifier, read_classifier
+from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
 TITLES = {kind.name: kind for kind in KINDS}
@@ -136,7 +136,7 @@ def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
             received.append({name: value.numpy() for name, value in names["outputs"].items()})
         return received
 
-    monkeypatch.setattr("rac_unet.inference.exporting.run_fresh", run_here)
+    monkeypatch.setattr("rac_unet.exporting.write_and_verify.run_fresh", run_here)
     path = tmp_path / "net.keras"
     assert export.main([str(imported), "--format", "keras", "--output", str(path)]) == 0
     picture, label = np.random.default_rng(1).random((1, 64, 64, 3), np.float32), np.eye(7, dtype=np.float32)[[2]]
@@ -153,7 +153,7 @@ def test_training_does_not_go_on_from_it(imported):
 
 @pytest.fixture(scope="module")
 def resnet():
-    from rac_unet.models.resnet18 import build_resnet18
+    from rac_unet.models.classifiers.resnet18 import build_resnet18
 
     return build_resnet18(image_size=32, filters=2)
 
@@ -287,7 +287,7 @@ def test_neither_library_is_imported_to_refuse(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     code = (
         "import sys\n"
-        "from rac_unet import import_torch, errors\n"
+        "from rac_unet import import_torch\nfrom rac_unet.core import errors\n"
         "for argv in (['--help'], [sys.argv[1], '--output', sys.argv[1]], [sys.argv[1], '--output', 'new']):\n"
         "    try: import_torch.main(argv)\n"
         "    except (SystemExit, errors.UserError) as error: print(error)\n"

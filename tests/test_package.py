@@ -135,7 +135,9 @@ def test_the_metadata_says_what_is_needed(python, tmp_path):
 
 @pytest.mark.slow
 def test_a_clean_environment_trains_a_step_with_a_preset_of_the_wheel(python, tmp_path):
-    code = "from rac_unet import config; from data_prep import toy; print(config.__file__, toy.__file__, sep='\\n')"
+    code = (
+        "from rac_unet.core import config; from data_prep import toy; print(config.__file__, toy.__file__, sep='\\n')"
+    )
     for path in run(python, tmp_path, "-c", code).splitlines():
         assert Path(path).is_relative_to(python.parents[1]), "another installation was imported"
     words = ["--preset", "smoke", "--data.toy_count", "70", "--training.epochs", "0.1"]

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from rac_unet import predict
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
-from rac_unet.inference import photo as photo_module
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
 from rac_unet.photos.reading import read_photo
+from rac_unet.unmasking import photo as photo_module
 from tests.drawn_masks import drawn_photo, green_runner, is_green
 from tests.refusals import refused
 from tests.strange_photos import write_strange_photos
@@ -290,7 +290,7 @@ def test_nothing_heavy_is_imported(folder):
     code = """if True:
         import sys
         from rac_unet import predict
-        from rac_unet.inference import photo
+        from rac_unet.unmasking import photo
         from tests.drawn_masks import green_runner
         photo.load_runner = lambda path, threads=None: green_runner()
         sys.exit(predict.main(["photos/masked.png", "--output", "out", "--model", "green.tflite"]))"""

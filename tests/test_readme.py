@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rac_unet.config import preset_names
+from rac_unet.core.config import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from rac_unet import predict, real_masks
-from rac_unet.errors import UserError
-from rac_unet.inference import photo as photo_module
-from rac_unet.scoring.real_masks import JudgedFace, JudgedPhoto, choose_faces, summarise_real_masks
+from rac_unet.core.errors import UserError
+from rac_unet.scoring.mask_removal import JudgedFace, JudgedPhoto, choose_faces, summarise_real_masks
+from rac_unet.unmasking import photo as photo_module
 from tests.drawn_masks import drawn_photo, green_runner
 from tests.refusals import refused
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rac_unet.config import from_dict, preset_names, preset_path, read_yaml
+from rac_unet.core.config import from_dict, preset_names, preset_path, read_yaml
 from rac_unet.training.arguments import parse
 
 ROOT = Path(__file__).resolve().parents[1]

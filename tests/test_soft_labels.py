@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import pairs
-from rac_unet.emotions import EMOTIONS
-from rac_unet.models.classifier import ClassifierConfig, build_classifier, load_classifier, write_classifier
+from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, load_classifier, write_classifier
 from rac_unet.soft_labels import main
 from tests.refusals import refused
 

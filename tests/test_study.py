@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
+from rac_unet.studies.steps import Steps, Terminated
 from rac_unet.study import main
-from rac_unet.training.steps import Steps, Terminated
 from tests.refusals import refused
 
 # All of them share one study, half a minute of it.
@@ -32,7 +32,7 @@ HEAVY = ("rac_unet.train", "rac_unet.train_classifier", "rac_unet.evaluate")
 
 
 def run_here(self, module, *words, start=Steps.run, **options):
-    """As `Steps.run`, which tests/training/test_steps.py has, with the heavy commands in this process."""
+    """As `Steps.run`, which tests/studies/test_steps.py has, with the heavy commands in this process."""
     if module not in HEAVY:
         return start(self, module, *words, **options)
     return importlib.import_module(module).main([str(word) for word in words])

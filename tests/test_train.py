@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from rac_unet import rundir
+from rac_unet.core import rundir
+from rac_unet.core.errors import UserError
 from rac_unet.data import pairs
-from rac_unet.errors import UserError
 from rac_unet.evaluate import main as evaluate
 from rac_unet.objectives import extractor_files
 from rac_unet.train import main
@@ -92,7 +92,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
 def merged(toy_pairs, tmp_path_factory):
     """Two sets merged, the rarer emotion raised by weights, as TFRecord shards."""
     from data_prep import merge, to_tfds
-    from rac_unet.data.toy_pairs import write_toy_pairs
+    from rac_unet.pairing.toy_pairs import write_toy_pairs
 
     pytest.importorskip("tensorflow_datasets")
     root = tmp_path_factory.mktemp("merged")

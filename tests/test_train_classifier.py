@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import from_dict, preset_path, read_yaml
+from rac_unet.core.config import from_dict, preset_path, read_yaml
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import RunDir, create
 from rac_unet.data import pairs
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from rac_unet.evaluate import main as evaluate
 from rac_unet.models import build_configured
-from rac_unet.models.classifier import (
+from rac_unet.runtime.classifier import (
     ClassifierConfig,
     build_classifier,
     load_classifier,
     read_classifier_config,
     write_classifier,
 )
-from rac_unet.rundir import RunDir, create
 from rac_unet.train_classifier import _report, main
 from rac_unet.training.classifying import ClassifierTrainer, ClassifierTraining, class_weights, move_pictures
 from rac_unet.training.reporting import StopSignal
@@ -173,7 +173,7 @@ def test_a_resumed_run_keeps_its_own_data_options(tmp_path, monkeypatch):
         asked.append((config.data.path, config.data.toy_mode, config.data.toy_count, config.model.image_size))
         raise UserError("enough", "usage")
 
-    monkeypatch.setattr("rac_unet.data.source.open_pairs", open_pairs)
+    monkeypatch.setattr("rac_unet.pairing.opening.open_pairs", open_pairs)
     with pytest.raises(UserError, match="enough"):
         main(["--resume", str(run.path)])
     assert asked == [(None, "ambiguous", 140, 64)]
@@ -251,7 +251,7 @@ def test_a_perfect_reader_is_believed_whatever_the_order_of_its_classes(toy_pair
             model.set_weights([*names["body"], *head.get_weights()])
         names.setdefault("body", model.get_weights()[:-2])
         run = write_classifier(tmp_path / str(len(order[0])), model, config, {})
-        from rac_unet.scoring.reading import read_names
+        from rac_unet.scoring.emotions.reading import read_names
 
         image = np.random.default_rng(2).random((20, 32, 32, 3))
         names[order] = read_names(load_classifier(run.path), image)

@@ -7,7 +7,7 @@ into tracing and saving a hundred layers. Each has what matters: an emotion as i
 import keras
 from keras import layers
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 
 NETWORKS = {
     "rac_unet": "tests.tiny_networks:build_tiny",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rac_unet.config import DataConfig
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.config import DataConfig
+from rac_unet.core.emotions import EMOTIONS
 
 # Mild: what a camera's exposure and white balance differ by, not what would make another photo of it.
 MAX_GAIN_LOG = 0.15

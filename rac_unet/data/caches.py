@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rac_unet.data.output_folder import LOCK_FILE
+from rac_unet.core.files.output_folder import LOCK_FILE
 
 try:
     import fcntl

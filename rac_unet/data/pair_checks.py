@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rac_unet.data.png_header import read_png_header
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
 from rac_unet.photos.listing import find_name
+from rac_unet.photos.png import read_png_header
 
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")

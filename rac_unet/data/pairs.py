@@ -27,11 +27,14 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.text_tables import Column, open_table
+from rac_unet.core.files.whole import open_whole
 from rac_unet.data.pair_checks import (
     IMAGE_COLUMNS,
     SPLITS,
@@ -41,13 +44,7 @@ from rac_unet.data.pair_checks import (
     check_values,
     read_shares,
 )
-from rac_unet.data.text_tables import Column, open_table
-from rac_unet.data.writing import open_whole
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
-
-if TYPE_CHECKING:
-    from rac_unet.data.records import Records
+from rac_unet.data.record_places import Records
 
 PAIRS_FILE = "pairs.csv"
 _FEW_VALUES = ("emotion", "emotion_shares", "split", "identity", "source", "mask_style")
@@ -269,7 +266,7 @@ def hash_share(text: str) -> float:
 def parse_table(path: Path) -> pd.DataFrame:
     """pairs.csv as text columns and a float64 weight (NaN where it is no number), its content not looked at.
 
-    It may have been saved anew by a spreadsheet: any encoding and separator of `rac_unet.data.text_tables`.
+    It may have been saved anew by a spreadsheet: any encoding and separator of `rac_unet.core.files.text_tables`.
 
     Raises: UserError when it is no such table.
     """

@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.core.errors import UserError
 from rac_unet.data.caches import hold, make_room, pictures_folder, release
 from rac_unet.data.memory import free_memory
 from rac_unet.data.pair_checks import IMAGE_COLUMNS
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.records import IMAGE_FEATURES
-from rac_unet.errors import UserError
 
 _PER_FOLDER = 1000
 CHANNELS = 7  # masked RGB, unmasked RGB, occlusion

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.config import DataConfig
+from rac_unet.core.config import DataConfig
+from rac_unet.core.errors import UserError
 from rac_unet.data.augmenting import DRAWS, to_float
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
-from rac_unet.errors import UserError
 
 
 def make_training_dataset(

@@ -10,42 +10,20 @@ import hashlib
 import json
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
 from rac_unet.data.pair_checks import SPLITS, Faults, check_values
 from rac_unet.data.pairs import PAIRS_FILE, PairSet, compact, parse_table
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from rac_unet.data.record_places import Records
 
 NAME = "rac_unet_pairs"
 FEATURES_FILE = "features.json"
 # What a record holds of one pair; `Pictures` decodes these three.
 IMAGE_FEATURES = {"masked": "masked_image", "unmasked": "unmasked_image", "occlusion": "occlusion"}
-
-
-@dataclass(frozen=True)
-class Records:
-    """Where each pair's record lies.
-
-    Attributes:
-        files: paths of the shards.
-        sizes: (F,) int64, their sizes in bytes.
-        shard: (N,) int64, which file.
-        offset, length: (N,) int64, where the record's content begins in it, and its bytes.
-    """
-
-    files: tuple[str, ...]
-    sizes: np.ndarray
-    shard: np.ndarray
-    offset: np.ndarray
-    length: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Records:
-        """The records at these positions."""
-        return Records(self.files, self.sizes, self.shard[rows], self.offset[rows], self.length[rows])
 
 
 def find_records(path: str | os.PathLike) -> Path | None:

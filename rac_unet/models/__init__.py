@@ -8,20 +8,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rac_unet.config import ModelConfig
+    from rac_unet.core.config import ModelConfig
 
 
 def build(name: str, **options):
     """Build an untrained network.
 
     Args:
-        name: a name from `rac_unet.registry.MODELS`.
+        name: a name from `rac_unet.core.registry.MODELS`.
         **options: `filters`, `image_size`, and `conditioned`, which can be true only for `config.LABELLED_MODELS`.
     Returns: keras.Model with inputs by name (`masked_image`, and `emotion` when conditioned) and the output
         `{"inpainted_image": (B, H, W, 3) float32}`, unbounded; clip to [0, 1] to look at it.
     Raises: UserError naming the valid networks, or those that take a label where this one does not.
     """
-    from rac_unet.registry import LABELLED_MODELS, MODELS, check_label, check_name, resolve
+    from rac_unet.core.registry import LABELLED_MODELS, MODELS, check_label, check_name, resolve
 
     check_name("model.name", name, MODELS)
     if name not in LABELLED_MODELS:

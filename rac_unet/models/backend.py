@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rac_unet.quiet import silenced_stderr
+from rac_unet.core.quiet import silenced_stderr
 
 
 def import_tensorflow() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.models import blocks
 
 LEVELS = 4

@@ -11,7 +11,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.models import blocks
 
 # The map is stretched by this beyond 0 and 1 and cut there, so that below 0.115 a pixel passes through exactly.

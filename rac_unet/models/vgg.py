@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from rac_unet.registry import check_name
+from rac_unet.core.registry import check_name
 
 # Convolutions in each of the four blocks that are kept; the fifth and the classifier are cut off.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3), "vgg19": (2, 2, 4, 4)}

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import CLASSIFIER, NETWORK, copy_run, open_run
 from rac_unet.notebook.running import NotebookError
-from rac_unet.rundir import CLASSIFIER, NETWORK, copy_run, open_run
 
 _PAIRS_FILE = "pairs.csv"
 _RUN_FILES = {"config.yaml", "provenance.json"}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import deque
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
 
 
 class NotebookError(UserError):

@@ -74,7 +74,7 @@ def show_pairs(data: str | os.PathLike, output: str | os.PathLike) -> None:
     import numpy as np
 
     from rac_unet.data.pairs import read
-    from rac_unet.scoring.sheets import write_sheet
+    from rac_unet.reports.sheets import write_sheet
 
     pairs = read(data)
     # Shuffled, since one person's pictures often follow each other.

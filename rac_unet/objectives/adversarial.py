@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 
 LEAKY_SLOPE = 0.2
 # The second discriminator sees what is below this share of the side. It must not see the eyes: they contradict what is

@@ -6,9 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
+from rac_unet.core.registry import EXTRACTORS
 from rac_unet.objectives.download import DownloadError, fetch
-from rac_unet.registry import EXTRACTORS
 
 PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 # Keras's file names and the MD5 digests it publishes with them.

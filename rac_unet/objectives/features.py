@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.errors import UserError, one_line
+from rac_unet.core.errors import UserError, one_line
+from rac_unet.core.registry import EXTRACTORS
+from rac_unet.models.importing.vgg_weights import draw_vgg_weights, load_vgg_weights
 from rac_unet.models.vgg import IMAGE_SIZE, build_vgg_features
-from rac_unet.models.vgg_weights import draw_vgg_weights, load_vgg_weights
 from rac_unet.objectives.extractor_files import find_extractor_file, sha256
-from rac_unet.registry import EXTRACTORS
 
 
 @dataclass(frozen=True)

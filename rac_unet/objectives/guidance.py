@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.objectives.losses import low_pass_over_hole, over_hole
 
 # Random numbers for each pair: one whether it is asked, one for what, one for a wrong label; then for each reader.

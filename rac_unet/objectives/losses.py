@@ -13,9 +13,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.core.registry import FEATURE_LOSSES, LOSSES, resolve
 from rac_unet.objectives.exact_products import matrix_times, times_matrix
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, SSIM_WINDOW, mean_ssim, ms_ssim_map, scales_that_fit, ssim_map
-from rac_unet.registry import FEATURE_LOSSES, LOSSES, resolve
 
 # Zhao et al. 2017 (doi:10.1109/TCI.2016.2644865) as the original used it.
 SIGMAS = (0.5, 1.0, 2.0, 4.0, 8.0)

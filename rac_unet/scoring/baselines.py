@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.errors import UserError
 
 BASELINES = ("masked_input", "mean_face", "telea")
 # OpenCV's own example value; the hidden half of a face is far larger than any sensible radius.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
 
 
 def load_brisque() -> Callable[[np.ndarray], np.ndarray]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rac_unet.emotions import EMOTIONS
-from rac_unet.inference.runners import Runner
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.runtime.runners import Runner
 
 WARM_UP, REPEATS = 3, 30
 # A wide network on a small machine takes seconds a batch; then fewer repeats must do, but never fewer than this.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
-from rac_unet.errors import UserError
 from rac_unet.scoring.metrics import is_masked
 
 

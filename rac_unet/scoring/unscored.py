@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.emotions import EMOTIONS
-from rac_unet.inference.interface import OCCLUSION
-from rac_unet.inference.runners import Runner
-from rac_unet.models.classifier import Classifier
-from rac_unet.scoring.emotion import summarise_emotions
+from rac_unet.runtime.classifier import Classifier
+from rac_unet.runtime.interface import OCCLUSION
+from rac_unet.runtime.runners import Runner
+from rac_unet.scoring.emotions.accuracy import summarise_emotions
+from rac_unet.scoring.emotions.reading import read_names
 from rac_unet.scoring.metrics import score_map
-from rac_unet.scoring.reading import read_names
-from rac_unet.scoring.sheets import faces_to_show
+from rac_unet.scoring.shown_faces import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 

@@ -8,10 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rac_unet.config import NO_MATTER, PUBLISHED, RunConfig, from_dict, preset_names, preset_path, read_yaml
-from rac_unet.errors import TRACEBACK_HELP, CommandParser, UserError
-from rac_unet.registry import check_name
-from rac_unet.training.beginning import refuse_other_network, settings_of
+from rac_unet.core.config import (
+    NO_MATTER,
+    PUBLISHED,
+    RunConfig,
+    from_dict,
+    preset_names,
+    preset_path,
+    read_yaml,
+)
+from rac_unet.core.errors import TRACEBACK_HELP, CommandParser, UserError
+from rac_unet.core.registry import check_name
+from rac_unet.training.warm_start import refuse_other_network, settings_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,16 +15,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.progress import format_seconds
+from rac_unet.core.rundir import RunDir
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset, steps_per_epoch
-from rac_unet.data.progress import format_seconds
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
-from rac_unet.models.classifier import ClassifierConfig, write_classifier_weights
 from rac_unet.models.fused import fuse_batch_norms
-from rac_unet.rundir import RunDir
-from rac_unet.scoring.emotion import confusion_matrix, mean_class_accuracy
+from rac_unet.runtime.classifier import ClassifierConfig, write_classifier_weights
+from rac_unet.scoring.emotions.accuracy import confusion_matrix, mean_class_accuracy
 from rac_unet.training.optimizers import Adam
 from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, restore, save_state

@@ -14,25 +14,25 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from rac_unet.config import to_dict
+from rac_unet.core.config import to_dict
+from rac_unet.core.errors import UserError
+from rac_unet.core.progress import format_seconds
+from rac_unet.core.rundir import RunDir, replace_file
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_training_blocks, steps_per_epoch
-from rac_unet.data.progress import format_seconds
-from rac_unet.errors import UserError
 from rac_unet.models import build_configured
 from rac_unet.models.backend import uses_tf32
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
-from rac_unet.rundir import RunDir, replace_file
-from rac_unet.training.adversary import Adversary
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
-from rac_unet.training.devices import choose, device_facts
-from rac_unet.training.distribution import Distribution, make_distribution, refuse_uneven_batch
-from rac_unet.training.guidance import Guidance, describe
+from rac_unet.training.guiding.adversary import Adversary
+from rac_unet.training.guiding.counterfactuals import Guidance, describe
+from rac_unet.training.guiding.readers import Reader
+from rac_unet.training.hardware.devices import choose, device_facts
+from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
 from rac_unet.training.meter import Meter
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
-from rac_unet.training.readers import Reader
 from rac_unet.training.reporting import Scalars, StopSignal
 from rac_unet.training.state import BackupClock, load_state, restore, save_state
 from rac_unet.training.step import VOTES, TrainingStep
@@ -59,7 +59,7 @@ class Trainer:
         distribution: the devices; one when it is left out.
         began: `time.monotonic()` when the command began, from which `max_hours` counts.
         weights: what to start with, in the order of a network's `get_weights`; None for random ones.
-        readers: of the config's guidance (`rac_unet.training.readers.load_readers`).
+        readers: of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
     Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
     """
 

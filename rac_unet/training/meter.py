@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rac_unet.data.progress import format_seconds
+from rac_unet.core.progress import format_seconds
 
 # Losses are read back in blocks, so that an accelerator never waits for the host after each step.
 READ_EVERY = 10

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from rac_unet.config import RunConfig
+from rac_unet.core.config import RunConfig
 
 # Averaging after each step would cost a small network more than the step; over so few, the weights hardly change.
 AVERAGE_EVERY = 8

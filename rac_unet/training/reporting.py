@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from rac_unet.training.signals import install, restore
+from rac_unet.core.signals import install, restore
 
 
 class Log:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rac_unet.config import RunConfig, differences, to_dict
-from rac_unet.errors import UserError
+from rac_unet.core.config import RunConfig, differences, to_dict
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
 from rac_unet.objectives.extractor_files import sha256
-from rac_unet.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
-from rac_unet.training.beginning import BEGUN_FROM, weights_file
 from rac_unet.training.state import find_backups
+from rac_unet.training.warm_start import BEGUN_FROM, weights_file
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
@@ -176,7 +176,7 @@ def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
     """Raise UserError when the emotion readers are not those the run started with.
 
     Args:
-        readers: as `rac_unet.training.readers.check_readers` gives them, in the order of the config.
+        readers: as `rac_unet.training.guiding.readers.check_readers` gives them, in the order of the config.
     """
     before = run.provenance().get("guidance", {}).get("readers")
     if before is None:

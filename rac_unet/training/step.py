@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from rac_unet.config import RunConfig
+from rac_unet.core.config import RunConfig
 from rac_unet.data.pipeline import finish_batch
-from rac_unet.training.adversary import Adversary
-from rac_unet.training.distribution import Distribution
-from rac_unet.training.guidance import Guidance
+from rac_unet.training.guiding.adversary import Adversary
+from rac_unet.training.guiding.counterfactuals import Guidance
+from rac_unet.training.hardware.distribution import Distribution
 
 # What every step is told and tells all workers, so that they stop after the same one.
 VOTES = ("signal", "time")

@@ -10,8 +10,9 @@ import numpy as np
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.reports.sheets import write_sheet
 from rac_unet.scoring.metrics import compose, is_masked, psnr
-from rac_unet.scoring.sheets import faces_to_show, write_sheet
+from rac_unet.scoring.shown_faces import faces_to_show
 
 
 def validate(

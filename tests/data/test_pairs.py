@@ -8,10 +8,10 @@ import unicodedata
 import numpy as np
 import pytest
 
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.whole import encode_png, write_file
 from rac_unet.data import pairs
-from rac_unet.data.writing import encode_png, write_file
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
 from tests.refusals import refused
 
 HEADER = ",".join(pairs.COLUMNS)
@@ -231,7 +231,7 @@ def test_splits_follow_from_the_name_alone():
 
 def test_neither_reading_nor_preparing_imports_tensorflow():
     code = (
-        "import sys, rac_unet.data.pairs, rac_unet.data.preparing, rac_unet.data.toy_pairs, data_prep.folder;"
+        "import sys, rac_unet.data.pairs, rac_unet.pairing.preparing, rac_unet.pairing.toy_pairs, data_prep.folder;"
         "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from rac_unet.cache import main as command
-from rac_unet.config import RunConfig
-from rac_unet.data import caches, pairs, pictures, source
-from rac_unet.data import toy_pairs as toy_pairs_module
+from rac_unet.core.config import RunConfig
+from rac_unet.data import caches, pairs, pictures
 from rac_unet.data.pictures import Pictures
-from rac_unet.data.records import Records
+from rac_unet.data.record_places import Records
+from rac_unet.pairing import opening
+from rac_unet.pairing import toy_pairs as toy_pairs_module
 from tests.refusals import refused
 
 
@@ -118,13 +119,13 @@ def test_toys_drawn_by_other_code_are_not_taken_for_those_asked_for(cache, monke
         (folder / "pairs.csv").touch()
 
     monkeypatch.setattr(toy_pairs_module, "write_toy_pairs", draw)
-    monkeypatch.setattr(source.pairs, "read", lambda folder: folder)
-    first = source.open_pairs(RunConfig())
-    assert source.open_pairs(RunConfig()) == first and drawn == [first]
+    monkeypatch.setattr(opening.pairs, "read", lambda folder: folder)
+    first = opening.open_pairs(RunConfig())
+    assert opening.open_pairs(RunConfig()) == first and drawn == [first]
     # One line of a file that draws is changed.
-    changed = cache / "mask_light.py"
+    changed = cache / "light.py"
     changed.write_text("LIGHT = 2")
     files = [changed if file.name == changed.name else file for file in toy_pairs_module.drawing_sources()]
     assert changed in files
     monkeypatch.setattr(toy_pairs_module, "drawing_sources", lambda: files)
-    assert source.open_pairs(RunConfig()) != first and len(drawn) == 2
+    assert opening.open_pairs(RunConfig()) != first and len(drawn) == 2

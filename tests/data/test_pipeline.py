@@ -5,12 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from rac_unet.config import DataConfig
+from rac_unet.core.config import DataConfig
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import augmenting
 from rac_unet.data import pairs as pairs_module
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
-from rac_unet.emotions import EMOTIONS
 from tests.refusals import refused
 
 

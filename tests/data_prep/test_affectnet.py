@@ -159,7 +159,7 @@ def write_table(root, header, change=lambda cells, number: cells, count=9, delim
 
 
 def read(root, *more):
-    from data_prep.affectnet_layouts import read_tables
+    from data_prep.sources.affectnet_layouts import read_tables
 
     source = read_tables(root, *more)
     return {int(photo.path.split("/")[-1].split(".")[0]): photo.emotion for photo in source.photos}, source
@@ -221,7 +221,7 @@ AFFECTNET_NAMES = ("neutral", "happiness", "sadness")
 
 
 def test_landmarks_are_found_in_any_column(tmp_path):
-    from data_prep.affectnet_layouts import TableLoader
+    from data_prep.sources.affectnet_layouts import TableLoader
 
     root = write_table(
         tmp_path / "a",
@@ -238,7 +238,7 @@ def test_landmarks_are_found_in_any_column(tmp_path):
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_folders_without_the_first_number_are_refused(tmp_path, trees, missing):
-    from data_prep.affectnet_layouts import read_folders
+    from data_prep.sources.affectnet_layouts import read_folders
 
     for number in range(8):
         if number != missing:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from data_prep import check
-from data_prep.near_duplicates import find_duplicates, picture_hash, same_photograph
+from data_prep.checks.near_duplicates import find_duplicates, picture_hash, same_photograph
+from rac_unet.core.files.output_folder import JOURNAL_FILE
+from rac_unet.core.files.whole import encode_png
 from rac_unet.data import pairs
-from rac_unet.data.output_folder import JOURNAL_FILE
-from rac_unet.data.writing import encode_png
 from tests.refusals import refused
 
 
@@ -224,7 +224,7 @@ def test_a_file_that_several_pairs_share_takes_all_of_them_along(sound):
 
 
 def test_a_fix_that_was_killed_is_finished_by_the_next(sound, monkeypatch):
-    from data_prep import quarantine
+    from data_prep.checks import quarantine
 
     pair = rows(sound, "train")[9]
     spoil_bit(sound, pair)

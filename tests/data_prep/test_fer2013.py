@@ -85,7 +85,7 @@ def test_wrong_inputs(trees, tmp_path):
 
 
 def test_tables_in_other_forms_give_the_same_pixels(trees, tmp_path):
-    from data_prep.fer2013_table import TableLoader, read_table
+    from data_prep.sources.fer2013_table import TableLoader, read_table
 
     path = trees.fer2013_table(tmp_path / "a.csv", 7)
     emotions = [photo.emotion for photo in read_table(path).photos]
@@ -100,7 +100,7 @@ def test_tables_in_other_forms_give_the_same_pixels(trees, tmp_path):
 
 
 def test_labels_counted_from_one_are_refused(trees, tmp_path):
-    from data_prep.fer2013_table import read_table
+    from data_prep.sources.fer2013_table import read_table
 
     path = trees.fer2013_table(tmp_path / "a.csv", 7)
     lines = path.read_text().splitlines()
@@ -110,7 +110,7 @@ def test_labels_counted_from_one_are_refused(trees, tmp_path):
 
 
 def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
-    from data_prep.named_folders import read_named_folders
+    from data_prep.sources.named_folders import read_named_folders
 
     for number in range(7):
         trees.save(tmp_path / f"train/{number}/{number}.png", None, b"x")

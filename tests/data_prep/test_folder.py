@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from data_prep import folder
-from data_prep.labels import read_labels
-from rac_unet.data import pairs, writing
-from rac_unet.data.output_folder import OutputFolder
-from rac_unet.errors import UserError
-from rac_unet.faces.toy import draw_face
+from data_prep.sources.labels import read_labels
+from rac_unet.core.errors import UserError
+from rac_unet.core.files import whole
+from rac_unet.core.files.output_folder import OutputFolder
+from rac_unet.data import pairs
+from rac_unet.synthesis.toys.face import draw_face
 from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -324,7 +325,7 @@ def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, la
             return super().write(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "open", lambda path, mode: FullDisk(path, mode), raising=False)
+        patch.setattr(whole, "open", lambda path, mode: FullDisk(path, mode), raising=False)
         with refused("unwritable", output, "8 of 12 photos"):
             run(photos, labels, output, "--variants", "2", "--size", "96")
     assert not [path for path in output.rglob("*") if path.suffix == ".tmp" or path.name == ".unfinished"]

@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from data_prep import folder
+from rac_unet.core.errors import UserError
 from rac_unet.data import pairs
-from rac_unet.errors import UserError
 from tests.refusals import refused
 
 
@@ -132,7 +132,7 @@ def test_masks_by_file_or_by_options(photos, tmp_path):
 
 
 def read(root, *more, **options):
-    from data_prep.named_folders import read_named_folders
+    from data_prep.sources.named_folders import read_named_folders
 
     source = read_named_folders(root, 0, *more, **options)
     source.account()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from data_prep import face_generator, generated
-from data_prep.face_generator import face_fault
-from data_prep.labels import read_labels
+from data_prep import generated
+from data_prep.making import face_generator
+from data_prep.making.face_generator import face_fault
+from data_prep.sources.labels import read_labels
 from tests.refusals import refused
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from data_prep import merge
-from data_prep.weights import emotion_weights
+from data_prep.making.weights import emotion_weights
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.whole import encode_png, write_file
 from rac_unet.data import pairs
-from rac_unet.data.mask_policy import make_policy
-from rac_unet.data.toy_pairs import write_toy_pairs
-from rac_unet.data.writing import encode_png, write_file
-from rac_unet.emotions import EMOTIONS
-from rac_unet.errors import UserError
+from rac_unet.pairing.mask_policy import make_policy
+from rac_unet.pairing.toy_pairs import write_toy_pairs
 from tests.refusals import refused
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_prep import rafdb
-from data_prep.existing_masks import find_imposed_mask
+from data_prep.making.existing_masks import find_imposed_mask
 from rac_unet.data import pairs
 from tests.refusals import refused
 
@@ -185,7 +185,7 @@ def labelled(source):
 
 
 def test_a_list_counted_from_zero_is_read_so(trees, tmp_path):
-    from data_prep.rafdb_layouts import read_native
+    from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf")
     expected = labelled(read_native(base, "aligned"))
@@ -197,7 +197,7 @@ def test_a_list_counted_from_zero_is_read_so(trees, tmp_path):
 
 
 def test_a_list_with_two_readings_is_refused(trees, tmp_path):
-    from data_prep.rafdb_layouts import read_native
+    from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf", 6)
     listing = base / "EmoLabel/list_patition_label.txt"
@@ -218,7 +218,7 @@ def test_a_list_with_two_readings_is_refused(trees, tmp_path):
     ],
 )
 def test_the_list_in_other_forms(trees, tmp_path, change, encoding):
-    from data_prep.rafdb_layouts import read_native
+    from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf", 7)
     listing = base / "EmoLabel/list_patition_label.txt"
@@ -234,7 +234,7 @@ def folders_from_zero(root, trees):
 
 
 def test_numbered_folders_from_zero_are_read_only_where_it_is_said_how(trees, tmp_path):
-    from data_prep.rafdb_layouts import read_repack, recognise
+    from data_prep.sources.rafdb_layouts import read_repack, recognise
 
     root = folders_from_zero(tmp_path / "raf", trees)
     assert recognise(root)[:2] == ("repack", root)
@@ -245,7 +245,7 @@ def test_numbered_folders_from_zero_are_read_only_where_it_is_said_how(trees, tm
 
 
 def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
-    from data_prep.rafdb_layouts import read_sorted
+    from data_prep.sources.rafdb_layouts import read_sorted
 
     for number in range(1, 8):
         for side in ("masked", "unmasked"):
@@ -255,7 +255,7 @@ def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
 
 @pytest.mark.parametrize(("shift", "numbering"), [(0, None), (1, None), (1, "rafdb")])
 def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, tmp_path, shift, numbering):
-    from data_prep.rafdb_layouts import read_repack
+    from data_prep.sources.rafdb_layouts import read_repack
 
     for number in range(1, 8):
         trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")
@@ -269,7 +269,7 @@ def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, 
 
 
 def test_a_class_folder_that_is_lost_is_named(trees, tmp_path):
-    from data_prep.rafdb_layouts import read_repack
+    from data_prep.sources.rafdb_layouts import read_repack
 
     for number in range(1, 7):
         trees.save(tmp_path / f"train/{number}/{number}.jpg", None, b"x")

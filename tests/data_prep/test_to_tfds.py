@@ -17,7 +17,7 @@ from rac_unet.data import pairs  # noqa: E402
 from rac_unet.data.pictures import Pictures  # noqa: E402
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset  # noqa: E402
 from rac_unet.data.records import NAME  # noqa: E402
-from rac_unet.data.source import read_pairs  # noqa: E402
+from rac_unet.pairing.opening import read_pairs  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def test_what_does_not_fit_memory_keeps_its_order(folder, converted, tmp_path, m
 
 
 def test_interrupted_it_leaves_nothing_that_looks_finished(folder, converted, tmp_path, monkeypatch):
-    from rac_unet.data import progress
+    from rac_unet.core import progress
 
     def stop(self, count=1):
         raise KeyboardInterrupt

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from data_prep import toy
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.files.output_folder import JOURNAL_FILE
 from rac_unet.data import pairs
-from rac_unet.data.mask_policy import make_policy
-from rac_unet.data.output_folder import JOURNAL_FILE
-from rac_unet.data.toy_pairs import write_toy_pairs
-from rac_unet.emotions import EMOTIONS
+from rac_unet.pairing.mask_policy import make_policy
+from rac_unet.pairing.toy_pairs import write_toy_pairs
 from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
 
 def test_a_lost_file_is_made_again(tmp_path, reference, monkeypatch):
     folder = tmp_path / "set"
-    from rac_unet.data import preparing
+    from rac_unet.pairing import preparing
 
     def interrupted(*_):
         raise KeyboardInterrupt

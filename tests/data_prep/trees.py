@@ -5,7 +5,7 @@ import csv
 import cv2
 import numpy as np
 
-from rac_unet.faces.toy import draw_face
+from rac_unet.synthesis.toys.face import draw_face
 
 RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 AFFECTNET = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -78,7 +78,7 @@ def rafdb_repack(root, count=14):
 
 def rafdb_sorted(root, count=14):
     """{train,test}/{masked,unmasked}/{0..6}; also the exact mask of each pair: name -> occlusion."""
-    from rac_unet.faces.masks import STYLES, paint_mask
+    from rac_unet.synthesis.masks.painting import STYLES, paint_mask
 
     hidden = {}
     for number in range(count):

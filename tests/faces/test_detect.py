@@ -9,7 +9,7 @@ import pytest
 
 from rac_unet.faces.align import FITTED, TEMPLATE, align_face
 from rac_unet.faces.detect import MESH_TO_IBUG, Face, FaceDetector, central_face
-from rac_unet.faces.face_search import Halves, distinct_boxes, look_turned
+from rac_unet.faces.search import Halves, distinct_boxes, look_turned
 from rac_unet.photos.reading import read_photo
 from tests.drawn_masks import drawn_photo
 

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from kaggle_kernels import gather_wheels
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "kaggle_kernels"

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from kaggle_kernels import gather_wheels
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
 from tests.refusals import refused
 
 NAMES = ("compare", "export", "prepare-data", "train", "train-classifier")

@@ -13,8 +13,8 @@ import nbformat
 import pytest
 
 from kaggle_kernels import gather_wheels
-from rac_unet.config import from_dict, preset_names, preset_path, read_yaml
-from rac_unet.rundir import CLASSIFIER, NETWORK
+from rac_unet.core.config import from_dict, preset_names, preset_path, read_yaml
+from rac_unet.core.rundir import CLASSIFIER, NETWORK
 
 KERNELS = Path(__file__).resolve().parents[2] / "kaggle_kernels"
 NAMES = ("prepare-data", "train", "train-classifier", "compare", "export")

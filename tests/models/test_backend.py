@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import RunConfig, TrainingConfig
+from rac_unet.core.config import RunConfig, TrainingConfig
 from rac_unet.models.backend import import_tensorflow, set_tf32, uses_tf32
 from rac_unet.train import _take_devices
 

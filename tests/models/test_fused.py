@@ -66,7 +66,7 @@ def test_weights_travel_both_ways(tmp_path):
 @pytest.mark.usefixtures("half_precision")
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy):
-    from rac_unet.config import ModelConfig
+    from rac_unet.core.config import ModelConfig
 
     model = fuse_batch_norms(build_configured(ModelConfig(filters=2, image_size=32), policy))
     inputs = {"masked_image": np.full((2, 32, 32, 3), 0.5, np.float32), "emotion": np.eye(7, dtype=np.float32)[:2]}

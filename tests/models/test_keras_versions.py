@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rac_unet.registry import MODELS
+from rac_unet.core.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Run by either Python: `save` makes weights and a picture from them, `load` reads them and paints the same picture.
 SCRIPT = """
 import json, sys
 import numpy as np
-from rac_unet.registry import LABELLED_MODELS
+from rac_unet.core.registry import LABELLED_MODELS
 from rac_unet.models import build
 what, folder, name = sys.argv[1:]
 model = build(name, filters=4, image_size=32, conditioned=name in LABELLED_MODELS)

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import ModelConfig
+from rac_unet.benchmarks.overfit import every_network
+from rac_unet.core.config import ModelConfig
+from rac_unet.core.registry import (
+    FEATURE_LOSSES,
+    LABELLED_MODELS,
+    LOSSES,
+    MASK_AWARE_MODELS,
+    MASK_LOSSES,
+    MODELS,
+)
 from rac_unet.models import build, build_configured
 from rac_unet.objectives.losses import make_loss
-from rac_unet.registry import FEATURE_LOSSES, LABELLED_MODELS, LOSSES, MASK_AWARE_MODELS, MASK_LOSSES, MODELS
-from rac_unet.scoring.overfit import every_network
 from tests.refusals import refused
 
 ALL = every_network(filters=4, image_size=32)

@@ -91,7 +91,7 @@ def test_skips_go_through_their_gates(small):
 def test_trained_in_half_precision_its_pictures_are_float32(half_precision):
     import tensorflow as tf
 
-    from rac_unet.config import ModelConfig
+    from rac_unet.core.config import ModelConfig
     from rac_unet.models import build_configured
 
     model = build_configured(ModelConfig("rac_unet_lite", 4, 32), "mixed_bfloat16")

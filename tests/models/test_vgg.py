@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras.applications import vgg16, vgg19
 
-from rac_unet.errors import UserError
+from rac_unet.core.errors import UserError
+from rac_unet.models.importing.vgg_weights import draw_vgg_weights, load_vgg_weights
 from rac_unet.models.vgg import build_vgg_features, normalisation
-from rac_unet.models.vgg_weights import draw_vgg_weights, load_vgg_weights
 from tests.refusals import refused
 
 REFERENCES = {"vgg16": (vgg16.VGG16, vgg16.preprocess_input), "vgg19": (vgg19.VGG19, vgg19.preprocess_input)}

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from rac_unet import notebook
-from rac_unet.config import RunConfig
-from rac_unet.rundir import CLASSIFIER, create, create_from_text
+from rac_unet.core.config import RunConfig
+from rac_unet.core.rundir import CLASSIFIER, create, create_from_text
 from tests.refusals import refused
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.emotions import EMOTIONS
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.objectives.guidance import (
     GAIN_LOG,
     SHIFT,

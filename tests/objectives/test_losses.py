@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rac_unet.benchmarks.direct_ms_ssim import direct_ms_ssim_l1
+from rac_unet.core.registry import LOSSES, MASK_LOSSES
 from rac_unet.objectives import losses
 from rac_unet.objectives.features import Extractor
 from rac_unet.objectives.ssim import POWER_FACTORS, ms_ssim_map
-from rac_unet.registry import LOSSES, MASK_LOSSES
-from rac_unet.scoring.direct_ms_ssim import direct_ms_ssim_l1
 
 
 def _pair(kind, size=64, batch=2):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.config import LossConfig, ModelConfig, RunConfig
+from rac_unet.core.config import LossConfig, ModelConfig, RunConfig
 from rac_unet.objectives.losses import make_loss
 from rac_unet.objectives.mask_losses import occlusion, painted_l1, visible_emotion
 from tests.refusals import refused

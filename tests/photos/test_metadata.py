@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from rac_unet.inference.photo_output import encode_result
 from rac_unet.photos.metadata import SOURCE_TYPE, PhotoMetadata, marked, upright_metadata
 from rac_unet.photos.reading import decode_photo
 from rac_unet.photos.writing import is_signed
+from rac_unet.unmasking.output import encode_result
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

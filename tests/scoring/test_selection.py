@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rac_unet.data import pairs
-from rac_unet.inference.runners import Runner
+from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.selection import scored_pairs, wears_mask
 from rac_unet.scoring.unscored import claims_on_bare_faces, describe_bare_faces
 from tests.refusals import refused

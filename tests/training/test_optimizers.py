@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rac_unet.config import OptimizerConfig, RunConfig
+from rac_unet.core.config import OptimizerConfig, RunConfig
 from rac_unet.training import optimizers
 from rac_unet.training.optimizers import AVERAGE_EVERY, Adam, MovingAverage, make_optimizer
 

@@ -12,10 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from rac_unet import registry, unfinished
-from rac_unet.config import RunConfig
+from rac_unet.core import registry
+from rac_unet.core.config import RunConfig
+from rac_unet.core.files import unfinished
+from rac_unet.core.rundir import RunDir, create
 from rac_unet.objectives.features import Extractor
-from rac_unet.rundir import RunDir, create
 from rac_unet.train import main
 from rac_unet.training import loop, resuming, state
 from rac_unet.training.arguments import parse
@@ -53,7 +54,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     (whole,) = (RunDir(path) for path in (tmp_path / "whole").iterdir())
     words, kills = [*options, "--runs", tmp_path / "killed"], []
     # First between a step and its backup; then, resumed, between the first validation's backup and its row.
-    for dies in (("rac_unet.training.meter:Meter.end_call", 8), ("rac_unet.rundir:RunDir.write_history", 2)):
+    for dies in (("rac_unet.training.meter:Meter.end_call", 8), ("rac_unet.core.rundir:RunDir.write_history", 2)):
         Training(words, tmp_path / "said", dies).await_death()
         kills.append(_newest_step(tmp_path / "killed"))
         (run,) = (RunDir(path) for path in (tmp_path / "killed").iterdir())
@@ -62,7 +63,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     assert kills == [7, 12]
     # The last one in a process with nothing in common with the others, not even the order of its sets.
     code = f"""
-from rac_unet import registry
+from rac_unet.core import registry
 from rac_unet.train import main
 registry.MODELS.update({registry.MODELS})
 main({list(map(str, words))})

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from rac_unet import rundir
-from rac_unet.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainingConfig
+from rac_unet.core import rundir
+from rac_unet.core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainingConfig
 from rac_unet.data import pairs
 from rac_unet.training import loop
 from rac_unet.training.reporting import StopSignal

@@ -1,0 +1,159 @@
+"""Arguments shared by every command that makes a data set of pairs; nothing heavy, so --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from rac_unet.core.errors import CommandParser, UserError, number
+
+if TYPE_CHECKING:
+    from rac_unet.pairing.mask_policy import MaskPolicy
+
+positive = number(int, 1)
+seed = number(int, 0)
+image_size = number(int, 48, 512)
+share = number(float, 0, 0.5)
+any_share = number(float, 0, 1)
+
+
+def hash_range(text: str) -> tuple[float, float]:
+    """`0.5,1` -> (0.5, 1.0): a part of the numbers in [0, 1)."""
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers; use LOW,HIGH such as 0,0.5") from None
+    if not 0 <= low < high <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; use LOW,HIGH with 0 <= LOW < HIGH <= 1")
+    return low, high
+
+
+def photo_parser(command: str, description: str) -> CommandParser:
+    """A parser for a command that prepares photographs; `add_photo_arguments` ends it."""
+    return CommandParser(
+        prog=f"python -m data_prep.{command}",
+        description=description,
+        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+
+def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Validation share, part of the photos, links, and what every command has that makes pairs."""
+    parser.add_argument(
+        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
+    )
+    parser.add_argument(
+        "--hash_range", type=hash_range, default="0,1", metavar="LOW,HIGH",
+        help="keep the photos whose hash, a number in [0, 1) that follows from the photo's name, is in [LOW, HIGH): "
+        "sets made with 0,0.5 and 0.5,1 share no photo, and each photo keeps its split",
+    )  # fmt: skip
+    parser.add_argument(
+        "--follow_links", action="store_true", help="also follow links to photos and folders outside the folder"
+    )
+    add_common_arguments(parser)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks") -> None:
+    """What every command has that makes pairs; `seeded` says what other seeds change."""
+    add_output(parser)
+    parser.add_argument(
+        "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 48..512"
+    )
+    parser.add_argument("--styles", metavar="A,B,...", help="mask styles to draw from", default="all")
+    parser.add_argument(
+        "--held_out", metavar="A,B,...", default=argparse.SUPPRESS,
+        help="of these styles, those for the test split alone, beside the others: masks nobody trained on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--variants", type=positive, default=argparse.SUPPRESS, metavar="K",
+        help="masks painted on each face, each a pair of its own (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--masks", metavar="FILE", default=argparse.SUPPRESS,
+        help="YAML file with the styles of each split and their weights, instead of the three options above",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bare", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs whose face wears no mask: both pictures are the same (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--degrade", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs that look like a poor photo: blur, noise, JPEG, shadow, cut edges (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--props", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        help="share of the pairs with glasses, a hat, a hand or a microphone in front of the face (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--test_too", action="store_true", default=argparse.SUPPRESS,
+        help="--bare, --degrade and --props hold for the test split, too, which is otherwise left as it is",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"other seeds paint other {seeded}")
+    add_workers(parser)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", required=True, metavar="D", default=argparse.SUPPRESS,
+        help="folder to make: new, empty, or begun by this command with the same settings",
+    )  # fmt: skip
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=positive, default=os.cpu_count() or 1, metavar="W",
+        help="processes at work (about 200 MB each); never changes the result",
+    )  # fmt: skip
+
+
+def parse_policy(options: argparse.Namespace) -> MaskPolicy:
+    """The mask policy that the options about masks, or --masks, and the shares ask for.
+
+    Raises: UserError that lists the valid names, or says which options exclude each other.
+    """
+    from dataclasses import replace
+
+    from rac_unet.pairing.mask_policy import SHARES, make_policy, read_policy
+
+    if hasattr(options, "masks"):
+        given = [name for name in ("held_out", "variants") if hasattr(options, name)]
+        given += ["styles"] * (options.styles != "all")
+        if given:
+            raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}", "usage")
+        policy = read_policy(options.masks)
+        if twice := [name for name in SHARES if hasattr(options, name) and getattr(policy, name)]:
+            raise UserError(f"--masks {options.masks} already gives {twice[0]}; leave out --{twice[0]}", "usage")
+    else:
+        held_out = _names(options.held_out) if hasattr(options, "held_out") else ()
+        policy = make_policy(parse_styles(options.styles), held_out, getattr(options, "variants", 1))
+    policy = replace(policy, **{name: getattr(options, name) for name in SHARES if hasattr(options, name)})
+    if hasattr(options, "test_too"):
+        if not any(getattr(policy, name) for name in SHARES):
+            raise UserError(
+                "--test_too is about --bare, --degrade and --props; give one of them, or leave it out", "usage"
+            )
+        policy = replace(policy, test_too=True)
+    return policy
+
+
+def parse_styles(text: str) -> tuple[str, ...]:
+    """`surgical,kn95` -> their names; `all` -> every style.
+
+    Raises: UserError that lists the valid names.
+    """
+    from rac_unet.synthesis.masks.painting import STYLES
+
+    names = _names(text)
+    if names == ("all",):
+        return STYLES
+    unknown = [name for name in names if name not in STYLES]
+    if unknown or not names:
+        what = f"unknown mask style {', '.join(map(repr, unknown))}" if unknown else "--styles names no mask style"
+        raise UserError(f"{what}; choose from: {', '.join(STYLES)} (or all)", "unknown_name")
+    return names
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -1,0 +1,98 @@
+"""Pairs whose masks somebody else imposed: the masked image is kept, and where its mask is follows from the difference.
+
+The two files were compressed apart, so they differ a little everywhere. Hidden is where they differ by more than that,
+closed, filled and grown by a pixel or two; everywhere else the unmasked image's pixels are put into the masked one, so
+that the promise of every data set here holds: where nothing is hidden, both are equal bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data_prep.making.photo_maker import whole_frame
+from data_prep.sources.loading import FileLoader
+from data_prep.sources.source import Photo
+from rac_unet.pairing.preparing import ImageWriter, Made
+from rac_unet.photos.reading import UnreadablePhoto
+
+# A mask hides a third of a face; less than the first is a blemish, more than the second another photograph.
+MIN_HIDDEN, MAX_HIDDEN = 0.03, 0.85
+STYLE = "imposed"
+
+
+@dataclass(frozen=True)
+class ExistingMaskMaker:
+    """What `rac_unet.pairing.preparing.prepare` calls for each photo that has a masked twin.
+
+    Args:
+        load: reads files below the source's folder.
+        size: side of the crops; both images keep their own framing.
+        source: what the column source says.
+    """
+
+    load: FileLoader
+    size: int
+    source: str
+
+    def __call__(self, photo: Photo, folder: str, unfinished: str) -> Made:
+        try:
+            unmasked = self.load.read(photo.path)
+        except UnreadablePhoto as error:
+            return Made(photo.path, skipped=str(error))
+        try:
+            masked = self.load.read(photo.masked)
+        except UnreadablePhoto as error:
+            return Made(photo.path, skipped=f"its masked image: {error}")
+        if masked.shape != unmasked.shape:
+            sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (masked, unmasked)]
+            return Made(photo.path, skipped=f"its masked image is {sizes[0]} pixels, itself {sizes[1]}")
+        nowhere = np.zeros((0, 2), np.float32)
+        truth, _ = whole_frame(unmasked, nowhere, self.size)
+        worn, _ = whole_frame(masked, nowhere, self.size)
+        occlusion = find_imposed_mask(truth, worn)
+        hidden = float((occlusion > 0).mean())
+        if not MIN_HIDDEN <= hidden <= MAX_HIDDEN:
+            return Made(
+                photo.path,
+                skipped=f"masked and unmasked differ in {100 * hidden:.0f} % of the pixels: not one face with a mask",
+            )
+        worn = np.where(occlusion[..., None] > 0, worn, truth)
+        images = ImageWriter(folder, unfinished, photo.split, photo.key)
+        row = {
+            "key": photo.key,
+            "masked": images.write("_masked", worn),
+            "unmasked": images.write("", truth),
+            "occlusion": images.write("_occlusion", occlusion),
+            "emotion": photo.emotion,
+            "split": photo.split,
+            "identity": photo.identity,
+            "source": self.source,
+            "mask_style": STYLE,
+        }
+        return Made(photo.path, [row], images.files, [hidden])
+
+
+def find_imposed_mask(unmasked: np.ndarray, masked: np.ndarray) -> np.ndarray:
+    """(H, W) uint8, 255 where a mask was imposed, else 0.
+
+    Args:
+        unmasked, masked: (H, W, 3) uint8 of one size, of the same photograph, each compressed in its own way.
+    """
+    difference = cv2.absdiff(unmasked, masked).max(axis=2)
+    smooth = cv2.GaussianBlur(difference, (0, 0), 1.0).astype(np.float32)
+    # The upper third of a face is never masked: what differs there is compression.
+    noise = float(np.percentile(smooth[: len(smooth) // 3], 90))
+    # Never so high that a pale mask on pale skin is lost.
+    hidden = (smooth > np.clip(2.5 * noise, 8, 24)).astype(np.uint8)
+    radius = max(1, round(0.03 * len(hidden)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    hidden = cv2.morphologyEx(hidden, cv2.MORPH_CLOSE, disc)
+    hidden = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    outlines, _ = cv2.findContours(hidden, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    large = [outline for outline in outlines if cv2.contourArea(outline) >= 0.002 * hidden.size]
+    filled = np.zeros_like(hidden)
+    cv2.drawContours(filled, large, -1, 255, cv2.FILLED)
+    return cv2.dilate(filled, np.ones((3, 3), np.uint8))

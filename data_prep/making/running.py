@@ -1,0 +1,81 @@
+"""The common end of every command that prepares photographs: say what was found, make the pairs, say what was made."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from data_prep.sources.source import Source
+from rac_unet.core.errors import UserError
+from rac_unet.data.pairs import hash_share
+from rac_unet.pairing.mask_policy import MaskPolicy
+from rac_unet.pairing.preparing import describe, prepare
+
+# Raised when the same settings would give other pairs than before.
+FORMAT = 2
+
+
+def source_folder(option: str, path: str) -> Path:
+    """The user's folder. Raises: UserError when it is not there, not a folder, or empty."""
+    folder = Path(path)
+    if not folder.is_dir():
+        there = folder.exists()
+        raise UserError(
+            f"{option} {folder} is {'not a folder' if there else 'not there'}", "wrong_type" if there else "missing"
+        )
+    if not any(folder.iterdir()):
+        raise UserError(f"{option} {folder} is an empty folder", "empty")
+    return folder
+
+
+def run_source(
+    options: argparse.Namespace,
+    made_by: str,
+    source: Source,
+    maker: Callable,
+    policy: MaskPolicy | None,
+    name: str,
+    **settings,
+) -> int:
+    """Prepare a source's photos into `options.output` with the options every such command has.
+
+    Args:
+        made_by: the command's name.
+        maker: as `rac_unet.pairing.preparing.prepare` takes it.
+        name: what the column source says.
+        settings: what else decides the result.
+    Raises: UserError as `prepare` does; when there is no photo at all, with what was found instead.
+    """
+    source.account()
+    low, high = options.hash_range
+    if (low, high) != (0, 1):
+        # After the splits have been drawn, which the range must not change.
+        there = len(source.photos)
+        source.photos = [photo for photo in source.photos if low <= hash_share(f"part:{photo.key}") < high]
+        source.remarks.append(f"--hash_range {low:g},{high:g} keeps {len(source.photos):,} of {there:,} photos")
+        settings["hash_range"] = [low, high]
+        if there and not source.photos:
+            raise UserError(f"--hash_range {low:g},{high:g} keeps none of {there:,} photos; make it wider", "empty")
+    print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
+    for remark in source.remarks:
+        # A file name need not be text; what is not is spelled out.
+        print(f"note: {remark.encode(errors='backslashreplace').decode()}", flush=True)
+    if not source.photos:
+        reasons = Counter(reason for _, reason in source.rejected).most_common(5)
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "there was none"
+        raise UserError(f"no photo can be used: {why}", "empty")
+    settings = {
+        "made_by": made_by,
+        "format": FORMAT,
+        "source": name,
+        "source_sha256": source.fingerprint(),
+        "size": options.size,
+        "seed": options.seed,
+        **(policy.as_settings() if policy else {}),
+        **settings,
+    }
+    summary = prepare(options.output, source.photos, maker, settings, options.workers, rejected=source.rejected)
+    print(describe(summary))
+    return 0

@@ -1,0 +1,151 @@
+"""FER+: ten people's votes on each FER-2013 picture, read as a distribution over the seven emotions.
+
+Votes by Barsoum et al. (2016, arXiv:1608.01041), https://github.com/microsoft/FERPlus, MIT licence. Two layouts are
+read: Microsoft's folders `FER2013{Train,Valid,Test}/ferNNNNNNN.png`, and `fer2013.csv`; both with `fer2013new.csv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.sources.source import Photo, Source, images_in
+from rac_unet.core.emotions import EMOTIONS, parse_emotion
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.text_tables import Column, open_table
+from rac_unet.data.pairs import hash_share, write_shares
+
+VOTES_FILE = "fer2013new.csv"
+OWN_LABELS_FILE = "fer2013_labels.csv"
+FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
+_IMAGE_NAME = Column("Image name")
+_OTHERS = ("contempt", "unknown", "NF")
+# A single vote of ten is mostly noise (Barsoum et al. drop it too).
+FEWEST_VOTES = 2
+# With fewer of ten votes for the seven emotions together, the picture shows something else.
+FEWEST_FOR_THE_SEVEN = 5
+
+
+def is_votes_folder(folder: Path) -> bool:
+    """Whether a folder has Microsoft's layout of FER+."""
+    return any((folder / name).is_dir() for name in FOLDERS)
+
+
+def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Source:
+    """Microsoft's layout: pictures in three folders, votes by file name.
+
+    Args:
+        votes: fer2013new.csv.
+        labels: `votes`; `own`, FER-2013's own label from fer2013_labels.csv; `both`, the mean of the two.
+        seed: where there is no test folder, half of the validation pictures, by hash, become the test split.
+    Raises: UserError when a table is missing or not understood.
+    """
+    source = Source("FER-2013 in folders, with FER+ votes")
+    own = read_own_labels(folder / OWN_LABELS_FILE) if labels != "votes" else {}
+    shares = {name: row for _, name, row in read_votes(votes) if name}
+    for name, split in FOLDERS.items():
+        if not (folder / name).is_dir():
+            source.remarks.append(f"{name} is not there")
+            continue
+        for entry in images_in(folder / name):
+            path = f"{name}/{entry}"
+            if entry not in shares:
+                source.reject(path, f"has no row in {votes.name}")
+                continue
+            _add(source, path, Path(entry).stem, split, shares[entry], own.get(entry), labels)
+    if source.photos and not any(photo.split == "test" for photo in source.photos):
+        source.photos = [
+            replace(photo, split="test") if photo.split == "val" and hash_share(f"{seed}:test:{photo.key}") < 0.5
+            else photo
+            for photo in source.photos
+        ]  # fmt: skip
+        source.remarks.append("half of the validation pictures are the test split")
+    return source
+
+
+def add_votes(source: Source, votes: Path, labels: str) -> Source:
+    """The photos of fer2013.csv, in whose order the votes are, with votes in place of labels or added to them.
+
+    Args:
+        source: as `read_table` gives it.
+    Raises: UserError as `read_votes`.
+    """
+    if labels == "own":
+        return source
+    shares = {f"line {number}": row for number, _, row in read_votes(votes)}
+    voted = Source(f"{source.layout}, with FER+ votes", rejected=source.rejected, remarks=source.remarks)
+    for photo in source.photos:
+        if photo.path not in shares:
+            voted.reject(photo.path, f"has no row in {votes.name}")
+            continue
+        _add(voted, photo.path, photo.key, photo.split, shares[photo.path], photo.emotion, labels, photo.place)
+    return voted
+
+
+def read_votes(path: Path) -> Iterator[tuple[int, str, dict[str, int]]]:
+    """Rows of fer2013new.csv: (line, image name, votes by column), line 2 the first.
+
+    Raises: UserError when the file is missing, its header lacks a column, or a cell is no whole number.
+    """
+    wanted = (*EMOTIONS, *_OTHERS)
+    if not path.is_file():
+        raise UserError(f"no votes at {path}; name fer2013new.csv with --votes", "missing")
+    table = open_table(path, (_IMAGE_NAME, *map(Column, wanted)))
+    for number, _, cells in table.rows():
+        try:
+            votes = {name: int(table.cell(cells, name)) for name in wanted}
+        except ValueError:
+            raise UserError(f"{path}, line {number}: votes are not whole numbers", "bad_row") from None
+        yield number, table.cell(cells, _IMAGE_NAME.name), votes
+
+
+def read_own_labels(path: Path) -> dict[str, str]:
+    """Image name -> emotion of a table with the columns `Image name` and `emotion`.
+
+    Raises: UserError when it is missing, or a row names no emotion.
+    """
+    if not path.is_file():
+        raise UserError(f"no labels at {path}, which --labels own and both need", "missing")
+    table = open_table(path, (_IMAGE_NAME, Column("emotion")))
+    labels = {}
+    for number, _, cells in table.rows():
+        try:
+            labels[table.cell(cells, _IMAGE_NAME.name)] = parse_emotion(table.cell(cells, "emotion"))
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}", "unknown_emotion") from None
+    return labels
+
+
+def shares_of(votes: dict[str, int]) -> dict[str, float] | str:
+    """The distribution over the seven emotions, or why there is none.
+
+    Single votes are dropped; the rest is divided by their sum over the seven.
+    """
+    kept = {name: count for name, count in votes.items() if count >= FEWEST_VOTES}
+    seven = {name: kept[name] for name in EMOTIONS if name in kept}
+    total, strongest = sum(seven.values()), max(seven.values(), default=0)
+    for name in _OTHERS:
+        if kept.get(name, 0) >= max(strongest, FEWEST_VOTES):
+            return "voters see no face" if name == "NF" else f"voters see {name}"
+    if total < FEWEST_FOR_THE_SEVEN:
+        return "voters do not agree"
+    return {name: count / total for name, count in seven.items()}
+
+
+def _add(source: Source, path, key, split, votes, own: str | None, labels: str, place: int = 0) -> None:
+    """Add a picture with its distribution, or reject it. The test split always has the votes alone."""
+    shares = shares_of(votes)
+    if labels == "own" and split != "test":
+        if own is None:
+            source.reject(path, "has no label of its own")
+            return
+        source.photos.append(Photo(path, key, own, key, split, place=place))
+        return
+    if isinstance(shares, str):
+        source.reject(path, shares)
+        return
+    if labels == "both" and split != "test" and own is not None:
+        shares = {name: (shares.get(name, 0) + (name == own)) / 2 for name in EMOTIONS}
+    emotion = max(EMOTIONS, key=lambda name: shares.get(name, 0))
+    source.photos.append(Photo(path, key, emotion, key, split, place=place, shares=write_shares(shares)))

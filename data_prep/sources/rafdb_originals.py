@@ -1,0 +1,43 @@
+"""RAF-DB's original photographs, in which its own annotations say which face is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.sources.loading import FileLoader, Loaded
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.text_files import read_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from data_prep.sources.source import Photo
+
+
+class OriginalLoader(FileLoader):
+    """Read a photo and the five manual landmarks beside it; without them, its bounding box."""
+
+    def __call__(self, photo: Photo) -> Loaded:
+        stem = Path(photo.path).stem
+        numbers = self._numbers("manual", f"{stem}_manu_attri.txt", 5, 2)
+        if numbers is not None:
+            # The eyes' and mouth corners' sides are the viewer's in some files and the person's in others.
+            eyes, mouth = sorted(numbers[:2].tolist()), sorted(numbers[3:].tolist())
+            numbers[:2], numbers[3:] = eyes, mouth
+        box = self._numbers("boundingbox", f"{stem}_boundingbox.txt", 1, 4)
+        return Loaded(self.read(photo.path), numbers, None if box is None else tuple(box[0].tolist()))
+
+    def _numbers(self, kind: str, name: str, rows: int, columns: int) -> np.ndarray | None:
+        """The first rows of an annotation file; None where it is missing or holds something else."""
+        import numpy as np
+
+        path = os.path.join(self.root, "Annotation", kind, name)
+        try:
+            words = read_text(path)[0].replace(",", " ").split()[: rows * columns]
+            found = np.array([float(word) for word in words], np.float64)
+        except (OSError, ValueError, UserError):
+            return None
+        whole = len(found) == rows * columns and np.isfinite(found).all()
+        return found.reshape(rows, columns) if whole else None

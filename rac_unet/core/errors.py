@@ -1,0 +1,145 @@
+"""One way for every command to fail: one message, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from rac_unet.core.quiet import open_standard_streams
+
+# Set to anything but "" or "0", it shows the traceback of an error that is otherwise one line.
+TRACEBACK = "RAC_UNET_TRACEBACK"
+
+# Kinds of errors: stable, for callers and tests; messages may change at any time.
+KINDS = {
+    "usage": "options or arguments missing, unknown, or contradicting each other",
+    "unknown_name": "a name that is not in the list of valid ones: a preset, network, loss, format or mask style",
+    "unknown_emotion": "a label that is none of the seven emotions",
+    "bad_value": "a value of the wrong type or outside its range",
+    "missing": "a file, folder or run directory that does not exist",
+    "exists": "something at the output path that would be overwritten",
+    "wrong_type": "a path or object of another type than needed: a file for a folder, a classifier for a network",
+    "unreadable": "a file that cannot be read: no permission, damaged, truncated, or not what its name says",
+    "unwritable": "a place that cannot be written to",
+    "unsupported": "something valid that is not supported here: a format, a layer, a version",
+    "bad_layout": "a table or folder whose layout or header is not understood",
+    "bad_row": "a row of a table that is wrong",
+    "ambiguous": "input with two readings, between which nothing is guessed",
+    "mismatch": "two things that do not fit together: weights and network, classes, data sets, image sizes",
+    "changed": "data or settings that are not those a run began with",
+    "empty": "nothing to work on: no photos, no faces, a split without pairs",
+    "missing_extra": "an optional library that is not installed",
+    "download": "a file that cannot be downloaded",
+    "device": "a device or worker that is not available or was lost",
+    "diverged": "training or a network that gives values that are not numbers",
+    "failed_step": "another command, run as a step of this one, that ended with an error",
+    "failed_check": "a written file that does not pass its check",
+}  # fmt: skip
+
+
+class UserError(Exception):
+    """An error the user can fix. The message says what is wrong, where, and what to do.
+
+    Args:
+        message: one line.
+        kind: one of `KINDS`.
+    """
+
+    def __init__(self, message: str, kind: str):
+        super().__init__(message)
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of error: {kind!r}")
+        self.kind = kind
+
+    def __reduce__(self):
+        return type(self), (str(self), self.kind)
+
+
+def one_line(error: Exception) -> str:
+    """An error in one line of at most 240 characters; Keras's and TensorFlow's run over whole screens."""
+    # TensorFlow colours some of its messages.
+    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split()) or type(error).__name__
+    return text if len(text) <= 240 else text[:239] + "…"
+
+
+TRACEBACK_HELP = f"{TRACEBACK}=1 in the environment shows the traceback of an error."
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that reports a mistake as `UserError` instead of printing its usage; no abbreviations."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message if self.add_help is False else f"{message}; see --help", "usage")
+
+    def format_help(self) -> str:
+        return f"{super().format_help()}\n{TRACEBACK_HELP}\n"
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], int | float]:
+    """An argument's type: an int or float from `low` to `high`; what is not, is told the limits."""
+    limits = f"{low:g} or more" if high == math.inf else f"{low:g}..{high:g}"
+
+    def parse(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}; use {limits}") from None
+        if not low <= value <= high or value == math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is out of range; use {limits}")
+        return value
+
+    return parse
+
+
+def own_version() -> str:
+    """Version of this package. Asking importlib.metadata for it takes as long as importing Pillow."""
+    from rac_unet import __version__
+
+    return __version__
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and leave the process with its exit code.
+
+    0 or what `main` returns; 2 for a `UserError` or a full disk; 130 for Ctrl-C, after whatever `main` saved.
+    A pipe closed by the reader (`| head`) ends quietly. Standard streams may be closed.
+    """
+    open_standard_streams()
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except UserError as error:
+        _report(str(error))
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Python would complain again while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f" {error.filename!r}" if error.filename else ""
+        _report(f"{error.strerror}{where}; check the path, its permissions and free space ({TRACEBACK}=1 shows where)")
+        code = 2
+    sys.exit(code)
+
+
+def _report(message: str) -> None:
+    """Print an error on standard error, after its traceback where the user asked for one."""
+    if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)

@@ -1,0 +1,311 @@
+"""The run directory: the only module that knows its file names, and that files appear in it whole or not at all.
+
+config.yaml       what was asked for, resolved; written before the first step. An emotion classifier's says so: kind
+provenance.json   command, commit, versions, device, data set
+history.csv       a row per validation
+log.txt           what the command printed
+checkpoints/      last.weights.h5, best.weights.h5 (lowest validation loss)
+backup/           what --resume needs; two generations
+samples/          the same validation faces after each epoch
+eval/<split>/     scores.csv, metrics.json, pictures
+export/           models for use elsewhere
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rac_unet.core.config import RunConfig, from_dict, read_yaml, write_yaml
+from rac_unet.core.errors import UserError, own_version
+from rac_unet.core.files.unfinished import remove_unfinished
+
+# What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
+NETWORK, CLASSIFIER = "network", "classifier"
+_KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run; use `create` or `open_run` rather than the constructor."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def history_file(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def best_weights(self) -> Path:
+        return self.path / "checkpoints" / "best.weights.h5"
+
+    @property
+    def last_weights(self) -> Path:
+        return self.path / "checkpoints" / "last.weights.h5"
+
+    @property
+    def backup(self) -> Path:
+        return self.path / "backup"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def sample_sheet(self, epoch: float) -> Path:
+        """Sample sheet after that many epochs (1 or 0.25)."""
+        name = f"{epoch:06.2f}".replace(".", "_") if epoch % 1 else f"{int(epoch):03d}"
+        return self.path / "samples" / f"epoch_{name}.png"
+
+    def evaluation(self, split: str) -> Path:
+        """Folder of scores.csv, metrics.json and pictures of a split."""
+        return self.path / "eval" / split
+
+    def export(self) -> Path:
+        """Folder of exported models."""
+        return self.path / "export"
+
+    def config(self) -> RunConfig:
+        """The validated config of a network that paints."""
+        values = read_yaml(self.config_file)
+        _check_kind(self, values, NETWORK)
+        if isinstance(values, dict):
+            values.pop("kind", None)
+        try:
+            return from_dict(values, str(self.config_file))
+        except UserError as error:
+            made, here = self.provenance().get("versions", {}).get("rac_unet"), own_version()
+            if made in (None, here):
+                raise
+            raise UserError(f"{error} The run was made by rac_unet {made}, and this is {here}", error.kind) from None
+
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json holds; empty when it is missing or damaged."""
+        try:
+            return json.loads(self.provenance_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def imported(self) -> dict[str, Any] | None:
+        """What provenance.json says of the file this run was imported from; None for a run that was trained here."""
+        return self.provenance().get("imported")
+
+    def history(self) -> list[dict[str, float]]:
+        """Rows of history.csv; empty when there is none. A row lacks the columns whose cells are empty."""
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{self.history_file} is damaged ({error}); copy it again", "unreadable") from None
+        return [self._numbers(number, row) for number, row in enumerate(rows, 1)]
+
+    def _numbers(self, number: int, row: dict[str, str]) -> dict[str, float]:
+        try:
+            # Where a row is cut off, the reader says None; what is left over of a longer one is a list.
+            return {key: float(value) for key, value in row.items() if value != ""}
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{self.history_file} is damaged: row {number} is not whole; copy it again, or remove that row",
+                "unreadable",
+            ) from None
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Replace history.csv.
+
+        Args:
+            rows: may differ in their columns, since another version of rac_unet may have written the first ones; the
+                file has all of them, with empty cells.
+        """
+        text = io.StringIO()
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(text, fieldnames=list(columns) or ["step"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        write_text(self.history_file, text.getvalue())
+
+
+def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, Any]) -> RunDir:
+    """Make `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json in it."""
+    return create_from_text(parent, preset, write_yaml(config), provenance)
+
+
+def create_from_text(parent: Path, name: str, config_text: str, provenance: dict[str, Any]) -> RunDir:
+    """`create` for a run whose config.yaml is no network's."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(100):
+        path = Path(parent) / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if not path.is_dir():
+                raise UserError(f"cannot make a run directory in {parent}: it is not a folder", "wrong_type") from None
+        except NotADirectoryError:
+            raise UserError(f"cannot make a run directory in {parent}: it is not a folder", "wrong_type") from None
+    run = RunDir(path)
+    # config.yaml is what makes it a run directory; whatever moment this is killed at, one of these has its provenance.
+    write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+    write_text(run.config_file, config_text)
+    return run
+
+
+def check_new(path: str | os.PathLike) -> None:
+    """Raise UserError when there is something at the path where a run directory is to be made."""
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it", "exists")
+
+
+def check_output(folder: Path) -> None:
+    """Raise UserError where no folder can be made for results, so that it is said before anything slow is done."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        where = "" if nearest == folder else f", since {nearest} is a file"
+        raise UserError(f"--output {folder} cannot be a folder{where}; give another", "wrong_type")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"nothing can be written in {nearest}; give another folder with --output", "unwritable")
+
+
+@contextlib.contextmanager
+def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any]) -> Iterator[RunDir]:
+    """A run directory that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+
+    Args:
+        config_text: what its config.yaml says.
+        provenance: what its provenance.json says.
+    Yields: the RunDir to fill, under a temporary name.
+    Raises: UserError when something is at `path` already, or its parent is no folder.
+    """
+    with new_folder(path) as temporary:
+        run = RunDir(temporary)
+        write_text(run.config_file, config_text)
+        write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
+        yield run
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """A folder that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+
+    Yields: the folder to fill, under a temporary name.
+    Raises: UserError when something is at `path` already, or its parent is no folder.
+    """
+    check_new(path)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_unfinished(path.parent, path.name)
+    try:
+        temporary.mkdir(parents=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"cannot make {path}: {path.parent} is not a folder", "wrong_type") from None
+    try:
+        yield temporary
+        check_new(path)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_run(path: Path, target: Path) -> None:
+    """Copy a run directory, whole or not at all; the copy can be written to, even where the original cannot.
+
+    Raises: UserError when something is at `target` already.
+    """
+    with new_folder(target) as temporary:
+        # Contents alone, so that files are the user's to write; folders bring their modes along.
+        shutil.copytree(path, temporary, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        for folder in (temporary, *(entry for entry in temporary.rglob("*") if entry.is_dir())):
+            folder.chmod(folder.stat().st_mode | 0o700)
+
+
+def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NETWORK) -> RunDir:
+    """Open an existing run directory.
+
+    Args:
+        kind: what it should hold, `NETWORK` or `CLASSIFIER`.
+    Raises: UserError when it is not one, holds something else, or no weights yet though they are needed.
+    """
+    run = RunDir(Path(path))
+    if run.path.exists() and not run.path.is_dir():
+        inside = next((folder for folder in run.path.parents if (folder / "config.yaml").is_file()), None)
+        hint = f"this file is in {inside}" if inside else "the one that train named, which holds config.yaml"
+        raise UserError(f"{run.path} is a file, and what is wanted is a run's folder: {hint}", "wrong_type")
+    if not run.path.is_dir():
+        others = any(run.path.parent.glob("*/config.yaml"))
+        hint = f"; see the folders in {run.path.parent}" if others else "; train makes one under runs/"
+        raise UserError(f"no run directory at {run.path}{hint}", "missing")
+    if not run.config_file.is_file():
+        hint = "one of the folders in it" if any(run.path.glob("*/config.yaml")) else "the folder that train named"
+        raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give {hint}", "wrong_type")
+    _check_kind(run, read_yaml(run.config_file), kind)
+    if need_weights and not run.best_weights.is_file():
+        raise UserError(
+            f"{run.path} has no trained weights yet ({run.best_weights.name}); finish one epoch, or --resume it",
+            "missing",
+        )
+    return run
+
+
+def _check_kind(run: RunDir, values: Any, wanted: str) -> None:
+    found = values.get("kind", NETWORK) if isinstance(values, dict) else NETWORK
+    if found not in list(_KINDS):
+        raise UserError(f"{run.config_file}: kind: expected {' or '.join(_KINDS)}. Received: {found!r}", "unknown_name")
+    if found != wanted:
+        raise UserError(
+            f"{run.path} holds {_KINDS[found]}; this needs the run directory of {_KINDS[wanted]}", "wrong_type"
+        )
+
+
+def remove_unfinished_of(run: RunDir) -> None:
+    """`remove_unfinished` in every folder of a run, which is this process's alone."""
+    for folder, _, _ in os.walk(run.path):
+        remove_unfinished(Path(folder))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole: beside itself first, then renamed."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write(temporary)` make a file, then rename it to `path`; nothing is left behind when it fails.
+
+    The temporary name keeps the ending, since writers choose their format by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Elsewhere than in a run another machine may be writing the same file.
+    remove_unfinished(path.parent, path.name, idle=3600)
+    head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
+    temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        # A failed write into an open file names no path, and the temporary one means nothing to a user.
+        if error.errno is not None and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)

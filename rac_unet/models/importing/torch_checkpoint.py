@@ -1,0 +1,189 @@
+"""Read a PyTorch checkpoint into NumPy arrays, without running anything that is in the file.
+
+A `.pth` file is a pickle, which can hold any program; PyTorch's own restricted reader, which makes tensors and nothing
+else, is the only one used. An `.npz` of the same tensors is read by NumPy alone, so that PyTorch is not needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rac_unet.core.errors import UserError
+from rac_unet.models.importing.torch_names import shortened, unwrap_names
+
+# Where training programs put a state dict, next to the epoch and the optimizer; averaged weights where there are no
+# others.
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "generator", "params", "weights", "module",
+    "state_dict_ema", "model_ema", "params_ema", "ema_state_dict", "ema", "ema_model",
+)  # fmt: skip
+# Until 2.6 even the restricted reader could be made to run code by a crafted file (CVE-2025-32434).
+SAFE_TORCH = (2, 6)
+STATE_DICT_ADVICE = "where the model was made, save its tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+NPZ_ADVICE = (
+    "where PyTorch is, write its tensors: numpy.savez('weights.npz', **{k: v.float().cpu().numpy() "
+    "for k, v in state_dict.items()})"
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file.
+
+    Attributes:
+        arrays: entry name, without what wrappers put before it, -> array; floating-point ones are float32.
+        notes: what was done to them on the way, for people.
+        sha256: of the file, in hexadecimal.
+    """
+
+    arrays: dict[str, np.ndarray]
+    notes: tuple[str, ...]
+    sha256: str
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the state dict in a `.pt`, `.pth` (or any other name PyTorch can read) or `.npz` file.
+
+    It may lie under some of `WRAPPERS`, its names may begin with what `torch_names.unwrap_names` removes, its numbers
+    may be of any floating-point format.
+    Raises: UserError when there is no such file, it is damaged, holds anything but tensors, or needs a PyTorch that is
+        not there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file", "missing")
+    notes: list[str] = []
+    formats: Counter[str] = Counter()
+    arrays = _read_npz(path, formats) if path.suffix.lower() == ".npz" else _read_torch(path, formats, notes)
+    notes += [f"converted {count:,} {name} entries to float32" for name, count in formats.items() if name != "float32"]
+    arrays, unwrapped = unwrap_names(arrays)
+    notes += unwrapped
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Checkpoint(arrays, tuple(notes), sha256)
+
+
+def _read_npz(path: Path, formats: Counter[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        # TypeError and AttributeError: np.load gives a bare array for what is really an .npy file.
+        raise UserError(
+            f"{path} is damaged, or not an .npz file of plain arrays ({_one_line(error)}); {NPZ_ADVICE}", "unreadable"
+        ) from None
+    _refuse_odd(path, [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiub"])
+    if not arrays:
+        raise UserError(f"{path} holds no arrays; {NPZ_ADVICE}", "empty")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            formats[array.dtype.name] += 1
+            # A float64 beyond float32's range becomes infinite, which is reported by name later.
+            with np.errstate(over="ignore"):
+                arrays[name] = array.astype(np.float32, copy=False)
+    return arrays
+
+
+def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str, np.ndarray]:
+    torch = _import_torch(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # by what is wrong: UnpicklingError, RuntimeError, EOFError, KeyError, tarfile's, …
+        if any(sign in str(error) for sign in ("GLOBAL", "TorchScript", "Unsupported class")):
+            raise UserError(
+                f"{path} holds more than tensors{_forbidden(error)}: a whole pickled model, other objects or code, "
+                f"none of which is ever run; {STATE_DICT_ADVICE}",
+                "unsupported",
+            ) from None
+        raise UserError(
+            f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); fetch it again; {STATE_DICT_ADVICE}",
+            "unreadable",
+        ) from None
+    return _tensors(path, unwrap(path, content, notes), formats, torch)
+
+
+def _import_torch(path: Path):
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            f"{path} needs PyTorch to be read, which is not installed: pip install 'rac_unet[torch]'; or {NPZ_ADVICE}",
+            "missing_extra",
+        ) from None
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if version < SAFE_TORCH:
+        wanted = ".".join(map(str, SAFE_TORCH))
+        raise UserError(
+            f"PyTorch {torch.__version__} can be made to run code by the file it reads (CVE-2025-32434); "
+            f"pip install 'torch>={wanted}'; or {NPZ_ADVICE}",
+            "unsupported",
+        )
+    return torch
+
+
+def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
+    """The state dict in what a training program saved; `notes` grows by what was dropped.
+
+    Raises: UserError when there is none.
+    """
+    while isinstance(content, Mapping) and (
+        wrapper := next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), "")
+    ):
+        others = sorted(str(key) for key in content if key != wrapper)
+        dropped = f"; dropped: {', '.join(others)}" if others else ""
+        notes.append(f"took the entries under {wrapper!r}{dropped}")
+        content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        raise UserError(f"{path} holds {what}, not a state dict of named tensors; {STATE_DICT_ADVICE}", "wrong_type")
+    return content
+
+
+def _tensors(path: Path, content: Mapping[str, Any], formats: Counter[str], torch) -> dict[str, np.ndarray]:
+    arrays, odd = {}, []
+    for name, value in content.items():
+        if not isinstance(value, torch.Tensor):
+            odd.append(f"{name} ({type(value).__name__})")
+        elif value.layout is not torch.strided or value.is_quantized or value.is_complex():
+            odd.append(f"{name} ({value.dtype}, {value.layout})")
+        else:
+            if value.is_floating_point():
+                formats[str(value.dtype).removeprefix("torch.")] += 1
+                value = value.float()
+            arrays[str(name)] = value.detach().numpy()
+    _refuse_odd(path, odd)
+    return arrays
+
+
+def _refuse_odd(path: Path, odd: list[str]) -> None:
+    if odd:
+        raise UserError(
+            f"{path} is no state dict: these entries are not plain tensors of numbers: {shortened(odd)}; "
+            f"{STATE_DICT_ADVICE}",
+            "wrong_type",
+        )
+
+
+def _forbidden(error: Exception) -> str:
+    """What PyTorch's reader would not make, such as `posix.system`, out of its long advice; empty if unsaid."""
+    found = re.search(r"(?:GLOBAL|Unsupported class) (\w[\w.]*)", str(error))
+    return f" ({found.group(1)})" if found else ""
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "weights_only" in text:
+        # Around its reason PyTorch explains how to read the file unsafely.
+        reason = re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", text)
+        text = reason.group(1) if reason else type(error).__name__
+    return text if len(text) <= 160 else text[:159] + "…"

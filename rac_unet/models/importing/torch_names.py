@@ -1,0 +1,292 @@
+"""Which PyTorch model a checkpoint is of, and where each of its entries belongs in ours.
+
+The names are those of the original's modules and of torchvision's. Expected shapes are read from the Keras network
+that is to be filled, turned into PyTorch's order of axes:
+
+    convolution               PyTorch (out, in, h, w)    Keras (h, w, in, out)
+    transposed convolution            (in, out, h, w)          (h, w, out, in)
+    dense                             (out, in)                (in, out)
+    embedding                         (entries, width)         (entries, width), the kernel of a dense layer on one-hot
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rac_unet.core.emotions import EMOTIONS, SOURCE_LABELS
+from rac_unet.core.errors import UserError
+
+LEVELS = 4  # of RAC-UNET
+# Convolutions of torchvision's `features`, by position there. The fifth block is not part of our extractors.
+VGG_CONVOLUTIONS = {
+    "vgg16": ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),
+    "vgg19": ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34)),
+}
+VGG_BLOCKS = 4
+# Share of names in common, of all names, from which a checkpoint counts as one of a model.
+LIKENESS = 0.5
+# Of a batch norm, the steps it was trained for; older PyTorch does not write it.
+COUNTER = ".num_batches_tracked"
+# What wrappers put before every name: DataParallel and AveragedModel, Lightning and other training programs.
+_PREFIXES = re.compile(r"^(?:(?:module|model|net|network|generator|ema_model)\.)+")
+# What torch.compile, FSDP and activation checkpointing put before the names of any module they wrap.
+_INFIXES = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One PyTorch module with weights, and the Keras layers that receive them.
+
+    Attributes:
+        module: its name in the state dict.
+        entries: its entries in the order of the Keras layer's weights.
+        layers: names of the Keras layers; more than one when the original shared a module.
+        rows: of an embedding, the order in which its rows are taken.
+    """
+
+    module: str
+    entries: tuple[str, ...]
+    layers: tuple[str, ...]
+    rows: tuple[int, ...] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Full names of its entries."""
+        return [f"{self.module}.{entry}" for entry in self.entries]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A PyTorch model whose checkpoints can be imported.
+
+    Attributes:
+        name: for programs.
+        title: for people.
+        parts: what it consists of.
+        dropped: how the names of those of its entries begin that have no place in ours.
+    """
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Full names of the entries it needs."""
+        return [name for part in self.parts for name in part.names]
+
+    def drops(self, name: str) -> bool:
+        """Whether an entry is known and left out."""
+        return name.endswith(COUNTER) or name.startswith(self.dropped)
+
+
+def _weighted(module: str, *layers: str, bias: bool = True) -> Part:
+    return Part(module, ("weight", "bias") if bias else ("weight",), layers)
+
+
+def _norm(module: str, *layers: str) -> Part:
+    return Part(module, _BATCH_NORM, layers)
+
+
+def _rac_unet(conditioned: bool) -> tuple[Part, ...]:
+    parts = [
+        _weighted("upfeature", "stem_conv1"),
+        _weighted("contract0.0", "stem_conv2"),
+        _norm("contract0.1", "stem_bn"),
+    ]
+    if conditioned:
+        # By name from the folders 0..6 the original trained on to our order.
+        folder = {name: row for row, name in SOURCE_LABELS["original_folders"].items()}
+        rows = tuple(folder[name] for name in EMOTIONS)
+        parts.append(Part("EmbedLayer", ("weight",), ("emotion_embedding",), rows))
+    for k in range(1, LEVELS + 1):
+        parts += [_weighted(f"contract{k}.conv{n}", f"down{k}_conv{n}") for n in (1, 2, 3)]
+        # The original normalises after its second and third convolution with one and the same module.
+        parts += [_norm(f"contract{k}.batchnorm1", f"down{k}_bn1")]
+        parts += [_norm(f"contract{k}.batchnorm2", f"down{k}_bn2", f"down{k}_bn3")]
+        parts += [
+            _weighted(f"expand{k}.up.0", f"up{k}_upsample"), _norm(f"expand{k}.up.1", f"up{k}_upsample_bn"),
+            _weighted(f"expand{k}.up.2", f"up{k}_conv1"), _norm(f"expand{k}.up.3", f"up{k}_bn1"),
+            _weighted(f"expand{k}.conv1.0", f"up{k}_conv2"), _norm(f"expand{k}.conv1.1", f"up{k}_bn2"),
+            _weighted(f"expand{k}.conv1.3", f"up{k}_conv3"), _norm(f"expand{k}.conv1.4", f"up{k}_bn3"),
+        ]  # fmt: skip
+        for theirs, ours in (("W_gate", "gating"), ("W_x", "skip"), ("psi", "psi")):
+            parts += [_weighted(f"Att{k}.{theirs}.0", f"up{k}_gate_{ours}_conv")]
+            parts += [_norm(f"Att{k}.{theirs}.1", f"up{k}_gate_{ours}_bn")]
+    return (*parts, _weighted("bridge", "bottleneck"), _weighted("downfeature", "inpainted_image"))
+
+
+def _resnet18() -> tuple[Part, ...]:
+    parts = [_weighted("conv1", "stem_conv", bias=False), _norm("bn1", "stem_bn")]
+    for stage in range(1, 5):
+        for block in (0, 1):
+            theirs, ours = f"layer{stage}.{block}", f"stage{stage}_block{block + 1}"
+            for n in (1, 2):
+                parts += [_weighted(f"{theirs}.conv{n}", f"{ours}_conv{n}", bias=False)]
+                parts += [_norm(f"{theirs}.bn{n}", f"{ours}_bn{n}")]
+            if stage > 1 and not block:
+                parts += [_weighted(f"{theirs}.downsample.0", f"{ours}_shortcut_conv", bias=False)]
+                parts += [_norm(f"{theirs}.downsample.1", f"{ours}_shortcut_bn")]
+    return tuple(parts)
+
+
+def _vgg(name: str) -> Kind:
+    blocks = VGG_CONVOLUTIONS[name]
+    parts = tuple(
+        _weighted(f"features.{position}", f"block{block}_conv{number}")
+        for block, positions in enumerate(blocks[:VGG_BLOCKS], start=1)
+        for number, position in enumerate(positions, start=1)
+    )
+    beyond = tuple(f"features.{position}." for positions in blocks[VGG_BLOCKS:] for position in positions)
+    return Kind(name, f"torchvision's VGG{name[3:]}", parts, ("classifier.", *beyond))
+
+
+KINDS = (
+    Kind("rac_unet", "the original's RAC-UNET", _rac_unet(True)),
+    Kind("rac_unet_unlabelled", "the original's RAC-UNET without a label", _rac_unet(False)),
+    Kind(
+        "classifier",
+        "the original's ResNet-18 classifier of emotions",
+        (*_resnet18(), _weighted("classifier", "logits")),
+    ),
+    Kind("resnet18", "torchvision's ResNet-18", _resnet18(), ("fc.",)),
+    _vgg("vgg16"),
+    _vgg("vgg19"),
+)
+
+
+def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Names without what wrappers put before them, and what was done to them, for people.
+
+    Where only some names have a prefix, those are taken that look most like a known model (Lightning saves the losses'
+    networks too, AveragedModel a counter).
+    """
+    notes = []
+    if wrapped := sorted({match.group() for name in arrays for match in _INFIXES.finditer(name)}):
+        arrays = {_INFIXES.sub("", name): array for name, array in arrays.items()}
+        notes.append(f"removed {' and '.join(map(repr, wrapped))} from the names")
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        prefix = match.group() if (match := _PREFIXES.match(name)) else ""
+        groups.setdefault(prefix, {})[name.removeprefix(prefix)] = array
+    best = max(groups, key=lambda prefix: max(_likeness(kind, set(groups[prefix])) for kind in KINDS), default="")
+    if not best or (len(groups) > 1 and not any(_likeness(kind, set(groups[best])) for kind in KINDS)):
+        return dict(arrays), notes
+    others = [name for prefix, group in groups.items() if prefix != best for name in (prefix + own for own in group)]
+    dropped = f"; dropped those without it: {shortened(others, 6)}" if others else ""
+    notes.append(
+        f"removed the prefix {best!r} from {'the' if others else 'every'} name{'s' if others else ''}{dropped}"
+    )
+    return groups[best], notes
+
+
+def _likeness(kind: Kind, names: set[str]) -> float:
+    """Share of names in common, of all names, counters aside."""
+    found = {name for name in names if not name.endswith(COUNTER)}
+    # What a kind drops counts as its own: `fc` tells torchvision's ResNet-18 from the original's classifier.
+    wanted = set(kind.names) | {name for name in found if kind.drops(name)}
+    return len(found & wanted) / max(len(found | wanted), 1)
+
+
+def shortened(items: list[str], most: int = 12) -> str:
+    """The items in one line, and how many more there are beyond `most`."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f", … and {rest:,} more" if rest > 0 else "")
+
+
+def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
+    """The model whose names the entries have most in common with.
+
+    Raises: UserError when that is less than half of them.
+    """
+
+    def likeness(kind: Kind) -> float:
+        return _likeness(kind, set(arrays))
+
+    best = max(KINDS, key=likeness)
+    if best.name == "rac_unet_unlabelled" and _takes_planes(arrays):
+        # Its table of emotions is missing; say that rather than that its first kernel has four channels too many.
+        best = next(kind for kind in KINDS if kind.name == "rac_unet")
+    if likeness(best) < LIKENESS:
+        known = "; ".join(kind.title for kind in KINDS)
+        raise UserError(
+            f"its {len(arrays):,} entries are of no model that can be imported: {shortened(list(arrays), 6)}; "
+            f"known are {known}",
+            "unsupported",
+        )
+    return best
+
+
+def fill(model, kind: Kind, arrays: Mapping[str, np.ndarray]) -> int:
+    """Put a checkpoint's entries into the layers of ours; nothing is changed unless all of them fit.
+
+    Args:
+        model: keras.Model with the layers that `kind` names.
+        arrays: entry name -> array.
+    Returns: trainable parameters in the entries used, each counted once.
+    Raises: UserError listing every missing, unexpected, wrongly shaped and non-finite entry by name.
+    """
+    missing, shapes, bad, filled = [], [], [], {}
+    for part in kind.parts:
+        weights = model.get_layer(part.layers[0]).weights
+        for entry, name, weight in zip(part.entries, part.names, weights, strict=True):
+            order, expected = _axes(part, entry, tuple(weight.shape))
+            array = arrays.get(name)
+            if array is None:
+                missing.append(f"{name} {expected}")
+            elif array.shape != expected or array.dtype.kind != "f":
+                shapes.append(f"{name}: expected {expected} of floats, received {array.shape} {array.dtype}")
+            elif fault := _not_usable(array, entry):
+                bad.append(f"{name} ({fault})")
+            else:
+                filled[name] = (array if part.rows is None else array[list(part.rows)]).transpose(order)
+    known = set(kind.names)
+    extra = [f"{name} {array.shape}" for name, array in arrays.items() if name not in known and not kind.drops(name)]
+    found = (("missing", missing), ("unexpected", extra), ("of another shape or type", shapes), ("not usable", bad))
+    if any(names for _, names in found):
+        listed = "; ".join(f"{what} ({len(names)}): {shortened(names)}" for what, names in found if names)
+        raise UserError(f"it looks like {kind.title}, but its entries do not fit: {listed}", "mismatch")
+    for part in kind.parts:
+        for layer in part.layers:
+            model.get_layer(layer).set_weights([filled[name] for name in part.names])
+    return sum(value.size for name, value in filled.items() if not name.endswith(("running_mean", "running_var")))
+
+
+def _axes(part: Part, entry: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The order in which an entry's axes make a Keras weight of `shape`, and the shape PyTorch keeps it in."""
+    order = tuple(range(len(shape)))
+    if entry == "weight" and len(shape) == 4:
+        # The same for the transposed convolution: there both libraries have the channels the other way round.
+        order = (2, 3, 1, 0)
+    elif entry == "weight" and len(shape) == 2 and part.rows is None:
+        order = (1, 0)
+    expected = [0] * len(shape)
+    for ours, theirs in enumerate(order):
+        expected[theirs] = shape[ours]
+    return order, tuple(expected)
+
+
+def _not_usable(array: np.ndarray, entry: str) -> str:
+    count = int(array.size - np.isfinite(array).sum())
+    if count:
+        return f"{count:,} of {array.size:,} values are NaN or infinite"
+    if entry == "running_var" and (array < 0).any():
+        return f"a variance of {array.min():.3g}, below zero"
+    return ""
+
+
+def _takes_planes(arrays: Mapping[str, np.ndarray]) -> bool:
+    first = arrays.get("upfeature.weight")
+    return first is not None and first.ndim == 4 and first.shape[1] > 3
+
+
+def first_filters(kind: Kind, arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
+    """Channels of a RAC-UNET's or ResNet-18's first level; the default where the entries do not tell."""
+    array = arrays.get("contract0.0.weight" if kind.name.startswith("rac_unet") else "conv1.weight")
+    return array.shape[0] if array is not None and array.ndim == 4 else default

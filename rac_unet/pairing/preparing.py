@@ -1,0 +1,278 @@
+"""Make a data set of pairs item by item: parallel, resumable, the same bytes however often interrupted.
+
+An item is a labelled photo or a toy face. A *maker* turns one item into images and rows; this module runs
+makers in worker processes, keeps the journal, and writes the tables when the last item is done.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rac_unet.core.errors import UserError
+from rac_unet.core.files.output_folder import OutputFolder
+from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.parallel import run_parallel
+from rac_unet.core.progress import Progress, format_seconds
+
+
+@dataclass
+class Made:
+    """What a maker returns for one item, after its files are in place.
+
+    Attributes:
+        name: how the tables of skipped items and notes call the item (a photo's path).
+        rows: rows of pairs.csv as dicts; empty when the item was skipped.
+        files: every file written, path relative to the output folder -> size in bytes.
+        hidden: share of hidden pixels per row, 0..1.
+        skipped: why there is no pair; None when there is one.
+        note: something worth knowing about a pair that was made.
+    """
+
+    name: str
+    rows: list[dict] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)
+    hidden: list[float] = field(default_factory=list)
+    skipped: str | None = None
+    note: str | None = None
+
+
+@dataclass
+class Summary:
+    """What is in a finished data set and how it was made.
+
+    Attributes:
+        output: the folder.
+        already_there: it had been finished by an earlier run, and nothing else below is filled in.
+        counts: (split, emotion) -> pairs.
+        reasons: why items were skipped -> how many.
+        notes: how many items carry a note.
+        hidden: mean share of hidden pixels, 0..1.
+        seconds, rate: this run's time, and its items per second.
+    """
+
+    output: Path
+    already_there: bool = False
+    counts: Counter = field(default_factory=Counter)
+    reasons: Counter = field(default_factory=Counter)
+    notes: int = 0
+    hidden: float = 0.0
+    seconds: float = 0.0
+    rate: float = 0.0
+
+
+def prepare(
+    output: str | Path,
+    items: Sequence,
+    maker: Callable,
+    settings: dict,
+    workers: int = 1,
+    progress: bool = True,
+    noun: str = "photos",
+    rejected: Iterable[tuple[str, str]] = (),
+    weighted: bool = False,
+) -> Summary:
+    """Make all items into `output` and write pairs.csv, skipped.csv and notes.csv.
+
+    Args:
+        items: small picklable values; their order is the order of the rows.
+        maker: picklable callable (item, folder, unfinished folder) -> Made, deterministic.
+        settings: everything that decides the result, for `OutputFolder`.
+        progress: draw a progress line on stderr.
+        rejected: (name, reason) of what was found unusable before any image was opened; listed in skipped.csv first.
+        weighted: rows carry a sampling weight.
+    Raises: UserError (folder in use, foreign, other settings, full disk, no pair made); KeyboardInterrupt,
+        having said how to continue. What is done is kept in every case.
+    """
+    from rac_unet.data.pairs import PAIRS_FILE
+
+    with OutputFolder(output, settings, PAIRS_FILE) as folder:
+        if folder.finished:
+            return Summary(folder.path, already_there=True)
+        line, summary = make_items(
+            folder, items, maker, lambda: _write_tables(folder, len(items), rejected, weighted), workers, progress, noun
+        )
+        summary.seconds, summary.rate = line.seconds, line.rate
+        folder.finish()
+        return summary
+
+
+def make_items(
+    folder: OutputFolder,
+    items: Sequence,
+    maker: Callable,
+    finish: Callable[[], Any],
+    workers: int,
+    progress: bool,
+    noun: str,
+) -> tuple[Progress, Any]:
+    """Make the items that a folder lacks, then its tables.
+
+    Args:
+        items, maker, progress, noun: as for `prepare`.
+        finish: writes the tables, once all items are there.
+    Returns: the progress line, and what `finish` returned.
+    Raises: UserError where the disk is full; KeyboardInterrupt, having said how to continue.
+    """
+    done = folder.finished_items()
+    missing = [index for index in range(len(items)) if index not in done]
+    line = Progress(len(items), len(done), noun, enabled=progress)
+    work = _Work(maker, str(folder.path), str(folder.unfinished))
+    try:
+        for results in run_parallel(work, items, missing, workers):
+            for index, made in results:
+                folder.record(index, asdict(made))
+            folder.flush()
+            line.advance(len(results))
+        line.close()
+        return line, finish()
+    except KeyboardInterrupt:
+        line.close()
+        count = len(folder.finished_items())
+        print(
+            f"{count:,} of {len(items):,} {noun} are done; run the same command again to go on",
+            file=sys.stderr,
+        )
+        raise
+    except OSError as error:
+        line.close()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        count = len(folder.finished_items())
+        raise UserError(
+            f"the disk of {folder.path} is full; {count:,} of {len(items):,} {noun} are done: "
+            "free some space and run the same command again to go on",
+            "unwritable",
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Work:
+    maker: Callable
+    folder: str
+    unfinished: str
+
+    def __call__(self, item) -> Made:
+        return self.maker(item, self.folder, self.unfinished)
+
+
+class ImageWriter:
+    """Write one item's images below the output folder and remember their sizes for `Made.files`."""
+
+    def __init__(self, folder: str, unfinished: str, split: str, key: str):
+        # Two characters of a hash spread any number of photos over 256 folders a split.
+        self._base = f"images/{split}/{hashlib.blake2b(key.encode(), digest_size=1).hexdigest()}/{key}"
+        self._folder, self._unfinished = folder, unfinished
+        self.files: dict[str, int] = {}
+
+    def write(self, suffix: str, image: np.ndarray) -> str:
+        """Write `<key><suffix>.png`; return its path relative to the output folder."""
+        name = f"{self._base}{suffix}.png"
+        content = encode_png(image)
+        write_file(f"{self._folder}/{name}", content, self._unfinished)
+        self.files[name] = len(content)
+        return name
+
+
+def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str, str]], weighted: bool) -> Summary:
+    from rac_unet.data import pairs
+
+    summary = Summary(folder.path)
+    skipped, notes = Table("path", "reason"), Table("path", "note")
+    hidden_sum, hidden_count, shared = 0.0, 0, False
+    for name, reason in rejected:
+        skipped.add(name, reason)
+        summary.reasons[_kind_of(reason)] += 1
+    for index in range(count):
+        made = folder.result(index)
+        if made["skipped"] is not None:
+            skipped.add(made["name"], made["skipped"])
+            summary.reasons[_kind_of(made["skipped"])] += 1
+        if made["note"] is not None:
+            notes.add(made["name"], made["note"])
+            summary.notes += 1
+        shared = shared or any(row.get(pairs.EMOTION_SHARES) for row in made["rows"])
+        hidden_sum += sum(made["hidden"])
+        hidden_count += len(made["hidden"])
+        summary.counts.update((row["split"], row["emotion"]) for row in made["rows"])
+    write_file(folder.path / "skipped.csv", skipped.content())
+    write_file(folder.path / "notes.csv", notes.content())
+    if not summary.counts:
+        reasons = "; ".join(f"{number:,} x {reason}" for reason, number in summary.reasons.most_common(5))
+        raise UserError(
+            f"no pair was made, everything was skipped: {reasons}; "
+            f"see {folder.path / 'skipped.csv'}, put it right and name a new --output",
+            "empty",
+        )
+    summary.hidden = hidden_sum / max(hidden_count, 1)
+    # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
+    rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
+    pairs.write(folder.path / pairs.PAIRS_FILE, rows, weighted, shared)
+    return summary
+
+
+def _kind_of(reason: str) -> str:
+    """`face is 9 pixels wide` and `face is 11 pixels wide` are one kind, as are all that name a file or a value."""
+    return re.sub(r"\d+", "N", re.sub(r"'[^']*'", "'…'", reason))
+
+
+class Table:
+    """A CSV file in the making.
+
+    Args:
+        columns: its header.
+    """
+
+    def __init__(self, *columns: str):
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def add(self, *values: str) -> None:
+        self._writer.writerow(values)
+
+    def content(self) -> bytes:
+        # A file name need not be text; what is not is spelled out.
+        return self._text.getvalue().encode(errors="backslashreplace")
+
+
+def describe(summary: Summary, noun: str = "photos") -> str:
+    """The closing report of a command, several lines of text."""
+    from rac_unet.core.emotions import EMOTIONS
+    from rac_unet.data.pair_checks import SPLITS
+
+    if summary.already_there:
+        return f"already finished: {summary.output} (nothing to do)"
+    counts = summary.counts
+    table = [["pairs", *EMOTIONS, "all"]]
+    for split in SPLITS:
+        numbers = [counts[split, emotion] for emotion in EMOTIONS]
+        table.append([split, *(f"{number:,}" for number in numbers), f"{sum(numbers):,}"])
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    if summary.hidden:
+        lines.append(f"hidden by the mask: {100 * summary.hidden:.1f} % of the pixels on average")
+    skipped = sum(summary.reasons.values())
+    kinds = [f"{number:,} x {reason}" for reason, number in summary.reasons.most_common()]
+    reasons = "; ".join(kinds[:12] + [f"{len(kinds) - 12} more kinds"] * (len(kinds) > 12))
+    if skipped:
+        lines.append(f"skipped {skipped:,} {noun}: {reasons} (see skipped.csv)")
+    if summary.notes:
+        lines.append(f"noted {summary.notes:,} {noun} (see notes.csv)")
+    empty = [split for split in SPLITS if not sum(counts[split, emotion] for emotion in EMOTIONS)]
+    if empty:
+        lines.append(f"note: no pair in {' and '.join(empty)}; training needs train and val, evaluation test")
+    lines.append(f"{summary.rate:.1f} {noun} a second, {format_seconds(summary.seconds)} in all")
+    lines.append(f"wrote {summary.output / 'pairs.csv'}")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Scores as text, for a terminal: means with their intervals, and what a classifier reads."""
+
+from __future__ import annotations
+
+import math
+
+from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
+from rac_unet.scoring.figures import ALL_FIGURES, Figure
+
+WIDTH = 30
+
+
+def pictures_words(own: float | None, before: float | None) -> str:
+    """How many training pictures were seen: a run's own, behind those of the runs that it was begun from.
+
+    Args: counts; None or NaN where one is not known.
+    """
+    if own is None or math.isnan(own):
+        return "unknown"
+    known = before is not None and not math.isnan(before)
+    return f"{before:,.0f} + {own:,.0f}" if before and known else f"{own:,.0f}" if known else f"unknown + {own:,.0f}"
+
+
+def describe_pictures(own: float, begun_from: dict | None) -> str:
+    """A line of how much was trained.
+
+    Args:
+        begun_from: what provenance.json says of the run that it was begun from; None where there is none.
+    """
+    before = begun_from["pictures_seen"] if begun_from else 0
+    names = f" ({begun_from['run']} and before it + its own)" if begun_from else ""
+    return f"trained on {pictures_words(own, before)} pictures, repeats counted{names}"
+
+
+def score_table(metrics: dict) -> str:
+    """The overall figures and, for the network, those of each mask group, source, and emotion with 10 pictures."""
+    overall, settings = metrics["overall"], metrics["settings"]
+    columns = [figure for figure in ALL_FIGURES if figure.column in overall["network"]]
+    lines = [
+        f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
+        "mean [95 % interval]; ↑ higher is better, ↓ lower is better",
+        f"{'':<14}" + "".join(f"{column.arrow:>{WIDTH}}" for column in columns),
+    ]
+    if features := settings.get("features"):
+        lines.insert(1, f"feature distance by {features['description']}")
+    if truth := overall.get("truth_brisque"):
+        lines.insert(1, f"BRISQUE of the truth: {truth['mean']:.1f} [{truth['low']:.1f}, {truth['high']:.1f}]")
+
+    def row(name: str, figures: dict) -> str:
+        def cell(figure: Figure) -> str:
+            mean = figures.get(figure.column)
+            if not mean:
+                return "–"
+            value, low, high = (
+                figure.text(mean[key] * (100 if figure.percent else 1)) for key in ("mean", "low", "high")
+            )
+            return f"{value} [{low}, {high}]"
+
+        return f"{name:<14}" + "".join(f"{cell(figure):>{WIDTH}}" for figure in columns)
+
+    systems = [name for name in overall if isinstance(overall[name], dict) and "psnr_raw" in overall[name]]
+    lines += [row(name.replace("_", " "), overall[name]) for name in systems]
+    groups = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
+    for key, title in groups.items():
+        fewest = FEWEST_OF_A_CLASS if key == "by_emotion" else 1
+        shown = {name: group for name, group in metrics.get(key, {}).items() if group["n"] >= fewest}
+        if shown:
+            lines.append(f"the network by {title} (n)")
+            lines += [row(f"{name} ({group['n']})", group["network"]) for name, group in shown.items()]
+    if overall.get("people") == 1:
+        lines.append("note: all pictures show one person, so there is no telling how far the means could be off")
+    lines += describe_rare({name: group["n"] for name, group in metrics["by_emotion"].items()})
+    return "\n".join(lines)
+
+
+def reading_table(emotion: dict) -> str:
+    """What the classifier reads, in words and its confusion matrix for the network's pictures."""
+    names = {"truth": "the truth (ceiling)", "network": "painted, true label", "no_label": "painted, no label",
+             "masked_input": "the masked input"}  # fmt: skip
+    lines = [f"emotions as {emotion['classifier']['name']} reads them; higher is better"]
+    for who, name in names.items():
+        if who in emotion:
+            group = emotion[who]
+            mean, share = group["accuracy"], group.get("share_of_ceiling")
+            lines.append(
+                f"  {name:<22} accuracy {100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, "
+                f"{100 * mean['high']:.1f}], mean of classes {100 * group['mean_class_accuracy']:.1f} %"
+                + (f", {100 * share:.0f} % of the ceiling" if share is not None else "")
+                + f", n = {group['n']:,}"
+            )
+    for who, group in emotion.get("real_masks", {}).items():
+        mean = group["accuracy"]
+        lines.append(
+            f"  real masks, {who.replace('_', ' '):<12} accuracy {100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, "
+            f"{100 * mean['high']:.1f}], n = {group['n']:,}"
+        )
+    return "\n".join([*lines, describe_confusion(emotion["network"])])

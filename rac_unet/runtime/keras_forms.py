@@ -1,0 +1,107 @@
+"""A network that TensorFlow runs: a Keras model, a .keras file, a SavedModel folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from rac_unet.core.errors import UserError, one_line
+from rac_unet.runtime.interface import SIGNATURE, Opened
+
+
+def open_keras_file(path: Path, threads: int | None) -> Opened:
+    """Open a .keras file; raises UserError when it is damaged or of a newer Keras."""
+    metadata = _keras_metadata(path)
+    limit_threads(threads)
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py, JSON and every layer's constructor may object
+        made_by = metadata.get("keras_version", "unknown")
+        raise UserError(
+            f"{path} cannot be loaded ({one_line(error)}); it is damaged, has layers of its own, or was made by "
+            f"a newer Keras (made by {made_by}, this is {keras.__version__}); export it again here",
+            "unreadable",
+        ) from error
+    return open_model(model)
+
+
+def open_saved_model(path: Path, threads: int | None) -> Opened:
+    """Open a SavedModel folder; raises UserError when it is damaged or has no serving signature."""
+    limit_threads(threads)
+    import tensorflow as tf
+
+    try:
+        model = tf.saved_model.load(str(path))
+    except Exception as error:  # protobuf, tf.errors and OSError, by what is damaged
+        raise UserError(
+            f"{path} cannot be loaded as a SavedModel ({one_line(error)}); export it again", "unreadable"
+        ) from error
+    if SIGNATURE not in model.signatures:
+        raise UserError(f"{path} is a SavedModel without the signature {SIGNATURE}; export it again", "unsupported")
+    serve = model.signatures[SIGNATURE]
+    shapes = {name: tuple(spec.shape) for name, spec in serve.structured_input_signature[1].items()}
+
+    def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        # `model` in the closure: a signature alone does not keep its variables alive.
+        outputs = model.signatures[SIGNATURE](**{name: tf.constant(v) for name, v in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    parameters = sum(int(np.prod(variable.shape)) for variable in serve.variables)
+    return Opened(shapes, tuple(serve.structured_outputs), call, parameters, lambda: serve)
+
+
+def open_model(model) -> Opened:
+    """A Keras model, as one graph for every batch size; called eagerly it is several times slower."""
+    import tensorflow as tf
+
+    shapes = {tensor.name: tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or []}
+    output = getattr(model, "output", None)
+    outputs = tuple(output) if isinstance(output, dict) else ()
+    signature = {name: tf.TensorSpec((None, *shape[1:]), tf.float32) for name, shape in shapes.items()}
+    run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], jit_compile=False)
+
+    def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: value.numpy() for name, value in run(inputs).items()}
+
+    return Opened(shapes, outputs, call, model.count_params(), run.get_concrete_function)
+
+
+def limit_threads(threads: int | None) -> None:
+    """Have TensorFlow use so many threads; they are the whole process's, and fixed once it has begun to compute."""
+    if threads is None:
+        return
+    started = "tensorflow" in sys.modules
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        if started and tf.config.threading.get_intra_op_parallelism_threads() == threads:
+            return
+        raise UserError(
+            "TensorFlow has begun to compute in this process, and its number of threads cannot be changed any more; "
+            f"open a network with {threads} threads in a new process",
+            "usage",
+        ) from None
+
+
+def _keras_metadata(path: Path) -> dict:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            missing = {"config.json", "model.weights.h5"} - set(archive.namelist())
+            if missing:
+                raise UserError(
+                    f"{path} is not a Keras model: it holds no {sorted(missing)[0]}; export it again", "wrong_type"
+                )
+            return json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is not a .keras file, or a damaged one ({one_line(error)}); export it again", "unreadable"
+        ) from None

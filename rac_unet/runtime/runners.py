@@ -1,0 +1,190 @@
+"""A trained network, wherever it lies, as one callable with the same named inputs and outputs.
+
+Scoring, prediction and comparison take a run directory or anything exported from one; this is the only place that
+knows how each is told apart. What runs a network (TensorFlow, LiteRT, ONNX Runtime) is imported when one is opened and
+not before, so that a mistyped path is answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import RunDir, open_run
+from rac_unet.runtime.interface import EMOTION, IMAGE, Call, Opened, available_cores, check_interface
+from rac_unet.runtime.keras_forms import limit_threads, open_keras_file, open_model, open_saved_model
+from rac_unet.runtime.lite_form import open_lite
+from rac_unet.runtime.onnx_form import open_onnx
+from rac_unet.runtime.run_weights import load_network
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A network ready to run; made by `load_runner`.
+
+    Attributes:
+        name: file or folder it came from.
+        kind: `run`, `keras`, `savedmodel`, `litert` or `onnx`.
+        image_size: side S of the square picture it takes, in pixels.
+        conditioned: whether it takes an emotion.
+        parameters: how many weights it has, statistics of batch norm included; None where the file does not tell.
+        megabytes: size of its weights file, of the one file, or of the SavedModel folder on disk.
+        graph: gives the concrete function it runs; None where TensorFlow does not run it.
+        outputs: names of what it returns.
+    """
+
+    name: str
+    kind: str
+    image_size: int
+    conditioned: bool
+    call: Call
+    parameters: int | None = 0
+    megabytes: float = 0.0
+    graph: Callable[[], Any] | None = None
+    outputs: tuple[str, ...] = ()
+
+    def __call__(self, masked_image: np.ndarray, emotion: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Run the network.
+
+        Args:
+            masked_image: float32 (B, S, S, 3) in [0, 1].
+            emotion: float32 (B, 7), one-hot in the order of `rac_unet.core.emotions.EMOTIONS`; a row of zeros says no
+                emotion. Left unused by a network without that input.
+        Returns: output name -> array, every output the network has. `inpainted_image` is float32 (B, S, S, 3); of
+            networks that are not mask-aware it is unbounded, so clip it to [0, 1].
+        Raises: UserError when shape, type or range are not those, or when what comes out is not a number.
+        """
+        size = self.image_size
+        image = np.asarray(masked_image)
+        if image.ndim != 4 or image.shape[1:] != (size, size, 3) or not len(image):
+            raise UserError(
+                f"{self.name} takes pictures of {size} x {size} px, as {IMAGE} (B, {size}, {size}, 3); "
+                f"received {image.shape}; align or resize them to {size} px",
+                "bad_value",
+            )
+        low, high = (float(image.min()), float(image.max())) if image.dtype.kind == "f" else (0.0, 0.0)
+        # Bytes, or floats up to 255, would go through the network without complaint and come out as rubbish.
+        if image.dtype.kind != "f" or not (low >= -1e-3 and high <= 1 + 1e-3):
+            found = f"{image.dtype}" + (f" in [{low:g}, {high:g}]" if image.dtype.kind == "f" else "")
+            raise UserError(
+                f"{self.name}: {IMAGE} should be float32 in [0, 1]; received {found}; divide bytes by 255", "bad_value"
+            )
+        inputs = {IMAGE: image.astype(np.float32, copy=False)}
+        if self.conditioned:
+            wanted = (len(image), len(EMOTIONS))
+            shape = None if emotion is None else np.shape(emotion)
+            if shape != wanted:
+                raise UserError(
+                    f"{self.name} takes an {EMOTION} beside each picture, one-hot {wanted} in the order "
+                    f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros says no emotion",
+                    "bad_value",
+                )
+            inputs[EMOTION] = np.asarray(emotion, np.float32)
+        outputs = self.call(inputs)
+        for name, value in outputs.items():
+            broken = np.flatnonzero(~np.isfinite(value).all(axis=tuple(range(1, value.ndim))))
+            if len(broken):
+                raise UserError(
+                    f"{self.name} gives an {name} of values that are not numbers ({len(broken)} of {len(image)} "
+                    f"pictures, first the {broken[0] + 1}. of its batch): its weights are broken; use another "
+                    "checkpoint, or train it again with a lower learning rate",
+                    "diverged",
+                )
+        return outputs
+
+    def flops(self) -> int | None:
+        """Floating-point operations of one picture, a multiply-add as two; None where there is no graph to count in."""
+        if self.graph is None:
+            return None
+        from rac_unet.models.cost import graph_flops
+
+        return graph_flops(self.graph())
+
+
+def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
+    """Open a run directory (its best weights), a SavedModel folder, or a `.keras`, `.tflite` or `.onnx` file.
+
+    Args:
+        threads: how many it may compute with; default: as many as there are cores. TensorFlow has one setting for the
+            whole process: for what it runs, a number is accepted only before it has begun to compute.
+    Raises: UserError when there is nothing at the path, when it is none of these kinds, damaged, or a network with
+        other inputs or outputs; when `threads` is less than 1, or comes too late.
+    """
+    path = Path(path)
+    if threads is not None and threads < 1:
+        raise UserError(f"a network needs 1 thread or more; received {threads}", "bad_value")
+    refuse_unknown(path)
+    kind, _, _, opener = next(row for row in KINDS if row[2](path))
+    if threads is None and kind in OWN_THREADS:
+        threads = available_cores()
+    opened = opener(path, threads)
+    size, conditioned = check_interface(path, opened)
+    return Runner(
+        str(path), kind, size, conditioned, opened.call, opened.parameters, _megabytes(path, kind),
+        opened.graph, opened.outputs,
+    )  # fmt: skip
+
+
+def refuse_unknown(path: str | os.PathLike) -> None:
+    """Raise UserError unless something lies at the path that `load_runner` may open; its content is not looked at."""
+    path = Path(path)
+    if any(recognise(path) for _, _, recognise, _ in KINDS):
+        return
+    known = "; ".join(description for _, description, _, _ in KINDS)
+    if not path.exists():
+        raise UserError(f"there is nothing at {path}; give one of: {known}", "missing")
+    run = next((folder for folder in path.absolute().parents if (folder / "config.yaml").is_file()), None)
+    hint = f". It belongs to the run {run}" if run else ""
+    if any(path.glob("*/config.yaml")):
+        hint = ". The run directories are the folders in it"
+    raise UserError(f"{path} is no network this program knows; give one of: {known}{hint}", "wrong_type")
+
+
+def is_export(path: str | os.PathLike) -> bool:
+    """Whether something exported lies at the path, not a run directory."""
+    path = Path(path)
+    return any(kind != "run" and recognise(path) for kind, _, recognise, _ in KINDS)
+
+
+def _open_trained(path: Path, threads: int | None) -> Opened:
+    run = open_run(path)
+    limit_threads(threads)
+    return open_model(load_network(run))
+
+
+def _megabytes(path: Path, kind: str) -> float:
+    return disk_bytes(RunDir(path).best_weights if kind == "run" else path) / 1e6
+
+
+def disk_bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files)
+
+
+def _is_file(ending: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix == ending and path.is_file()
+
+
+# kind, description, test by path alone, opener: (path, threads) -> Opened. First match counts.
+KINDS = (
+    (
+        "savedmodel",
+        "a SavedModel folder (with saved_model.pb)",
+        lambda path: (path / "saved_model.pb").is_file(),
+        open_saved_model,
+    ),
+    ("run", "a run directory (with config.yaml)", lambda path: (path / "config.yaml").is_file(), _open_trained),
+    ("keras", "a .keras file", _is_file(".keras"), open_keras_file),
+    ("litert", "a .tflite file", _is_file(".tflite"), open_lite),
+    ("onnx", "an .onnx file", _is_file(".onnx"), open_onnx),
+)
+# Those that take their number of threads with each network, instead of the process's.
+OWN_THREADS = ("litert", "onnx")

@@ -1,0 +1,55 @@
+"""Have a classifier read emotions, from a data set's own pictures or from painted ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.runtime.classifier import Classifier, frame_corners
+from rac_unet.scoring.emotions.accuracy import summarise_emotions
+
+BATCH = 64
+
+
+def read_pairs_of(classifier: Classifier, pairs: PairSet, view: str) -> dict[str, Any]:
+    """`summarise_emotions` of what the classifier reads in a data set's own pictures.
+
+    Args:
+        view: unmasked or masked.
+    """
+    read: list[str] = []
+    for inputs, targets in make_scoring_dataset(pairs, Pictures(pairs, classifier.image_size), BATCH):
+        image = targets["unmasked_image"] if view == "unmasked" else inputs["masked_image"]
+        # Its own data set's pictures are cut as those it was trained on.
+        read += read_names(classifier, image.numpy(), framed=True)
+    frame = pairs.frame
+    return summarise_emotions(frame["emotion"].astype(str).tolist(), read, frame["identity"].astype(str).tolist())
+
+
+def read_names(classifier: Classifier, image: np.ndarray, framed: bool = False) -> list[str]:
+    """The likeliest emotion of each picture, by name; arguments as for `read_probabilities`."""
+    return [EMOTIONS[number] for number in read_probabilities(classifier, image, framed).argmax(axis=1)]
+
+
+def read_probabilities(classifier: Classifier, image: np.ndarray, framed: bool = False) -> np.ndarray:
+    """(B, 7) float32, probabilities of `EMOTIONS` for each picture.
+
+    Args:
+        image: (B, H, H, 3) float in [0, 1] (clipped here); resized to the classifier's size where it is another.
+        framed: the pictures are already cut to the classifier's frame; otherwise they are upright crops.
+    """
+    image = np.clip(image, 0, 1).astype(np.float32)
+    if classifier.frame and not framed:
+        top, left, bottom, right = (round(share * image.shape[1]) for share in frame_corners(classifier.frame))
+        image = image[:, top:bottom, left:right]
+    if image.shape[1] != classifier.image_size:
+        import tensorflow as tf
+
+        size = [classifier.image_size] * 2
+        image = np.clip(tf.image.resize(image, size, "bilinear", antialias=True).numpy(), 0, 1)
+    return classifier.probabilities(image)

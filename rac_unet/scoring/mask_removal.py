@@ -1,0 +1,147 @@
+"""How a network copes with masks really worn, of which nobody knows the truth: figures that need none, and a sheet.
+
+Was a face found, and a mask on it? Is any of it left? Was everything outside kept? *Left* is the map found on the
+result over the map found on the photo, both by the same network in the same crop: a network that is blind to what it
+leaves does better by it than it should, so the sheet is looked at as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rac_unet.core.errors import UserError
+from rac_unet.faces.align import align_face
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
+from rac_unet.runtime.interface import OCCLUSION
+from rac_unet.scoring.statistics import summarise
+from rac_unet.unmasking.framing import without_reflection
+from rac_unet.unmasking.inputs import PhotoFile
+from rac_unet.unmasking.photo import AUTO, Unmasker
+
+# Side of a face on the sheet, and faces in a row, each before and after.
+TILE, IN_A_ROW = 160, 6
+
+
+@dataclass(frozen=True)
+class JudgedFace:
+    """A face of a photo.
+
+    Attributes:
+        photo: its name.
+        masked: whether a mask was seen.
+        emotion, confidence: as `FaceResult` has them.
+        map: share of the crop that the network claims on the photo.
+        left: share of that map that it claims again on the result; NaN where no mask was seen.
+        before, after: (TILE, TILE, 3) uint8 RGB.
+    """
+
+    photo: str
+    masked: bool
+    emotion: str | None
+    confidence: float | None
+    map: float
+    left: float
+    before: np.ndarray
+    after: np.ndarray
+
+
+@dataclass(frozen=True)
+class JudgedPhoto:
+    """A photo: how many faces, how many of its pixels changed outside the maps, or why it could not be read."""
+
+    photo: str
+    faces: int
+    changed_outside: int
+    skipped: str = ""
+
+
+def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tuple[JudgedPhoto, list[JudgedFace]]:
+    """Unmask one photo and look at the result again."""
+    name = str(file.place)
+    try:
+        photo = read_photo(file.path)
+    except UnreadablePhoto as reason:
+        return JudgedPhoto(name, 0, 0, str(reason)), []
+    result = unmasker.unmask(photo, emotion)
+    changed = int((result.image != photo).any(-1)[~result.occlusion].sum())
+    faces = []
+    for face, cut in zip(result.faces, unmasker.look(photo), strict=True):
+        crop = align_face(result.image, cut.points, unmasker.runner.image_size).image
+        maps = [_claimed(unmasker, each) for each in (np.rint(cut.crop * 255).astype(np.uint8), crop)]
+        left = maps[1] / maps[0] if face.masked and maps[0] else np.nan
+        tiles = [align_face(image, cut.points, TILE) for image in (photo, result.image)]
+        sides = [without_reflection(tile.image, tile.matrix, photo.shape) for tile in tiles]
+        faces.append(JudgedFace(name, face.masked, face.emotion, face.confidence, maps[0], left, *sides))
+    return JudgedPhoto(name, len(faces), changed), faces
+
+
+def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> dict[str, Any]:
+    """Shares with 95 % intervals over photos.
+
+    Raises: UserError when no photo could be read.
+    """
+    readable = [photo for photo in photos if not photo.skipped]
+    if not readable:
+        raise UserError(
+            f"none of {len(photos)} photos could be read; first: {photos[0].photo}: {photos[0].skipped}", "unreadable"
+        )
+    names = np.array([photo.photo for photo in readable])
+    masked = [face for face in faces if face.masked]
+    with_mask = {face.photo for face in masked}
+    found = summarise(np.array([photo.faces > 0 for photo in readable], float), names)
+    seen = summarise(np.array([photo.photo in with_mask for photo in readable], float), names)
+    left = summarise(np.array([face.left for face in masked]), np.array([face.photo for face in masked]))
+    return {
+        "photos": len(readable),
+        "skipped": len(photos) - len(readable),
+        "faces": len(faces),
+        "masked_faces": len(masked),
+        "photos_with_a_face": found and found.as_dict(),
+        "photos_with_a_mask_seen": seen and seen.as_dict(),
+        "mask_left": left and left.as_dict(),
+        "faces_with_over_a_tenth_left": float(np.mean([face.left > 0.1 for face in masked])) if masked else None,
+        "pixels_changed_outside_the_map": sum(photo.changed_outside for photo in readable),
+        "interval": "95 %, percentile bootstrap over photos",
+    }
+
+
+def face_table(faces: list[JudgedFace]) -> pd.DataFrame:
+    """What a table says of each face: everything but its pictures. It has its columns where there is no face too."""
+    columns = [field.name for field in dataclasses.fields(JudgedFace) if field.name not in ("before", "after")]
+    return pd.DataFrame([[getattr(face, name) for name in columns] for face in faces], columns=columns)
+
+
+def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
+    """A JPEG of faces in pairs, before beside after, in the order given."""
+    import cv2
+
+    from rac_unet.core.rundir import replace_file
+    from rac_unet.photos.metadata import PhotoMetadata
+    from rac_unet.unmasking.output import encode_result
+
+    pairs = [np.concatenate([face.before, face.after], axis=1) for face in faces]
+    blank = np.full_like(pairs[0], 255)
+    pairs += [blank] * (-len(pairs) % IN_A_ROW)
+    framed = [cv2.copyMakeBorder(pair, 2, 2, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs]
+    rows = [np.concatenate(framed[i : i + IN_A_ROW], axis=1) for i in range(0, len(framed), IN_A_ROW)]
+    # It shows painted faces, and must not be taken for a photo when the folder is looked through again.
+    content = encode_result(np.concatenate(rows), "jpeg", PhotoMetadata(), synthetic=True, quality=85)
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
+
+def choose_faces(faces: list[JudgedFace], count: int) -> list[JudgedFace]:
+    """Masked faces for a sheet, evenly over the photos' names and never by how well they came out."""
+    masked = sorted((face for face in faces if face.masked), key=lambda face: face.photo)
+    places = np.unique(np.linspace(0, len(masked) - 1, min(count, len(masked))).round().astype(int)) if masked else []
+    return [masked[i] for i in places]
+
+
+def _claimed(unmasker: Unmasker, crop: np.ndarray) -> float:
+    given = crop[None].astype(np.float32) / 255
+    return float((unmasker.runner(given, np.zeros((1, 7), np.float32))[OCCLUSION] >= 0.5).mean())

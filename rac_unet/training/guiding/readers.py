@@ -1,0 +1,99 @@
+"""The emotion readers that guide a training: checked before TensorFlow is imported, opened after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.errors import UserError
+from rac_unet.core.rundir import CLASSIFIER, open_run
+from rac_unet.runtime.classifier import classifier_facts, read_classifier, read_classifier_config
+
+if TYPE_CHECKING:
+    from rac_unet.data.pairs import PairSet
+
+WHOLE_CROP = (1.0, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A frozen emotion classifier; made by `load_readers`.
+
+    Attributes:
+        name: of its run directory.
+        model: keras.Model, `{"image": (B, S, S, 3) RGB in [0, 1]}` to `{"logits": (B, 7)}`; it computes in float32.
+        classes: emotion names in the order of the logits.
+        image_size: side S in pixels.
+        frame: (side, x, y) of the square of a crop that it looks at, as shares of the crop's side.
+    """
+
+    name: str
+    model: Any
+    classes: tuple[str, ...]
+    image_size: int
+    frame: tuple[float, float, float] = WHOLE_CROP
+
+
+def emotion_frequencies(train: PairSet) -> np.ndarray:
+    """(7,) shares of the emotions among the training pairs as they are shown, in the order of `EMOTIONS`.
+
+    Raises: UserError when there is only one: no other label could be wrong.
+    """
+    shares = train.weights @ train.emotion_shares
+    shares = (shares / shares.sum()).astype(np.float32)
+    if np.count_nonzero(shares) < 2:
+        raise UserError(
+            f"guidance.readers: guidance needs training pairs of several emotions, and all {len(train):,} of "
+            f"{train.root} are {EMOTIONS[int(shares.argmax())]!r}; add others, or leave guidance out",
+            "mismatch",
+        )
+    return shares
+
+
+def check_readers(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
+    """Facts of the readers for provenance.json: name, SHA-256 of the weights, classes, fingerprint of their data.
+
+    Does without TensorFlow.
+
+    Raises: UserError naming the run directory that is missing, no classifier's, untrained, or named twice.
+    """
+    facts: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            run = open_run(path, kind=CLASSIFIER)
+            head = read_classifier_config(run).head
+        except UserError as error:
+            raise UserError(f"guidance.readers: {error}", error.kind) from None
+        if head == "untrained":
+            raise UserError(
+                f"guidance.readers: {path} cannot read emotions yet: only its layers before the logits are trained "
+                "(classifier.head: untrained in its config.yaml); train it on labelled faces first",
+                "mismatch",
+            )
+        facts.append(classifier_facts(path) | {"data_fingerprint": run.provenance().get("data_fingerprint")})
+        if any(facts[-1]["weights_sha256"] == before["weights_sha256"] for before in facts[:-1]):
+            raise UserError(f"guidance.readers: the weights of {path} are there twice; name each reader once", "usage")
+    return facts
+
+
+def load_readers(paths: Sequence[str | os.PathLike], strategy) -> list[Reader]:
+    """Open run directories of `train_classifier` as readers, with a copy of their weights on every device.
+
+    Args:
+        strategy: the run's `tf.distribute.Strategy`.
+    Raises: UserError as `read_classifier` does.
+    """
+    readers = []
+    for path in paths:
+        with strategy.scope():
+            model, config = read_classifier(path)
+        model.trainable = False
+        frame = getattr(config, "frame", None) or WHOLE_CROP
+        readers.append(Reader(Path(path).resolve().name, model, config.classes, config.image_size, frame))
+    return readers

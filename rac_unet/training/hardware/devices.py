@@ -1,0 +1,109 @@
+"""What suits the device at hand: number format, XLA, steps per call. `auto` in a config is answered here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rac_unet.core.config import TrainingConfig
+from rac_unet.core.errors import UserError
+
+# Processors with multiply units for bfloat16; on others it is emulated and slower than float32.
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+# Steps per call: between two calls an accelerator would wait for Python; a processor is Python's own.
+STEPS_PER_CALL = {"CPU": 1, "GPU": 8, "TPU": 32}
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What kind of device computes.
+
+    Attributes:
+        kind: CPU, GPU or TPU.
+        capability: of the weakest GPU, as (7, 5); None for others, and for GPUs that do not tell.
+        bfloat16: whether a CPU multiplies bfloat16 itself.
+    """
+
+    kind: str
+    capability: tuple[int, int] | None = None
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The answers: `precision` a Keras policy, `jit_compile`, and `steps_per_call` of at least 1."""
+
+    precision: str
+    jit_compile: bool
+    steps_per_call: int
+
+
+def device_facts(tpu: bool) -> DeviceFacts:
+    """Facts of the device that this process trains on."""
+    import tensorflow as tf
+
+    if tpu:
+        return DeviceFacts("TPU")
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return DeviceFacts("CPU", bfloat16=_cpu_has_bfloat16())
+    found = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
+    return DeviceFacts("GPU", capability=None if None in found else min(found))
+
+
+def choose(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choices:
+    """Answer what the config leaves open.
+
+    Float16 on GPUs with tensor cores (T4: 7.5), bfloat16 on TPUs and on processors that multiply it, float32 elsewhere
+    (P100: 6.0). XLA on a single GPU: it cannot compile the exchange between several; a TPU always has it.
+
+    Raises: UserError when the device lacks the precision asked for.
+    """
+    precision = training.precision
+    if precision == "auto":
+        if device.kind == "TPU" or (device.kind == "CPU" and device.bfloat16):
+            precision = "mixed_bfloat16"
+        elif device.kind == "GPU" and device.capability and device.capability >= (7, 0):
+            precision = "mixed_float16"
+        else:
+            precision = "float32"
+    _refuse_lacking(precision, device)
+    jit = training.jit_compile
+    if jit == "auto":
+        jit = device.kind == "GPU" and replicas == 1
+    elif jit and replicas > 1 and device.kind != "TPU":
+        raise UserError(
+            f"--training.jit_compile true works on one device: XLA cannot compile the exchange between {replicas}; "
+            "leave it at auto",
+            "unsupported",
+        )
+    return Choices(precision, bool(jit), training.steps_per_call or STEPS_PER_CALL[device.kind])
+
+
+def _refuse_lacking(precision: str, device: DeviceFacts) -> None:
+    lacking = None
+    if precision == "mixed_float16" and device.kind == "TPU":
+        lacking = "a TPU has bfloat16 and no float16: --training.precision mixed_bfloat16"
+    elif device.kind == "GPU" and device.capability:
+        major, minor = device.capability
+        if precision == "mixed_bfloat16" and device.capability < (8, 0):
+            other = "mixed_float16" if major >= 7 else "float32"
+            lacking = f"this GPU (compute capability {major}.{minor}) has no bfloat16: --training.precision {other}"
+        elif precision == "mixed_float16" and device.capability < (6, 0):
+            lacking = f"this GPU (compute capability {major}.{minor}) has no fast float16: --training.precision float32"
+    if lacking:
+        raise UserError(f"--training.precision {precision}: {lacking}, or auto", "unsupported")
+
+
+def _cpu_has_bfloat16() -> bool:
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper() not in ("ALL", "DEFAULT"):
+        # TensorFlow asks the processor alone, and crashes where oneDNN is limited to older instructions.
+        return False
+    try:
+        flags = next(
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
+        ).split()
+    except (OSError, StopIteration):
+        return False
+    return any(flag in flags for flag in BFLOAT16_FLAGS)

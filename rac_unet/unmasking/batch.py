@@ -1,0 +1,177 @@
+"""Many photos, one after the other: read, unmask, write, and account for every one of them."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from rac_unet.core.quiet import silenced_stderr
+from rac_unet.photos.pixels import with_transparency
+from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
+from rac_unet.photos.writing import KINDS, TRANSPARENT
+from rac_unet.unmasking.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
+from rac_unet.unmasking.output import ALL, OutputFolder, Planned, Settings
+from rac_unet.unmasking.photo import Unmasker
+from rac_unet.unmasking.result import FaceResult
+
+# What a file system says to one name, and not to every file that is written.
+_BAD_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+
+
+@dataclass
+class Account:
+    """What became of the photos of a batch; the first four are numbers of photos and add up to all that were begun.
+
+    Attributes:
+        unmasked, without_mask, without_face: photos written; the last two unchanged.
+        skipped: (photo, reason), nothing written.
+        faces, painted: numbers of faces found and painted, in photos finished before too.
+        first_only: photos with several frames or pages, of which the first was used.
+        flattened: see-through photos that lie on white in a format without transparency.
+    """
+
+    unmasked: int = 0
+    without_mask: int = 0
+    without_face: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    faces: int = 0
+    painted: int = 0
+    first_only: int = 0
+    flattened: int = 0
+
+
+def unmask_photos(
+    unmasker: Unmasker,
+    plans: list[Planned],
+    output: OutputFolder,
+    settings: Settings,
+    account: Account,
+    report: Callable[[Path, str], None],
+) -> None:
+    """Do the photos in order; what one of them is not good for is noted in `account.skipped` and ends nothing.
+
+    Args:
+        account: counted up as photos are finished, so that it is right whenever this is left.
+        report: called after each photo with its path and what was done, in a few words.
+    Raises: OSError when the output cannot be written (full disk, no permission); UserError when the network is broken.
+    """
+    for plan in plans:
+        path = plan.photo.path
+        try:
+            photo, faces, remarks = _unmask_photo(unmasker, plan, output, settings)
+        except UnreadablePhoto as reason:
+            said = _skip(account, path, str(reason))
+        except (MemoryError, cv2.error) as error:
+            small = isinstance(error, MemoryError) or "Insufficient memory" in str(error)
+            said = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot work on it")
+        except OSError as error:
+            if error.errno not in _BAD_NAME:
+                raise
+            said = _skip(account, path, f"its result cannot be named: {error.strerror}")
+        else:
+            said = "; ".join([_count(account, faces), *remarks])
+            account.first_only += photo.frames > 1
+            account.flattened += _is_flattened(photo, settings)
+        report(path, said)
+
+
+def _unmask_photo(
+    unmasker: Unmasker, plan: Planned, output: OutputFolder, settings: Settings
+) -> tuple[Photo, list[FaceResult], list[str]]:
+    content = read_photo_bytes(plan.photo.path)
+    start = time.perf_counter()
+    with silenced_stderr():
+        # The libraries below Pillow write their own remarks about damaged photos.
+        photo = decode_photo(content, full_size=True)
+    if settings.emotion == ALL:
+        sevens, faces = unmasker.unmask_all(photo.pixels)
+        endings = ["emotions"] + [f"emotions-{page}" for page in range(2, 1 + len(sevens))]
+        pages = draw_emotion_sheets(sevens, settings.mark)
+        pictures = {f".{ending}": page for ending, page in zip(endings, pages, strict=False)}
+    else:
+        result = unmasker.unmask(photo.pixels, settings.emotion)
+        faces, before, after = result.faces, photo.pixels, result.image
+        if photo.rgba is not None and settings.format in TRANSPARENT:
+            before, after = photo.rgba, with_transparency(after, result.occlusion, photo.rgba)
+        pictures = {"": after}
+        if settings.side_by_side:
+            pictures[".side_by_side"] = draw_side_by_side(before, after)
+        if not result.painted and photo.kind == KINDS[settings.format]:
+            # Unchanged, to the last byte.
+            pictures[""] = content
+    painted = sum(face.masked for face in faces)
+    if settings.mark and painted and settings.emotion != ALL:
+        for picture in pictures.values():
+            draw_mark(picture)
+    remarks = _remarks(photo, settings)
+    described = [_describe(faces)] if painted < len(faces) or not faces else []
+    height, width = photo.pixels.shape[:2]
+    report = {
+        "photo": str(plan.photo.path),
+        "size": [width, height],
+        "faces": [_facts(face) for face in faces],
+        "note": "; ".join([*described, *remarks]),
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+    output.write(plan, pictures, photo.metadata, painted, report)
+    return photo, faces, remarks
+
+
+def _remarks(photo: Photo, settings: Settings) -> list[str]:
+    remarks = []
+    if photo.frames > 1:
+        remarks.append(f"only the first of {photo.frames} {'pages' if photo.kind == 'TIFF' else 'frames'} is used")
+    if _is_flattened(photo, settings):
+        remarks.append(f"its transparency is lost, which {settings.format} cannot hold")
+    return remarks
+
+
+def _is_flattened(photo: Photo, settings: Settings) -> bool:
+    return photo.rgba is not None and settings.format not in TRANSPARENT and settings.emotion != ALL
+
+
+def _facts(face: FaceResult) -> dict:
+    return {
+        "box": [round(side, 1) for side in face.box],
+        "masked": face.masked,
+        "emotion": face.emotion,
+        "confidence": None if face.confidence is None else round(face.confidence, 4),
+        "occlusion_area": round(face.occlusion_area, 4),
+    }
+
+
+def _skip(account: Account, path: Path, reason: str) -> str:
+    account.skipped.append((str(path), reason))
+    return f"skipped: {reason}"
+
+
+def _count(account: Account, faces: list[FaceResult]) -> str:
+    painted = sum(face.masked for face in faces)
+    account.faces += len(faces)
+    account.painted += painted
+    if painted:
+        account.unmasked += 1
+    elif faces:
+        account.without_mask += 1
+    else:
+        account.without_face += 1
+    return _describe(faces)
+
+
+def _describe(faces: list[FaceResult]) -> str:
+    """`2 faces: happiness (83 %), no mask`."""
+    if not faces:
+        return "no face found, photo unchanged"
+    if not any(face.masked for face in faces):
+        return f"no mask on {'the face' if len(faces) == 1 else f'any of {len(faces)} faces'}, photo unchanged"
+    words = []
+    for face in faces[:6]:
+        word = "no mask" if not face.masked else face.emotion or "painted"
+        words.append(word if face.confidence is None else f"{word} ({100 * face.confidence:.0f} %)")
+    more = f", and {len(faces) - 6} more" if len(faces) > 6 else ""
+    return f"{len(faces)} face{'s' * (len(faces) > 1)}: {', '.join(words)}{more}"

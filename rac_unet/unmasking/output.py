@@ -1,0 +1,237 @@
+"""The folder that predict writes: a result and a JSON beside it for each photo, whole or not at all.
+
+The JSON is written last, so it says that a photo is finished; by it a second run knows what need not be done again.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rac_unet.core.errors import UserError, own_version
+from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
+from rac_unet.photos.reading import UnreadablePhoto
+from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, with_png_metadata
+from rac_unet.unmasking.inputs import SKIPPED, PhotoFile, has_report
+
+_SKIPPED_START = b"photo,reason\n"
+# The emotion of which a sheet of all seven is made, and no result.
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What results depend on beside the photo; a folder of results has one of each.
+
+    Attributes: as the options of predict; `model` is a name and a hash.
+    """
+
+    emotion: str
+    model: str
+    format: str
+    side_by_side: bool
+    mark: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A photo and the files to be made of it; `result` may get company (`…-2.png`, `….side_by_side.png`)."""
+
+    photo: PhotoFile
+    result: Path
+    report: Path
+
+
+class OutputFolder:
+    """Args: folder (made when the first file is written), and what its results depend on."""
+
+    def __init__(self, folder: Path, settings: Settings):
+        self.folder, self._settings = folder, settings
+        self._ending = ENDINGS[settings.format]
+
+    def plan(self, photos: list[PhotoFile], overwrite: bool) -> tuple[list[Planned], list[Planned]]:
+        """What is to be made, and what is finished already.
+
+        Raises: UserError when a file of others is in the place of one of ours, or a result would replace a photo.
+        """
+        skipped = self.folder / SKIPPED
+        # It is replaced, or removed, when all is done.
+        if os.path.lexists(skipped) and not _begins(skipped, _SKIPPED_START):
+            raise UserError(f"{_taken(skipped)}; give another --output, or remove it", "exists")
+        inputs = {os.path.realpath(photo.path) for photo in photos}
+        todo, finished = [], []
+        for photo in photos:
+            place = self.folder / photo.place
+            plan = Planned(photo, place.with_name(place.name + self._ending), place.with_name(place.name + ".json"))
+            if os.path.realpath(plan.result) in inputs:
+                raise UserError(
+                    f"the result {plan.result} would replace a photo that was given; give another folder with --output",
+                    "exists",
+                )
+            report = _read_report(plan.report)
+            known = [plan.report.name, *report["results"]] if report else []
+            for path in (plan.report, *self._results(plan)):
+                if path.name not in known and os.path.lexists(path) and not _is_ours(path, plan):
+                    raise UserError(f"{_taken(path)}; give another --output, or remove it", "exists")
+            done = report is not None and not overwrite and self._is_finished(plan, report)
+            (finished if done else todo).append(plan)
+        return todo, finished
+
+    def write(
+        self,
+        plan: Planned,
+        pictures: dict[str, np.ndarray | bytes],
+        metadata: PhotoMetadata,
+        painted: int,
+        report: dict,
+    ) -> None:
+        """Write a photo's pictures, then its report.
+
+        Args:
+            pictures: ending of the name ("" for the result) -> (H, W, 3) or (H, W, 4) uint8, or the bytes of a file.
+            metadata: the photo's own.
+            painted: how many faces are synthetic; the pictures are marked when there are any.
+            report: what the JSON says of the photo.
+        Raises: UnreadablePhoto when the format cannot hold a picture, or a file of others has its name; OSError.
+        """
+        names = {part: plan.result.with_name(plan.report.stem + part + self._ending) for part in pictures}
+        for path in names.values():
+            # How many sheets a photo has is not known while planning.
+            if os.path.lexists(path) and not _is_ours(path, plan):
+                raise UnreadablePhoto(_taken(path))
+        contents = {
+            part: picture
+            if isinstance(picture, bytes)
+            else encode_result(picture, self._settings.format, metadata, painted > 0)
+            for part, picture in pictures.items()
+        }
+        for part, content in contents.items():
+            write_file(names[part], content)
+        whole = {
+            **report,
+            "results": [path.name for path in names.values()],
+            "synthetic": painted > 0,
+            "rac_unet": own_version(),
+            "settings": asdict(self._settings),
+            "file": _file_facts(plan.photo.path),
+        }
+        write_file(plan.report, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def write_skipped(self, rows: list[tuple[str, str]]) -> Path | None:
+        """Write skipped.csv (photo, reason), or remove an old one where nothing was skipped; returns its path."""
+        import csv
+        import io
+
+        path = self.folder / SKIPPED
+        if not rows:
+            path.unlink(missing_ok=True)
+            return None
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        text.write(_SKIPPED_START.decode())
+        writer.writerows(rows)
+        # Names need not be valid Unicode on every file system.
+        write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        return path
+
+    def _results(self, plan: Planned) -> list[Path]:
+        """The files that a photo is sure to become."""
+        if self._settings.emotion == ALL:
+            parts = [".emotions"]
+        else:
+            parts = ["", ".side_by_side"] if self._settings.side_by_side else [""]
+        return [plan.result.with_name(plan.report.stem + part + self._ending) for part in parts]
+
+    def _is_finished(self, plan: Planned, report: dict) -> bool:
+        if report["settings"] != asdict(self._settings):
+            different = [k for k, v in asdict(self._settings).items() if report["settings"].get(k) != v]
+            raise UserError(
+                f"{plan.report} was made with other settings ({', '.join(different)}); give another --output, or "
+                "--overwrite to make everything again",
+                "changed",
+            )
+        if report["file"] == _file_facts(plan.photo.path):
+            return all(plan.result.with_name(name).is_file() for name in report["results"])
+        if report["photo"] != os.fspath(plan.photo.path):
+            raise UserError(
+                f"{plan.report} belongs to another photo ({report['photo']}); give another --output, or --overwrite",
+                "exists",
+            )
+        return False
+
+
+def encode_result(
+    picture: np.ndarray, kind: str, metadata: PhotoMetadata, synthetic: bool, quality: int = QUALITY
+) -> bytes:
+    """Bytes of a picture file with the photo's metadata put right, and marked as synthetic where it is.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, or (H, W, 4) for png and webp; upright.
+        kind: png (lossless), jpeg or webp.
+        metadata: the photo's own.
+        quality: of jpeg and webp, 1..100.
+    Raises: UnreadablePhoto when the format cannot hold the picture.
+    """
+    height, width = picture.shape[:2]
+    carried, said = marked(upright_metadata(metadata, width, height), synthetic, own_version())
+    if kind == "png":
+        return with_png_metadata(encode_png(picture), carried, said)
+    return compressed(picture, kind, carried, said, quality)
+
+
+def faces_of(plan: Planned) -> tuple[int, int]:
+    """How many faces the report of a finished photo counts, and how many of them were painted."""
+    faces = (_read_report(plan.report) or {}).get("faces")
+    faces = [face for face in faces if isinstance(face, dict)] if isinstance(faces, list) else []
+    return len(faces), sum(face.get("masked") is True for face in faces)
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    """By which a photo is known again: name, size, and time of its last change."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return {}
+    return {"name": path.name, "bytes": facts.st_size, "modified": facts.st_mtime_ns}
+
+
+def _read_report(path: Path) -> dict | None:
+    """A report of ours; None when there is none, or it is something else."""
+    try:
+        report = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(report, dict) or not {"photo", "settings", "file", "results"} <= set(report):
+        return None
+    names = report["results"]
+    fits = isinstance(report["settings"], dict) and isinstance(names, list) and all(isinstance(n, str) for n in names)
+    return report if fits else None
+
+
+def _is_ours(path: Path, plan: Planned) -> bool:
+    """Whether a file can be replaced: predict wrote it, or it is the copy of the photo that has no report yet."""
+    if is_signed(path) or has_report(path):
+        return True
+    try:
+        return filecmp.cmp(path, plan.photo.path, shallow=False)
+    except OSError:
+        return False
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(start)) == start
+    except OSError:
+        return False
+
+
+def _taken(path: Path) -> str:
+    return f"{path} is there already and was not written by predict"

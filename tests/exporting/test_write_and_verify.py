@@ -1,0 +1,260 @@
+"""An export is proven in a fresh process or it does not exist; what stood there before is not lost."""
+
+import contextlib
+import dataclasses
+import errno
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet.benchmarks.overfit import every_network
+from rac_unet.core.config import ModelConfig, RunConfig
+from rac_unet.core.registry import LABELLED_MODELS, MODELS
+from rac_unet.core.rundir import create
+from rac_unet.exporting import write_and_verify
+from rac_unet.exporting.agreement import measure
+from rac_unet.exporting.formats import FORMATS
+from rac_unet.exporting.fresh_process import run_fresh
+from rac_unet.exporting.sample_pictures import read_pictures
+from rac_unet.exporting.write_and_verify import check_agreement, export_network, plan_output
+from rac_unet.models import build, build_configured
+from rac_unet.pairing.opening import read_pairs
+from rac_unet.runtime.runners import load_runner
+from tests.refusals import refused
+
+FORMATS_INT8 = FORMATS["litert_int8"]
+CONVERTED = ("ra_unet", "rac_unet")
+DECISIVE = ("kernel_size", "strides", "padding", "activation", "use_bias", "axis", "interpolation", "dilation_rate")
+
+
+def make_run(folder, config):
+    """A run directory with the weights of an untrained network."""
+    run = create(folder, "tiny", config, {})
+    keras.utils.set_random_seed(1)
+    run.best_weights.parent.mkdir()
+    build_configured(config.model).save_weights(run.best_weights)
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs"), RunConfig(model=ModelConfig(filters=2, image_size=32)))
+
+
+@pytest.fixture(scope="module")
+def lite_run(tmp_path_factory):
+    model = ModelConfig(name="rac_unet_lite", filters=2, image_size=32)
+    return make_run(tmp_path_factory.mktemp("lite_runs"), RunConfig(model=model))
+
+
+def replace_writer(monkeypatch, name, write):
+    monkeypatch.setitem(FORMATS, name, dataclasses.replace(FORMATS[name], write=write))
+
+
+def load_here(lines, batches):
+    """Stands in for the fresh process, which spends many seconds on importing TensorFlow."""
+    runner = load_runner(lines[1].split("'")[1])
+    return [runner(**batch) for batch in batches]
+
+
+def test_a_saved_model_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
+    path = tmp_path / "new" / "model"
+    exported = export_network(run, "savedmodel", path)
+    assert exported.path == path
+    assert exported.size == sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert exported.inputs == {"masked_image": (None, 32, 32, 3), "emotion": (None, 7)}
+    assert exported.outputs == {"inpainted_image": (None, 32, 32, 3)}
+    assert exported.agreement.pictures == 4 and exported.agreement.largest <= 1e-4 and not exported.real
+    assert list(path.parent.iterdir()) == [path]
+    # Each weight once: 4 bytes a parameter, and an index.
+    parameters = build("rac_unet", filters=2, image_size=32).count_params()
+    assert (path / "variables" / "variables.data-00000-of-00001").stat().st_size < 1.1 * 4 * parameters
+
+
+def test_every_network_loads_where_the_package_is_not(tmp_path):
+    """All in one process, whose imports are what takes long."""
+    batch = {"masked_image": np.random.default_rng(0).random((2, 32, 32, 3), np.float32)}
+    batch["emotion"] = np.eye(7, dtype=np.float32)[[2, 5]]
+    expected, lines = {}, ["made = {}"]
+    for name, config in every_network(filters=2, image_size=32).items():
+        network = build_configured(config)
+        FORMATS["keras"].write(network, tmp_path / f"{name}.keras")
+        lines += FORMATS["keras"].loading_lines(tmp_path / f"{name}.keras", network.input)
+        lines.append(f"made[{name!r}] = outputs['inpainted_image']")
+        expected[name] = network({key: batch[key] for key in network.input}, training=False)["inpainted_image"].numpy()
+    received = run_fresh([*lines, "outputs = made"], [batch])[0]
+    assert len(expected) >= 4 and set(received) == set(expected)
+    for name, picture in expected.items():
+        found = measure([{"inpainted_image": picture}], [{"inpainted_image": received[name]}])
+        check_agreement(FORMATS["keras"], found)
+
+
+def test_a_fresh_process_cannot_import_the_package():
+    batches = [{"masked_image": np.full((1, 2), 3.0, np.float32)}, {"masked_image": np.zeros((2, 2), np.float32)}]
+    results = run_fresh(["outputs = {'twice': masked_image * 2}"], batches)
+    np.testing.assert_array_equal(results[0]["twice"], [[6, 6]])
+    assert results[1]["twice"].shape == (2, 2)
+    with refused("failed_check", "ModuleNotFoundError", "rac_unet"):
+        run_fresh(["from rac_unet.core import emotions"], batches)
+    with refused("failed_check", "signal 9"):
+        run_fresh(["import os", "os.kill(os.getpid(), 9)"], batches)
+
+
+def test_a_network_with_a_changed_weight_is_removed_and_the_older_export_stays(run, tmp_path, monkeypatch):
+    path = tmp_path / "tiny.keras"
+    path.write_bytes(b"older")
+
+    def damage(model, path):
+        layer = model.get_layer("inpainted_image")
+        layer.bias.assign(layer.bias + 0.001)
+        model.save(path)
+
+    monkeypatch.setattr(write_and_verify, "run_fresh", load_here)
+    with monkeypatch.context() as patched:
+        replace_writer(patched, "keras", damage)
+        with refused("failed_check", "0.001"):
+            export_network(run, "keras", path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"older"
+    with refused("exists", path, "--overwrite"):
+        export_network(run, "keras", path)
+    export_network(run, "keras", path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() != b"older"
+
+
+def test_a_cut_off_file_does_not_become_an_export(run, tmp_path, monkeypatch):
+    def cut(model, path):
+        model.save(path)
+        path.write_bytes(path.read_bytes()[:5000])
+
+    replace_writer(monkeypatch, "keras", cut)
+    monkeypatch.setattr(write_and_verify, "run_fresh", load_here)
+    with refused("failed_check", "tiny", ".keras"):
+        export_network(run, "keras", tmp_path / "tiny.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(run, tmp_path, monkeypatch):
+    """With a writer that makes only the outline of a SavedModel, since the renaming is what is tested."""
+    path = tmp_path / "savedmodel"
+    (path / "assets.extra").mkdir(parents=True)
+    (path / "saved_model.pb").write_text("older")
+
+    def outline(model, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_text("newer")
+
+    network = load_runner(run.path)
+    answers = {True: lambda _, batches: [network(**batch) for batch in batches], False: lambda _, batches: [{}, {}]}
+    replace_writer(monkeypatch, "savedmodel", outline)
+    for good, text in ((False, "older"), (True, "newer")):
+        monkeypatch.setattr(write_and_verify, "run_fresh", answers[good])
+        with contextlib.nullcontext() if good else refused("failed_check", "inpainted_image"):
+            export_network(run, "savedmodel", path, overwrite=True)
+        assert (path / "saved_model.pb").read_text() == text and list(tmp_path.iterdir()) == [path]
+    assert not (path / "assets.extra").exists()
+
+
+def test_a_writer_that_fails_leaves_nothing(run, tmp_path, monkeypatch):
+    def write(model, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    replace_writer(monkeypatch, "keras", write)
+    with refused("unwritable", tmp_path / "tiny.keras", "No space left"):
+        export_network(run, "keras", tmp_path / "tiny.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwriting_replaces_nothing_but_an_older_export(run, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with refused("exists", tmp_path, "savedmodel"):
+        plan_output(run, "savedmodel", tmp_path, overwrite=True)
+    (tmp_path / "folder.keras").mkdir()
+    with refused("exists", "folder.keras"):
+        plan_output(run, "keras", tmp_path / "folder.keras", overwrite=True)
+    with refused("bad_value", "model.h5", ".keras"):
+        plan_output(run, "keras", tmp_path / "model.h5")
+    assert plan_output(run, "keras") == run.path / "export" / "rac_unet.keras"
+    assert plan_output(run, "savedmodel") == run.path / "export" / "savedmodel"
+
+
+def test_what_loads_a_network_is_run_once(tmp_path):
+    count = tmp_path / "count"
+    lines = [f"open({str(count)!r}, 'a').write('x')", "outputs = {'same': masked_image}"]
+    run_fresh(lines, [{"masked_image": np.full((1, 2), value, np.float32)} for value in range(3)])
+    assert count.read_text() == "x"
+
+
+def test_int8_is_calibrated_and_checked_on_pictures_of_the_data_set(lite_run, toy_pairs, tmp_path, monkeypatch):
+    pairs, given = read_pairs(toy_pairs), {}
+
+    def write(model, path, calibration):
+        given.update(calibration)
+        FORMATS_INT8.write(model, path, calibration)
+
+    replace_writer(monkeypatch, "litert_int8", write)
+    path = tmp_path / "net.tflite"
+    exported = export_network(lite_run, "litert_int8", path, pairs=pairs, calibrated=12)
+    assert given["masked_image"].shape == (12, 32, 32, 3) and (given["emotion"].sum(1) == 0).sum() == 1
+    # LiteRT was the fresh process's; one picture at a time.
+    assert exported.inputs == {"masked_image": (1, 32, 32, 3), "emotion": (1, 7)} and exported.real
+    assert set(exported.outputs) == {"inpainted_image", "occlusion", "painted_image", "visible_emotion"}
+    assert exported.agreement.pictures == min(16, len(pairs.split("val")))
+    assert 1e-4 < exported.agreement.largest < 0.1 and exported.agreement.psnr > 30
+    assert list(tmp_path.iterdir()) == [path] and exported.size == path.stat().st_size
+    picture = read_pictures(pairs, "val", 1, 32)
+    inputs = {name: picture[name] for name in ("masked_image", "emotion")}
+    # The lines that were printed give what was checked.
+    (received,) = run_fresh(exported.lines, [inputs])
+    expected = load_runner(path)(**inputs)
+    np.testing.assert_allclose(received["inpainted_image"], expected["inpainted_image"], atol=1e-4)
+
+
+def test_an_int8_export_that_loses_too_much_is_kept_only_on_request(lite_run, toy_pairs, tmp_path, monkeypatch):
+    pairs, path, network = read_pairs(toy_pairs), tmp_path / "net.tflite", load_runner(lite_run.path)
+
+    def brighter(lines, batches):
+        outputs = [network(**batch) for batch in batches]
+        return [{name: np.float32(0.9) * value + np.float32(0.1) for name, value in batch.items()} for batch in outputs]
+
+    replace_writer(monkeypatch, "litert_int8", lambda model, path, calibration: path.write_bytes(b"net"))
+    monkeypatch.setattr(write_and_verify, "run_fresh", brighter)
+    with refused("failed_check", "dB", "30", "--allow_loss"):
+        export_network(lite_run, "litert_int8", path, pairs=pairs, calibrated=4)
+    assert list(tmp_path.iterdir()) == []
+    exported = export_network(lite_run, "litert_int8", path, pairs=pairs, calibrated=4, allow_loss=True)
+    assert exported.agreement.psnr < 30 and path.read_bytes() == b"net" and exported.allowed.endswith("or less")
+
+
+def test_int8_needs_pictures(lite_run, tmp_path):
+    with refused("usage", "litert_int8", "--data"):
+        export_network(lite_run, "litert_int8", tmp_path / "net.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVERTED)
+def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
+    """The other two .tflite formats come from the same converter, which has less to do for them."""
+    config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=name in LABELLED_MODELS))
+    run = make_run(tmp_path / "runs", config)
+    installed = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
+    for format in ("litert_int8", "onnx") if installed else ("litert_int8",):
+        exported = export_network(run, format, pairs=read_pairs(toy_pairs), calibrated=8)
+        assert exported.path.parent == run.export() and exported.path.stat().st_size == exported.size
+
+
+def test_the_other_networks_give_the_converters_nothing_else_to_do():
+    """The compact one is converted above and in test_lite_and_onnx.py."""
+    converted = set.union(*(operations(name) for name in CONVERTED))
+    assert len(converted) > 15
+    for name in set(MODELS) - {*CONVERTED, "rac_unet_lite"}:
+        assert operations(name) <= converted, name
+
+
+def operations(name):
+    """Kinds of layers, each with what decides which operation it becomes."""
+    layers = [(type(layer).__name__, layer.get_config()) for layer in build(name, filters=2, image_size=32).layers]
+    return {(kind, *(str(config.get(key)) for key in DECISIVE)) for kind, config in layers}

@@ -1,0 +1,308 @@
+"""The last stage: a training that begins with another run's weights, with features and a discriminator."""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from rac_unet.core import rundir
+from rac_unet.core.config import RunConfig
+from rac_unet.core.errors import UserError
+from rac_unet.data.pairs import read
+from rac_unet.exporting.lite_writing import write_lite_float32
+from rac_unet.models import build, build_configured
+from rac_unet.runtime.runners import load_network, load_runner
+from rac_unet.train import _with_whole_paths, main
+from rac_unet.training import loop
+from rac_unet.training import warm_start as module
+from rac_unet.training.arguments import parse
+from rac_unet.training.resuming import refuse_changed_start
+from rac_unet.training.state import find_backups
+from rac_unet.training.warm_start import _pictures, begun_from, warm_start, warm_start_facts
+from tests.lite_networks import randomised
+from tests.refusals import refused
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
+QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.ema", "0.9"]
+
+
+def make_run(folder, toy_pairs, preset, *words):
+    """A run directory as training leaves it, with the weights of an untrained network."""
+    config = parse(["--preset", preset, "--data.path", str(toy_pairs), "--model.image_size", "32", *words]).config
+    run = rundir.create(folder, preset, config, {})
+    run.best_weights.parent.mkdir()
+    keras.utils.set_random_seed(1)
+    build_configured(config.model).save_weights(run.best_weights)
+    run.write_history([{"step": 1, "images": 4}])
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(toy_pairs, tmp_path_factory):
+    words = ["--model.filters", "4", "--training.batch_size", "4", "--data.jitter", "0.05"]
+    return make_run(tmp_path_factory.mktemp("runs"), toy_pairs, "rac_unet_lite", *words)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    file = tmp_path_factory.mktemp("features") / "maps.keras"
+    keras.Model(image, [first, keras.layers.Conv2D(4, 3, strides=2)(first)]).save(file)
+    return str(file)
+
+
+def sharpen(run, features, runs, *more):
+    options = ["--loss.features", features, "--training.batch_size", "4", "--training.max_hours", "1e-7", *more]
+    code = main(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--runs", str(runs), *options])
+    return code, rundir.RunDir(next(runs.iterdir()))
+
+
+def test_it_takes_the_runs_network_and_data_and_the_presets_losses(run, features):
+    config = parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--data.jitter", "0"]).config
+    assert config.model == run.config().model and config.data.path == run.config().data.path
+    assert config.data.jitter == 0 and config.data.label_dropout == run.config().data.label_dropout
+    assert config.loss.adversarial > 0 and "unit_features" in config.loss.terms
+
+
+@pytest.mark.slow
+def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(run, features, tmp_path, capsys):
+    # So small a rate that what it began with can be told from what it learned.
+    code, sharp = sharpen(
+        run, features, tmp_path, "--optimizer.learning_rate", "1e-12", "--optimizer.warmup_steps", "0"
+    )
+    assert code == 0 and f"begins   with the best weights of {run.path}" in capsys.readouterr().out
+    kernels = [[w for v, w in zip(m.weights, m.get_weights(), strict=True) if v.name == "kernel"]
+               for m in (load_network(run), load_network(sharp))]  # fmt: skip
+    for before, after in zip(*kernels, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
+    digest = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
+    assert begun_from(sharp) == {
+        "run": run.path.name, "pictures_seen": run.history()[-1]["images"], "weights_sha256": digest
+    }  # fmt: skip
+    (row,) = sharp.history()
+    assert {"adversarial", "discriminator", "unit_features", "val_unit_features"} <= set(row)
+    assert row["discriminator"] > 0 and "val_adversarial" not in row
+    with np.load(find_backups(sharp.backup)[0]) as backup:
+        assert any(name.startswith("adversary/") for name in backup.files)
+    # Where the first run has gone meanwhile is of no matter to one that has begun.
+    assert main(["--resume", str(sharp.path), "--training.max_hours", "1e-6"]) == 0
+    assert "resumed  at step" in capsys.readouterr().out
+    assert len(sharp.history()) == 2
+
+
+def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_path, features):
+    run = make_run(tmp_path, toy_pairs, "smoke").path
+    config = parse(["--preset", "sharp", "--init_from", str(run)]).config
+    assert config.model.name == "rac_unet" and "occlusion" not in config.loss.terms
+    with refused("mismatch", run, "model.name: 'rac_unet' there, 'rac_unet_lite' here"):
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run)])
+
+
+def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
+    with refused("missing", tmp_path / "nowhere"):
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(tmp_path / "nowhere")])
+    with refused("wrong_type", run.best_weights, f"in {run.path}"):
+        parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.best_weights)])
+    with refused("usage", "--resume", "--init_from"):
+        parse(["--resume", str(run.path), "--init_from", str(run.path)])
+    with refused("usage", "--init_from", "--training.init_from"):
+        parse(["--init_from", str(run.path), "--training.init_from", str(run.path)])
+    with refused("mismatch", run.path, "model.filters: 4 there, 8 here"):
+        sharpen(run, features, tmp_path / "runs", "--model.filters", "8")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_or_a_file_is_checked_as_the_option_is(run, tmp_path):
+    settings = ["--preset", "rac_unet_lite_sharp", "--model.image_size", "32"]
+    options = [*settings, "--training.init_from", str(run.path), "--runs", str(tmp_path / "runs")]
+    with refused("mismatch", run.path, "model.filters: 4 there, 64 here"):
+        main(options)
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"model: {{filters: 8}}\ntraining: {{init_from: {run.path}}}\n")
+    with refused("mismatch", run.path, "model.filters: 4 there, 8 here"):
+        main(["--config", str(file), "--runs", str(tmp_path / "runs")])
+    with refused("missing", tmp_path / "nowhere"):
+        parse([*settings, "--training.init_from", str(tmp_path / "nowhere")])
+    assert parse([*options, "--model.filters", "4"]).config.training.init_from == str(run.path)
+    damaged = rundir.RunDir(shutil.copytree(run.path, tmp_path / "damaged"))
+    damaged.best_weights.write_bytes(b"half")
+    with pytest.raises(UserError, match=str(damaged.best_weights)):
+        main([*settings[:2], *QUICK, "--init_from", str(damaged.path), "--runs", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(toy_pairs, tmp_path, monkeypatch):
+    source = make_run(tmp_path, toy_pairs, "smoke", "--model.name", "a_unet", "--model.conditioned", "false")
+    started = []
+
+    def train(trainer, stop):
+        started.append((trainer.step, [[v.numpy() for v in group] for group in trainer._groups().values()]))
+        raise Killed
+
+    monkeypatch.setattr(loop.Trainer, "train", train)
+    with pytest.raises(Killed):
+        main(["--preset", "sharp", "--init_from", str(source.path), "--runs", str(tmp_path / "runs"), *QUICK])
+    (run,) = (rundir.RunDir(path) for path in (tmp_path / "runs").iterdir())
+    with pytest.raises(Killed):
+        main(["--resume", str(run.path)])
+    (_, before), (step, after) = started
+    assert step == 0
+    theirs = load_network(source).get_weights()
+    for group in (0, 2):
+        # The network's and the averaged weights.
+        for mine, its in zip(after[group], theirs, strict=True):
+            np.testing.assert_array_equal(mine, its)
+    for mine, its in zip(sum(after, []), sum(before, []), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_without_a_backup_the_run_it_was_started_with_is_needed_unchanged(run, tmp_path):
+    source = rundir.RunDir(shutil.copytree(run.path, tmp_path / "source"))
+    words = ["--preset", "rac_unet_lite_sharp", "--init_from", str(source.path)]
+    config = parse(words).config
+    run = rundir.create(tmp_path, "sharp", config, {"begun_from": warm_start_facts(str(source.path))})
+    refuse_changed_start(run, config)
+    with refused("changed", run.path, "training.init_from", source.path):
+        refuse_changed_start(run, started_with(config, None))
+    moved = source.path.rename(tmp_path / "moved")
+    with refused("missing", run.path, source.path, "--training.init_from"):
+        refuse_changed_start(run, config)
+    refuse_changed_start(run, started_with(config, moved))
+    (moved / "checkpoints/best.weights.h5").write_bytes(b"trained further")
+    with refused("changed", run.path, moved, "SHA-256"):
+        refuse_changed_start(run, started_with(config, moved))
+    # One that has a backup needs it no more.
+    run.backup.mkdir()
+    (run.backup / "step_00000001.npz").touch()
+    refuse_changed_start(run, config)
+
+
+def started_with(config, path):
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=path and str(path)))
+
+
+def stage(folder, name, images, before=None, **provenance):
+    """A run of some pictures that says it was begun from another, without weights."""
+    config = RunConfig()
+    if before:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=str(before.path)))
+    run = rundir.create(folder, name, config, provenance)
+    run.write_history([{"step": n, "images": n * images / 2} for n in (1, 2)])
+    return run
+
+
+def test_how_many_pictures_a_run_was_begun_with_is_known_as_far_as_it_can_be(tmp_path):
+    first = stage(tmp_path, "first", 100)
+    second = stage(tmp_path, "second", 30, first, begun_from={"run": "first", "pictures_seen": 80})
+    third = stage(tmp_path, "third", 7, second)
+    assert begun_from(first) is None
+    # What was recorded when it was begun holds, whatever became of the first run; older runs look where it is.
+    assert begun_from(second) == {"run": "first", "pictures_seen": 80}
+    assert begun_from(third) == {"run": second.path.name, "pictures_seen": 110}
+    assert begun_from(stage(tmp_path, "fourth", 5, third)) == {"run": third.path.name, "pictures_seen": 117}
+    first.history_file.unlink()
+    gone = stage(tmp_path, "gone", 7, rundir.RunDir(tmp_path / "away"))
+    for unknown in (first, gone, rundir.RunDir(tmp_path)):
+        assert begun_from(stage(tmp_path, "after", 5, unknown)) == {"run": unknown.path.name, "pictures_seen": None}
+    circle = stage(tmp_path, "circle", 5, first)
+    first.config_file.write_text(circle.config_file.read_text().replace(str(first.path), str(circle.path)))
+    first.write_history([{"step": 1, "images": 5}])
+    assert begun_from(circle)["pictures_seen"] is None
+
+
+@pytest.fixture(scope="module")
+def lite_file(tiny_networks, tmp_path_factory):
+    """An exported network of 4 filters and 32 px, with batch norms that are folded."""
+    file = tmp_path_factory.mktemp("lite") / "net.tflite"
+    write_lite_float32(randomised(build("rac_unet_lite", filters=4, image_size=32)), file)
+    return file
+
+
+# No setting of the network's own.
+PLAIN = ["--preset", "rac_unet_lite_sharp", "--loss.terms", "{l1: 1}", "--loss.adversarial", "0"]
+
+
+def settings_for(file, pairs, *more):
+    return parse([*PLAIN, "--init_from", str(file), "--data.path", str(pairs), *more]).config
+
+
+def test_a_lite_file_brings_its_network(lite_file, toy_pairs, tmp_path):
+    model = settings_for(lite_file, toy_pairs).model
+    assert (model.name, model.filters, model.image_size, model.conditioned) == ("rac_unet_lite", 4, 32, True)
+    config = settings_for("published", toy_pairs)
+    assert (config.model.name, config.model.filters, config.model.image_size) == ("rac_unet_lite", 32, 128)
+    # The package may be elsewhere when the run is resumed.
+    assert _with_whole_paths(config).training.init_from == "published"
+    with refused("mismatch", lite_file, "model.filters: 4 there, 8 here", "model.conditioned: True there, False here"):
+        settings_for(lite_file, toy_pairs, "--model.filters", "8", "--model.conditioned", "false")
+    with refused("missing", tmp_path / "none.tflite"):
+        settings_for(tmp_path / "none.tflite", toy_pairs)
+    (tmp_path / "text.tflite").write_text("not a network")
+    with refused("unreadable", tmp_path / "text.tflite"):
+        settings_for(tmp_path / "text.tflite", toy_pairs)
+
+
+def test_what_is_read_from_a_lite_file_paints_the_same_in_training_too(lite_file, toy_pairs, monkeypatch):
+    config, pairs = settings_for(lite_file, toy_pairs, "--data.augment", "false"), read(toy_pairs)
+    found = warm_start(config, pairs)
+    assert str(lite_file) in found.description
+    model = build_configured(config.model)
+    model.set_weights(found.weights)
+    given = {name: value.numpy() for name, value in next(iter(_pictures(model, config, pairs.split("train")))).items()}
+    painted = load_runner(lite_file)(**given)["inpainted_image"]
+    np.testing.assert_allclose(model(given)["inpainted_image"], painted, atol=1e-4)
+    trained = model(given, training=True)["inpainted_image"].numpy()
+    # Unmeasured, with mean 0 and variance 1, these differ by more than 0.1.
+    assert np.sqrt(np.mean((trained - painted) ** 2)) < 0.02
+    monkeypatch.setattr(module, "_LEAST_DB", 1000.0)
+    with refused("failed_check", lite_file):
+        warm_start(config, pairs)
+
+
+def test_a_run_from_a_lite_file_starts_again_with_the_same_weights(lite_file, toy_pairs, tmp_path, monkeypatch):
+    file = Path(shutil.copy(lite_file, tmp_path / "net.tflite"))
+    started = []
+
+    def train(trainer, stop):
+        started.append([v.numpy() for group in trainer._groups().values() for v in group])
+        raise Killed
+
+    monkeypatch.setattr(loop.Trainer, "train", train)
+    with pytest.raises(Killed):
+        main(
+            [
+                *PLAIN,
+                "--init_from",
+                str(file),
+                "--data.path",
+                str(toy_pairs),
+                "--training.batch_size",
+                "4",
+                "--runs",
+                str(tmp_path / "runs"),
+            ]
+        )
+    (run,) = (rundir.RunDir(path) for path in (tmp_path / "runs").iterdir())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert begun_from(run) == {"run": "net.tflite", "pictures_seen": None, "weights_sha256": digest}
+    with pytest.raises(Killed):
+        main(["--resume", str(run.path)])
+    for before, after in zip(*started, strict=True):
+        np.testing.assert_array_equal(after, before)
+    file.write_bytes(file.read_bytes() + b"\0")
+    with refused("changed", run.path, file, "SHA-256"):
+        main(["--resume", str(run.path)])
+    file.unlink()
+    with refused("missing", run.path, file, "--training.init_from"):
+        main(["--resume", str(run.path)])

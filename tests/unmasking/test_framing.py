@@ -1,0 +1,58 @@
+"""A wider crop where a mask runs out of the usual one below, and crops for people to look at."""
+
+import cv2
+import numpy as np
+import pytest
+
+from rac_unet.faces.align import TEMPLATE, VISIBLE, align_face
+from rac_unet.unmasking.framing import runs_out, wider_frame, without_reflection
+from rac_unet.unmasking.pasting import face_map
+
+SIZE = 128
+
+
+def map_of(top, bottom, left, right):
+    occlusion = np.zeros((SIZE, SIZE), np.float32)
+    occlusion[top:bottom, left:right] = 1
+    return face_map(occlusion)
+
+
+def test_a_map_runs_out_below_and_nowhere_else():
+    middle = np.float64([[1, 0, -100], [0, 1, -100]])
+    photo = (400, 400, 3)
+    assert not runs_out(map_of(60, 110, 30, 100), middle, photo)
+    assert runs_out(map_of(60, 128, 30, 100), middle, photo)
+    assert not runs_out(map_of(0, 110, 0, 80), middle, photo) and not runs_out(map_of(60, 110, 40, 128), middle, photo)
+    # The tip of a shadow is no reason.
+    tip = np.zeros((SIZE, SIZE), np.float32)
+    tip[60:110, 30:100] = tip[110:, 62:66] = 1
+    assert not runs_out(face_map(tip), middle, photo)
+
+
+def test_where_the_photo_ends_there_is_nothing_more_to_see():
+    below = map_of(60, 128, 30, 100)
+    matrix = np.float64([[0.5, 0, 0], [0, 0.5, 0]])
+    assert not runs_out(below, matrix, (2 * SIZE - 20, 400, 3)) and runs_out(below, matrix, (2 * SIZE, 400, 3))
+
+
+@pytest.mark.parametrize("angle", [0, 35, 180])
+def test_the_wider_frame_shows_more_below_and_on_both_sides(angle):
+    matrix = cv2.getRotationMatrix2D((150, 120), angle, 0.6)
+    points = np.zeros((68, 2), np.float32)
+    points[np.r_[0:17, 27:48]] = TEMPLATE * 200 + 60
+    points = points @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
+    usual = align_face(np.zeros((300, 300, 3), np.uint8), points, SIZE).matrix
+    wide = align_face(np.zeros((300, 300, 3), np.uint8), wider_frame(points, usual, SIZE), SIZE).matrix
+    # Where the corners of the usual crop are in the wider one.
+    corners = np.float64([(0, 0), (SIZE, 0), (0, SIZE), (SIZE, SIZE)])
+    back = cv2.invertAffineTransform(usual)
+    seen = (corners @ back[:, :2].T + back[:, 2]) @ wide[:, :2].T + wide[:, 2]
+    expected = [(7.68, 3.07), (120.32, 3.07), (7.68, 115.71), (120.32, 115.71)]
+    assert np.abs(seen - expected).max() < 0.1 and VISIBLE.size == 18
+
+
+def test_what_is_beyond_the_photo_is_grey_for_people():
+    crop = np.full((8, 8, 3), 50, np.uint8)
+    shown = without_reflection(crop, np.float64([[1, 0, 2], [0, 1, -1]]), (6, 100, 3))
+    assert (shown[:5, 2:] == 50).all() and (shown[:, :2] == 224).all() and (shown[5:] == 224).all()
+    assert (without_reflection(crop, np.eye(2, 3), crop.shape) == crop).all()

@@ -1,0 +1,188 @@
+"""The folder of results: what is finished stays, what is somebody else's is never touched."""
+
+import dataclasses
+import io
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from rac_unet.photos.metadata import SOURCE_TYPE, PhotoMetadata, read_metadata
+from rac_unet.photos.reading import UnreadablePhoto, read_photo
+from rac_unet.unmasking.inputs import list_photos
+from rac_unet.unmasking.output import OutputFolder, Settings, encode_result
+from tests.refusals import refused
+
+SETTINGS = Settings("happiness", "net@1", "png", False, False)
+PICTURE = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.jpg", "in/deep/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return list_photos(["in"], "out").photos
+
+
+def plan(photos, tmp_path, settings=SETTINGS, overwrite=False, folder="out"):
+    output = OutputFolder(tmp_path / folder, settings)
+    return output, *output.plan(photos, overwrite)
+
+
+def write(output, planned, painted=1):
+    output.write(planned, {"": PICTURE}, PhotoMetadata(), painted, {"photo": str(planned.photo.path), "faces": []})
+
+
+def test_results_lie_where_the_photos_did_and_a_second_run_has_nothing_to_do(photos, tmp_path):
+    output, todo, finished = plan(photos, tmp_path)
+    assert len(todo) == 2 and finished == [] and not (tmp_path / "out").exists()
+    for planned in todo:
+        write(output, planned)
+    assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")) == [
+        "a.json", "a.png", "deep/b.json", "deep/b.png",
+    ]  # fmt: skip
+    assert (read_photo(tmp_path / "out/deep/b.png") == PICTURE).all()
+    report = json.loads((tmp_path / "out/a.json").read_text())
+    assert report["synthetic"] is True and report["results"] == ["a.png"] and report["settings"]["model"] == "net@1"
+    _, todo, finished = plan(photos, tmp_path)
+    assert todo == [] and len(finished) == 2
+    assert len(plan(photos, tmp_path, overwrite=True)[1]) == 2
+
+
+def test_a_photo_that_changed_or_whose_result_is_gone_is_done_again(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    for planned in todo:
+        write(output, planned)
+    (tmp_path / "in/a.jpg").write_text("another photo now")
+    (tmp_path / "out/deep/b.png").unlink()
+    assert len(plan(photos, tmp_path)[1]) == 2
+
+
+def test_a_result_without_its_report_is_made_again(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    write(output, todo[0])
+    todo[0].report.unlink()
+    assert len(plan(photos, tmp_path)[1]) == 2, "stopped between the two files"
+
+
+def test_other_settings_or_another_photo_are_refused(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    write(output, todo[0])
+    with refused("changed", "a.json", "emotion", "--overwrite"):
+        plan(photos, tmp_path, Settings("anger", "net@1", "png", False, False))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a.jpg").write_text("the name is the same")
+    with refused("exists", "a.json", "in/a.jpg"):
+        plan(list_photos(["elsewhere"], "out").photos, tmp_path)
+
+
+def test_files_of_others_are_never_replaced(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in ("a.png", "a.json"):
+        (tmp_path / "out" / name).write_text("mine")
+        for overwrite in (False, True):
+            with refused("exists", tmp_path / "out" / name):
+                plan(photos, tmp_path, overwrite=overwrite)
+        (tmp_path / "out" / name).unlink()
+    (tmp_path / "in/a.png").write_text("a photo")
+    with refused("exists", tmp_path / "in/a.png", "--output"):
+        plan(list_photos(["in/a.png"], "in").photos, tmp_path, folder="in", overwrite=True)
+
+
+def test_a_list_of_others_is_neither_replaced_nor_removed(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/skipped.csv").write_text("path,reason\nmine\n")
+    with refused("exists", tmp_path / "out/skipped.csv"):
+        plan(photos, tmp_path)
+    assert (tmp_path / "out/skipped.csv").read_text() == "path,reason\nmine\n"
+    (tmp_path / "out/skipped.csv").write_text("photo,reason\nmine\n")
+    assert len(plan(photos, tmp_path)[1]) == 2, "one of a call before"
+
+
+def foreign(path):
+    """Somebody's picture that mentions this package, where a search through its bytes would find it."""
+    info = PngInfo()
+    info.add_text("Comment", "my figure for the rac_unet paper, synthetic: face painted by rac_unet")
+    Image.new("RGB", (4, 4)).save(path, pnginfo=info)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("a.png", SETTINGS),
+        ("a.side_by_side.png", dataclasses.replace(SETTINGS, side_by_side=True)),
+        ("a.emotions.png", dataclasses.replace(SETTINGS, emotion="all")),
+    ],
+)
+def test_a_picture_of_others_that_names_rac_unet_is_not_replaced(photos, tmp_path, name, settings):
+    (tmp_path / "out").mkdir()
+    before = foreign(tmp_path / "out" / name)
+    for overwrite in (False, True):
+        with refused("exists", tmp_path / "out" / name):
+            plan(photos, tmp_path, settings, overwrite)
+    assert (tmp_path / "out" / name).read_bytes() == before
+
+
+def test_a_page_that_was_not_foreseen_replaces_nothing_either(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path, dataclasses.replace(SETTINGS, emotion="all"))
+    (tmp_path / "out").mkdir()
+    before = foreign(tmp_path / "out/a.emotions-2.png")
+    pages = {".emotions": PICTURE, ".emotions-2": PICTURE}
+    with pytest.raises(UnreadablePhoto, match="a.emotions-2.png"):
+        output.write(todo[0], pages, PhotoMetadata(), 1, {"photo": "a", "faces": []})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.emotions-2.png"]
+    assert (tmp_path / "out/a.emotions-2.png").read_bytes() == before
+
+
+def test_an_unchanged_copy_without_its_report_is_made_again(photos, tmp_path):
+    """It has no mark, and stopping between the two files leaves it so."""
+    (tmp_path / "out").mkdir()
+    shutil.copy("in/a.jpg", tmp_path / "out/a.png")
+    assert len(plan(photos, tmp_path)[1]) == 2
+    (tmp_path / "out/a.png").write_text("in/a.jpG")
+    with refused("exists", tmp_path / "out/a.png"):
+        plan(photos, tmp_path)
+
+
+def test_bytes_are_written_as_they_are(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    output.write(todo[0], {"": b"a file"}, PhotoMetadata(), 0, {"photo": "a", "faces": []})
+    assert (tmp_path / "out/a.png").read_bytes() == b"a file"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_the_mark_is_in_every_format_and_only_where_something_was_painted(kind):
+    synthetic, unchanged = (encode_result(PICTURE, kind, PhotoMetadata(), painted) for painted in (True, False))
+    xmp = [read_metadata(Image.open(io.BytesIO(content))).xmp for content in (synthetic, unchanged)]
+    assert SOURCE_TYPE.encode() in xmp[0] and b"synthetic: face painted by rac_unet" in synthetic
+    assert SOURCE_TYPE.encode() not in xmp[1] and b"synthetic" not in unchanged and b"no face painted" in unchanged
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_transparency_is_kept_where_the_format_can(kind):
+    alpha = np.arange(54, dtype=np.uint8).reshape(6, 9, 1) * 4
+    content = encode_result(np.concatenate([PICTURE, alpha], axis=2), kind, PhotoMetadata(), False)
+    assert (np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3:] == alpha).all()
+
+
+@pytest.mark.parametrize(("kind", "side"), [("webp", 16_384), ("jpeg", 65_501)])
+def test_a_picture_too_large_for_its_format(kind, side):
+    with pytest.raises(UnreadablePhoto, match="--format png"):
+        encode_result(np.zeros((1, side, 3), np.uint8), kind, PhotoMetadata(), False)
+
+
+def test_skipped_photos_are_listed_and_the_list_goes_with_them(tmp_path):
+    output = OutputFolder(tmp_path / "out", SETTINGS)
+    assert output.write_skipped([]) is None
+    rows = [("a, b.jpg", "file is empty"), (os.fsdecode(b"\xff.jpg"), "file is missing")]
+    path = output.write_skipped(rows)
+    assert path.read_bytes() == b'photo,reason\n"a, b.jpg",file is empty\n\xff.jpg,file is missing\n'
+    output.write_skipped([])
+    assert not path.exists()
