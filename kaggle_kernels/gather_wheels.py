@@ -22,7 +22,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 from rac_unet.core.errors import CommandParser, UserError, one_line, run_command
-from rac_unet.core.rundir import new_folder
+from rac_unet.core.files.whole import new_folder
 
 HERE = Path(__file__).resolve().parent
 PLACEHOLDER = "INSERT_USERNAME_HERE"

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from rac_unet.core.errors import CommandParser, UserError, run_command
-from rac_unet.core.rundir import write_text
+from rac_unet.core.files.whole import write_text
 from rac_unet.models.backend import import_tensorflow
 
 DEFAULT_PARTS = ("faces", "pipeline", "memory", "loss", "inference", "training")

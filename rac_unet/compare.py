@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     """Read, compare, write the report."""
     args = _parser().parse_args(argv)
 
-    from rac_unet.core.rundir import replace_file, write_text
+    from rac_unet.core.files.whole import replace_file, write_text
     from rac_unet.reports.comparison.details import paired_table
     from rac_unet.reports.comparison.page import comparison_page, markdown_table
     from rac_unet.reports.comparison.requests import requests_as_markdown

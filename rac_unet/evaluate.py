@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rac_unet.core.config import LossConfig, to_dict
 from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.files.whole import replace_file, write_text
 from rac_unet.core.registry import check_features
-from rac_unet.core.rundir import RunDir, check_output, open_run, replace_file, write_text
+from rac_unet.core.rundir import RunDir, check_output, open_run
 from rac_unet.data.pairs import SPLITS
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import RunDir, check_output, open_run, replace_file, write_text
+from rac_unet.core.files.whole import replace_file, write_text
+from rac_unet.core.rundir import RunDir, check_output, open_run
 from rac_unet.data.pair_checks import SPLITS
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.models.backend import import_tensorflow

@@ -8,7 +8,8 @@ from pathlib import Path
 from rac_unet.core.config import DataConfig, ModelConfig
 from rac_unet.core.emotions import EMOTIONS, SOURCE_LABELS
 from rac_unet.core.errors import CommandParser, UserError, run_command
-from rac_unet.core.rundir import check_new, new_run, replace_file
+from rac_unet.core.files.whole import check_new, replace_file
+from rac_unet.core.rundir import new_run
 from rac_unet.models.backend import import_tensorflow
 
 IMAGE_SIZE = 128

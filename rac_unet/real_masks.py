@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import check_output, replace_file, write_text
+from rac_unet.core.files.whole import replace_file, write_text
+from rac_unet.core.rundir import check_output
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import write_text
+from rac_unet.core.files.whole import write_text
 
 TABLE = "soft.csv"
 

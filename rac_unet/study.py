@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rac_unet.core.config import RunConfig, differences, to_dict, write_yaml
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import CLASSIFIER, RunDir, open_run, replace_file, write_text
+from rac_unet.core.files.whole import replace_file, write_text
+from rac_unet.core.rundir import CLASSIFIER, RunDir, open_run
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.runtime.classifier import classifier_facts
 from rac_unet.studies.plan import Plan, options, read_plan, slug

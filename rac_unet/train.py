@@ -72,7 +72,8 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
 
 def resume(request: Request, began: float) -> int:
     """Continue a run directory where its newest backup left it."""
-    from rac_unet.core.rundir import open_run, write_text
+    from rac_unet.core.files.whole import write_text
+    from rac_unet.core.rundir import open_run
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides

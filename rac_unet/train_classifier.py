@@ -119,7 +119,7 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
     """Read the test split, once, and write what is read rightly: the ceiling."""
     import numpy as np
 
-    from rac_unet.core.rundir import write_text
+    from rac_unet.core.files.whole import write_text
     from rac_unet.runtime.classifier import load_classifier
     from rac_unet.scoring.emotions.accuracy import describe_confusion
     from rac_unet.scoring.emotions.reading import read_pairs_of

@@ -14,6 +14,7 @@ import pytest
 from rac_unet.core import rundir
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.whole import write_text
 from rac_unet.data import pairs
 from rac_unet.evaluate import _default_folder, main
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
@@ -257,12 +258,12 @@ def test_scores_on_another_data_set_do_not_replace_the_runs_own(run, toy_pairs, 
     assert default(None, "changed since") == default("copied", own) == run.evaluation("test")
     assert default("faces.csv", "of faces") == run.evaluation("test-faces")
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    rundir.write_text(run.evaluation("test-faces") / "provenance.json", '{"data_fingerprint": "of others"}')
+    write_text(run.evaluation("test-faces") / "provenance.json", '{"data_fingerprint": "of others"}')
     with refused("exists", run.evaluation("test-faces"), "--output"):
         default("faces.csv", "of faces")
     assert default("faces.csv", "of others") == run.evaluation("test-faces")
     # And the command asks before it paints.
-    rundir.write_text(run.evaluation("test-other") / "provenance.json", '{"data_fingerprint": "of others"}')
+    write_text(run.evaluation("test-other") / "provenance.json", '{"data_fingerprint": "of others"}')
     shutil.copytree(toy_pairs, tmp_path / "other")
     (tmp_path / "other/pairs.csv").write_text((tmp_path / "other/pairs.csv").read_text() + "\n")
     with refused("exists", run.evaluation("test-other"), "--output"):

@@ -17,11 +17,12 @@ import numpy as np
 
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.output_folder import OutputFolder
-from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.files.whole import write_file
 from rac_unet.core.progress import format_seconds
 from rac_unet.data.pairs import assign_splits
 from rac_unet.faces.detect import FaceDetector
 from rac_unet.pairing.preparing import Made, Table, make_items
+from rac_unet.photos.png_encoding import encode_png
 
 LABELS_FILE = "labels.csv"
 _FOLDER = "random_face/data/"

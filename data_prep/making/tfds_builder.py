@@ -13,9 +13,9 @@ import tensorflow_datasets as tfds
 
 from data_prep.making.citations import cite
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.files.whole import encode_png
 from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS
 from rac_unet.data.pairs import PairSet
+from rac_unet.photos.png_encoding import encode_png
 
 _DESCRIPTION = """Faces with a mask, the same faces without, the map of what the mask hides, and one of seven emotions.
 

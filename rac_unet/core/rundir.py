@@ -18,10 +18,9 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 from rac_unet.core.config import RunConfig, from_dict, read_yaml, write_yaml
 from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.unfinished import remove_unfinished
+from rac_unet.core.files.whole import new_folder, write_text
 
 # What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
 NETWORK, CLASSIFIER = "network", "classifier"
@@ -172,12 +172,6 @@ def create_from_text(parent: Path, name: str, config_text: str, provenance: dict
     return run
 
 
-def check_new(path: str | os.PathLike) -> None:
-    """Raise UserError when there is something at the path where a run directory is to be made."""
-    if os.path.lexists(path):
-        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it", "exists")
-
-
 def check_output(folder: Path) -> None:
     """Raise UserError where no folder can be made for results, so that it is said before anything slow is done."""
     nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
@@ -203,29 +197,6 @@ def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any
         write_text(run.config_file, config_text)
         write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
         yield run
-
-
-@contextlib.contextmanager
-def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """A folder that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
-
-    Yields: the folder to fill, under a temporary name.
-    Raises: UserError when something is at `path` already, or its parent is no folder.
-    """
-    check_new(path)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove_unfinished(path.parent, path.name)
-    try:
-        temporary.mkdir(parents=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"cannot make {path}: {path.parent} is not a folder", "wrong_type") from None
-    try:
-        yield temporary
-        check_new(path)
-        os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy_run(path: Path, target: Path) -> None:
@@ -282,30 +253,3 @@ def remove_unfinished_of(run: RunDir) -> None:
     """`remove_unfinished` in every folder of a run, which is this process's alone."""
     for folder, _, _ in os.walk(run.path):
         remove_unfinished(Path(folder))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole: beside itself first, then renamed."""
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write(temporary)` make a file, then rename it to `path`; nothing is left behind when it fails.
-
-    The temporary name keeps the ending, since writers choose their format by it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Elsewhere than in a run another machine may be writing the same file.
-    remove_unfinished(path.parent, path.name, idle=3600)
-    head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
-    temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        # A failed write into an open file names no path, and the temporary one means nothing to a user.
-        if error.errno is not None and error.filename in (None, str(temporary), temporary):
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.photos.listing import find_name
-from rac_unet.photos.png import read_png_header
+from rac_unet.photos.png_header import read_png_header
 
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rac_unet.core.errors import UserError, one_line
-from rac_unet.core.files.placing import placed
+from rac_unet.core.files.whole import placed
 from rac_unet.core.registry import check_name
 from rac_unet.core.rundir import RunDir
 from rac_unet.exporting.agreement import (

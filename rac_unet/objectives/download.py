@@ -15,8 +15,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from rac_unet.core.files.whole import replace_file
 from rac_unet.core.progress import Progress
-from rac_unet.core.rundir import replace_file
 
 # Seconds for the host to answer at all, and for each further piece of the file.
 PATIENCE = 10.0

@@ -22,9 +22,10 @@ import numpy as np
 
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.output_folder import OutputFolder
-from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.files.whole import write_file
 from rac_unet.core.parallel import run_parallel
 from rac_unet.core.progress import Progress, format_seconds
+from rac_unet.photos.png_encoding import encode_png
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rac_unet.core.rundir import replace_file
+from rac_unet.core.files.whole import replace_file
 
 TILE_INCHES = 1.3
 # Pixels of a sheet per pixel of a picture, so that small faces can be judged.

@@ -21,8 +21,9 @@ import numpy as np
 from rac_unet.core.config import read_yaml
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.whole import replace_file
 from rac_unet.core.registry import check_name, resolve
-from rac_unet.core.rundir import CLASSIFIER, RunDir, new_run, open_run, replace_file
+from rac_unet.core.rundir import CLASSIFIER, RunDir, new_run, open_run
 
 CLASSIFIERS = {
     "resnet18": "rac_unet.models.classifiers.resnet18:build_resnet18",

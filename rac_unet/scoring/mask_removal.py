@@ -121,7 +121,7 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     """A JPEG of faces in pairs, before beside after, in the order given."""
     import cv2
 
-    from rac_unet.core.rundir import replace_file
+    from rac_unet.core.files.whole import replace_file
     from rac_unet.photos.metadata import PhotoMetadata
     from rac_unet.unmasking.output import encode_result
 

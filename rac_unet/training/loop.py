@@ -16,8 +16,9 @@ import numpy as np
 
 from rac_unet.core.config import to_dict
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.whole import replace_file
 from rac_unet.core.progress import format_seconds
-from rac_unet.core.rundir import RunDir, replace_file
+from rac_unet.core.rundir import RunDir
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_training_blocks, steps_per_epoch

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.errors import UserError
-from rac_unet.core.rundir import replace_file
+from rac_unet.core.files.whole import replace_file
 
 GENERATIONS = 2
 # What a backup's layout is called; counts up when an older version could not go on with it.

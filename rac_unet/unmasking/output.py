@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.errors import UserError, own_version
-from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.files.whole import write_file
 from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
+from rac_unet.photos.png_encoding import encode_png
 from rac_unet.photos.reading import UnreadablePhoto
 from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, with_png_metadata
 from rac_unet.unmasking.inputs import SKIPPED, PhotoFile, has_report

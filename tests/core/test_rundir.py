@@ -9,6 +9,8 @@ import pytest
 
 from rac_unet.core import rundir
 from rac_unet.core.config import RunConfig, from_dict
+from rac_unet.core.files.unfinished import remove_unfinished
+from rac_unet.core.files.whole import new_folder, replace_file, write_text
 from tests.refusals import refused
 
 
@@ -71,12 +73,12 @@ def test_open_refuses_what_is_no_run(tmp_path):
 def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep/run"
     with pytest.raises(OSError, match="disk full"), rundir.new_run(path, "model: {}\n", {}) as run:
-        rundir.write_text(run.log_file, "half")
+        write_text(run.log_file, "half")
         assert not path.exists()
         raise OSError("disk full")
     assert list(path.parent.iterdir()) == []
     with rundir.new_run(path, "model: {filters: 8}\n", {"imported": {"file": "a.pth"}}) as run:
-        rundir.write_text(run.log_file, "all")
+        write_text(run.log_file, "all")
     made = rundir.open_run(path, need_weights=False)
     assert made.config().model.filters == 8 and made.imported() == {"file": "a.pth"}
     assert made.log_file.read_text() == "all" and [p.name for p in path.parent.iterdir()] == ["run"]
@@ -123,8 +125,8 @@ def test_the_next_write_removes_what_was_killed_in_mid_save(tmp_path):
         os.utime(tmp_path / name, (0, 0))
     for name in ("run", "other"):
         (tmp_path / f".{name}.{ended.pid}.tmp").mkdir()
-    rundir.write_text(tmp_path / "last.weights.h5", "whole")
-    with rundir.new_folder(tmp_path / "run"):
+    write_text(tmp_path / "last.weights.h5", "whole")
+    with new_folder(tmp_path / "run"):
         pass
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {*kept, f".other.{ended.pid}.tmp", "last.weights.h5", "run"}
@@ -135,7 +137,7 @@ def test_what_another_machine_may_be_writing_is_kept(tmp_path):
     ended.wait()
     recent = tmp_path / f".last.{ended.pid}.tmp.weights.h5"
     recent.write_text("half")
-    rundir.write_text(tmp_path / "last.weights.h5", "whole")
+    write_text(tmp_path / "last.weights.h5", "whole")
     assert recent.exists()
 
 
@@ -143,23 +145,23 @@ def test_a_leftover_of_an_earlier_process_with_the_same_number(tmp_path):
     """As in containers, where numbers are small."""
     leftover = tmp_path / f".best.{os.getpid()}.tmp.weights.h5"
     leftover.write_text("half")
-    rundir.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert leftover.exists()
     os.utime(leftover, (0, 0))
-    rundir.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert not leftover.exists()
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     file = tmp_path / "a.weights.h5"
-    rundir.replace_file(file, lambda temporary: temporary.write_text("old"))
+    replace_file(file, lambda temporary: temporary.write_text("old"))
 
     def fail(temporary):
         temporary.write_text("half")
         raise OSError("disk full")
 
     with pytest.raises(OSError):
-        rundir.replace_file(file, fail)
+        replace_file(file, fail)
     assert file.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.weights.h5"]
 
 
@@ -171,5 +173,5 @@ def test_what_cannot_be_written_is_named(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError) as caught:
-        rundir.replace_file(path, full)
+        replace_file(path, full)
     assert caught.value.filename == str(path) and list(tmp_path.iterdir()) == []

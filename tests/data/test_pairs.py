@@ -10,8 +10,9 @@ import pytest
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
-from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.files.whole import write_file
 from rac_unet.data import pairs
+from rac_unet.photos.png_encoding import encode_png
 from tests.refusals import refused
 
 HEADER = ",".join(pairs.COLUMNS)

@@ -11,8 +11,8 @@ import pytest
 from data_prep import check
 from data_prep.checks.near_duplicates import find_duplicates, picture_hash, same_photograph
 from rac_unet.core.files.output_folder import JOURNAL_FILE
-from rac_unet.core.files.whole import encode_png
 from rac_unet.data import pairs
+from rac_unet.photos.png_encoding import encode_png
 from tests.refusals import refused
 
 

@@ -11,10 +11,11 @@ from data_prep import merge
 from data_prep.making.weights import emotion_weights
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
-from rac_unet.core.files.whole import encode_png, write_file
+from rac_unet.core.files.whole import write_file
 from rac_unet.data import pairs
 from rac_unet.pairing.mask_policy import make_policy
 from rac_unet.pairing.toy_pairs import write_toy_pairs
+from rac_unet.photos.png_encoding import encode_png
 from tests.refusals import refused
 
 

@@ -15,7 +15,7 @@ _STARTED = time.time()
 
 
 def remove_unfinished(folder: Path, name: str | None = None, idle: float = 0) -> None:
-    """Remove what killed processes left in a folder: temporaries of `rundir.replace_file` and `rundir.new_folder`.
+    """Remove what killed processes left in a folder: temporaries of `whole.replace_file` and `whole.new_folder`.
 
     Those of processes that still run on this machine are kept.
 

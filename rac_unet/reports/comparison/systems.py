@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from rac_unet.core.errors import UserError
-from rac_unet.core.rundir import replace_file
+from rac_unet.core.files.whole import replace_file
 from rac_unet.scoring.figures import FIGURES, Figure
 from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 

@@ -9,6 +9,7 @@ import yaml
 from rac_unet.core import rundir
 from rac_unet.core.config import GuidanceConfig, RunConfig
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.files.whole import write_text
 from rac_unet.data import pairs
 from rac_unet.evaluate import _guides, _training_facts
 from rac_unet.runtime.classifier import ClassifierConfig, classifier_yaml
@@ -23,7 +24,7 @@ def make_classifier(path, weights, data=None, head="trained", **provenance):
     config = ClassifierConfig(EMOTIONS, "small_reader", 2, 32, head=head)
     text = classifier_yaml(config) + yaml.safe_dump({"data": data and str(data)})
     with rundir.new_run(path, text, provenance) as run:
-        rundir.write_text(run.best_weights, weights)
+        write_text(run.best_weights, weights)
     return path
 
 
@@ -35,7 +36,7 @@ def make_painter(folder, name, readers=(), begun=None):
         config = replace(config, training=replace(config.training, init_from=str(begun)))
         provenance["begun_from"] = warm_start_facts(str(begun))
     run = rundir.create(folder, name, config, provenance)
-    rundir.write_text(run.best_weights, name)
+    write_text(run.best_weights, name)
     return run
 
 
