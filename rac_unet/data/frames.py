@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
+import numpy as np
+
 from rac_unet.errors import UserError
 
 Frame = tuple[float, float, float]
+WHOLE_CROP: Frame = (1.0, 0.5, 0.5)
 
 
 def check_frame(frame: Any, where: str) -> Frame:
@@ -29,3 +33,17 @@ def frame_pixels(frame: Frame, size: int) -> tuple[int, int, int]:
     side, x, y = frame
     pixels = max(1, round(side * size))
     return *(min(max(round((at - side / 2) * size), 0), size - pixels) for at in (y, x)), pixels
+
+
+def picture_in_crop(picture: np.ndarray, frame: Frame, size: int) -> np.ndarray:
+    """The crop of which a picture shows the frame; around it, where nothing is known, its border is repeated.
+
+    Args:
+        picture: (S, S, 3) float32 or uint8.
+    Returns: (size, size, 3) of the same type.
+    """
+    top, left, side = frame_pixels(frame, size)
+    if len(picture) != side:
+        picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
+    rest = size - side
+    return cv2.copyMakeBorder(picture, top, rest - top, left, rest - left, cv2.BORDER_REPLICATE)

@@ -73,7 +73,7 @@ class ClassifierTrainer:
     def __init__(self, run: RunDir, model, config: ClassifierConfig, training: ClassifierTraining, pairs: PairSet, log):
         self.run, self.config, self.training, self.log = run, config, training, log
         self.model = fuse_batch_norms(model)
-        self._train, self._val = (_readable(pairs.split(name), training.view) for name in ("train", "val"))
+        self._train, self._val = (readable_pairs(pairs.split(name), training.view) for name in ("train", "val"))
         self._steps = steps_per_epoch(len(self._train), training.batch_size)
         self._pictures = {
             name: Pictures(part, config.image_size, "auto")
@@ -206,7 +206,7 @@ class ClassifierTrainer:
         return {"model": [weight.value for weight in self.model.weights], "optimizer": self.optimizer.variables}
 
 
-def _readable(pairs: PairSet, view: str) -> PairSet:
+def readable_pairs(pairs: PairSet, view: str) -> PairSet:
     """The pairs that show what is to be read: behind masks, no bare faces, whose mouths are seen."""
     if view == "unmasked":
         return pairs
