@@ -27,8 +27,8 @@ _ALLOWED, CHECKED = 0.01, 64
 def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop: int = CROP):
     """The classifier behind all that is done to a crop before: keras.Model, `masked_image` -> `visible_emotion`.
 
-    The crop is cut to the classifier's frame and averaged down to its size; logits are divided by the temperature and
-    come in the order of `EMOTIONS`.
+    The crop is cut to the classifier's frame and averaged down to its size; logits are the mean of those of the picture
+    and of its mirror image, divided by the temperature, in the order of `EMOTIONS`.
 
     Args:
         model: as `read_classifier` gives it; its last layer is changed.
@@ -50,7 +50,8 @@ def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop
         x = layers.Resizing(*[shrink * config.image_size] * 2, interpolation="bilinear", name="resize")(x)
     if shrink > 1:
         x = layers.AveragePooling2D(shrink, name="shrink")(x)
-    logits = model({"image": x})["logits"]
+    mirrored = keras.ops.flip(x, axis=2)
+    logits = layers.Average(dtype="float32", name="looks")([model({"image": look})["logits"] for look in (x, mirrored)])
     return keras.Model({IMAGE: image}, {VISIBLE: layers.Softmax(dtype="float32", name=VISIBLE)(logits)})
 
 

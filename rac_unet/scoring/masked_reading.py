@@ -86,10 +86,16 @@ def reading_rows(model: str, summaries: dict[str, Any]) -> list[list[str]]:
 
 
 def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
-    """(N, 7) logits in the order of `EMOTIONS` of a data set's masked pictures, cut as the classifier's own."""
+    """(N, 7) logits in the order of `EMOTIONS` of a data set's masked pictures, cut as the classifier's own.
+
+    Each is the mean over a picture and its mirror image, as in the file that `reader_writing` makes.
+    """
     order = [classifier.classes.index(name) for name in EMOTIONS]
-    dataset = make_scoring_dataset(pairs, Pictures(pairs, classifier.image_size), BATCH)
-    return np.concatenate([classifier.call(inputs["masked_image"].numpy()) for inputs, _ in dataset])[:, order]
+    found = []
+    for inputs, _ in make_scoring_dataset(pairs, Pictures(pairs, classifier.image_size), BATCH):
+        pictures = inputs["masked_image"].numpy()
+        found.append((classifier.call(pictures) + classifier.call(pictures[:, :, ::-1])) / 2)
+    return np.concatenate(found)[:, order]
 
 
 def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:

@@ -19,7 +19,7 @@ FER = (0.764, 0.5, 0.43)
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A reader file of random weights, its classifier's config, and how far it is from the classifier."""
+    """A reader file of random weights, crops, their logits (mean over mirror images), and how far it is from them."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -27,7 +27,8 @@ def written(tmp_path_factory):
     model = build_classifier(config)
     pictures = np.random.default_rng(0).random((6, 12, 12, 3)).astype(np.float32)
     pictures = np.stack([cv2.resize(picture, (48, 48)) for picture in pictures])
-    logits = model({"image": pictures}, training=False)["logits"].numpy()
+    looks = (pictures, pictures[:, :, ::-1])
+    logits = np.mean([model({"image": look}, training=False)["logits"].numpy() for look in looks], axis=0)
     crops = np.stack([picture_in_crop(picture, FER, CROP) for picture in pictures])
     path = tmp_path_factory.mktemp("reader") / "reader.tflite"
     difference = write_reader(reader_model(model, config, 0.1), path, crops)
