@@ -90,6 +90,7 @@ def test_what_cannot_be_calibrated_is_refused(run, toy_pairs, tmp_path):
         calibrate_reader.main([str(run.path), "--output", str(tmp_path / "reader.onnx")])
     text = run.config_file.read_text().replace("masked", "unmasked")
     other = create_from_text(tmp_path, "classifier", text, {})
+    other.best_weights.parent.mkdir()
     other.best_weights.write_bytes(run.best_weights.read_bytes())
     with refused("wrong_type", other.path, "--view masked"):
         calibrate_reader.main([str(other.path), "--output", str(tmp_path / "reader.tflite")])
