@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Unmask what the command line names, and say what became of each photo."""
     args = _parser().parse_args(argv)
     # OpenCV and LiteRT take a moment, TensorFlow several: what is wrong with the words is said before.
-    from rac_unet.inference.photo import ALL, PUBLISHED, Unmasker, parse_request
+    from rac_unet.inference.photo import ALL, AUTO, PUBLISHED, Unmasker, parse_request, published_reader
     from rac_unet.inference.photo_batch import Account, unmask_photos
     from rac_unet.inference.photo_inputs import list_photos
     from rac_unet.inference.photo_output import OutputFolder, Settings, faces_of
@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     if not listing.photos:
         raise _nothing(listing)
     model = args.model or PUBLISHED
-    settings = Settings(emotion, _model_name(model), args.format, args.side_by_side, args.mark)
+    networks = [model, published_reader(model) if emotion == AUTO else None]
+    settings = Settings(
+        emotion, "+".join(map(_model_name, filter(None, networks))), args.format, args.side_by_side, args.mark
+    )
     output = OutputFolder(args.output, settings)
     todo, finished = output.plan(listing.photos, args.overwrite)
     for faces, painted in map(faces_of, finished):
