@@ -84,7 +84,7 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
-        help="the CSV file, the folder it lies in, or the folder above train and test",
+        help="the CSV file, its folder, or the folder above train and test",
     )  # fmt: skip
     add_numbering(parser)
     parser.add_argument(

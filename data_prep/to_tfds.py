@@ -132,7 +132,7 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("set", metavar="D", help="folder of a data set of pairs")
     parser.add_argument(
-        "--output", metavar="T", default=argparse.SUPPRESS, help="folder to make (default: D-tfds, beside D)"
+        "--output", metavar="T", default=argparse.SUPPRESS, help="folder to make (default: D-tfds, next to D)"
     )
     parser.add_argument(
         "--shards", type=positive, metavar="N", default=argparse.SUPPRESS,

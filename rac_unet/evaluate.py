@@ -294,7 +294,7 @@ def _write_pictures(folder: Path, runner, result, title: str) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.evaluate",
-        description="Score a run's best weights on one split, beside three baselines on the same pictures.",
+        description="Score a run's best weights on one split, next to three baselines on the same pictures.",
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )
     parser.add_argument(

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.unmasking.batch import Account, unmask_photos
     from rac_unet.unmasking.inputs import list_photos
     from rac_unet.unmasking.output import OutputFolder, Settings, faces_of
-    from rac_unet.unmasking.photo import ALL, PUBLISHED, Unmasker, parse_request
+    from rac_unet.unmasking.photo import ALL, AUTO, PUBLISHED, Unmasker, parse_request, published_reader
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     if not listing.photos:
         raise _nothing(listing)
     model = args.model or PUBLISHED
-    settings = Settings(emotion, _model_name(model), args.format, args.side_by_side, args.mark)
+    networks = [model, published_reader(model) if emotion == AUTO else None]
+    settings = Settings(
+        emotion, "+".join(map(_model_name, filter(None, networks))), args.format, args.side_by_side, args.mark
+    )
     output = OutputFolder(args.output, settings)
     todo, finished = output.plan(listing.photos, args.overwrite)
     for faces, painted in map(faces_of, finished):

@@ -98,8 +98,8 @@ def _report(metrics: dict, photos: Path) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.real_masks",
-        description="Judge a network by photos of masks really worn, for which nobody knows the truth: faces found, "
-        "share of the mask left, everything outside kept; and a sheet of before and after.",
+        description="Test a network on photos of real masks, for which there is no ground truth: faces found, share of "
+        "the mask left, everything outside kept; and a sheet of before and after.",
         epilog="example: python -m rac_unet.real_masks photos/ --output results/real_masks",
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns")

@@ -70,13 +70,14 @@ def tiny_networks():
 
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
-    """Working folder with runs/RUN, what --init_from in documented commands begins with: settings and empty weights."""
+    """Working folder with runs/RUN and RUN1 to RUN3, from which documented commands start: settings, empty weights."""
     from rac_unet.core.config import preset_path
 
-    run = tmp_path / "runs/RUN"
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text(preset_path("rac_unet_lite").read_text(encoding="utf-8"))
-    (run / "checkpoints/best.weights.h5").touch()
+    for name in ("RUN", "RUN1", "RUN2", "RUN3"):
+        run = tmp_path / "runs" / name
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "config.yaml").write_text(preset_path("rac_unet_lite").read_text(encoding="utf-8"))
+        (run / "checkpoints/best.weights.h5").touch()
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Every command the READMEs show is one that its program understands."""
+"""The documents are true: commands are accepted, links lead somewhere, tables are those of the reports."""
 
 import importlib
 import re
@@ -12,16 +12,26 @@ from rac_unet.core.config import preset_names
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = (
-    "README.md", "data_prep/README.md", "kaggle_kernels/README.md",
+    "README.md",
+    "data_prep/README.md",
+    "kaggle_kernels/README.md",
+    "results/README.md",
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
-)  # fmt: skip
+)
 TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in DOCUMENTS}
-COMMANDS = [
-    line
-    for text in TEXTS.values()
-    for block in re.findall(r"```bash\n(.*?)```", text, re.S)
-    for line in block.replace("\\\n", " ").strip().splitlines()
-]
+COMMANDS = list(
+    dict.fromkeys(
+        line
+        for text in TEXTS.values()
+        # Blocks within a list are indented.
+        for block in re.findall(r"^ *```bash\n(.*?)```", text, re.S | re.M)
+        for line in map(str.strip, re.sub(r"\\\n\s*", "", block).strip().splitlines())
+    )
+)
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
 
 
 def test_there_are_commands():
@@ -48,13 +58,32 @@ def test_make_targets_exist():
 
 def test_every_preset_is_explained():
     for name in preset_names():
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in TEXTS["docs/training.md"]
 
 
-def test_pictures_and_linked_files_exist():
-    for path, text in TEXTS.items():
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
-            assert target.startswith("https://") or (ROOT / path).parent.joinpath(target).exists(), target
+def headings(path):
+    """Anchors of a document's headings, as GitHub and GitLab make them."""
+    text = re.sub(r"^ *```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)", text, re.M)
+    }
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_pictures_linked_files_and_headings_exist(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / name).parent / file if file else ROOT / name
+        assert path.exists(), target
+        assert not anchor or anchor in headings(path), target
+
+
+def test_readme_links_every_document():
+    for name in DOCUMENTS[1:]:
+        assert f"]({name})" in README
 
 
 def test_every_command_of_data_prep_is_in_its_readme():
@@ -69,12 +98,19 @@ def test_tables_of_results_are_those_of_the_reports():
 
     from rac_unet.scoring.figures import FIGURES
 
-    tables = re.findall(r"<!-- (results/\S+/table\.csv) -->\n((?:\|.*\n)+)", README)
-    assert tables
-    for path, text in tables:
+    tables = [
+        (name, *table)
+        for name, document in TEXTS.items()
+        for table in re.findall(r"<!-- (results/\S+/table\.csv) -->\n((?:\|.*\n)+)", document)
+    ]
+    # Every report has its table in the README of the results; the README of the project shows one of them.
+    reports = {str(path.relative_to(ROOT)) for path in (ROOT / "results").glob("*/table.csv")}
+    assert {path for name, path, _ in tables if name == "results/README.md"} == reports
+    assert [name for name, *_ in tables].count("README.md") == 1
+    for name, path, text in tables:
         report = pd.read_csv(ROOT / path).set_index("system")
         head, _, *rows = ([cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines())
-        figures = [next(f for f in FIGURES if f.heading == name.rstrip(" ↑↓")) for name in head[1:]]
+        figures = [next(f for f in FIGURES if f.heading == heading.rstrip(" ↑↓")) for heading in head[1:]]
         assert set(report.index[report["kind"] == "network"]) <= {row[0] for row in rows}
         for system, *cells in rows:
             for figure, cell in zip(figures, cells, strict=True):
@@ -83,4 +119,4 @@ def test_tables_of_results_are_those_of_the_reports():
                 if report.loc[system, f"{figure.column}_best"]:
                     value = f"**{value}**"
                 expected = value if value == "–" else f"{value} [{figure.text(low)}, {figure.text(high)}]"
-                assert cell == expected, (path, system, figure.heading)
+                assert cell == expected, (name, path, system, figure.heading)

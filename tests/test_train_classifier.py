@@ -26,7 +26,13 @@ from rac_unet.runtime.classifier import (
     write_classifier,
 )
 from rac_unet.train_classifier import _report, main
-from rac_unet.training.classifying import ClassifierTrainer, ClassifierTraining, class_weights, move_pictures
+from rac_unet.training.classifying import (
+    ClassifierTrainer,
+    ClassifierTraining,
+    class_weights,
+    move_pictures,
+    readable_pairs,
+)
 from rac_unet.training.reporting import StopSignal
 from tests.refusals import refused
 
@@ -106,6 +112,14 @@ def test_a_run_without_its_backup_does_not_start_again_over_its_results(trained,
     shutil.rmtree(copy.backup)
     with refused("missing", copy.path, "backup"):
         main(["--resume", str(copy.path)])
+
+
+def test_behind_masks_no_bare_face_is_learned_or_validated_on(toy_pairs):
+    found = pairs.read(toy_pairs)
+    bare = np.arange(len(found)) % 3 == 0
+    mixed = replace(found, frame=found.frame.assign(mask_style=np.where(bare, "none", "kn95")))
+    assert readable_pairs(mixed, "masked").keys.tolist() == found.keys[~bare].tolist()
+    assert len(readable_pairs(mixed, "unmasked")) == len(found)
 
 
 class Killed(BaseException):

@@ -64,7 +64,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
     parser.add_argument("--styles", metavar="A,B,...", help="mask styles to draw from", default="all")
     parser.add_argument(
         "--held_out", metavar="A,B,...", default=argparse.SUPPRESS,
-        help="of these styles, those for the test split alone, beside the others: masks nobody trained on",
+        help="of these styles, those that only the test split has, next to the others: held-out masks",
     )  # fmt: skip
     parser.add_argument(
         "--variants", type=positive, default=argparse.SUPPRESS, metavar="K",
@@ -97,7 +97,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, metavar="D", default=argparse.SUPPRESS,
-        help="folder to make: new, empty, or begun by this command with the same settings",
+        help="folder to make: new, empty, or started by this command with the same settings",
     )  # fmt: skip
 
 

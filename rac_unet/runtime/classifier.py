@@ -24,6 +24,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.files.whole import replace_file
 from rac_unet.core.registry import check_name, resolve
 from rac_unet.core.rundir import CLASSIFIER, RunDir, new_run, open_run
+from rac_unet.data.frames import Frame, check_frame
 
 CLASSIFIERS = {
     "resnet18": "rac_unet.models.classifiers.resnet18:build_resnet18",
@@ -56,7 +57,7 @@ class ClassifierConfig:
     image_size: int = 128
     preprocessing: str = "none"
     head: str = "trained"
-    frame: tuple[float, float, float] | None = None
+    frame: Frame | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "classes", check_classes(self.classes, "classifier.classes"))
@@ -71,24 +72,6 @@ class ClassifierConfig:
                 raise UserError(f"classifier.{key}: expected 1 or more. Received: {value!r}", "bad_value")
         if self.frame is not None:
             object.__setattr__(self, "frame", check_frame(self.frame, "classifier.frame"))
-
-
-def check_frame(frame: Any, where: str) -> tuple[float, float, float]:
-    """The three numbers, when they are a square within a crop; UserError otherwise."""
-    try:
-        side, x, y = (float(value) for value in frame)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: expected side, x and y, three numbers. Received: {frame!r}", "bad_value") from None
-    inside = side / 2 - 1e-6 <= min(x, y) and max(x, y) <= 1 - side / 2 + 1e-6
-    if not (0 < side <= 1 and inside):
-        raise UserError(f"{where}: a square of {side:g} at ({x:g}, {y:g}) is not within the crop, 0..1", "bad_value")
-    return side, x, y
-
-
-def frame_corners(frame: tuple[float, float, float]) -> tuple[float, float, float, float]:
-    """Top, left, bottom and right of a frame, as shares of the crop's side."""
-    side, x, y = frame
-    return y - side / 2, x - side / 2, y + side / 2, x + side / 2
 
 
 def check_classes(names: Any, where: str) -> tuple[str, ...]:
@@ -122,7 +105,7 @@ class Classifier:
     classes: tuple[str, ...]
     image_size: int
     _run: Callable[[np.ndarray], np.ndarray]
-    frame: tuple[float, float, float] | None = None
+    frame: Frame | None = None
 
     def call(self, image: np.ndarray) -> np.ndarray:
         """Logits in the classifier's own order.

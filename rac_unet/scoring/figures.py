@@ -54,8 +54,8 @@ ALL_FIGURES = (
     # Of networks that find the mask themselves.
     Figure("map_iou", "map IoU", digits=3),
     Figure("map_claims", "seen pixels claimed %", higher=False, percent=True),
-    Figure("reads", "emotion read rightly %", digits=1, percent=True),
-    Figure("obeyed", "requests obeyed %", digits=1, percent=True),
+    Figure("reads", "emotion accuracy %", digits=1, percent=True),
+    Figure("obeyed", "control accuracy %", digits=1, percent=True),
     Figure("lower_face_distance", "lower-face distance %", higher=False, digits=1,
            of_set=("plausibility", "right_label"), of_truth=("plausibility", "floor")),
     Figure("lower_face_distance_asked", "lower-face distance on request %", higher=False, digits=1,

@@ -23,6 +23,7 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_dataset, steps_per_epoch
 from rac_unet.models.fused import fuse_batch_norms
+from rac_unet.pairing.mask_policy import NO_MASK
 from rac_unet.runtime.classifier import ClassifierConfig, write_classifier_weights
 from rac_unet.scoring.emotions.accuracy import confusion_matrix, mean_class_accuracy
 from rac_unet.training.optimizers import Adam
@@ -72,7 +73,7 @@ class ClassifierTrainer:
     def __init__(self, run: RunDir, model, config: ClassifierConfig, training: ClassifierTraining, pairs: PairSet, log):
         self.run, self.config, self.training, self.log = run, config, training, log
         self.model = fuse_batch_norms(model)
-        self._train, self._val = pairs.split("train"), pairs.split("val")
+        self._train, self._val = (readable_pairs(pairs.split(name), training.view) for name in ("train", "val"))
         self._steps = steps_per_epoch(len(self._train), training.batch_size)
         self._pictures = {
             name: Pictures(part, config.image_size, "auto")
@@ -203,6 +204,13 @@ class ClassifierTrainer:
 
     def _groups(self) -> dict[str, list]:
         return {"model": [weight.value for weight in self.model.weights], "optimizer": self.optimizer.variables}
+
+
+def readable_pairs(pairs: PairSet, view: str) -> PairSet:
+    """The pairs that show what is to be read: behind masks, no bare faces, whose mouths are seen."""
+    if view == "unmasked":
+        return pairs
+    return pairs.take(np.flatnonzero((pairs.frame["mask_style"] != NO_MASK).to_numpy()))
 
 
 def class_weights(train: PairSet, power: float) -> np.ndarray:

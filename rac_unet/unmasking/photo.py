@@ -16,6 +16,7 @@ from rac_unet.core.registry import check_name
 from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
+from rac_unet.runtime.emotion_reader import PUBLISHED_READER, EmotionReader, load_emotion_reader
 from rac_unet.runtime.interface import OCCLUSION, PAINTED, VISIBLE
 from rac_unet.runtime.runners import Runner, load_runner
 from rac_unet.unmasking.framing import runs_out, wider_frame, without_reflection
@@ -43,7 +44,8 @@ class CutFace:
         matrix: (2, 3), photo pixel (x, y, 1) -> crop pixel.
         occlusion: (S, S) float32 in [0, 1], how likely each of the crop's pixels is hidden.
         where: the map of its mask in the crop.
-        visible: (7,) float32, how likely each emotion is by what can be seen; zeros where the network does not tell.
+        usual: (S, S, 3), the crop in which the emotion is read; `crop` may be a wider one.
+        visible: (7,) float32, how likely each emotion is by the network's own reading; zeros where it does not tell.
         convincing: whether face and map can be believed in; True until that is asked.
     """
 
@@ -53,6 +55,7 @@ class CutFace:
     matrix: np.ndarray
     occlusion: np.ndarray
     where: FaceMap
+    usual: np.ndarray
     visible: np.ndarray
     convincing: bool = True
 
@@ -77,13 +80,16 @@ class Unmasker:
     """A network and a face detector, loaded once; not to be shared between threads.
 
     Args:
-        model: a run directory or anything exported from one; default: the published network of the package.
+        model: a run directory or anything exported from one; default: the published network of the package, for which
+            `auto` is read by the published reader. For any other its own reading counts.
         threads: see `load_runner`.
     Raises: UserError when the model is missing, damaged, or not mask-aware.
     """
 
     def __init__(self, model: str | os.PathLike | None = None, threads: int | None = None):
         self.runner = load_mask_aware(PUBLISHED if model is None else model, threads)
+        self._threads = threads
+        self._reader_file = published_reader(model)
         self._detector = FaceDetector()
 
     def check_request(self, request: str) -> str | None:
@@ -114,7 +120,7 @@ class Unmasker:
         cuts = self.look(photo)
         image, occlusion, faces = photo.copy(), np.zeros(photo.shape[:2], bool), []
         masked = [cut for cut in cuts if cut.masked]
-        names = [self._emotion(cut, emotion) for cut in masked]
+        names = self._emotions(masked, emotion)
         painted = self._paint([cut.crop for cut in masked], [name for name, _ in names])
         named = {id(cut): (name, paint) for cut, name, paint in zip(masked, names, painted, strict=True)}
         for cut in cuts:
@@ -157,7 +163,7 @@ class Unmasker:
         for i, cut in zip(wide, again, strict=True):
             # The emotion is read where the network is used to see a face.
             if cut.masked:
-                cuts[i] = dataclasses.replace(cut, visible=cuts[i].visible)
+                cuts[i] = dataclasses.replace(cut, usual=cuts[i].usual, visible=cuts[i].visible)
         return [dataclasses.replace(cut, convincing=self._is_convincing(cut)) if cut.masked else cut for cut in cuts]
 
     def _is_convincing(self, cut: CutFace) -> bool:
@@ -194,16 +200,24 @@ class Unmasker:
             for (face, by, each), crop, hidden, visible in zip(part, crops, seen[OCCLUSION], readings, strict=True):
                 eyes = transform_points(each.matrix, face.points[36:48]).reshape(2, 6, 2)
                 where = face_map(hidden[..., 0], eyes)
-                cuts.append(CutFace(face, by, crop, each.matrix, hidden[..., 0], where, visible))
+                cuts.append(CutFace(face, by, crop, each.matrix, hidden[..., 0], where, crop, visible))
         return cuts
 
-    def _emotion(self, cut: CutFace, request: str) -> tuple[str | None, float | None]:
+    def _emotions(self, cuts: list[CutFace], request: str) -> list[tuple[str | None, float | None]]:
+        """Name and confidence of the emotion that each face is painted with."""
         if request == NONE or not self.runner.conditioned:
-            return None, None
-        if request == AUTO:
-            best = int(cut.visible.argmax())
-            return EMOTIONS[best], float(cut.visible[best])
-        return request, None
+            return [(None, None)] * len(cuts)
+        if request != AUTO:
+            return [(request, None)] * len(cuts)
+        read = [cut.visible for cut in cuts]
+        if cuts and self._reader:
+            read = self._reader(np.stack([cut.usual for cut in cuts]))
+        return [(EMOTIONS[int(row.argmax())], float(row.max())) for row in read]
+
+    @functools.cached_property
+    def _reader(self) -> EmotionReader | None:
+        """Loaded when it is first asked for, which most requests never do."""
+        return self._reader_file and load_emotion_reader(self._reader_file, self._threads)
 
     def _paint(self, crops: list[np.ndarray], names: list[str | None]) -> list[np.ndarray]:
         painted: list[np.ndarray] = []
@@ -253,6 +267,12 @@ def unmask(photo: str | os.PathLike | np.ndarray, emotion: str = AUTO, model: st
     unmasker = _unmasker(os.fspath(PUBLISHED if model is None else model))
     unmasker.check_request(request)
     return dataclasses.replace(unmasker.unmask(read.pixels, request), metadata=read.metadata, rgba=read.rgba)
+
+
+def published_reader(model: str | os.PathLike | None) -> Path | None:
+    """File of the reader that decides `auto` with a model: the published one with the published network, else None."""
+    published = model is None or Path(model) == PUBLISHED
+    return PUBLISHED_READER if published and PUBLISHED_READER.is_file() else None
 
 
 def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Runner:

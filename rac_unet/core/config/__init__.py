@@ -109,8 +109,8 @@ class LossConfig:
             maps. Without that term it is not used.
         feature_weights: Of vgg19 and vgg16: imagenet (Keras's file, downloaded once), none (random), or a .h5, .keras
             file.
-        adversarial: Weight of a small discriminator that tells painted from real (hinge loss), trained beside the
-            network; 0 for none. For the last stage of a training, begun with --init_from.
+        adversarial: Weight of a small discriminator that separates painted from real faces (hinge loss), trained
+            together with the network; 0 for none. For the last stage of a training, started with --init_from.
     """
 
     terms: dict[str, float] = field(default_factory=lambda: {"ms_ssim_l1": 1.0})

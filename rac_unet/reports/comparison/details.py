@@ -38,7 +38,7 @@ def paired_table(systems: list[System]) -> pd.DataFrame:
 
 
 def group_table(systems: list[System]) -> pd.DataFrame:
-    """Hole PSNR and share of emotions read rightly of each emotion, mask group and source with ten pictures or more.
+    """Hole PSNR and emotion accuracy of each emotion, mask group and source with ten pictures or more.
 
     Columns kind, group, n, system, psnr_hole with _low and _high, and of emotions reads (%), where a classifier read.
     """
@@ -82,7 +82,7 @@ def groups_as_html(groups: pd.DataFrame) -> str:
     """A table per kind of group, a row per group, a column per system; empty where no group is large enough."""
     parts = []
     for kind, rows in groups.groupby("kind", sort=False):
-        for column, words, digits in (("psnr_hole", "hole PSNR, dB ↑", 2), ("reads", "emotion read rightly, % ↑", 1)):
+        for column, words, digits in (("psnr_hole", "hole PSNR, dB ↑", 2), ("reads", "emotion accuracy, % ↑", 1)):
             if rows[column].notna().any():
                 # Groups in the order the metrics have them, not the alphabet's.
                 order = list(dict.fromkeys(zip(rows["group"], rows["n"], strict=True)))

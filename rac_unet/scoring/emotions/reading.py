@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data.frames import frame_pixels
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.runtime.classifier import Classifier, frame_corners
+from rac_unet.runtime.classifier import Classifier
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
 
 BATCH = 64
@@ -45,8 +46,8 @@ def read_probabilities(classifier: Classifier, image: np.ndarray, framed: bool =
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     if classifier.frame and not framed:
-        top, left, bottom, right = (round(share * image.shape[1]) for share in frame_corners(classifier.frame))
-        image = image[:, top:bottom, left:right]
+        top, left, side = frame_pixels(classifier.frame, image.shape[1])
+        image = image[:, top : top + side, left : left + side]
     if image.shape[1] != classifier.image_size:
         import tensorflow as tf
 

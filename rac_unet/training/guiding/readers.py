@@ -13,12 +13,11 @@ import numpy as np
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.core.rundir import CLASSIFIER, open_run
+from rac_unet.data.frames import WHOLE_CROP, Frame
 from rac_unet.runtime.classifier import classifier_facts, read_classifier, read_classifier_config
 
 if TYPE_CHECKING:
     from rac_unet.data.pairs import PairSet
-
-WHOLE_CROP = (1.0, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Reader:
     model: Any
     classes: tuple[str, ...]
     image_size: int
-    frame: tuple[float, float, float] = WHOLE_CROP
+    frame: Frame = WHOLE_CROP
 
 
 def emotion_frequencies(train: PairSet) -> np.ndarray:

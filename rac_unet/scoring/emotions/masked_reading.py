@@ -1,0 +1,132 @@
+"""What is read behind masks, how often it is right, and whether its confidence says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data.frames import WHOLE_CROP, Frame, picture_in_crop
+from rac_unet.data.pairs import PairSet
+from rac_unet.data.pictures import Pictures
+from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.runtime.classifier import Classifier
+from rac_unet.scoring.emotions.accuracy import (
+    FEWEST_OF_A_CLASS,
+    confusion_matrix,
+    mean_class_accuracy,
+    summarise_emotions,
+)
+from rac_unet.scoring.emotions.calibration import Reliability, reliability
+
+BATCH = 64
+ALL = "all"
+
+
+def masked_crops(pairs: PairSet, size: int, frame: Frame | None = None):
+    """The masked pictures of a data set as crops, (B, size, size, 3) float32 in [0, 1], batch by batch.
+
+    Args:
+        frame: the square of an upright crop that the set's pictures show; None for all of it.
+    """
+    for inputs, _ in make_scoring_dataset(pairs, Pictures(pairs, pairs.image_size), BATCH):
+        pictures = inputs["masked_image"].numpy()
+        yield np.stack([picture_in_crop(picture, frame or WHOLE_CROP, size) for picture in pictures])
+
+
+def readings(read: Callable[[np.ndarray], np.ndarray], pairs: PairSet, size: int, frame: Frame | None, advance=None):
+    """What is read in a data set's masked pictures: a row a picture, with key, source, identity, emotion, read,
+    confidence.
+
+    Args:
+        read: (B, size, size, 3) crops -> (B, 7) probabilities in the order of `EMOTIONS`.
+        frame: as for `masked_crops`.
+        advance: called with the number of pictures after each batch.
+    """
+    found = []
+    for crops in masked_crops(pairs, size, frame):
+        found.append(read(crops))
+        if advance:
+            advance(len(crops))
+    probabilities = np.concatenate(found)
+    table = pairs.frame[["key", "source", "identity", "emotion"]].astype(str)
+    read_names = np.array(EMOTIONS, object)[probabilities.argmax(axis=1)]
+    return table.assign(read=read_names, confidence=probabilities.max(axis=1).astype(np.float64))
+
+
+def summarise_readings(table: pd.DataFrame) -> dict[str, Any]:
+    """Figures of all readings and of each source, where there are several, JSON-able.
+
+    Returns: source or `all` -> `summarise_emotions`, with expected_calibration_error, mean_confidence and reliability.
+    """
+    groups = dict(iter(table.groupby("source")))
+    if len(groups) > 1:
+        groups = {ALL: table, **groups}
+    return {name: _summary(part) for name, part in groups.items()}
+
+
+def reliability_of(table: pd.DataFrame) -> Reliability:
+    """Of all readings of a table."""
+    return reliability(table["confidence"].to_numpy(), (table["read"] == table["emotion"]).to_numpy())
+
+
+def reading_rows(model: str, summaries: dict[str, Any]) -> list[list[str]]:
+    """Cells of the table of readings, without its head: a row for each source."""
+    rows = []
+    for source, summary in summaries.items():
+        accuracy = summary["accuracy"]
+        row = [model, source, f"{summary['n']:,}"]
+        row.append(f"{100 * accuracy['mean']:.1f} [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}]")
+        row += [f"{100 * summary['mean_class_accuracy']:.1f}", f"{summary['expected_calibration_error']:.3f}"]
+        for name in EMOTIONS:
+            group = summary["by_emotion"].get(name)
+            few = group is not None and group["n"] < FEWEST_OF_A_CLASS
+            row.append("–" if not group else f"– ({group['n']})" if few else
+                       f"{100 * group['accuracy']:.0f} ({group['n']:,})")  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
+    """(N, 7) logits in the order of `EMOTIONS` of a data set's masked pictures, cut as the classifier's own.
+
+    Each is the mean over a picture and its mirror image, as in the file that `reader_writing` makes.
+    """
+    order = [classifier.classes.index(name) for name in EMOTIONS]
+    found = []
+    for inputs, _ in make_scoring_dataset(pairs, Pictures(pairs, classifier.image_size), BATCH):
+        pictures = inputs["masked_image"].numpy()
+        found.append((classifier.call(pictures) + classifier.call(pictures[:, :, ::-1])) / 2)
+    return np.concatenate(found)[:, order]
+
+
+def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:
+    """n, accuracy, mean_class_accuracy, expected_calibration_error and reliability of logits, JSON-able."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    confidence, read = powers.max(axis=1) / powers.sum(axis=1), logits.argmax(axis=1)
+    right = read == pairs.emotion_ids
+    counts = confusion_matrix(*(np.array(EMOTIONS, object)[ids].tolist() for ids in (pairs.emotion_ids, read)))
+    curve = reliability(confidence, right)
+    return {
+        "n": len(right),
+        "accuracy": float(right.mean()),
+        "mean_class_accuracy": mean_class_accuracy(counts),
+        "expected_calibration_error": curve.expected_calibration_error,
+        "reliability": curve.as_dict(),
+    }
+
+
+READING_HEAD = ["model", "pictures", "n", "accuracy %", "mean of classes %", "ECE", *(f"{name} %" for name in EMOTIONS)]
+
+
+def _summary(table: pd.DataFrame) -> dict[str, Any]:
+    curve = reliability_of(table)
+    return {
+        **summarise_emotions(table["emotion"].tolist(), table["read"].tolist(), table["identity"].tolist()),
+        "mean_confidence": float(table["confidence"].mean()),
+        "expected_calibration_error": curve.expected_calibration_error,
+        "reliability": curve.as_dict(),
+    }
