@@ -1,7 +1,13 @@
-"""How a network is trained: our own step loop, one run directory, continued from any step, on any number of devices.
+"""How a network is trained: our own step loop, one run directory, resumed from any step, on any number of devices.
 
-Keras's `fit` cannot hand the occlusion map to a loss beside one output, resumes whole epochs only, and forgets the raw
-weights when it averages them; so the loop is written out here. Reading order: `Trainer.train`.
+Keras's `fit` cannot give the occlusion map to a loss of one output, resumes whole epochs only, and loses raw weights
+when it averages them; hence this loop. The way from the command to a gradient step, in five files:
+
+1. `rac_unet/train.py` reads the settings, opens the pairs and makes the run directory.
+2. This file: `Trainer.train` takes steps, validates, backs up and stops.
+3. `rac_unet/data/pipeline.py` makes the batches (`make_training_blocks`, `finish_batch`).
+4. `rac_unet/training/step.py`: `_gradients` is one step: network, losses, guidance, discriminators.
+5. `rac_unet/objectives/losses.py`: each loss, a function from targets and outputs to one number per picture.
 """
 
 from __future__ import annotations
