@@ -40,7 +40,7 @@ def test_each_evidence_is_needed():
     assert not is_convincing(face(score=0.4, trust=0.3), GREY, 0.9)
     assert not is_convincing(face(score=0.9, trust=-0.2), GREY, 1.0)
     # Small or unlikely faces need a map that is the surer.
-    unlikely = face(score=0.55, trust=0.6)
+    unlikely = face(score=0.6, trust=0.6)
     assert is_convincing(unlikely, GREY, 0.9) and not is_convincing(unlikely, GREY, 0.6)
 
 
