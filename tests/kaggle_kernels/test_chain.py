@@ -99,7 +99,7 @@ def printed(notebook):
 
 def pictures(notebook):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return sum("image/png" in output.get("data", {}) for output in outputs)
+    return sum(bool({"image/png", "image/jpeg"} & set(output.get("data", {}))) for output in outputs)
 
 
 def lend(python, but):
