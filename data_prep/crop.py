@@ -6,6 +6,7 @@ python -m data_prep.crop pairs --frame 0.764,0.5,0.43 --size 48 --output pairs48
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.making.arguments import add_output, add_workers, image_size
@@ -33,17 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
             "pictures are not enlarged; give a smaller --size, or prepare the set with a larger one",
             "bad_value",
         )
-    columns = (*pairs.COLUMNS, pairs.EMOTION_SHARES)
-    cells = zip(*(found.frame[column].astype(str) for column in columns), strict=True)
-    rows = [
-        {**dict(zip(columns, row, strict=True)), pairs.WEIGHT: float(weight)}
-        for row, weight in zip(cells, found.weights, strict=True)
-    ]
+    rows = [asdict(pair) for pair in found]
     settings = {"made_by": "crop", "format": 1, "set": found.fingerprint, "frame": list(frame), "size": options.size}
-    weighted = bool((found.weights != 1).any())
     summary = prepare(
         options.output, rows, CropMaker(str(found.root), frame, options.size), settings, options.workers,
-        noun="pairs", weighted=weighted,
+        noun="pairs", weighted=found.has_weights,
     )  # fmt: skip
     print(describe(summary, "pairs"))
     return 0

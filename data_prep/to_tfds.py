@@ -72,10 +72,8 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
         )
     line.close()
     folder = Path(builder.data_path)
-    weighted = bool((pairs.weights != 1).any())
-    rows = (part[index] for part in map(pairs.split, SPLITS) for index in range(len(part)))
-    shared = bool((pairs.frame[pairs_module.EMOTION_SHARES] != "").any())
-    pairs_module.write(folder / pairs_module.PAIRS_FILE, rows, weighted, shared)
+    rows = (pair for part in map(pairs.split, SPLITS) for pair in part)
+    pairs_module.write(folder / pairs_module.PAIRS_FILE, rows, pairs.has_weights, pairs.has_shares)
     return folder
 
 

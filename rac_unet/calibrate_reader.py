@@ -42,16 +42,13 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.models.backend import import_tensorflow
 
     import_tensorflow()
-    import numpy as np
-
     from rac_unet.exporting.reader_writing import CHECKED, CROP, reader_model, write_reader
     from rac_unet.runtime.classifier import load_classifier, read_classifier
     from rac_unet.scoring.emotions.calibration import fit_temperature
     from rac_unet.scoring.emotions.masked_reading import classifier_logits, masked_crops, summarise_logits
-    from rac_unet.scoring.selection import wears_mask
+    from rac_unet.scoring.selection import masked_pairs
 
-    val = pairs.split("val")
-    val = val.take(np.flatnonzero(wears_mask(val))) if len(val) else val
+    val = masked_pairs(pairs.split("val"))
     if not len(val):
         raise UserError(
             f"{pairs.root}: no face with a mask in split 'val' to calibrate on; give another --data", "empty"

@@ -6,19 +6,19 @@ import json
 from pathlib import Path
 
 from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.whole import replace_file, write_text
 from rac_unet.core.rundir import check_output
+from rac_unet.core.text_grid import aligned, markdown
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read every masked picture of a split with each model; write figures, readings and a reliability plot."""
     args = _parser().parse_args(argv)
-    import numpy as np
-
     from rac_unet.data.frames import check_frame
     from rac_unet.models.backend import import_tensorflow
     from rac_unet.pairing.opening import read_pairs
-    from rac_unet.runtime.emotion_reader import PUBLISHED_READER
+    from rac_unet.runtime.published import PUBLISHED_READER
 
     frame = args.frame and check_frame(args.frame.split(","), "--frame")
     models = args.models or [PUBLISHED_READER]
@@ -42,11 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         reliability_of,
         summarise_readings,
     )
-    from rac_unet.scoring.selection import wears_mask
+    from rac_unet.scoring.selection import masked_pairs
 
     opened = [_open(Path(model), frame) for model in models]
-    chosen = pairs.split(args.split)
-    chosen = chosen.take(np.flatnonzero(wears_mask(chosen))) if len(chosen) else chosen
+    chosen = masked_pairs(pairs.split(args.split))
     if not len(chosen):
         raise UserError(
             f"{pairs.root}: no face with a mask in split {args.split!r}; give another --split or --data", "empty"
@@ -59,21 +58,22 @@ def main(argv: list[str] | None = None) -> int:
     progress.close()
     metrics = {name: summarise_readings(table) for name, table in tables.items()}
     rows = [row for name in names for row in reading_rows(name, metrics[name])]
-    lines = [READING_HEAD, ["---"] * len(READING_HEAD), *rows]
     everything = pd.concat([table.assign(model=name) for name, table in tables.items()])
     output = args.output
     replace_file(output / "readings.csv", lambda file: everything.to_csv(file, index=False, float_format="%.4g"))
     write_text(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_text(output / "table.md", "".join(f"| {' | '.join(line)} |\n" for line in lines))
+    write_text(output / "table.md", markdown(READING_HEAD, rows))
     title = f"{len(chosen):,} masked faces, {args.split} split"
     curves = {name: reliability_of(table) for name, table in tables.items()}
     replace_file(output / "reliability.png", lambda file: write_reliability_plot(file, curves, title))
-    facts = {"split": args.split, "data_fingerprint": pairs.fingerprint, "models": {n: _sha256(Path(m)) for n, m in
-             zip(names, models, strict=True)}}  # fmt: skip
+    hashes = {
+        name: file_digest(model) if Path(model).is_file() else None for name, model in zip(names, models, strict=True)
+    }
+    facts = {"split": args.split, "data_fingerprint": pairs.fingerprint, "models": hashes}
     write_text(
         output / "provenance.json", json.dumps(make_provenance("rac_unet.score_reader", argv, **facts), indent=2) + "\n"
     )
-    print("\n".join(_aligned([READING_HEAD, *rows])))
+    print("\n".join(aligned([READING_HEAD, *rows])))
     for name in ("metrics.json", "readings.csv", "reliability.png", "table.md", "provenance.json"):
         print(f"wrote    {output / name}")
     return 0
@@ -105,17 +105,6 @@ def _open(path: Path, frame):
     if frame:
         raise UserError(f"{path} is a network that looks at the whole crop, of which --frame shows a part", "usage")
     return lambda crops: runner(crops, np.zeros((len(crops), len(EMOTIONS)), np.float32))[VISIBLE], runner.image_size
-
-
-def _sha256(path: Path) -> str | None:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def _parser() -> CommandParser:

@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data import pairs as table
     from rac_unet.data.records import refuse_records
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
+    from rac_unet.scoring.emotions.judges import judge_paths
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
@@ -28,21 +29,20 @@ def main(argv: list[str] | None = None) -> int:
     provenance = output.with_suffix(".json")
     if args.name != os.path.basename(args.name) or output.suffix != ".csv":
         raise UserError(f"--name {args.name}: expected the name of a .csv file, without a folder", "usage")
-    if output.exists():
-        raise UserError(f"{output} is there already; delete it, or give another --name", "exists")
-    classifiers = [load_classifier(path) for path in args.classifier]
+    for file in (output, provenance):
+        if file.exists():
+            raise UserError(f"{file} is there already; delete it, or give another --name", "exists")
+    runs = judge_paths([args.classifier])
+    classifiers = [load_classifier(path) for path in runs]
     read = _read(classifiers, pairs)
-    rows = [
-        _relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair
-        for pair in map(pairs.__getitem__, range(len(pairs)))
-    ]
+    rows = [_relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair for pair in pairs]
     changed = sum(pair.emotion != before for pair, before in zip(rows, pairs.frame["emotion"], strict=True))
     facts = make_provenance(
         "rac_unet.soft_labels", argv, data_fingerprint=pairs.fingerprint, own=args.own,
-        classifiers=[classifier_facts(path) for path in args.classifier],
+        classifiers=[classifier_facts(path) for path in runs],
     )  # fmt: skip
     write_text(provenance, json.dumps(facts, indent=2) + "\n")
-    table.write(output, rows, weighted=bool((pairs.weights != 1).any()), shared=True)
+    table.write(output, rows, weighted=pairs.has_weights, shared=True)
     print(f"{len(read):,} training pictures read; the strongest emotion changed for {changed:,} pairs")
     for i, name in enumerate(EMOTIONS):
         own = sum(pair.emotion == name and pair.split == "train" for pair in rows)
@@ -98,7 +98,7 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")
     parser.add_argument(
-        "--classifier", required=True, metavar="RUN,RUN,…", type=lambda text: text.split(","),
+        "--classifier", required=True, metavar="RUN,RUN,…",
         help="runs of train_classifier, whose probabilities are averaged",
     )  # fmt: skip
     parser.add_argument(

@@ -117,17 +117,16 @@ def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fres
 
 def _report(run: RunDir, pairs, view: str, log) -> None:
     """Read the test split, once, and write what is read rightly: the ceiling."""
-    import numpy as np
 
     from rac_unet.core.files.whole import write_text
     from rac_unet.runtime.classifier import load_classifier
     from rac_unet.scoring.emotions.accuracy import describe_confusion
     from rac_unet.scoring.emotions.reading import read_pairs_of
-    from rac_unet.scoring.selection import wears_mask
+    from rac_unet.scoring.selection import masked_pairs
 
     test = pairs.split("test")
     # A mouth that no mask hides would count as read behind one.
-    test = test.with_truth() if view == "unmasked" else test.take(np.flatnonzero(wears_mask(test)))
+    test = test.with_truth() if view == "unmasked" else masked_pairs(test)
     if not len(test):
         log("test     the data set has no such pictures in its test split; nothing was measured")
         return

@@ -56,6 +56,13 @@ def test_two_readers_that_agree_are_one(data, reader):
 def test_mistakes(data, reader, tmp_path):
     with refused("exists", "pairs.csv", "--name"):
         main([str(data), "--classifier", str(reader), "--name", "pairs.csv"])
+    # Its provenance would take the place of the data set's own settings.
+    settings = (data / "prep.json").read_bytes()
+    with refused("exists", "prep.json", "--name"):
+        main([str(data), "--classifier", str(reader), "--name", "prep.csv"])
+    assert (data / "prep.json").read_bytes() == settings
+    with refused("usage", "--classifier"):
+        main([str(data), "--classifier", f"{reader},"])
     with refused("usage", "--name", "../soft.csv"):
         main([str(data), "--classifier", str(reader), "--name", "../soft.csv"])
     with refused("missing", tmp_path / "none"):

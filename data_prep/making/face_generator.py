@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import zipfile
 from collections import Counter
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.output_folder import OutputFolder
 from rac_unet.core.files.whole import write_file
 from rac_unet.core.progress import format_seconds
@@ -95,8 +95,7 @@ def open_generator(wheel: str) -> WheelGenerator:
         raise UserError(f"--wheel {path} is no wheel of random-face: it has no {lacking[0]}", "wrong_type")
     if importlib.util.find_spec("openvino") is None:
         raise UserError("drawing faces needs OpenVINO: pip install 'rac_unet[generated]'", "missing_extra")
-    with path.open("rb") as file:
-        return WheelGenerator(str(path), hashlib.file_digest(file, "sha256").hexdigest())
+    return WheelGenerator(str(path), file_digest(path))
 
 
 @dataclass(frozen=True)

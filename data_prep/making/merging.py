@@ -70,7 +70,7 @@ class MergedRows(Sequence):
         self._names, self._frames = list(sets), frames
         self._same_people = same_people
         self.weights: dict[str, float] = {}
-        self.had_weights = any((frame["weight"] != 1).any() for frame in self._frames)
+        self.had_weights = any(found.has_weights for found in sets.values())
         self.rejected: list[tuple[str, str]] = []
         home = self._home_splits() if same_people else None
         self._rows: list[np.ndarray] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -19,6 +18,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.runtime.keras_forms import limit_threads
 from rac_unet.runtime.runners import load_runner
+from rac_unet.scoring.prediction_time import call_times
 
 WARM_UP, REPEATS = 10, 200
 # A wide network takes seconds a picture; then fewer repeats must do, but never fewer than this.
@@ -68,12 +68,7 @@ def _time(path: str, threads: int) -> dict[str, float]:
         label = np.eye(1, len(EMOTIONS), dtype=np.float32)
         for _ in range(WARM_UP):
             runner(image, label)
-    taken: list[float] = []
-    began = time.perf_counter()
-    while len(taken) < REPEATS and (len(taken) < FEWEST or time.perf_counter() - began < SECONDS):
-        start = time.perf_counter()
-        runner(image, label)
-        taken.append(1000 * (time.perf_counter() - start))
+    taken = call_times(lambda: runner(image, label), REPEATS, FEWEST, SECONDS)
     return {"median": statistics.median(taken), "least": min(taken), "repeats": len(taken)}
 
 

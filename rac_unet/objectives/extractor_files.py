@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.registry import EXTRACTORS
 from rac_unet.objectives.download import DownloadError, fetch
 
@@ -46,7 +46,7 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
     name, md5 = PUBLISHED[features]
     file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / name
     cached = file.is_file()
-    if cached and _digest(file, "md5") == md5:
+    if cached and file_digest(file, "md5") == md5:
         return file
     try:
         fetch(f"{PUBLISHER}/{features}/{name}", file, md5)
@@ -59,16 +59,6 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
             "download",
         ) from error
     return file
-
-
-def sha256(file: Path) -> str:
-    """Digest of a file's bytes."""
-    return _digest(file, "sha256")
-
-
-def _digest(file: Path, kind: str) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
 
 
 def _existing(path: str, option: str, wanted: str) -> Path:

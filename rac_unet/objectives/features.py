@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from rac_unet.core.errors import UserError, one_line
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.registry import EXTRACTORS
 from rac_unet.models.importing.vgg_weights import draw_vgg_weights, load_vgg_weights
 from rac_unet.models.vgg import IMAGE_SIZE, build_vgg_features
-from rac_unet.objectives.extractor_files import find_extractor_file, sha256
+from rac_unet.objectives.extractor_files import find_extractor_file
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def load_extractor(name: str, weights: str = "imagenet", image_size: int = 128, 
         draw_vgg_weights(model)
         return Extractor(name, False, f"{taps}, UNTRAINED: random weights of seed 0", None, None, model)
     load_vgg_weights(model, file)
-    return Extractor(name, True, f"{taps}, weights {file.name}", file.name, sha256(file), model)
+    return Extractor(name, True, f"{taps}, weights {file.name}", file.name, file_digest(file), model)
 
 
 def feature_distance(truth, image, extractor: Extractor):
@@ -149,7 +150,7 @@ def _from_model_file(file: Path, image_size: int) -> Extractor:
     side = inputs[0][1]
     extractor = Extractor(
         file.name, True, f"{file.name}, {len(outputs)} maps of {', '.join(str(s[3]) for s in outputs)} channels"
-        + (f", pictures resized to {side} px" if side else ""), file.name, sha256(file), model, side,
+        + (f", pictures resized to {side} px" if side else ""), file.name, file_digest(file), model, side,
     )  # fmt: skip
     picture = np.random.default_rng(0).random((1, image_size, image_size, 3), np.float32)
     try:

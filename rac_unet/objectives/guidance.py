@@ -3,8 +3,9 @@
 A likeness loss on photographs that are nearly all neutral or happy teaches a network to read the eyes and to ignore the
 label. Asked for another emotion it has no ground truth, but frozen classifiers can read whether the emotion shows. They
 are pleased by patterns that no face has, so they stop pushing once they read it (a hinge on their cross-entropy) and
-see crops that are moved, zoomed, blurred and relit at random. Everything here is one number per picture, computed from
-that picture alone, so that a batch shared by several devices is the same batch.
+see crops that are moved, zoomed, blurred and relit at random. A neighbour in the batch can be the ground truth: its
+lower face, in this picture's light. Nothing depends on more than a picture and its neighbour, so that a batch shared by
+several devices is the same batch.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ what it says is read by name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import warnings
@@ -21,6 +20,7 @@ import numpy as np
 from rac_unet.core.config import read_yaml
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.whole import replace_file
 from rac_unet.core.registry import check_name, resolve
 from rac_unet.core.rundir import CLASSIFIER, RunDir, new_run, open_run
@@ -135,9 +135,7 @@ class Classifier:
             image: as `call` takes it.
         Returns: float32 (B, 7), rows sum to 1.
         """
-        logits = self.call(image)[:, [self.classes.index(name) for name in EMOTIONS]]
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return softmax(self.call(image)[:, [self.classes.index(name) for name in EMOTIONS]])
 
 
 def build_classifier(config: ClassifierConfig, precision: str = "float32"):
@@ -236,12 +234,32 @@ def read_classifier(path: str | os.PathLike):
     return model, config
 
 
+def refuse_untrained(run: RunDir, named: str | os.PathLike, kind: str = "wrong_type") -> None:
+    """Raise UserError of this kind where a classifier's logits have not been trained: its answers would be chance.
+
+    Args:
+        named: how the message calls it.
+    """
+    if read_classifier_config(run).head == "untrained":
+        raise UserError(
+            f"{named} cannot read emotions yet: only its layers before the logits are trained (classifier.head: "
+            "untrained in its config.yaml); train it on labelled faces first",
+            kind,
+        )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, (N, C); rows sum to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
 def classifier_facts(path: str | os.PathLike) -> dict[str, Any]:
     """Which classifier judged: its run's name, SHA-256 of its weights, and its classes, for provenance."""
     run = open_run(path, kind=CLASSIFIER)
     return {
         "name": run.path.resolve().name,
-        "weights_sha256": hashlib.sha256(run.best_weights.read_bytes()).hexdigest(),
+        "weights_sha256": file_digest(run.best_weights),
         "classes": list(read_classifier_config(run).classes),
     }
 
@@ -251,13 +269,7 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
 
     Raises: UserError as `read_classifier` does, and when its head was never trained: its answers would be chance.
     """
-    run = open_run(path, kind=CLASSIFIER)
-    if read_classifier_config(run).head == "untrained":
-        raise UserError(
-            f"{path} cannot judge emotions yet: only its layers before the logits are trained (classifier.head: "
-            "untrained in its config.yaml); train it on labelled faces, and judge with what comes of that",
-            "wrong_type",
-        )
+    refuse_untrained(open_run(path, kind=CLASSIFIER), path)
     model, config = read_classifier(path)
     import tensorflow as tf
 

@@ -17,8 +17,6 @@ from rac_unet.core.errors import UserError
 from rac_unet.runtime.interface import IMAGE, VISIBLE, Call, available_cores
 from rac_unet.runtime.lite_form import open_lite
 
-PUBLISHED_READER = Path(__file__).resolve().parents[1] / "weights" / "visible_emotion.tflite"
-
 
 @dataclass(frozen=True)
 class EmotionReader:

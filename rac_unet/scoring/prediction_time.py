@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,23 @@ def prediction_time(runner: Runner, batch_size: int) -> dict[str, Any]:
     return {name: {"batch_size": size, **_measure(runner, size)} for name, size in sizes.items()}
 
 
+def call_times(call: Callable[[], Any], repeats: int, fewest: int, seconds: float) -> list[float]:
+    """Milliseconds of each of `repeats` calls, or of fewer where those take longer than `seconds`, but `fewest`."""
+    taken: list[float] = []
+    began = time.perf_counter()
+    while len(taken) < repeats and (len(taken) < fewest or time.perf_counter() - began < seconds):
+        start = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
 def _measure(runner: Runner, size: int) -> dict[str, float]:
     image = np.random.default_rng(0).random((size, runner.image_size, runner.image_size, 3), np.float32)
     label = np.eye(len(EMOTIONS), dtype=np.float32)[np.arange(size) % len(EMOTIONS)]
     for _ in range(WARM_UP):
         runner(image, label)
-    taken: list[float] = []
-    began = time.perf_counter()
-    while len(taken) < REPEATS and (len(taken) < FEWEST or time.perf_counter() - began < SECONDS):
-        start = time.perf_counter()
-        runner(image, label)
-        taken.append(1000 * (time.perf_counter() - start) / size)
+    taken = [each / size for each in call_times(lambda: runner(image, label), REPEATS, FEWEST, SECONDS)]
     return {"median": float(np.median(taken)), "p95": float(np.percentile(taken, 95)), "repeats": len(taken)}
 
 

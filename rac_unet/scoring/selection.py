@@ -53,6 +53,11 @@ def scored_pairs(pairs: PairSet, split: str) -> tuple[PairSet, PairSet]:
     )
 
 
+def masked_pairs(pairs: PairSet) -> PairSet:
+    """The pairs in whose masked picture something is hidden, real masks included; may be empty."""
+    return pairs.take(np.flatnonzero(wears_mask(pairs)))
+
+
 def wears_mask(pairs: PairSet) -> np.ndarray:
     """(N,) bool: whether anything is hidden in the masked picture; True for real masks, whose map is not known."""
     worn = ~pairs.has_truth

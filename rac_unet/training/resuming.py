@@ -14,8 +14,8 @@ import numpy as np
 
 from rac_unet.core.config import RunConfig, differences, to_dict
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
-from rac_unet.objectives.extractor_files import sha256
 from rac_unet.training.state import find_backups
 from rac_unet.training.warm_start import BEGUN_FROM, weights_file
 
@@ -162,7 +162,7 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
     """
     need = f"{run.path} has no backup yet, so it starts again, with the weights of {path}"
     try:
-        here = sha256(weights_file(path, kind))
+        here = file_digest(weights_file(path, kind))
     except UserError as error:
         raise UserError(f"{need}, but {error}", error.kind) from error
     then = (run.provenance().get(BEGUN_FROM) or {}).get("weights_sha256")

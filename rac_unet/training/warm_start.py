@@ -14,9 +14,10 @@ import numpy as np
 
 from rac_unet.core.config import PUBLISHED, ModelConfig, RunConfig, from_dict, read_yaml, to_dict
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.rundir import NETWORK, RunDir, open_run
 from rac_unet.models.importing.lite_weights import assign_weights, read_lite
-from rac_unet.objectives.extractor_files import sha256
+from rac_unet.runtime.published import PUBLISHED_NETWORK
 from rac_unet.runtime.runners import Runner, load_runner
 from rac_unet.training.guiding.readers import check_readers
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 TAKEN = ("model", "data")
 # What provenance.json calls the run that a run was begun from.
 BEGUN_FROM = "begun_from"
-_SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "rac_unet_lite.tflite"
 # Batches of pictures by which the batch norms of a .tflite file get statistics, which it has none of.
 _BATCHES, _BATCH = 24, 32
 # What was read from a file has to paint nearly what the file paints: 45 dB for 8 bits, 100 for floats, 15 for a mix-up.
@@ -66,7 +66,7 @@ def settings_of(path: str | Path) -> dict[str, Any]:
 def _lite_file(path: str | Path) -> Path | None:
     """The .tflite file that a warm start reads; None where it is a run directory."""
     if str(path) == PUBLISHED:
-        return _SHIPPED
+        return PUBLISHED_NETWORK
     path = Path(path).expanduser()
     return path if path.suffix.lower() == ".tflite" and not path.is_dir() else None
 
@@ -226,12 +226,12 @@ def warm_start_facts(path: str, kind: str = NETWORK) -> dict[str, Any]:
     if kind == NETWORK and not _lite_file(path):
         found = guides_of(RunDir(Path(path)))
         guides = [{key: value for key, value in guide.items() if key != "path"} for guide in found]
-    facts = {**describe_beginning(path), "weights_sha256": sha256(weights_file(path, kind))}
+    facts = {**describe_beginning(path), "weights_sha256": file_digest(weights_file(path, kind))}
     return facts | ({"guides": guides} if guides else {})
 
 
 def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """The emotion readers that guided a run, or a run that it was begun from, each once.
+    """The emotion readers that guided a run, or a run that it was started from, each once.
 
     Args:
         above: runs that were begun from this one.

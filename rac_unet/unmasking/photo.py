@@ -16,8 +16,9 @@ from rac_unet.core.registry import check_name
 from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
-from rac_unet.runtime.emotion_reader import PUBLISHED_READER, EmotionReader, load_emotion_reader
+from rac_unet.runtime.emotion_reader import EmotionReader, load_emotion_reader
 from rac_unet.runtime.interface import OCCLUSION, PAINTED, VISIBLE
+from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
 from rac_unet.runtime.runners import Runner, load_runner
 from rac_unet.unmasking.framing import runs_out, wider_frame, without_reflection
 from rac_unet.unmasking.mask_evidence import is_convincing, is_surer, map_agreement, may_be_turned
@@ -25,7 +26,7 @@ from rac_unet.unmasking.output import ALL
 from rac_unet.unmasking.pasting import FaceMap, face_map, matched_to_photo, paste_face
 from rac_unet.unmasking.result import FaceResult, PhotoResult, SevenFaces
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "weights" / "rac_unet_lite.tflite"
+PUBLISHED = PUBLISHED_NETWORK
 AUTO, NONE = "auto", "none"
 # A map that covers less of the face crop is no mask: drawn and worn ones cover a tenth to a half.
 LEAST_MASK = 0.08

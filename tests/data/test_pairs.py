@@ -252,3 +252,11 @@ def test_a_distribution_over_emotions_is_read_back_and_checked(tmp_path):
         with pytest.raises(UserError) as caught:
             pairs.read(tmp_path)
         assert "line 2" in str(caught.value) and wrong in str(caught.value)
+
+
+def test_pairs_come_one_after_the_other_as_by_their_place(tmp_path):
+    rows = make_set(tmp_path, row0={"emotion_shares": "fear:0.4 sadness:0.6", "weight": 2.5})
+    pairs.write(tmp_path, rows, weighted=True, shared=True)
+    found = pairs.read(tmp_path)
+    assert list(found) == [found[place] for place in range(len(found))] == rows
+    assert found.has_weights and not found.take(np.arange(1, 6)).has_weights

@@ -8,7 +8,8 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data.frames import picture_in_crop
 from rac_unet.exporting.reader_writing import CROP, reader_model, write_reader
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier
-from rac_unet.runtime.emotion_reader import PUBLISHED_READER, load_emotion_reader
+from rac_unet.runtime.emotion_reader import load_emotion_reader
+from rac_unet.runtime.published import PUBLISHED_READER
 from rac_unet.unmasking import photo as photo_module
 from rac_unet.unmasking.photo import PUBLISHED, Unmasker
 from tests.drawn_masks import drawn_photo, green_runner

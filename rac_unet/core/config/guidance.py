@@ -13,8 +13,8 @@ from rac_unet.core.registry import check_name
 class GuidanceConfig:
     """Asking for emotions that are not there, which emotion readers and the discriminator judge.
 
-    A picture asked for another emotion than its own has no ground truth. The likeness terms of the loss leave it out;
-    instead it has the readers, the colour term and the discriminator. Off without readers.
+    A picture asked for another emotion than its own has no ground truth. The likeness terms of the loss compare it with
+    a donor, or leave it out; the readers, the colour term and the discriminator judge it. Off without readers.
 
     Args:
         readers: Run directories of emotion classifiers (train_classifier) that judge what is painted,

@@ -6,7 +6,6 @@ else, is the only one used. An `.npz` of the same tensors is read by NumPy alone
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.hashing import file_digest
 from rac_unet.models.importing.torch_names import shortened, unwrap_names
 
 # Where training programs put a state dict, next to the epoch and the optimizer; averaged weights where there are no
@@ -68,9 +68,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     notes += [f"converted {count:,} {name} entries to float32" for name, count in formats.items() if name != "float32"]
     arrays, unwrapped = unwrap_names(arrays)
     notes += unwrapped
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Checkpoint(arrays, tuple(notes), sha256)
+    return Checkpoint(arrays, tuple(notes), file_digest(path))
 
 
 def _read_npz(path: Path, formats: Counter[str]) -> dict[str, np.ndarray]:

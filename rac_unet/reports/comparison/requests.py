@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.text_grid import markdown
 from rac_unet.reports.comparison.systems import System
 from rac_unet.scoring.emotions.judges import OTHER, describe_guides
 
@@ -34,12 +35,9 @@ def requests_as_html(systems: list[System]) -> str:
 
 def requests_as_markdown(systems: list[System]) -> str:
     """The same in Markdown."""
-    parts = []
-    for table in _tables(systems):
-        lines = [table.head, ["---"] * len(table.head), *table.rows]
-        body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-        parts.append(f"\n{table.title}\n\n{body}\n\n{table.note}\n")
-    return "".join(parts)
+    return "".join(
+        f"\n{table.title}\n\n{markdown(table.head, table.rows)}\n{table.note}\n" for table in _tables(systems)
+    )
 
 
 def _tables(systems: list[System]) -> list[_Table]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rac_unet.core.config import read_yaml
 from rac_unet.core.errors import UserError
 from rac_unet.core.rundir import CLASSIFIER, open_run
-from rac_unet.runtime.classifier import classifier_facts, read_classifier_config
+from rac_unet.runtime.classifier import classifier_facts, refuse_untrained
 
 if TYPE_CHECKING:
     from rac_unet.data.pairs import PairSet
@@ -50,12 +50,7 @@ def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> lis
     judges: list[dict[str, Any]] = []
     for path in paths:
         run = open_run(path, kind=CLASSIFIER)
-        if read_classifier_config(run).head == "untrained":
-            raise UserError(
-                f"--classifier {path} cannot judge emotions yet: only its layers before the logits are trained "
-                "(classifier.head: untrained in its config.yaml); train it on labelled faces first",
-                "wrong_type",
-            )
+        refuse_untrained(run, f"--classifier {path}")
         facts = classifier_facts(path)
         if any(facts["weights_sha256"] == before["weights_sha256"] for before in judges):
             raise UserError(f"--classifier: the weights of {path} are there twice; name each judge once", "usage")

@@ -13,7 +13,7 @@ from rac_unet.data.frames import WHOLE_CROP, Frame, picture_in_crop
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.runtime.classifier import Classifier
+from rac_unet.runtime.classifier import Classifier, softmax
 from rac_unet.scoring.emotions.accuracy import (
     FEWEST_OF_A_CLASS,
     confusion_matrix,
@@ -105,8 +105,7 @@ def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
 
 def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:
     """n, accuracy, mean_class_accuracy, expected_calibration_error and reliability of logits, JSON-able."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    confidence, read = powers.max(axis=1) / powers.sum(axis=1), logits.argmax(axis=1)
+    confidence, read = softmax(logits).max(axis=1), logits.argmax(axis=1)
     right = read == pairs.emotion_ids
     counts = confusion_matrix(*(np.array(EMOTIONS, object)[ids].tolist() for ids in (pairs.emotion_ids, read)))
     curve = reliability(confidence, right)

@@ -1,8 +1,9 @@
 """Guidance in training: which pictures of a batch are asked for another emotion, and their loss.
 
 A picture asked for its own emotion has the loss it always has. One that is asked for another keeps the terms of what
-can be seen (the map, the emotion read from the visible part); its likeness terms give way to the readers and the colour
-term. Each picture's loss is its own, and the batch's is their mean, however the asked ones fall to the devices.
+can be seen (the map, the emotion read from the visible part); its likeness terms compare with a donor's lower face, or
+are left out, and the readers and the colour term are added. The batch's loss is the mean of its pictures', however the
+asked ones fall to the devices.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.core.rundir import CLASSIFIER, open_run
 from rac_unet.data.frames import WHOLE_CROP, Frame
-from rac_unet.runtime.classifier import classifier_facts, read_classifier, read_classifier_config
+from rac_unet.runtime.classifier import classifier_facts, read_classifier, refuse_untrained
 
 if TYPE_CHECKING:
     from rac_unet.data.pairs import PairSet
@@ -66,15 +66,9 @@ def check_readers(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
     for path in paths:
         try:
             run = open_run(path, kind=CLASSIFIER)
-            head = read_classifier_config(run).head
+            refuse_untrained(run, path, "mismatch")
         except UserError as error:
             raise UserError(f"guidance.readers: {error}", error.kind) from None
-        if head == "untrained":
-            raise UserError(
-                f"guidance.readers: {path} cannot read emotions yet: only its layers before the logits are trained "
-                "(classifier.head: untrained in its config.yaml); train it on labelled faces first",
-                "mismatch",
-            )
         facts.append(classifier_facts(path) | {"data_fingerprint": run.provenance().get("data_fingerprint")})
         if any(facts[-1]["weights_sha256"] == before["weights_sha256"] for before in facts[:-1]):
             raise UserError(f"guidance.readers: the weights of {path} are there twice; name each reader once", "usage")

@@ -1,0 +1,9 @@
+"""The files of weights that come with the package; their cards are in `rac_unet/weights/README.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+PUBLISHED_NETWORK = _WEIGHTS / "rac_unet_lite.tflite"
+PUBLISHED_READER = _WEIGHTS / "visible_emotion.tflite"
