@@ -80,8 +80,8 @@ def _spread(count: int, wanted: int):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.calibrate_reader",
-        description="Calibrate a classifier of masked faces on validation pictures, and write it as the file by which "
-        "predict --emotion auto reads emotions.",
+        description="Calibrate a classifier of masked faces on validation pictures, and write it as the file that "
+        "predict --emotion auto uses.",
         epilog="example: python -m rac_unet.calibrate_reader runs/CLASSIFIER --output visible_emotion.tflite",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of train_classifier --view masked")

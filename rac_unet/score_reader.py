@@ -1,4 +1,4 @@
-"""Score what is read behind masks: `python -m rac_unet.score_reader [MODEL ...] --data D --output DIR`."""
+"""Score emotion classifiers of masked faces: `python -m rac_unet.score_reader [MODEL ...] --data D --output DIR`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     models = args.models or [PUBLISHED_READER]
     names = [Path(model).resolve().stem for model in models]
     if len(set(names)) < len(names):
-        raise UserError(
-            f"two models of one name: {', '.join(names)}; rename one, so that rows can be told apart", "usage"
-        )
+        raise UserError(f"two models have the same name: {', '.join(names)}; rename one", "usage")
     check_output(args.output)
     pairs = read_pairs(args.data)
     import_tensorflow()
@@ -112,8 +110,7 @@ def _parser() -> CommandParser:
 
     parser = CommandParser(
         prog="python -m rac_unet.score_reader",
-        description="Score what is read behind masks: accuracy, by emotion and by source, and whether a reading is "
-        "right as often as its confidence says.",
+        description="Score emotion classifiers of masked faces: accuracy by emotion and by source, and calibration.",
         epilog="example: python -m rac_unet.score_reader --data pairs --output auto",
     )
     parser.add_argument(

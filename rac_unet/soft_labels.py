@@ -1,4 +1,4 @@
-"""Add what classifiers read to the labels of training pairs: `python -m rac_unet.soft_labels PAIRS`."""
+"""Mix predictions of emotion classifiers into the labels of training pairs: `python -m rac_unet.soft_labels PAIRS`."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def _relabelled(pair, read, own: float):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.soft_labels",
-        description="Add what emotion classifiers read to the labels of training pairs. Writes a second table next to "
-        "pairs.csv, in which each training pair has a distribution over the emotions; validation and test pairs keep "
-        "their labels. Give that table's path where a data set of pairs is expected.",
+        description="Mix predictions of emotion classifiers into the labels of training pairs. Writes a second table "
+        "next to pairs.csv, in which each training pair has a distribution over the emotions; validation and test "
+        "pairs keep their labels. Give that table's path where a data set of pairs is expected.",
         epilog="example: python -m rac_unet.soft_labels pairs --classifier runs/READER,runs/OTHER --own 0.4",
     )
     parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")

@@ -1,4 +1,4 @@
-"""The network that draws faces of nobody, and what is made of each face: a checked picture and a row of labels.csv."""
+"""The generator network of `data_prep.generated`, and the check of each face before it is written."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def write_reader(model, path: Path, crops: np.ndarray) -> float:
         difference = float(np.abs(load_emotion_reader(temporary)(crops) - expected).mean())
         if not difference <= _ALLOWED:
             raise UserError(
-                f"the file reads otherwise than the classifier: probabilities differ by {difference:.3f} on average, "
+                f"the file's probabilities differ from the classifier's by {difference:.3f} on average, "
                 f"allowed is {_ALLOWED}; nothing was written",
                 "failed_check",
             )

@@ -1,4 +1,4 @@
-"""The reader by which `--emotion auto` decides: a .tflite file from a crop with a mask to seven probabilities.
+"""The emotion classifier behind `--emotion auto`: a .tflite file from a masked crop to seven probabilities.
 
 A network that paints learns to read only what helps it paint; this small one learns nothing but to read, and its
 probabilities are calibrated. TensorFlow is never imported.

@@ -1,4 +1,4 @@
-"""Is a reading right as often as its confidence says? Temperature scaling, and how it is measured and drawn.
+"""Calibration: temperature scaling, expected calibration error, reliability plots.
 
 Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv:1706.04599).
 """

@@ -1,4 +1,4 @@
-"""Who may judge: an emotion classifier that has not guided the network, and whether it learned from a guide's data.
+"""Checks that a judge did not guide the network, and whether it shares training data with a guide.
 
 A network that was guided by emotion readers has learned to please them. Judged by one of them it looks better than it
 is, and so it does, if less, when the judge learned from the same photographs.
@@ -53,7 +53,7 @@ def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> lis
         refuse_untrained(run, f"--classifier {path}")
         facts = classifier_facts(path)
         if any(facts["weights_sha256"] == before["weights_sha256"] for before in judges):
-            raise UserError(f"--classifier: the weights of {path} are there twice; name each judge once", "usage")
+            raise UserError(f"--classifier: the weights of {path} are given twice; name each judge once", "usage")
         for guide in guides:
             if facts["weights_sha256"] == guide["weights_sha256"]:
                 raise UserError(
@@ -68,7 +68,7 @@ def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> lis
 
 
 def describe_guides(judge: dict[str, Any]) -> list[str]:
-    """What must be said of a judge beside its figures: the guides whose data it shares; empty when nothing must.
+    """Warnings about a judge, one for each guide whose training data it shares; empty when it is independent.
 
     Args:
         judge: of `check_judges`.

@@ -1,4 +1,4 @@
-"""What is read behind masks, how often it is right, and whether its confidence says so."""
+"""Emotions that classifiers read in masked faces: accuracy and calibration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def masked_crops(pairs: PairSet, size: int, frame: Frame | None = None):
 
 
 def readings(read: Callable[[np.ndarray], np.ndarray], pairs: PairSet, size: int, frame: Frame | None, advance=None):
-    """What is read in a data set's masked pictures: a row a picture, with key, source, identity, emotion, read,
+    """The emotions read in a data set's masked pictures: a row per picture, with key, source, identity, emotion, read,
     confidence.
 
     Args:

@@ -1,4 +1,4 @@
-"""Do painted lower faces look like faces? Fréchet distance of their features from those of real faces.
+"""Plausibility: Fréchet distance between features of inpainted and of real lower faces.
 
 Emotion readers can be pleased by patterns that no face has, and likeness says nothing of a face that was asked for an
 emotion which its photograph does not show. So the distribution of painted lower faces is compared with that of real
@@ -19,7 +19,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import PairSet
 from rac_unet.scoring.emotions.requests import Request
 
-# Part of an upright crop: from below the eyes to the collar, without what is beside the cheeks. Shares of its side.
+# Part of an upright crop: from below the eyes to the collar, between the outer cheeks. Shares of its side.
 ROWS, COLUMNS = (0.46, 0.96), (0.2, 0.8)
 SIDE = 128
 # Features are projected to so few dimensions that some hundred faces give a covariance of full rank.

@@ -1,4 +1,4 @@
-"""Every face painted with each of the seven labels, once, for all that judges what was asked for."""
+"""Paint every face with each of the seven labels, once for control accuracy and plausibility together."""
 
 from __future__ import annotations
 

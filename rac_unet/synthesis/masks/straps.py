@@ -60,7 +60,7 @@ def make_straps(kind: str, held: str, surface: np.ndarray, band: float, rng: np.
     Args:
         kind: of `choose_straps`.
         held: as there.
-        surface: (rows, columns, 3) head points of the mask, as worn.
+        surface: (rows, columns, 3) head points of the mask on the face.
         band: usual width of a strap, head units.
     """
     if kind == "none":

@@ -34,7 +34,7 @@ from rac_unet.training.guiding.readers import Reader, emotion_frequencies
 
 
 class Labels(NamedTuple):
-    """Who is asked for what; each (B, 7) float32, zeros where no label is given.
+    """The labels of a batch; each (B, 7) float32, zeros where no label is given.
 
     Attributes:
         painted: what the network is given.
