@@ -1,6 +1,7 @@
-"""Which kind of file it is, by its first bytes: the images that are read, each with Pillow's plugin, and videos.
+"""Detect a file's format from its first bytes: supported image formats with their Pillow plugins, and videos.
 
-Pillow is given one plugin at a time: importing all of them takes longer than a photo, and some run other programs.
+Pillow's plugins are imported one at a time: importing all takes longer than decoding a photo, and some start other
+programs.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Enough for `kind_of`.
+# As many as `kind_of` needs.
 HEAD_BYTES = 4096
-READ = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP and other common kinds are read"
+READ = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP and other common formats are read"
 
 
 class Kind(NamedTuple):
-    """A kind of image: its name for people, Pillow's module and Pillow's name for it."""
+    """An image format: its display name, Pillow's plugin module and Pillow's name of the format."""
 
     name: str
     plugin: str
@@ -29,7 +30,7 @@ _HEIC = Kind("HEIC", "pillow_heif.HeifImagePlugin", "HEIF")
 _JPEG2000 = Kind("JPEG 2000", "PIL.Jpeg2KImagePlugin", "JPEG2000")
 _TGA = Kind("TGA", "PIL.TgaImagePlugin", "TGA")
 
-_BEGINNINGS = (
+_SIGNATURES = (
     (rb"\xff\xd8\xff", JPEG),
     (rb"\x89PNG\r\n\x1a\n", PNG),
     (rb"RIFF....WEBP", Kind("WebP", "PIL.WebPImagePlugin", "WEBP")),
@@ -58,45 +59,45 @@ _VIDEOS = (
     (rb"G.{187}G.{187}G|....G.{191}G.{191}G", "MPEG transport stream"),
     (rb"OggS", "Ogg"),
 )
-# ISO 14496-12's file type box names its brands: images (ISO 23008-12), or one of many kinds of video.
+# Brands in the file type box of ISO 14496-12 that are images (ISO 23008-12); the others are videos.
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
-_UNREAD = (
+_UNSUPPORTED = (
     (rb"\x00\x00\x00\x0cJXL \r\n\x87\n|\xff\x0a", "a JPEG XL photo"),
     (rb"....ftypcrx |FUJIFILMCCD-RAW|IIRO|IIRS|IIU\x00|\x00MRM", "a raw photo of a camera"),
 )
 
 
 def kind_of(head: bytes, tail: bytes = b"") -> Kind:
-    """The kind of image that begins (and ends) with these bytes.
+    """Return the image format of a file with these first (and last) bytes.
 
-    Raises: ValueError, worded for a person, when it is a video, or no image that is read.
+    Raises: ValueError with a message for the user when it is a video or not a supported image.
     """
-    for beginning, kind in _BEGINNINGS:
-        if _begins(head, beginning):
+    for signature, kind in _SIGNATURES:
+        if _matches(head, signature):
             return kind
-    for beginning, name in _UNREAD:
-        if _begins(head, beginning):
-            raise ValueError(f"file is {name}, which is not read; save it as JPEG or PNG")
+    for signature, name in _UNSUPPORTED:
+        if _matches(head, signature):
+            raise ValueError(f"file is {name}, which is not supported; save it as JPEG or PNG")
     if head[4:8] == b"ftyp":
         return _iso_kind(head)
-    for beginning, name in _VIDEOS:
-        if _begins(head, beginning):
-            raise ValueError(f"file is a video ({name}), and videos are not read; give photos, or frames saved as such")
-    # Its beginning could be anything; the old version has no end mark either.
+    for signature, name in _VIDEOS:
+        if _matches(head, signature):
+            raise ValueError(f"file is a video ({name}); videos are not read; give photos, or frames saved as photos")
+    # TGA has no signature at the start, and its first version none at the end either.
     if tail.endswith(_TGA_END):
         return _TGA
-    raise ValueError(f"file is not an image of a kind that is read ({READ})")
+    raise ValueError(f"file is not an image of a supported format ({READ})")
 
 
-def _begins(head: bytes, pattern: bytes) -> bool:
+def _matches(head: bytes, pattern: bytes) -> bool:
     return re.match(pattern, head, re.DOTALL) is not None
 
 
 def _iso_kind(head: bytes) -> Kind:
     end = min(max(int.from_bytes(head[:4], "big"), 16), len(head))
-    # The first is the file's own, the second a version; the others say who else can read it.
+    # The major brand, then (after a version number) the compatible brands.
     brands = [head[8:12], *(head[start : start + 4] for start in range(16, end, 4))]
     if brands[0] in _AVIF_BRANDS | _HEIC_BRANDS:
         return _AVIF if _AVIF_BRANDS & set(brands) else _HEIC
-    raise ValueError("file is a video (MP4 or MOV), and videos are not read; give photos, or frames saved as such")
+    raise ValueError("file is a video (MP4 or MOV); videos are not read; give photos, or frames saved as photos")

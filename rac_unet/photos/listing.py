@@ -1,4 +1,4 @@
-"""Which files below a folder are photos, and what is left out and why; every command lists photos with this."""
+"""List the photos below a folder, with the reason for each file that is left out; used by every command."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-# Formats that Pillow decodes. A file that cannot be decoded all the same (HEIC without its extra) is skipped with the
-# reason by the command that reads it.
+# Formats that Pillow decodes. A file that cannot be decoded (for example HEIC without its extra) is skipped, with the
+# reason, by the command that reads it.
 PHOTO_ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".jp2", ".heic", ".heif", ".hif", ".avif",
 )  # fmt: skip
 HIDDEN, NO_ENDING = "hidden", "without an ending"
-LEADS_OUT = "is a link that leads out of the folder"
-DEAD_LINK = "is a link to what is not there"
+LEADS_OUT = "is a link to a place outside the folder"
+DEAD_LINK = "is a link to a missing file"
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether a visible file's name ends like a photo's, in any case."""
+    """Return whether a file is not hidden and has a photo's file extension, in upper or lower case."""
     return name.lower().endswith(PHOTO_ENDINGS) and not name.startswith(".")
 
 
 def any_visible_name(name: str) -> bool:
-    """Whether a name does not begin with a dot."""
+    """Return whether a file is not hidden: its name does not start with a dot."""
     return not name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file.
+    """A file of a listing.
 
     Attributes:
-        path: below the folder that was listed, forward slashes.
+        path: path relative to the listed folder, with forward slashes.
         real: its full path with every link resolved.
-        links: how many links to folders lead to it.
-        linked: it is a link itself.
-        others: its other paths below the folder.
+        links: number of links to folders on its path.
+        linked: whether it is a link itself.
+        others: its other paths in the folder.
     """
 
     path: str
@@ -54,13 +54,13 @@ class Found:
 
 @dataclass
 class LeftOut:
-    """What a listing does not return.
+    """Files and folders that a listing does not return.
 
     Attributes:
-        missing: (path, reason) of folders and links behind which photos may be lost.
-        repeated: (path, reason) of links to what is listed already.
-        passed: how many files and folders are no photos by their names: "hidden", or a file's ending (".txt").
-        ignored: full path -> whether a file that is no photo is not even counted.
+        missing: (path, reason) of folders and links that could not be followed and may hold photos.
+        repeated: (path, reason) of links to files or folders that are already listed.
+        passed: number of files and folders whose names are not photo names, by "hidden" or file extension (".txt").
+        ignored: full path -> whether a file that is not a photo is left out of the counts.
     """
 
     missing: list[tuple[str, str]] = field(default_factory=list)
@@ -69,7 +69,7 @@ class LeftOut:
     ignored: Callable[[str], bool] = lambda path: False
 
     def describe(self) -> str:
-        """`7 .txt, 2 hidden, 1 link to a folder above it`; empty when nothing was passed over or repeated."""
+        """Return a summary such as `7 .txt, 2 hidden, 1 link to a folder above it`; empty when nothing was left out."""
         kinds = Counter(self.passed)
         kinds.update(re.sub(r"^is (a )?| as '.*", "", reason) for _, reason in self.repeated)
         ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
@@ -78,7 +78,7 @@ class LeftOut:
         return ", ".join(words + [f"{rest:,} others"] * bool(rest))
 
     def pass_over(self, path: str) -> None:
-        """Count a file that is no photo by its name."""
+        """Count a file whose name is not a photo name."""
         name = os.path.basename(path)
         if self.ignored(path):
             return
@@ -97,17 +97,17 @@ def find_photos(
     wanted: Callable[[str], bool] = is_photo_name,
     prefer: Callable[[str], bool] = lambda path: True,
 ) -> list[Found]:
-    """Every photo below a folder, each real file once, in the order of their paths.
+    """Return all photos below a folder, each real file once, sorted by path.
 
-    Links to folders are followed, each target once; a link to a folder that holds the link itself would never end and
-    is left out. Hidden files and folders, and macOS's `__MACOSX`, are passed over.
+    Links to folders are followed, each target once; a link to a folder that contains the link is left out, since
+    following it would never end. Hidden files and folders, and macOS's `__MACOSX`, are skipped.
 
     Args:
-        left_out: filled in.
-        skip: a folder to leave out without a word (the output).
+        left_out: receives what is not returned.
+        skip: a folder to leave out without counting it (the output).
         outside: also follow links to folders outside `root`.
-        wanted: which names are listed; the others are counted in `left_out.passed`.
-        prefer: of a file with several paths, one for which this holds is kept; then the one with the fewest links.
+        wanted: file name -> whether it is listed; the others are counted in `left_out.passed`.
+        prefer: for a file with several paths, a path with `prefer(path)` true is kept; then the one with fewest links.
     """
     walker = _Walker(os.path.realpath(root), left_out, skip and os.path.realpath(skip), outside, wanted)
     walker.walk(os.fspath(root))
@@ -199,11 +199,11 @@ def _each_once(found: list[Found], left_out: LeftOut, prefer: Callable[[str], bo
 
 
 def match_pattern(pattern: str, left_out: LeftOut) -> tuple[str, list[tuple[str, str]]]:
-    """The files and folders that a pattern means: `*`, `?` and `[…]` within a name, `**` for any folders.
+    """Return the files and folders that match a pattern: `*`, `?` and `[…]` within a name, `**` for any folders.
 
-    A pattern with `**` follows links as `find_photos` does, so that it ends and gives each file once.
+    A pattern with `**` follows links as `find_photos` does, so that it ends and returns each file once.
 
-    Returns: its folders before the first wildcard, and (full path, path below these) of all that match, sorted.
+    Returns: the folder before the first wildcard, and (full path, path relative to it) of all matches, sorted.
     """
     parts = pattern.replace(os.sep, "/").split("/")
     first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
@@ -215,7 +215,7 @@ def match_pattern(pattern: str, left_out: LeftOut) -> tuple[str, list[tuple[str,
     files = find_photos(base, left_out, wanted=any_visible_name) if os.path.isdir(base) else []
     below = {file.path for file in files}
     folders = {path[: slash.start()] for path in below for slash in re.finditer("/", path)}
-    # Folders that match are meant only where no file is: `d/**/*` names their files one by one.
+    # Folders count only where no file matches: `d/**/*` matches their files one by one.
     fitting = next(
         filter(None, (sorted(path for path in paths if _fits(path.split("/"), wanted)) for paths in (below, folders))),
         [],
@@ -224,7 +224,7 @@ def match_pattern(pattern: str, left_out: LeftOut) -> tuple[str, list[tuple[str,
 
 
 def _fits(names: list[str], parts: list[str]) -> bool:
-    """Whether the names of a path are what the parts of a pattern say."""
+    """Return whether the names of a path match the parts of a pattern."""
     if not parts:
         return not names
     if parts[0] == "**":
@@ -235,10 +235,10 @@ def _fits(names: list[str], parts: list[str]) -> bool:
 
 
 def find_name(root: str | os.PathLike, path: str) -> str | None:
-    """The path below `root` as the disk spells it; None where there is nothing like it.
+    """Return a path relative to `root` as it is spelled on disk; None where nothing matches.
 
-    The exact path wins. Otherwise each of its names may differ in blanks around it and in how accents are encoded
-    (composed, as Windows and Linux write them, or decomposed, as macOS does), if one name alone fits.
+    The exact path is preferred. Otherwise each name may differ in surrounding blanks and in the encoding of accents
+    (composed on Windows and Linux, decomposed on macOS), if exactly one name matches.
     """
     if os.path.lexists(os.path.join(root, path)):
         return path
@@ -263,12 +263,12 @@ def _names_in(folder: str, changed: int) -> dict[str, str]:
 
 
 def normal_name(text: str) -> str:
-    """A path in one form: composed Unicode, no blanks around its names."""
+    """Return a path in normal form: composed Unicode, no blanks around its names."""
     return "/".join(part.strip() for part in unicodedata.normalize("NFC", text).split("/"))
 
 
 def by_normal_name(paths: Iterable[str]) -> dict[str, str]:
-    """Normal name -> path, where one path alone has it."""
+    """Return normal name -> path, for names that only one path has."""
     found: dict[str, str | None] = {}
     for path in paths:
         name = normal_name(path)

@@ -1,7 +1,7 @@
-"""What a photo's file says besides its pixels, carried over into a new file, and the mark that says "synthetic".
+"""Photo metadata (EXIF, XMP, ICC): read, correct for a new file, and mark as synthetic.
 
 The mark is IPTC's "digital source type" and a property of our own in the XMP, and one line of plain text where the
-format has a place for it. By the last two a picture that was written here is recognised again.
+format allows it. The last two identify a picture that this package wrote.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrain
 NAMESPACE = "urn:x-rac-unet:1.0:"
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
 _WIDTHS, _HEIGHTS = {0: 0x0100, _EXIF_IFD: 0xA002}, {0: 0x0101, _EXIF_IFD: 0xA003}
-# Of a TIFF file's own directory: description, maker, model, software, time, author, rights. The rest says how its
-# pixels are stored.
+# Kept from a TIFF file's directory: description, maker, model, software, time, author, rights. Its other tags
+# describe how the pixels are stored.
 _TIFF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 
 _PACKET = (
@@ -30,12 +30,12 @@ _OURS = re.compile(
     rb'<rdf:Description rdf:about="" xmlns:rac_unet="%s"[^>]*>.*?</rdf:Description>' % re.escape(NAMESPACE.encode()),
     re.DOTALL,
 )
-_SAID = re.compile(r"synthetic: faces? painted by rac_unet( \S+)?|rac_unet: no face painted")
+_MARK_TEXT = re.compile(r"synthetic: faces? painted by rac_unet( \S+)?|rac_unet: no face painted")
 
 
 @dataclass(frozen=True)
 class PhotoMetadata:
-    """Attributes: exif (a TIFF structure), icc (a colour profile), xmp (a packet); each empty where there is none."""
+    """Metadata of a photo: exif (a TIFF structure), icc (a colour profile), xmp (a packet); each may be empty."""
 
     exif: bytes = b""
     icc: bytes = b""
@@ -43,20 +43,21 @@ class PhotoMetadata:
 
 
 def read_metadata(image: Image.Image) -> PhotoMetadata:
-    """What an image that Pillow opened carries; damaged parts count as none."""
+    """Read the metadata of an image opened by Pillow; damaged parts are returned empty."""
     icc = image.info.get("icc_profile")
     try:
         exif = _exif(image)
-    # Pillow parses what the file says, and stumbles over damage in many ways.
+    # Pillow raises many kinds of exceptions over damaged EXIF data.
     except Exception:
         exif = b""
     return PhotoMetadata(exif, icc if isinstance(icc, bytes) else b"", _xmp(image))
 
 
 def upright_metadata(metadata: PhotoMetadata, width: int, height: int) -> PhotoMetadata:
-    """The same for pixels that are upright 8-bit RGB of this size: orientation 1, size corrected, no thumbnail.
+    """Return the metadata corrected for upright 8-bit RGB pixels of this size.
 
-    The thumbnail shows the old picture, not turned. A profile for grey or CMYK would be wrong for RGB.
+    Orientation becomes 1 and the size is corrected. The thumbnail is dropped, since it shows the original picture, not
+    rotated, and so is a colour profile for grey or CMYK.
     """
     exif = metadata.exif
     if exif:
@@ -64,7 +65,6 @@ def upright_metadata(metadata: PhotoMetadata, width: int, height: int) -> PhotoM
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 exif = _upright_exif(exif, width, height)
-        # Damaged data are left out.
         except Exception:
             exif = b""
     icc = metadata.icc if metadata.icc[16:20] == b"RGB " else b""
@@ -74,18 +74,18 @@ def upright_metadata(metadata: PhotoMetadata, width: int, height: int) -> PhotoM
 
 
 def marked(metadata: PhotoMetadata, synthetic: bool, version: str | None = None) -> tuple[PhotoMetadata, str]:
-    """The same with the mark in its XMP, and the line of plain text that says it too.
+    """Return the metadata with the mark in its XMP, and the mark as a line of plain text.
 
     Args:
-        synthetic: whether a face was painted; then the XMP has the IPTC source type "composite with trained algorithmic
-            media", in place of any other.
-        version: this package's.
+        synthetic: whether a face was painted; then the XMP gets the IPTC source type "composite with trained
+            algorithmic media" instead of any other.
+        version: version of this package.
     """
-    said = "rac_unet: no face painted"
+    text = "rac_unet: no face painted"
     source = b""
     xmp = _OURS.sub(b"", metadata.xmp)
     if synthetic:
-        said = f"synthetic: face painted by rac_unet {version or ''}".strip()
+        text = f"synthetic: face painted by rac_unet {version or ''}".strip()
         source = f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>".encode()
         xmp = re.sub(rb"\sIptc4xmpExt:DigitalSourceType\s*=\s*(\"[^\"]*\"|'[^']*')", b"", xmp)
         xmp = re.sub(
@@ -94,27 +94,27 @@ def marked(metadata: PhotoMetadata, synthetic: bool, version: str | None = None)
     ours = (
         f'<rdf:Description rdf:about="" xmlns:rac_unet="{NAMESPACE}"'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
-        f"<rac_unet:mark>{said}</rac_unet:mark>%s</rdf:Description>"
+        f"<rac_unet:mark>{text}</rac_unet:mark>%s</rdf:Description>"
     ).encode() % source
     head, end, tail = xmp.rpartition(b"</rdf:RDF>")
-    return replace(metadata, xmp=head + ours + end + tail if end else _PACKET % ours), said
+    return replace(metadata, xmp=head + ours + end + tail if end else _PACKET % ours), text
 
 
-def mark_alone(said: str) -> bytes:
-    """An XMP packet of nothing but the mark, for a format that cannot hold the photo's own."""
-    return marked(PhotoMetadata(), said.startswith("synthetic"), said.partition("rac_unet ")[2])[0].xmp
+def mark_alone(text: str) -> bytes:
+    """Return an XMP packet with only the mark, for files whose format cannot hold the photo's own XMP."""
+    return marked(PhotoMetadata(), text.startswith("synthetic"), text.partition("rac_unet ")[2])[0].xmp
 
 
 def has_mark(image: Image.Image) -> bool:
-    """Whether an image that Pillow opened was written here: by its comment, or the property in its XMP."""
+    """Return whether an image opened by Pillow has the mark, in its comment or as the property in its XMP."""
     comments = [body for name, body in getattr(image, "applist", ()) if name == "COM"]
-    return any(map(_says_mark, [*comments, image.info.get("Comment")])) or _xmp_has_mark(_xmp(image))
+    return any(map(_is_mark, [*comments, image.info.get("Comment")])) or _xmp_has_mark(_xmp(image))
 
 
-def _says_mark(text: str | bytes | None) -> bool:
+def _is_mark(text: str | bytes | None) -> bool:
     if isinstance(text, bytes):
         text = text.decode("latin-1")
-    return isinstance(text, str) and _SAID.fullmatch(text) is not None
+    return isinstance(text, str) and _MARK_TEXT.fullmatch(text) is not None
 
 
 def _xmp(image: Image.Image) -> bytes:
@@ -131,7 +131,7 @@ def _xmp_has_mark(xmp: bytes) -> bool:
         root = ElementTree.fromstring(xmp.strip(b"\0 \r\n"))
     except ElementTree.ParseError:
         return False
-    return any(_says_mark(found.text) for found in root.iter(f"{{{NAMESPACE}}}mark"))
+    return any(_is_mark(found.text) for found in root.iter(f"{{{NAMESPACE}}}mark"))
 
 
 def _exif(image: Image.Image) -> bytes:
@@ -172,7 +172,7 @@ def _upright_exif(exif: bytes, width: int, height: int) -> bytes:
     if found.get(_ORIENTATION, 1) != 1:
         found[_ORIENTATION] = 1
         changed = True
-    # Writing it anew moves everything in it, and makers' notes may have places in it that only their makers know.
+    # Rewriting moves everything in it, which breaks maker notes that contain absolute offsets.
     if not changed:
         return exif
     if details:

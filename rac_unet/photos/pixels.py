@@ -1,4 +1,4 @@
-"""Pixels of any of Pillow's modes as 8-bit RGB, upright, with or without what lies behind see-through ones."""
+"""Convert images of any Pillow mode to upright 8-bit RGB or RGBA pixels, and handle transparency."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-# Rows are copied out of Pillow in pieces of this many pixels: in one piece it takes three times as long and twice the
-# memory.
+# Pixels copied out of Pillow at a time: copying all at once takes three times as long and twice the memory.
 _PIECE = 250_000
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """The same as RGB, or as RGBA where pixels can be see-through.
+    """Convert an image to RGB, or to RGBA where it has transparency.
 
-    16-bit grey is divided by 257; 32-bit and float grey is stretched from its own least to its greatest value.
+    16-bit grey is divided by 257; 32-bit and float grey is scaled from its minimum and maximum to 0 and 255.
     Raises: ValueError for a mode that cannot be converted.
     """
     if image.mode.startswith(("I", "F")):
@@ -36,7 +35,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Undo an EXIF orientation 1..8; any other number counts as 1."""
+    """Rotate or flip an image upright by its EXIF orientation 1..8; other numbers count as 1."""
     from PIL.Image import Transpose
 
     turns = {
@@ -47,7 +46,7 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def as_array(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) or (H, W, 4) uint8 of an RGB or RGBA image."""
+    """Return an RGB or RGBA image as a (H, W, 3) or (H, W, 4) uint8 array."""
     width, height = image.size
     if width * height <= 2 * _PIECE:
         return np.array(image)
@@ -60,25 +59,25 @@ def as_array(image: Image.Image) -> np.ndarray:
 
 
 def on_white(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 of (H, W, 4) uint8 that lies on white."""
+    """Return (H, W, 4) uint8 RGBA composited on white as (H, W, 3) uint8."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def with_transparency(image: np.ndarray, painted: np.ndarray, rgba: np.ndarray) -> np.ndarray:
-    """A painted picture with the photo's own transparency: on white it looks like `image`, as far as that lets it.
+    """Give a painted picture the photo's transparency, so that on white it looks as much like `image` as possible.
 
     Args:
-        image: (H, W, 3) uint8 RGB, the photo on white where it is not painted.
-        painted: (H, W) bool.
+        image: (H, W, 3) uint8 RGB; outside `painted` the photo on white.
+        painted: (H, W) bool, the painted pixels.
         rgba: (H, W, 4) uint8, the photo.
     Returns: (H, W, 4) uint8; outside `painted` exactly the photo.
     """
     result = rgba.copy()
-    seen = painted & (rgba[..., 3] > 0)
-    alpha = rgba[seen, 3:].astype(np.float32) / 255
-    colour = (image[seen] - 255 * (1 - alpha)) / alpha
-    result[seen, :3] = np.rint(colour).clip(0, 255).astype(np.uint8)
+    visible = painted & (rgba[..., 3] > 0)
+    alpha = rgba[visible, 3:].astype(np.float32) / 255
+    colour = (image[visible] - 255 * (1 - alpha)) / alpha
+    result[visible, :3] = np.rint(colour).clip(0, 255).astype(np.uint8)
     return result
 
 
@@ -86,7 +85,7 @@ def _from_deep(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     values = np.asarray(image)
-    # Pillow gives 16-bit PGM files as 32-bit ones.
+    # Pillow decodes 16-bit PGM files as 32-bit ones.
     if image.mode.startswith("I;16") or image.format == "PPM" and image.mode == "I":
         return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
     values = values.astype(np.float64)

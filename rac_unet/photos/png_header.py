@@ -1,4 +1,4 @@
-"""Read the size of a PNG file from its first bytes and see from its last ones whether it is whole."""
+"""Read the size of a PNG file from its first bytes and check by its last bytes that it is complete."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class PngHeader(NamedTuple):
 
 
 def read_png_header(path: str) -> PngHeader:
-    """Read 34 bytes of a PNG file.
+    """Return the size of a PNG picture; only 34 bytes of the file are read.
 
-    Raises: OSError when it cannot be opened; ValueError, worded to follow the file's name, when it is not a
-        whole PNG.
+    Raises: OSError when it cannot be opened; ValueError, with a message that follows the file's name, when it is not a
+        complete PNG.
     """
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:

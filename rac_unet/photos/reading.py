@@ -1,7 +1,7 @@
-"""Read photo files: any common format, upright, in bounded memory, or one line saying why not.
+"""Read photo files of any common format, upright and in bounded memory.
 
-Pillow does the decoding. Around it: the number of pixels is checked before any is decoded (a small file can claim a
-huge picture), see-through images are laid on white, and a very large photo is decoded at a fraction of its size.
+Pillow decodes. In addition, the number of pixels is checked before decoding (a small file can claim a huge picture),
+transparent images are composited on white, and very large photos are decoded at a fraction of their size.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 200_000_000
-# A photo above this is decoded at half, a quarter or an eighth; 16 megapixels are plenty for a crop.
+# Larger photos are decoded at a half, a quarter or an eighth of their size; 16 megapixels are enough for a face crop.
 FULL_DECODE_PIXELS = 16_000_000
 _MAX_FILE_BYTES = 500_000_000
-# Each block of 64 pixels has at least a bit in a JPEG, which is 512 pixels a byte for grey, and less for colour.
+# A JPEG has at least one bit per block of 64 pixels: at most 512 pixels per byte in grey, fewer in colour.
 _MOST_PIXELS_PER_BYTE = 1000
-# Kinds whose further pictures are frames or pages, and not sizes, layers or previews of the first.
+# Formats whose further pictures are frames or pages, not sizes, layers or previews of the first.
 _ANIMATED = ("GIF", "PNG", "WebP", "AVIF", "HEIC", "TIFF")
 _NEEDED = {
     "HEIC": "file is a HEIC photo, which needs another package: pip install pillow-heif; or save it as JPEG",
@@ -43,19 +43,19 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 class UnreadablePhoto(Exception):
-    """Why a file gives no picture, in a few words that make sense after its name."""
+    """A file cannot be read as a photo; the message is a short reason that follows the file's name."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo file, decoded.
+    """A decoded photo file.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, upright; see-through pixels lie on white.
-        rgba: (H, W, 4) uint8, upright, with the file's own transparency; None where every pixel is opaque.
+        pixels: (H, W, 3) uint8 RGB, upright; transparent pixels are composited on white.
+        rgba: (H, W, 4) uint8, upright, with the file's transparency; None where every pixel is opaque.
         kind: JPEG, PNG, WebP, …
-        frames: how many pictures an animation or a document of pages holds; the first is used.
-        metadata: the file's own, not yet put right for upright pixels.
+        frames: number of frames of an animation or pages of a document; the first is used.
+        metadata: the file's metadata, not yet corrected for upright pixels.
     """
 
     pixels: np.ndarray
@@ -68,24 +68,24 @@ class Photo:
 def read_photo(path: str | Path, full_size: bool = False) -> np.ndarray:
     """Return the photo as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
 
-    Every mode becomes 8-bit RGB, see-through images lie on white, of an animation the first frame is taken. Above 16
-    megapixels the result is 1/2, 1/4 or 1/8 the size, unless `full_size`.
+    Every mode is converted to 8-bit RGB, transparent images are composited on white, and the first frame of an
+    animation is used. Above 16 megapixels the result is 1/2, 1/4 or 1/8 the size, unless `full_size`.
 
-    Raises: UnreadablePhoto (missing, empty, no image, a video, cut off, more than 200 megapixels, not decodable).
+    Raises: UnreadablePhoto (missing, empty, not an image, a video, cut off, above 200 megapixels, not decodable).
     """
     return decode_photo(read_photo_bytes(path), full_size).pixels
 
 
 def read_photo_bytes(path: str | Path) -> bytes:
-    """The content of a regular file of at most 500 MB; raises UnreadablePhoto where it cannot be read."""
+    """Return the content of a regular file of at most 500 MB; raises UnreadablePhoto where it cannot be read."""
     try:
-        # Opening a pipe would wait until something is written into it.
+        # Opening a pipe would block until something is written into it.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnreadablePhoto("not a regular file")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
             size = os.fstat(file.fileno()).st_size
-            # A video can be of any size; it is not read for nothing.
+            # A video can be very large, so the format is checked before the rest is read.
             if size > HEAD_BYTES:
                 file.seek(-min(size, HEAD_BYTES), os.SEEK_END)
                 _kind(head, file.read())
@@ -106,7 +106,7 @@ def decode_photo(content: bytes, full_size: bool = False) -> Photo:
     kind = _kind(content[:HEAD_BYTES], content[-HEAD_BYTES:])
     try:
         with warnings.catch_warnings():
-            # Pillow's remarks about damage, and about sizes that are limited here.
+            # Pillow warns about damage, and about sizes that are checked here.
             warnings.simplefilter("ignore")
             try:
                 return _decoded(kind, content, full_size)
@@ -115,22 +115,22 @@ def decode_photo(content: bytes, full_size: bool = False) -> Photo:
             except Exception:
                 if kind is not PNG:
                     raise
-                # A wrong checksum of a remark, or a long one, is no reason to refuse the picture.
+                # The picture is still readable when a text chunk has a wrong checksum or is too long.
                 return _decoded(kind, _pixels_alone(content), full_size)
     except UnreadablePhoto:
         raise
     except MemoryError:
         raise UnreadablePhoto("not enough memory for it") from None
-    # Plugins raise anything over bytes that nobody foresaw, and one file must not end a batch.
+    # Plugins raise any kind of exception over damaged bytes, and one file must not end a batch.
     except Exception as error:
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        if "truncated" in said.lower():
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        if "truncated" in reason.lower():
             raise UnreadablePhoto(f"{kind.name} file is cut off") from None
-        raise UnreadablePhoto(f"{kind.name} file is damaged, or of a kind that Pillow cannot read ({said})") from None
+        raise UnreadablePhoto(f"{kind.name} file is damaged, or of a kind that Pillow cannot read ({reason})") from None
 
 
 def open_image(kind: Kind, stream: BinaryIO) -> ImageFile:
-    """Pillow's image of an open file, of which only the header was read; raises anything that a plugin raises."""
+    """Open a file as a Pillow image and read its header only; raises whatever the plugin raises."""
     try:
         plugin = importlib.import_module(kind.plugin)
         if kind.name == "HEIC":
@@ -141,7 +141,7 @@ def open_image(kind: Kind, stream: BinaryIO) -> ImageFile:
         raise UnreadablePhoto(_NEEDED.get(kind.name, f"file is a {kind.name} photo, which this Pillow cannot read"))
     from PIL import Image
 
-    # Image.open would import plugins for nothing, and has a limit of pixels that belongs to the whole process.
+    # Image.open would import plugins that are not needed, and its limit of pixels applies to the whole process.
     factory, _ = Image.OPEN[kind.format]
     return factory(stream, "")
 
@@ -162,14 +162,14 @@ def _decoded(kind: Kind, content: bytes, full_size: bool) -> Photo:
     if pixels > MAX_PIXELS:
         raise UnreadablePhoto(f"image is {width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
     if kind is JPEG and len(content) * _MOST_PIXELS_PER_BYTE < pixels:
-        # libjpeg would make up the rest in grey.
+        # libjpeg would fill the rest with grey.
         raise UnreadablePhoto(f"JPEG file is cut off: it claims {width} x {height} pixels and has {len(content)} bytes")
     shrink = next((factor for factor in (1, 2, 4) if full_size or pixels <= FULL_DECODE_PIXELS * factor**2), 8)
     if shrink > 1:
-        # A JPEG is decoded at that size; other kinds let this pass.
+        # Decodes a JPEG at that size; has no effect on other formats.
         image.draft(None, (width // shrink, height // shrink))
     image.load()
-    # Behind the pixels of a PNG there can be more; those of a TIFF are turned by now.
+    # Only now: a PNG can have metadata after its pixels, and Pillow has rotated those of a TIFF.
     orientation, metadata, frames = _orientation(image), read_metadata(image), _frames(kind, image, content)
     shrink //= max(1, round(width / image.width))
     image = eight_bit(image)
@@ -181,7 +181,7 @@ def _decoded(kind: Kind, content: bytes, full_size: bool) -> Photo:
 
 
 def _pixels_alone(png: bytes) -> bytes:
-    """A PNG file without all that its pixels do not need, except EXIF data that are whole."""
+    """Return a PNG file with only the chunks that its pixels need, and EXIF data with a valid checksum."""
     kept, place = [png[:8]], 8
     while place + 12 <= len(png):
         length, name = struct.unpack_from(">I4s", png, place)
@@ -200,7 +200,7 @@ def _orientation(image: ImageFile) -> int:
     try:
         found = image.getexif().get(_ORIENTATION, 1)
         return found if isinstance(found, int) else 1
-    # Damaged EXIF data are no reason to refuse a photo.
+    # The photo is readable without its EXIF data.
     except Exception:
         return 1
 
@@ -210,9 +210,9 @@ def _frames(kind: Kind, image: ImageFile, content: bytes) -> int:
         return 1
     try:
         if kind.name in ("GIF", "TIFF"):
-            # They count by looking for the next one, which loses the first one's pixels.
+            # These two count by seeking, which loses the pixels of the first frame.
             image = open_image(kind, io.BytesIO(content))
         return max(1, int(getattr(image, "n_frames", 1)))
-    # What lies behind the first picture may be damaged.
+    # The data after the first picture may be damaged.
     except Exception:
         return 1

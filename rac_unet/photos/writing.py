@@ -17,26 +17,26 @@ from rac_unet.photos.metadata import PhotoMetadata, has_mark, mark_alone
 from rac_unet.photos.reading import UnreadablePhoto, open_image
 
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-# `Photo.kind` of each.
+# `Photo.kind` of each format.
 KINDS = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP"}
-# What can hold transparency.
+# Formats with transparency.
 TRANSPARENT = ("png", "webp")
 QUALITY = 95
 _LIMITS = {"jpeg": 65_500, "webp": 16_383}
-# A JPEG segment's length has 16 bits and counts itself; each kind of data has a name in front.
+# A JPEG segment's length has 16 bits and includes itself; each kind of data starts with its name.
 _EXIF_LIMIT, _XMP_LIMIT, _ICC_LIMIT = 65_533 - 6, 65_533 - 29, 255 * (65_533 - 14)
 _PNG_START = 8 + 25  # signature and IHDR
 
 
-def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: str, quality: int = QUALITY) -> bytes:
-    """Bytes of a JPEG or WebP file.
+def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, comment: str, quality: int = QUALITY) -> bytes:
+    """Encode a picture with metadata as a JPEG or WebP file.
 
     Args:
         picture: (H, W, 3) uint8 RGB; for webp also (H, W, 4).
         kind: jpeg or webp.
-        metadata: JPEG holds at most 64 KB of EXIF and of XMP; what is larger is left out, except the mark.
-        said: a line of plain text, for which WebP has no place.
-        quality: 1..100; below 90 JPEG's colours have half the resolution.
+        metadata: JPEG holds at most 64 KB of EXIF and of XMP; larger blocks are left out, except the mark.
+        comment: a line of plain text; left out in WebP, which has no comments.
+        quality: 1..100; below 90 JPEG stores colours at half the resolution.
     Raises: UnreadablePhoto when the format cannot hold the picture.
     """
     from PIL import Image
@@ -49,8 +49,8 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: st
     if kind == "jpeg":
         exif = exif if len(exif) <= _EXIF_LIMIT else b""
         icc = icc if len(icc) <= _ICC_LIMIT else b""
-        xmp = xmp if len(xmp) <= _XMP_LIMIT else mark_alone(said)
-        options |= {"subsampling": 0 if quality >= 90 else 2, "comment": said}
+        xmp = xmp if len(xmp) <= _XMP_LIMIT else mark_alone(comment)
+        options |= {"subsampling": 0 if quality >= 90 else 2, "comment": comment}
     stream = io.BytesIO()
     exif = b"Exif\0\0" + exif if exif else b""
     try:
@@ -60,9 +60,9 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, said: st
     return stream.getvalue()
 
 
-def with_png_metadata(content: bytes, metadata: PhotoMetadata, said: str) -> bytes:
-    """A PNG file's bytes, which have no metadata so far, with metadata and a line of plain text."""
-    chunks = [(b"tEXt", b"Comment\0" + said.encode("latin-1", "replace"))]
+def with_png_metadata(content: bytes, metadata: PhotoMetadata, comment: str) -> bytes:
+    """Add metadata and a line of plain text to the bytes of a PNG file that has neither."""
+    chunks = [(b"tEXt", b"Comment\0" + comment.encode("latin-1", "replace"))]
     if metadata.icc:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.exif:
@@ -76,7 +76,7 @@ def with_png_metadata(content: bytes, metadata: PhotoMetadata, said: str) -> byt
 
 
 def is_signed(path: str | os.PathLike) -> bool:
-    """Whether a file is a picture that predict wrote, by its mark; False for what cannot be read."""
+    """Return whether a file has the mark of a picture that predict wrote; False if it cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
@@ -85,6 +85,6 @@ def is_signed(path: str | os.PathLike) -> bool:
             kind = kind_of(file.read(HEAD_BYTES))
             file.seek(0)
             return kind.name in KINDS.values() and has_mark(open_image(kind, file))
-    # No image, or one of which not even the header can be read.
+    # Not an image, or its header cannot be read.
     except Exception:
         return False

@@ -1,4 +1,4 @@
-"""Listing photos: every real file once, links followed and ended, everything left out counted by its reason."""
+"""Listing photos: every real file once, links followed without endless loops, files left out counted by reason."""
 
 import os
 import unicodedata
@@ -21,7 +21,7 @@ def paths(root, left_out=None, **options):
     return [photo.path for photo in find_photos(root, left_out or LeftOut(), **options)]
 
 
-def test_links_to_folders_are_followed_within_reason(tree):
+def test_links_to_folders_are_followed_once(tree):
     os.symlink(tree / "away", tree / "photos/angry")
     os.symlink(tree / "photos", tree / "photos/happy/up")
     os.symlink(tree / "gone", tree / "photos/sad")
@@ -34,14 +34,14 @@ def test_links_to_folders_are_followed_within_reason(tree):
     assert all(word in left_out.describe() for word in ("1 .txt", "1 link to a folder above it"))
 
 
-def test_links_that_leave_the_folder_are_named_where_they_are_not_followed(tree):
+def test_links_out_of_the_folder_are_reported_when_not_followed(tree):
     os.symlink(tree / "away", tree / "photos/angry")
     left_out = LeftOut()
     assert paths(tree / "photos", left_out, outside=False) == ["happy/a.jpg", "happy/b.PNG"]
     assert left_out.missing == [("angry", LEADS_OUT)]
 
 
-def test_two_folders_that_link_to_each_other_end(tree):
+def test_folders_that_link_to_each_other_are_listed_once(tree):
     for one, other in (("photos", "away"), ("away", "photos")):
         os.symlink(tree / other, tree / one / "other")
     found = find_photos(tree / "photos", LeftOut())
@@ -49,14 +49,14 @@ def test_two_folders_that_link_to_each_other_end(tree):
     assert len({photo.real for photo in found}) == 4
 
 
-def test_of_a_file_with_two_names_the_preferred_one_is_listed(tree):
+def test_the_preferred_name_of_a_file_with_two_names_is_listed(tree):
     os.symlink(tree / "photos/happy", tree / "photos/all")
     assert paths(tree / "photos") == ["happy/a.jpg", "happy/b.PNG"]
     first = find_photos(tree / "photos", LeftOut(), prefer=lambda path: path.startswith("all/"))[0]
     assert (first.path, first.others) == ("all/a.jpg", ("happy/a.jpg",))
 
 
-def test_folders_that_cannot_be_opened_are_named(tree, monkeypatch):
+def test_folders_that_cannot_be_opened_are_reported(tree, monkeypatch):
     scandir = os.scandir
 
     def refuse(path):
@@ -86,7 +86,7 @@ def test_folders_that_cannot_be_opened_are_named(tree, monkeypatch):
         ("nowhere/**/*.gif", []),
     ],
 )
-def test_patterns_end_where_links_go_round(tree, monkeypatch, pattern, found):
+def test_patterns_end_at_cyclic_links(tree, monkeypatch, pattern, found):
     monkeypatch.chdir(tree)
     os.symlink(tree / "photos", tree / "photos/happy/up")
     _, matches = match_pattern(pattern, LeftOut())
@@ -95,7 +95,7 @@ def test_patterns_end_where_links_go_round(tree, monkeypatch, pattern, found):
     assert all(os.path.exists(path) for path, _ in matches)
 
 
-def test_names_are_found_however_accents_and_blanks_are_written(tmp_path):
+def test_names_are_found_with_other_accent_encodings_and_blanks(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "é/naïve.jpg") for form in ("NFC", "NFD"))
     (tmp_path / decomposed).parent.mkdir()
     (tmp_path / decomposed).write_text("x")

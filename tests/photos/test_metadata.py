@@ -1,4 +1,4 @@
-"""Metadata come through from one file format to another, corrected, with the mark; read back by Pillow alone."""
+"""Metadata are copied between file formats, corrected and marked; results are read back with Pillow."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ KINDS = ["jpeg", "png", "webp"]
 
 
 def exif(orientation=6, thumbnail=b"\xff\xd8thumbnail\xff\xd9", width=4000):
-    """A little TIFF structure: maker, orientation, a picture size in the Exif directory, and a thumbnail."""
+    """A small TIFF structure: maker, orientation, a picture size in the Exif directory, and a thumbnail."""
     first = struct.pack("<H", 3)
     first += struct.pack("<HHII", 0x010F, 2, 4, int.from_bytes(b"Ann\0", "little"))
     first += struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
@@ -87,8 +87,8 @@ def test_the_line_of_plain_text(kind):
     assert kind == "webp" or said.startswith("synthetic: face painted by rac_unet")
 
 
-def test_exif_data_that_need_no_change_stay_as_they_are():
-    """To the last byte: makers' notes have places in them that only their makers know."""
+def test_exif_data_that_need_no_change_keep_their_bytes():
+    """Maker notes can contain absolute offsets, which a rewrite would break."""
     upright = exif(1, thumbnail=b"", width=9) + b"notes"
     assert upright_metadata(PhotoMetadata(upright), 9, 3000).exif == upright
     assert upright_metadata(PhotoMetadata(upright), 8, 3000).exif != upright
@@ -108,7 +108,7 @@ def test_a_profile_for_other_colours_is_dropped():
     assert upright_metadata(PhotoMetadata(icc=PROFILE), 1, 1).icc == PROFILE
 
 
-def test_the_mark_takes_the_place_of_another_source_type():
+def test_the_mark_replaces_another_source_type():
     metadata, said = marked(PhotoMetadata(xmp=XMP), True, "1.2")
     assert said == "synthetic: face painted by rac_unet 1.2"
     assert metadata.xmp.count(b"DigitalSourceType>") == 2 and b"digitalCapture" not in metadata.xmp
@@ -129,7 +129,7 @@ def test_a_jpeg_leaves_out_what_it_cannot_hold_but_never_the_mark(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_what_was_written_here_is_recognised(tmp_path, kind, synthetic):
+def test_written_pictures_are_recognised_by_their_mark(tmp_path, kind, synthetic):
     content = encode_result(PICTURE, kind, PhotoMetadata(xmp=XMP), synthetic)
     (tmp_path / "a").write_bytes(content)
     assert is_signed(tmp_path / "a")
@@ -139,8 +139,8 @@ def test_what_was_written_here_is_recognised(tmp_path, kind, synthetic):
     assert is_signed(tmp_path / "b") or kind == "png", "written again by another program that keeps its XMP"
 
 
-def talking_about_it(kind):
-    """Files of others in which the name or even the line of the mark occurs somewhere."""
+def files_mentioning_the_mark(kind):
+    """Pictures of other programs that contain this package's name or the text of the mark."""
     line = "synthetic: face painted by rac_unet 0.1.0"
     xmp = XMP.replace(b"Ann", b"urn:x-rac-unet:1.0: synthetic: face painted by rac_unet")
     for text in ("my figure for the rac_unet paper", f"compare with '{line}'", f"{line}\nand more", f"not {line}"):
@@ -155,13 +155,13 @@ def talking_about_it(kind):
         stream = io.BytesIO()
         Image.fromarray(PICTURE).save(stream, kind, **options)
         yield stream.getvalue()
-        # Behind the end, where it is no part of the picture.
+        # After the end, where it is not part of the picture.
         yield stream.getvalue() + line.encode()
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "gif"])
-def test_a_file_that_only_talks_about_rac_unet_is_not_ours(tmp_path, kind):
-    for number, content in enumerate(talking_about_it(kind)):
+def test_a_file_that_only_mentions_rac_unet_is_not_recognised(tmp_path, kind):
+    for number, content in enumerate(files_mentioning_the_mark(kind)):
         (tmp_path / f"{number}").write_bytes(content)
         assert not is_signed(tmp_path / f"{number}"), number
     (tmp_path / "notes.txt").write_text("synthetic: face painted by rac_unet 0.1.0")
@@ -169,7 +169,7 @@ def test_a_file_that_only_talks_about_rac_unet_is_not_ours(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_and_metadata_give_what_is_whole_and_never_an_error(tmp_path, kind):
+def test_damaged_files_and_metadata_never_cause_another_error(tmp_path, kind):
     rng = np.random.default_rng(0)
     from rac_unet.photos.reading import UnreadablePhoto
 

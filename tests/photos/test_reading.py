@@ -1,4 +1,4 @@
-"""Photo files of every kind come out as the same upright 8-bit RGB picture, or with a reason."""
+"""Photo files of every format are read as the same upright 8-bit RGB picture, or refused with a reason."""
 
 import io
 import struct
@@ -20,13 +20,13 @@ needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow 
 
 @pytest.fixture(scope="module")
 def picture():
-    """(48, 80, 3) smooth RGB, unlike itself under every turn and channel swap."""
+    """(48, 80, 3) smooth RGB that changes under every rotation, flip and channel swap."""
     y, x = np.mgrid[:48, :80]
     return np.stack([3 * x, 5 * y, 255 - 2 * x - y], axis=-1).clip(0, 255).astype(np.uint8)
 
 
 def in_mode(picture, mode):
-    """A Pillow image of that mode; the deep ones are grey over their full range, `I` over 0..65535."""
+    """A Pillow image of that mode; deep modes are grey over their full range, `I` over 0..65535."""
     image = Image.fromarray(picture)
     if mode == "LAB":
         profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -98,14 +98,14 @@ def test_grey(picture, kind, mode, tolerance):
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_32_bit_and_float_grey_is_stretched_from_its_least_to_its_greatest_value(picture, mode):
+def test_32_bit_and_float_grey_is_scaled_from_its_minimum_to_its_maximum(picture, mode):
     grey = np.asarray(Image.fromarray(picture).convert("L")).astype(float)
     expected = (grey - grey.min()) * 255 / (grey.max() - grey.min())
     image = decode_photo(saved(picture, "TIFF", mode)).pixels
     assert np.abs(image - expected[..., None]).max() <= 0.51
 
 
-def test_float_grey_with_values_that_are_none():
+def test_float_grey_with_values_that_are_not_finite():
     values = np.array([[0, 0.5, 1, np.nan, np.inf, -np.inf]], np.float32)
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "TIFF")
@@ -122,7 +122,7 @@ def test_one_bit_and_16_bit_colour(picture):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_see_through_pixels_lie_on_white_and_are_kept(picture, depth):
+def test_transparent_pixels_are_composited_on_white_and_kept(picture, depth):
     alpha = np.full((48, 80, 1), 255, np.uint8)
     alpha[:10], alpha[10:20] = 0, 51
     image = np.concatenate([picture[..., ::-1], alpha], axis=-1)
@@ -149,14 +149,14 @@ def test_every_kind_of_transparency(picture, kind, mode):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", pytest.param("AVIF", marks=needs_avif)])
-def test_of_an_animation_the_first_frame_is_taken(picture, kind):
+def test_the_first_frame_of_an_animation_is_used(picture, kind):
     others = [Image.new("RGB", (80, 48), colour) for colour in ("black", "red")]
     found = decode_photo(saved(picture, kind, save_all=True, append_images=others))
     assert np.abs(found.pixels.astype(int) - picture).mean() < 30
     assert found.frames == 3 and decode_photo(saved(picture, kind)).frames == 1
 
 
-def test_the_second_picture_of_a_camera_is_no_frame(picture):
+def test_the_second_picture_of_a_camera_file_does_not_count_as_a_frame(picture):
     assert decode_photo(saved(picture, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])).frames == 1
 
 
@@ -188,7 +188,7 @@ def test_exif_orientation_is_applied(picture, kind, mode, orientation):
     image.save(stream, kind, exif=exif_of(orientation), **({"lossless": True} if kind == "WEBP" else {}))
     on_white = np.asarray(image.convert("RGBA"), float)
     on_white = on_white[..., :3] * on_white[..., 3:] / 255 + 255 - on_white[..., 3:]
-    # By hand, from EXIF's definition: where the file's first row and column are on the upright picture.
+    # From the definition in EXIF: the places of the file's first row and column in the upright picture.
     turns = {
         1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
         5: lambda a: a.swapaxes(0, 1), 6: lambda a: a[::-1].swapaxes(0, 1), 7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
@@ -201,14 +201,14 @@ def test_exif_orientation_is_applied(picture, kind, mode, orientation):
 
 
 def with_chunk(webp, body):
-    """A WebP file with another EXIF chunk in place of its own, which is the last one."""
+    """A WebP file whose EXIF chunk, the last one, is replaced."""
     head = webp[: webp.rindex(b"EXIF")] + b"EXIF" + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
     return head[:4] + struct.pack("<I", len(head) - 8) + head[8:]
 
 
 @pytest.mark.parametrize("times", [0, 1])
-def test_the_orientation_counts_however_it_is_introduced(picture, times):
-    """`Exif\\0\\0` belongs in JPEG alone, and several encoders write it into WebP and PNG."""
+def test_the_orientation_is_read_with_or_without_the_exif_prefix(picture, times):
+    """`Exif\\0\\0` belongs to JPEG only, but several encoders write it into WebP and PNG."""
     exif = b"Exif\0\0" * times + exif_of(6).tobytes().removeprefix(b"Exif\0\0")
     webp = with_chunk(saved(picture, "WEBP", lossless=True, exif=exif_of(6)), exif)
     png = saved(picture, "PNG")
@@ -218,8 +218,8 @@ def test_the_orientation_counts_however_it_is_introduced(picture, times):
         assert (decode_photo(content).pixels == picture[::-1].swapaxes(0, 1)).all()
 
 
-def test_the_orientation_counts_in_imagemagicks_profile(picture):
-    """Before PNG had a chunk for EXIF data, they were written as text in hexadecimal."""
+def test_the_orientation_is_read_from_imagemagicks_profile(picture):
+    """Before PNG had an EXIF chunk, EXIF data were written as hexadecimal text."""
     exif = exif_of(6).tobytes()
     info = PngInfo()
     info.add_text("Raw profile type exif", f"\nexif\n{len(exif):8}\n{exif.hex()}\n", zip=True)
@@ -243,7 +243,7 @@ def png_chunk(name, body, checksum=None):
     ],
     ids=["checksum", "long text", "long profile", "broken profile"],
 )
-def test_a_damaged_or_long_remark_is_no_reason_to_refuse_a_png(picture, remark):
+def test_a_png_with_a_damaged_or_long_text_chunk_is_read(picture, remark):
     content = saved(picture, "PNG", exif=exif_of(6))
     found = decode_photo(content[:33] + remark + content[33:]).pixels
     assert (found == picture[::-1].swapaxes(0, 1)).all()
@@ -252,7 +252,7 @@ def test_a_damaged_or_long_remark_is_no_reason_to_refuse_a_png(picture, remark):
 @pytest.mark.parametrize(
     "exif", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"no exif at all", exif_of(9).tobytes(), exif_of(0).tobytes()]
 )
-def test_damaged_exif_data_are_no_reason_to_refuse_a_photo(picture, exif):
+def test_a_photo_with_damaged_exif_data_is_read(picture, exif):
     for kind in ("PNG", "WEBP", "JPEG"):
         prefix = b"Exif\0\0" if kind == "JPEG" else b""
         found = decode_photo(saved(picture, kind, exif=prefix + exif.removeprefix(b"Exif\0\0"))).pixels
@@ -262,7 +262,7 @@ def test_damaged_exif_data_are_no_reason_to_refuse_a_photo(picture, exif):
 PHONE = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
 
-def test_files_that_are_no_photo_say_why(tmp_path, picture):
+def test_files_that_are_not_photos_are_refused_with_a_reason(tmp_path, picture):
     assert error(b"") == "file is empty"
     for content in (
         b"path,emotion\nphoto.jpg,anger\n",
@@ -294,10 +294,10 @@ VIDEOS = {
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_a_video_is_said_to_be_one(name, tmp_path):
+def test_a_video_is_refused_as_a_video(name, tmp_path):
     said = error(VIDEOS[name])
     assert "video" in said and "not read" in said and name in said
-    # Whatever it is called, and however large it is: only its beginning is looked at.
+    # With any name and of any size: only its first bytes are read.
     with (tmp_path / "clip.jpg").open("wb") as file:
         file.write(VIDEOS[name])
         file.truncate(3 * reading._MAX_FILE_BYTES)
@@ -305,13 +305,13 @@ def test_a_video_is_said_to_be_one(name, tmp_path):
         read_photo(tmp_path / "clip.jpg")
 
 
-def test_an_image_with_a_videos_box_is_none(picture):
-    """HEIC and AVIF are in the same container; a file that only says mif1 is known by its other brands."""
+def test_an_image_in_a_video_container_is_an_image(picture):
+    """HEIC and AVIF use the same container; a file whose major brand is mif1 is identified by its other brands."""
     assert "AVIF" in error(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + bytes(40))
     assert "video" not in error(PHONE)
 
 
-def test_without_pillow_heif_a_phones_photo_says_what_to_install(monkeypatch):
+def test_without_pillow_heif_the_refusal_of_a_heic_photo_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     said = error(PHONE)
     assert "HEIC" in said and "pip install pillow-heif" in said
@@ -320,14 +320,14 @@ def test_without_pillow_heif_a_phones_photo_says_what_to_install(monkeypatch):
 def test_with_pillow_heif_it_is_read(picture):
     heif = pytest.importorskip("pillow_heif")
     heif.register_heif_opener()
-    # In this format a box of its own turns the picture, which the library does; the EXIF data only repeat it.
+    # In this format a separate box holds the rotation, which the library applies; the EXIF data only repeat it.
     found = decode_photo(saved(picture, "HEIF", quality=95, exif=exif_of(6)))
     assert found.kind == "HEIC" and found.metadata.exif[:2] in (b"II", b"MM")
     assert np.abs(found.pixels.astype(int) - picture).mean() < 6
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", pytest.param("AVIF", marks=needs_avif)])
-def test_files_cut_anywhere_are_refused_or_whole(picture, kind):
+def test_cut_off_files_are_refused_or_read_completely(picture, kind):
     noise = np.random.default_rng(0).integers(0, 255, picture.shape, np.uint8)
     content = saved(noise, kind)
     whole = decode_photo(content).pixels
@@ -341,7 +341,7 @@ def test_files_cut_anywhere_are_refused_or_whole(picture, kind):
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
-def test_a_jpeg_with_data_behind_its_end_is_fine(picture):
+def test_a_jpeg_with_data_after_its_end_is_read(picture):
     assert decode_photo(saved(picture, "JPEG") + b"\0" * 100 + b"more").pixels.shape == picture.shape
 
 
@@ -361,13 +361,13 @@ def claiming(content, kind, width, height):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
-def test_a_bomb_is_refused_by_its_header(picture, kind):
+def test_a_decompression_bomb_is_refused_by_its_header(picture, kind):
     assert "60000 x 60000" in error(claiming(saved(picture, kind), kind, 60_000, 60_000))
     if kind != "JPEG":
         assert error(claiming(saved(picture, kind), kind, 200, 300)), "below the limit it does not have what it claims"
 
 
-def test_the_limit_is_ours_and_pillows_stays_as_it_is(picture, monkeypatch):
+def test_the_limit_of_pixels_is_checked_and_pillows_is_unchanged(picture, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for kind in ("PNG", "JPEG", "BMP"):
         assert decode_photo(saved(picture, kind)).pixels.shape == picture.shape
@@ -375,7 +375,7 @@ def test_the_limit_is_ours_and_pillows_stays_as_it_is(picture, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_very_large_photo_is_read_at_a_fraction(monkeypatch, picture, kind):
+def test_a_very_large_photo_is_read_at_a_fraction_of_its_size(monkeypatch, picture, kind):
     monkeypatch.setattr(reading, "FULL_DECODE_PIXELS", 48 * 80 // 4)
     content = saved(picture, kind)
     image = decode_photo(content).pixels
@@ -393,7 +393,7 @@ def test_a_large_photo_is_copied_in_pieces(picture, monkeypatch):
     assert (decode_photo(saved(picture, "PNG")).pixels == whole).all() and (whole == picture).all()
 
 
-def test_memory_that_does_not_suffice_is_a_reason(picture, monkeypatch):
+def test_a_photo_that_needs_too_much_memory_is_refused(picture, monkeypatch):
     def too_little(image):
         raise MemoryError
 
