@@ -1,7 +1,7 @@
-"""Make a pair look like a poor photograph: dim, blurred, small, noisy, compressed, half in shadow, cut off at its edge.
+"""Degrade a pair to a poor photograph: dim, blurred, small, noisy, compressed, half in shadow, cut off at its edge.
 
-Both pictures of a pair go through the same steps. The map of what is hidden goes through those that move pixels, and
-where nothing is hidden the two stay equal bit for bit.
+Both pictures of a pair go through the same steps. The occlusion map goes through those that move pixels. Where nothing
+is hidden, both pictures stay equal bit for bit.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from rac_unet.synthesis.masks.light import LUMA
 
 @dataclass
 class _Pair:
-    """Both pictures (H, W, 3) float32, 0 to 255, and the share (H, W) float32 that the mask hides, 0 to 1."""
+    """Both pictures (H, W, 3) float32, 0 to 255, and the occlusion (H, W) float32, 0 to 1."""
 
     unmasked: np.ndarray
     masked: np.ndarray
     hidden: np.ndarray
 
     def recolour(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Change colours: what is hidden stays where it is."""
+        """Change the colours of both pictures; the occlusion stays as it is."""
         self.unmasked, self.masked = (
             np.clip(change(image), 0, 255).astype(np.float32) for image in (self.unmasked, self.masked)
         )
 
     def resample(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Mix pixels linearly; the mask's share is mixed with them."""
+        """Resample both pictures and the occlusion with a linear operation."""
         self.recolour(change)
         self.hidden = np.clip(change(self.hidden), 0, 1).astype(np.float32)
 
@@ -38,13 +38,13 @@ class _Pair:
 def degrade(
     unmasked: np.ndarray, masked: np.ndarray, occlusion: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pair as a poor photograph shows it.
+    """Return a pair degraded by a random choice of steps.
 
     Args:
         unmasked, masked: (H, W, 3) uint8 RGB, equal where `occlusion` is 0.
-        occlusion: (H, W) uint8, 0 where nothing is hidden to 255 where only mask is seen.
-        seed: chooses what goes wrong and how badly; the same arguments give the same bytes.
-    Returns: unmasked, masked, occlusion of the same shapes; again equal bit for bit where occlusion is 0.
+        occlusion: (H, W) uint8, from 0 (nothing is hidden) to 255 (only the mask is visible).
+        seed: chooses the steps and their strength; the same arguments give the same bytes.
+    Returns: unmasked, masked, occlusion of the same shapes; equal bit for bit where occlusion is 0.
     """
     rng = np.random.default_rng([int(seed) % 2**63, 7])
     pair = _Pair(unmasked.astype(np.float32), masked.astype(np.float32), occlusion.astype(np.float32) / 255)
@@ -59,7 +59,7 @@ def degrade(
 
 
 def _shadow(pair: _Pair, rng: np.random.Generator) -> None:
-    """Something stands in the light: a soft edge across the face, a bar of light, or leaves."""
+    """Add a shadow: a soft edge across the face, a bar of light, or leaves."""
     height, width = pair.hidden.shape
     angle = rng.uniform(0, 2 * np.pi)
     row, column = np.mgrid[:height, :width].astype(np.float32) / max(height, width) - 0.5
@@ -82,7 +82,7 @@ def _shadow(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _expose(pair: _Pair, rng: np.random.Generator) -> None:
-    """Too dark or too bright, flat or hard, and of a wrong white."""
+    """Change exposure, gamma, contrast and white balance."""
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, [0.08, 0.04, 0.10]))
     gamma, contrast, lift = np.exp(rng.normal(0, 0.18)), rng.uniform(0.65, 1.25), rng.normal(0, 8)
 
@@ -94,7 +94,7 @@ def _expose(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _tint(pair: _Pair, rng: np.random.Generator) -> None:
-    """Grey, faded or over-coloured, or in coloured light."""
+    """Change saturation (grey, faded or oversaturated), or add coloured light."""
     kind = rng.random()
     rich = 0.0 if kind < 0.4 else rng.uniform(0.2, 0.7) if kind < 0.7 else rng.uniform(1.2, 1.7)
     colour = np.float32([1, 1, 1]) if kind > 0.4 else np.exp(rng.normal(0, rng.choice([0.0, 0.12]), 3))
@@ -107,7 +107,7 @@ def _tint(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _blur(pair: _Pair, rng: np.random.Generator) -> None:
-    """Out of focus, or the camera or the head moved."""
+    """Blur by defocus or by motion."""
     unit = max(pair.hidden.shape) / 128
     if rng.random() < 0.65:
         sigma = unit * rng.uniform(0.5, 2.0)
@@ -122,7 +122,7 @@ def _blur(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _shrink(pair: _Pair, rng: np.random.Generator) -> None:
-    """The face was small in its photograph, and is enlarged."""
+    """Downscale and enlarge again, as for a face that is small in its photograph."""
     height, width = pair.hidden.shape
     share = rng.uniform(0.25, 0.8)
     small = max(8, round(width * share)), max(8, round(height * share))
@@ -134,7 +134,7 @@ def _shrink(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _noise(pair: _Pair, rng: np.random.Generator) -> None:
-    """The sensor's noise: more in the dark, part of it coloured, fine or clotted."""
+    """Add sensor noise: more in the dark, partly coloured, fine or coarse."""
     strength, coloured = rng.uniform(2, 11), rng.uniform(0, 1)
     shape = pair.unmasked.shape
     noise = rng.standard_normal(shape[:2], np.float32)[..., None] + np.float32(coloured) * rng.standard_normal(
@@ -147,7 +147,7 @@ def _noise(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _compress(pair: _Pair, rng: np.random.Generator) -> None:
-    """JPEG of a poor quality."""
+    """Compress as JPEG of low quality."""
     quality = int(rng.integers(25, 91))
 
     def change(image: np.ndarray) -> np.ndarray:
@@ -158,9 +158,9 @@ def _compress(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _cut_off(pair: _Pair, rng: np.random.Generator) -> None:
-    """The photograph ends beside the face: its edge pixels are repeated beyond it, as `align.align_face` does."""
+    """Cut the photograph off at the face; its edge pixels are repeated beyond it, as `align.align_face` does."""
     height, width = pair.hidden.shape
-    # Most are cut at one or two sides, close crops at all.
+    # Most are cut off at one or two sides, close crops at all four.
     close = rng.random() < 0.4
     reach = [rng.uniform(0.02, 0.22) if close or rng.random() < 0.4 else 0.0 for _ in range(4)]
     left, right, top, bottom = np.array(reach) * [width, width, height, 0.9 * height]
@@ -178,11 +178,11 @@ def _cut_off(pair: _Pair, rng: np.random.Generator) -> None:
 
 
 def _within(place: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Positions moved to the nearest in [low, high]; those inside stay bit for bit."""
+    """Clip positions to [low, high]; those inside stay equal bit for bit."""
     return np.clip(place, np.float32(low), np.float32(high))
 
 
-# In the order of nature: light, lens, distance, sensor, file.
+# In the order in which a photograph is degraded: light, lens, distance, sensor, file.
 _STEPS = (
     (_shadow, 0.25), (_expose, 0.40), (_tint, 0.15), (_blur, 0.30), (_shrink, 0.30), (_noise, 0.30), (_compress, 0.55),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A poor photograph is poor in both pictures alike, and its map still says what share of each pixel the mask has."""
+"""Degradation changes both pictures of a pair in the same way, and the occlusion map stays correct."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_known_pixels_stay_equal_and_the_same_seed_gives_the_same_bytes(pair):
     assert len({unmasked.tobytes() for unmasked, _, _ in made}) == 40
 
 
-def test_a_bare_face_stays_bare(pair):
+def test_a_face_without_a_mask_stays_without(pair):
     unmasked = pair[0]
     for seed in range(12):
         first, second, occlusion = degrade(unmasked, unmasked, np.zeros((96, 96), np.uint8), seed)
@@ -54,8 +54,8 @@ def test_colours_change_and_nothing_moves(pair, step):
 
 
 @pytest.mark.parametrize("step", PLACES)
-def test_the_map_goes_where_the_mask_goes(step):
-    # A black mask on a white face: each pixel's grey says how much of the mask is in it.
+def test_the_occlusion_map_moves_with_the_mask(step):
+    # A black mask on a white face: the grey of each pixel is the share of the mask in it.
     hidden = np.zeros((64, 64), np.float32)
     hidden[30:55, 12:50] = 1
     moved = 0
@@ -69,7 +69,7 @@ def test_the_map_goes_where_the_mask_goes(step):
     assert moved >= 6
 
 
-def test_beyond_the_edge_its_pixels_are_repeated():
+def test_edge_pixels_are_repeated_beyond_the_cut():
     places = np.array([-1, 0, 1, 2, 3, 4, 5, 6], np.float32)
     assert steps._within(places, 1.0, 4.0).tolist() == [1, 1, 1, 2, 3, 4, 4, 4]
 

@@ -1,4 +1,4 @@
-"""Things in front of a face stand where they belong, leave the rest alone, and follow from their seed."""
+"""Props are drawn at the right places, leave the other pixels unchanged, and are reproducible by seed."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def covered(layer, points, which):
 
 
 @pytest.mark.parametrize("kind", PROPS)
-def test_a_thing_is_seen_and_everything_else_stays_bit_for_bit(face, kind):
+def test_a_prop_is_visible_and_the_other_pixels_are_unchanged(face, kind):
     image, points = face
     for seed in range(4):
         (layer,) = draw_props(image, points, seed, (kind,))
@@ -38,7 +38,7 @@ def test_a_thing_is_seen_and_everything_else_stays_bit_for_bit(face, kind):
         np.testing.assert_array_equal(shown[only], np.rint(layer.colour[only]).astype(np.uint8))
 
 
-def test_what_is_worn_is_worn_in_its_place(face):
+def test_worn_props_are_at_their_places(face):
     image, points = face
     for seed in range(6):
         glasses, hat, scarf = (draw_props(image, points, seed, (kind,))[0] for kind in WORN)
@@ -51,7 +51,7 @@ def test_what_is_worn_is_worn_in_its_place(face):
     assert 8 < sum(dark) < 32  # half of them are sunglasses
 
 
-def test_what_is_held_is_before_the_lower_face(face):
+def test_held_props_are_in_front_of_the_lower_face(face):
     image, points = face
     lower = int(points[30, 1])
     for kind in PROPS[len(WORN) :]:
@@ -59,7 +59,7 @@ def test_what_is_held_is_before_the_lower_face(face):
         assert cover[lower:].mean() > 3 * cover[:lower].mean() and cover[lower:].max() > 0.3, kind
 
 
-def test_same_seed_same_bytes_and_the_expression_is_not_read(face):
+def test_same_seed_same_bytes_for_every_expression(face):
     image, points = face
     moved = points.copy()
     moved[17:27] -= 5
@@ -75,7 +75,7 @@ def test_same_seed_same_bytes_and_the_expression_is_not_read(face):
     assert (first != other).any()
 
 
-def test_every_kind_comes_and_some_faces_wear_one_thing_and_hold_another():
+def test_every_kind_is_chosen_and_some_faces_get_a_worn_and_a_held_prop():
     chosen = [choose_props(seed) for seed in range(1500)]
     assert {kind for kinds in chosen for kind in kinds} == set(PROPS)
     assert {len(kinds) for kinds in chosen} == {1, 2, 3}
@@ -83,7 +83,7 @@ def test_every_kind_comes_and_some_faces_wear_one_thing_and_hold_another():
     assert abs(both - 0.84 * 0.22) < 0.04 and chosen[:5] == [choose_props(seed) for seed in range(5)]
 
 
-def test_a_black_and_white_photo_gets_grey_things(face):
+def test_a_black_and_white_photo_gets_grey_props(face):
     image, points = face
     grey = np.repeat(image[..., 1:2], 3, 2)
     for kind in PROPS:
@@ -92,7 +92,7 @@ def test_a_black_and_white_photo_gets_grey_things(face):
             assert np.ptp(layer.lay_over(grey).astype(int), axis=2).max() <= 2, kind
 
 
-def test_no_finite_points_make_it_fail_and_a_tiny_face_gets_nothing(face):
+def test_any_finite_points_are_accepted_and_a_tiny_face_gets_no_props(face):
     image, points = face
     rng = np.random.default_rng(0)
     odd = [np.zeros((68, 2)), np.full((68, 2), 64.0), points * [1, 0], points[::-1], points * [0.02, 1] + [60, 0],
@@ -106,6 +106,6 @@ def test_no_finite_points_make_it_fail_and_a_tiny_face_gets_nothing(face):
     assert draw_props(image, 64 + (points - 64) * 0.05, 0) == []
 
 
-def test_unknown_kinds_are_named(face):
+def test_unknown_kinds_are_refused_by_name(face):
     with refused("unknown_name", "monocle", *PROPS):
         draw_props(*face, 0, ("monocle",))

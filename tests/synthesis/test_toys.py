@@ -1,4 +1,4 @@
-"""Toy faces: deterministic, with landmarks on what is drawn, and honest about where the expression shows."""
+"""Toy faces: deterministic, landmarks on the drawn features, the expression only where the mode allows it."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def faces():
 
 
 def mouth_region(points: np.ndarray, size: int) -> np.ndarray:
-    """Pixels whose centres lie strictly inside the jaw 1..15 and below the nose tip."""
+    """Return the pixels whose centres are strictly inside the jaw 1..15 and below the nose tip."""
     y, x = np.mgrid[:size, :size]
     polygon = points[1:16].astype(np.float32)
     inside = [
@@ -79,8 +79,8 @@ def test_framed_as_an_aligned_crop_and_within_the_picture(faces):
         assert np.all(np.diff(p[3:14, 0]) > 0)
 
 
-def test_landmarks_lie_on_what_is_drawn():
-    """Each landmark group is found back in the picture by its colour."""
+def test_landmarks_are_on_the_drawn_features():
+    """Each group of landmarks is found in the picture by its colour."""
     for identity, seed in PEOPLE:
         face = draw_face(identity, "surprise", seed, 256)
         neutral = draw_face(identity, "neutral", seed, 256)
@@ -90,7 +90,7 @@ def test_landmarks_lie_on_what_is_drawn():
         for eye in (p[36:42], p[42:48]):
             middle = eye.mean(axis=0)
             patch = grey[int(middle[1]) - 12 : int(middle[1]) + 12, int(middle[0]) - 24 : int(middle[0]) + 24]
-            assert patch.max() - patch.min() > 100  # white, or its reflection, beside the pupil
+            assert patch.max() - patch.min() > 100  # white, or its reflection, next to the pupil
         hole = (p[62] + p[66]) / 2
         assert at(hole) < 70  # an open mouth is dark
         lips = neutral.image[[int(round(float(y))) for _, y in neutral.points[[57]] - (0, 3)]][0]
@@ -101,7 +101,7 @@ def test_landmarks_lie_on_what_is_drawn():
         shifted = draw_face(identity, "surprise", seed, 256).points[8, 1] - neutral.points[8, 1]
         assert shifted > 5  # the jaw drops
     bald = draw_face(11, "neutral", 78, 256)
-    for k in (4, 8, 12):  # the jaw's landmark divides skin from what is behind it
+    for k in (4, 8, 12):  # a landmark of the jaw is between skin and background
         centre = np.array([bald.points[8, 0], bald.points[30, 1]])
         away = bald.points[k] - centre
         away /= np.linalg.norm(away)
@@ -127,7 +127,7 @@ def test_ambiguous_faces_differ_only_around_the_mouth(faces):
 
 
 @pytest.mark.parametrize("size", [48, 100])
-def test_ambiguous_faces_keep_their_word_at_other_sizes(size):
+def test_ambiguous_faces_differ_only_around_the_mouth_at_other_sizes(size):
     for identity in range(100, 106):
         shots = [
             draw_face(identity, emotion, identity, size, "ambiguous")
@@ -155,7 +155,7 @@ def test_natural_faces_show_the_expression_above_the_mouth_too(faces):
 
 
 def test_expression_strength_and_noise_do_not_depend_on_the_emotion():
-    """A far corner of the background is the same picture for all seven, noise included."""
+    """A far corner of the background is the same for all seven emotions, including noise."""
     corners = {draw_face(11, emotion, 78).image[:20, -8:].tobytes() for emotion in EMOTIONS}
     assert len(corners) == 1
 
@@ -169,7 +169,7 @@ def test_same_picture_at_each_size():
         assert np.allclose((face.points + 0.5) / size, (reference.points + 0.5) / 512, atol=1e-4)
 
 
-def test_action_units_move_what_they_name():
+def test_action_units_move_their_landmarks():
     calm = make_identity(2).points
     moved = {emotion: apply_action_units(calm, units) for emotion, units in EMOTION_ACTION_UNITS.items()}
     assert np.array_equal(moved["neutral"], calm)
@@ -180,7 +180,7 @@ def test_action_units_move_what_they_name():
     gap = {emotion: p[66, 1] - p[62, 1] for emotion, p in moved.items()}
     assert gap["surprise"] > 1.3 * gap["fear"] > 3 * gap["neutral"] and gap["sadness"] < 0.01
     for p in moved.values():
-        assert np.allclose(p[:17, 0] + p[16::-1, 0], 1)  # both halves alike unless a side is asked for
+        assert np.allclose(p[:17, 0] + p[16::-1, 0], 1)  # symmetric unless a stronger side is given
     sneer = apply_action_units(calm, EMOTION_ACTION_UNITS["disgust"], 1.0)
     assert sneer[52, 1] < sneer[50, 1] - 0.005
 
@@ -196,7 +196,7 @@ def test_people_vary():
     assert all(p.beard == "none" for p in people if not p.masculine)
 
 
-def test_unknown_names_and_sizes_are_answered_with_the_valid_ones():
+def test_refusals_of_unknown_names_and_sizes_list_the_valid_ones():
     with refused("unknown_emotion", "joy", "happiness"):
         draw_face(0, "joy", 0)
     with refused("unknown_name", "hidden", "natural", "ambiguous"):

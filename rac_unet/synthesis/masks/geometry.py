@@ -1,9 +1,9 @@
-"""Where a mask's cloth lies: a 3-D mask on a generic head, posed and bent to fit 68 landmarks.
+"""A generic 3-D head, posed and bent to fit 68 landmarks, on which masks are drawn.
 
-A mask drawn as a flat patch gives itself away as soon as the head turns. Here each style is a small 3-D
+A mask drawn as a flat patch looks wrong as soon as the head turns. Here each style is a small 3-D
 surface on a generic head; the head is posed by least squares and then bent so that it passes through the
-face's own jaw, nose and eyes. Mouth and brow landmarks are never read: the outline must not tell the
-expression under it.
+face's own jaw, nose and eyes. Mouth and brow landmarks are not used: the outline must not depend on the
+expression under the mask.
 
 Head coordinates: x to the image's right, y down from the eye line, z to the viewer; 1 = half a face's width.
 """
@@ -56,7 +56,7 @@ HEAD = np.array(
     np.float64,
 )
 
-# The chin moves with the mouth, so it says little about how the head is turned.
+# The chin moves with the mouth, so it is a weak cue for the rotation of the head.
 _POSE_WEIGHT = np.ones(len(HEAD))
 _POSE_WEIGHT[5:12] = 0.15
 _POSE_WEIGHT[[4, 12]] = 0.5
@@ -75,7 +75,7 @@ _BEND = np.linalg.inv(_kernel(HEAD, HEAD) + _STIFFNESS * np.eye(len(HEAD)))
 
 @dataclass(frozen=True)
 class HeadPose:
-    """The generic head laid over one face.
+    """The generic head fitted to one face.
 
     Attributes:
         rotation: (3, 3), rows are the image's x, y and towards-viewer axes in head coordinates.

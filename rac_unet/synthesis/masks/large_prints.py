@@ -60,7 +60,7 @@ def _words(rng, sheet, colour, second, third):
 
 
 def _mouth(rng, sheet, colour, second, third):
-    """Lips or a grin drawn where no real ones are; where and what they are has nothing to do with the face."""
+    """Lips or a grin; place and shape are independent of the face's real mouth."""
     u, v = sheet.u - rng.normal(0, 0.08), (sheet.v - rng.uniform(0.42, 0.65)) * sheet.tall
     wide, bend = rng.uniform(0.25, 0.55), rng.uniform(-0.35, 0.45)
     middle = v + bend * (u / wide) ** 2 * wide
@@ -111,7 +111,7 @@ def _teeth(rng, sheet, colour, second, third):
 
 
 def _tie_dye(rng, sheet, colour, second, third):
-    """Rings or a spiral of strong colours that run into each other."""
+    """Rings or a spiral of strong colours that blend into each other."""
     x, y = sheet.u - rng.normal(0, 0.4), (sheet.v - rng.uniform(0.2, 0.8)) * sheet.tall
     far = np.hypot(x, y) + 0.12 * smooth_noise(rng, sheet.shape, (6, 6))
     turn = rng.integers(0, 4) * np.arctan2(y, x) / (2 * np.pi)
@@ -134,7 +134,7 @@ def _lace(rng, sheet, colour, second, third):
 
 
 def _marble(rng, sheet, colour, second, third):
-    """Clouds and veins, as of galaxies, water-colour and marble."""
+    """Clouds and veins, as in prints of galaxies, water-colour and marble."""
     cloud = smooth_noise(rng, sheet.shape, (4, 5)) + 0.5 * smooth_noise(rng, sheet.shape, (10, 12))
     colour = _ink(colour, 0.5 + 0.5 * cloud, second)
     vein = smooth_noise(rng, sheet.shape, (5, 7)) + 0.3 * smooth_noise(rng, sheet.shape, (16, 20))
@@ -142,7 +142,7 @@ def _marble(rng, sheet, colour, second, third):
 
 
 def _glitter(rng, sheet, colour, second, third):
-    """Sequins: bright points that each face another way."""
+    """Sequins: scattered bright points."""
     sparkle = rng.standard_normal(sheet.shape, np.float32)
     colour = colour * (1 + 0.25 * np.clip(sparkle, -2, 2))[..., None]
     return np.clip(_ink(colour, 2 * (sparkle - 1.6), np.ones(3, np.float32)), 0, 1.4)

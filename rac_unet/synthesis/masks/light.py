@@ -1,4 +1,4 @@
-"""The photo's own light, sharpness and grain, so that a painted mask belongs to the picture.
+"""Estimate the light, sharpness and grain of a photo, so that a painted mask matches it.
 
 Skin patches with known normals (nose, cheeks, temples, forehead; none near the mouth or brows) are fitted by
 brightness = ambient + light . normal; the mask is then lit by the same terms and tinted by the same cast.
@@ -15,7 +15,7 @@ from rac_unet.synthesis.masks.geometry import HeadPose
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-# Head positions of skin that stays bare of hair and does not move with the expression much.
+# Head positions of skin that is usually free of hair and moves little with the expression.
 _HALF = [
     (0.30, 0.24, 0.60),
     (0.48, 0.30, 0.48),
@@ -33,7 +33,7 @@ SKIN = np.array(_HALF + [(-x, y, z) for x, y, z in _HALF] + [(0, 0.18, 0.80), (0
 _normal = SKIN / np.array([0.95, 1.9, 1.0]) ** 2 - np.array([0, 0.25 / 1.9**2, 0])
 SKIN_NORMALS = _normal / np.linalg.norm(_normal, axis=1, keepdims=True)
 
-# Chroma of an average sun-lit skin; what differs from it is half complexion, half the colour of the light.
+# Chroma of average sun-lit skin; half of the difference from it counts as complexion, half as the colour of the light.
 _SKIN_CHROMA = np.array([1.24, 0.94, 0.78])
 _NOSE_BASE = np.array([[0.0, 0.60, 0.75]])
 
@@ -68,7 +68,7 @@ class Light:
 
 
 def shoulder(brightness: np.ndarray) -> np.ndarray:
-    """0..1+ to 0..255, bending over above 0.8 as film and cameras do instead of clipping hard."""
+    """Map brightness 0..1+ to 0..255, compressed above 0.8 as film and cameras do instead of clipping hard."""
     above = np.maximum(brightness - 0.8, 0)
     return 255 * (np.minimum(brightness, 0.8) + above / (1 + 5 * above))
 
@@ -91,7 +91,7 @@ def measure_light(image: np.ndarray, pose: HeadPose) -> Light:
     bright = colours @ LUMA if len(colours) else np.empty(0)
     direction, ambient = _fit_direction(bright, normals)
 
-    # Only what stays in sight is measured: a smile's teeth must not brighten the mask that hides them.
+    # Only the part above the mask is measured: the teeth of a smile must not brighten the mask that hides them.
     nose = int(np.clip(pose.project(_NOSE_BASE)[0, 1], 0, height))
     above = image[:nose] if nose > 8 else image
     grey = cv2.cvtColor(above, cv2.COLOR_RGB2GRAY)
@@ -111,13 +111,13 @@ def measure_light(image: np.ndarray, pose: HeadPose) -> Light:
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
-    """The value below which `share` of `values` lie; far quicker here than np.percentile."""
+    """Return the value below which `share` of `values` are; much faster here than np.percentile."""
     rank = int(share * (values.size - 1))
     return float(np.partition(values, rank, axis=None)[rank])
 
 
 def _fit_direction(bright: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, float]:
-    """Directional and ambient light from skin brightness, leaning mildly to light from above and ahead."""
+    """Fit directional and ambient light to skin brightness, with a weak prior for light from above and ahead."""
     prior = np.array([0.0, -0.22, 0.30])
     if len(bright) < 6:
         return prior, 0.70
@@ -136,7 +136,7 @@ def _fit_direction(bright: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray,
 
 
 def _measure_camera(grey: np.ndarray, spots: np.ndarray) -> tuple[float, float]:
-    """(blur, grain) of the photo near eyes and cheeks: how soft its edges, how noisy its flats."""
+    """Return (blur, grain) of the photo near eyes and cheeks: the softness of edges and the noise of flat areas."""
     if len(spots) < 2:
         return 0.6, 2.0
     (x0, y0), (x1, y1) = spots.min(0), spots.max(0)

@@ -1,7 +1,7 @@
-"""Paint a face mask on a photographed or drawn face, as people really wear them.
+"""Paint a realistic face mask on a photographed or drawn face.
 
-Training needs pairs that differ by the mask alone, and a network trained on flat stickers fails on real
-masks. So the cloth is a 3-D surface fitted to the head (`geometry`, `shapes`), made of a named
+Training needs pairs that differ only by the mask, and a network trained on flat stickers fails on real
+masks. Therefore the cloth is a 3-D surface fitted to the head (`geometry`, `shapes`), made of a named
 material (`textures`, `prints`), drawn by `raster`, lit by the photo's own light and softened
 like the photo (`light`).
 """
@@ -36,7 +36,7 @@ _STYLES = {
     "bandana": (("bandana",), ("triangle", "gaiter")),
 }
 STYLES: tuple[str, ...] = tuple(_STYLES)
-# Raised whenever the same arguments give another mask than before: sets that were begun earlier are then not mixed.
+# Version of the drawing: raised whenever the same arguments give another mask, so that no data set mixes two versions.
 DRAWING = 3
 
 
@@ -46,8 +46,8 @@ class MaskedFace:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        occlusion: (H, W) uint8; 255 where only mask is seen, 0 where the input is untouched bit for bit,
-            between on the soft edge and in the shadow that the mask throws on the skin.
+        occlusion: (H, W) uint8; 255 where only the mask is visible, 0 where the input is unchanged bit for bit,
+            between on the soft edge and in the shadow of the mask on the skin.
     """
 
     image: np.ndarray
@@ -59,7 +59,7 @@ def paint_mask(image: np.ndarray, points: np.ndarray, style: str, seed: int) -> 
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: (68, 2) iBUG-68 landmarks in pixels; may lie outside the image. Mouth and brows are not used.
+        points: (68, 2) iBUG-68 landmarks in pixels; may be outside the image. Mouth and brows are not used.
         style: one of `STYLES`.
         seed: chooses colour, wear and folds; the same arguments give the same bytes.
     Raises:
@@ -126,7 +126,7 @@ def paint_mask(image: np.ndarray, points: np.ndarray, style: str, seed: int) -> 
 def _bounding_box(
     grid: np.ndarray, ribbons: list[Ribbon], scale: float, shape: tuple[int, ...]
 ) -> tuple[int, int, int, int] | None:
-    """(x0, y0, x1, y1) of what will be painted, inside the image; None if nothing is."""
+    """Return (x0, y0, x1, y1) of the painted area inside the image; None if it is empty."""
     every = np.concatenate([grid.reshape(-1, 2), *(ribbon.path for ribbon in ribbons)])
     margin = 4 + 0.08 * min(scale, 1e4)
     limit = np.array([shape[1], shape[0]])
@@ -145,7 +145,7 @@ def _light_cloth(
     level: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Cloth as the camera sees it: texture (h, w, 3) float32 in 0..255.
+    """Return the lit texture of the cloth, (h, w, 3) float32 in 0..255.
 
     Args:
         level: (3,) brightness and colour that a white sheet facing the camera would have, 1 = clipping.
@@ -156,10 +156,10 @@ def _light_cloth(
     # Less of the sky reaches the cloth where it meets the neck.
     shade *= 1 - 0.14 * np.linspace(0, 1, len(shade))[:, None] ** 3
     if rng.random() < 0.3:
-        # A window or a lamp on one side that the skin above shows little of.
+        # Light from a window or a lamp at one side that hardly reaches the skin above.
         slope = rng.uniform(-0.35, 0.35)
         shade *= 1 + slope * np.linspace(-1, 1, shade.shape[1])[None]
-    # Even black cloth has a sheen where it faces the light; satin and plastic shine, in the dark nothing does.
+    # Even black cloth has a sheen where it faces the light, and satin and plastic shine; none of it in the dark.
     sheen = rng.uniform(0.03, 0.06) if rng.random() < 0.6 else rng.uniform(0.005, 0.12)
     shine = None
     if rng.random() < 0.12:
@@ -184,7 +184,7 @@ def _light_cloth(
 def _thin_rim(
     cover: np.ndarray, colour: np.ndarray, scale: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Let skin shine through the outermost cloth of some masks: fleece is one layer there, or frayed."""
+    """Make the rim of some masks translucent, where fleece has one layer or is frayed."""
     if rng.random() >= 0.2:
         return cover, colour
     spread = float(np.clip(rng.uniform(0.006, 0.018) * scale, 0.5, 8))
@@ -201,10 +201,10 @@ def _cast_shadow(
     bounce: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add the soft line that the mask leaves on the skin around it: its shadow, away from the light, and its colour.
+    """Add the mask's soft shadow on the skin around it, and the colour it reflects there.
 
     Args:
-        bounce: (3,) reflectance of the cloth, whose light falls back on the skin.
+        bounce: (3,) reflectance of the cloth, which reflects light onto the skin.
     """
     spread = float(np.clip(rng.uniform(0.015, 0.045) * scale, 0.6, 12))
     toward = -light.direction[:2] * spread * 2.5 + [0, 0.5 * spread]
@@ -214,7 +214,7 @@ def _cast_shadow(
     shadow = np.maximum(shadow - 0.04, 0) * (1 - cover)
     dark = 0.25 * light.skin
     if rng.random() < 0.4:
-        # A vivid cloth colours the skin beside it, a bright one lights it.
+        # Vivid cloth colours the skin next to it, bright cloth lights it.
         lit = light.skin * (0.35 + 0.9 * bounce)
         if light.saturation < 1:
             lit = lit + (1 - light.saturation) * (lit @ LUMA - lit)
@@ -223,7 +223,7 @@ def _cast_shadow(
 
 
 def _composite(image: np.ndarray, colour: np.ndarray, cover: np.ndarray, box: tuple[int, int, int, int]) -> MaskedFace:
-    """Lay premultiplied `colour` over `image` inside `box`, with the coverage rounded to bytes first."""
+    """Composite premultiplied `colour` over `image` inside `box`, with the coverage first rounded to bytes."""
     x0, y0, x1, y1 = box
     alpha = np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
     layer = colour / np.maximum(cover, 1e-3)[..., None]

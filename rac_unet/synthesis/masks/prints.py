@@ -1,4 +1,4 @@
-"""The prints of cotton masks: stripes, checks, dots, flowers, camouflage, a logo; `large_prints` has larger ones."""
+"""Small prints on cotton masks: stripes, checks, dots, flowers, camouflage, a logo (larger ones: `large_prints`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rac_unet.synthesis.masks.sheet import Sheet, hsv, smooth_noise
 
 
 def printed(rng: np.random.Generator, sheet: Sheet, first: np.ndarray) -> np.ndarray:
-    """(h, w, 3) print over the ground colour `first`."""
+    """Return a random print (h, w, 3) over the ground colour `first`."""
     second = hsv(rng.uniform(0, 1), rng.uniform(0, 0.9), rng.uniform(0.05, 1.0))
     if np.abs(second - first).max() < 0.3:
         second = np.clip(1.0 - first, 0.05, 0.95)
@@ -41,12 +41,12 @@ def printed(rng: np.random.Generator, sheet: Sheet, first: np.ndarray) -> np.nda
                 0.8 * (np.cos(x * 2 * np.pi / pitch) > 0.94) + 0.8 * (np.cos(y * 2 * np.pi / pitch) > 0.94),
                 third,
             )
-    elif kind == 2:  # dots, every second row set over by half
+    elif kind == 2:  # dots, every second row shifted by half
         row = np.floor(y / pitch)
         across = (x / pitch + 0.5 * (row % 2)) % 1 - 0.5
         down = y / pitch - row - 0.5
         ink(soft * (rng.uniform(0.2, 0.36) - np.sqrt(across**2 + down**2)) * 2, second)
-    elif kind == 3:  # flowers: petals round scattered centres
+    elif kind == 3:  # flowers: petals around scattered centres
         large = rng.choice([1.0, 1.0, 1.9])
         for cx, cy in rng.uniform([-1, 0], [1, sheet.tall], (int(sheet.tall * rng.integers(7, 16)), 2)):
             size = rng.uniform(0.07, 0.17) * large

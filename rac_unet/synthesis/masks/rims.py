@@ -1,6 +1,6 @@
-"""What goes round the edge of a mask: bindings, piping, stitches, gathers, side panels, a metal nose clip.
+"""Finish the edge of a mask: bindings, piping, stitches, gathers, side panels, a metal nose clip.
 
-A network learns where a mask ends from its edge, so no style may always have the same one.
+A network learns from the edge where a mask ends, so the edge varies within each style.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rac_unet.synthesis.masks.textures import Cloth
 
 
 def finish_rim(rng: np.random.Generator, sheet: Sheet, cloth: Cloth, hem: bool) -> Cloth:
-    """Finish the edge of a cloth: often not at all, else with one or two of the ways above.
+    """Add none, one or two of the finishes above to the edge of a cloth.
 
     Args:
         hem: whether all four edges are sewn; a bandana's side edges are behind the head.
@@ -42,7 +42,7 @@ def finish_rim(rng: np.random.Generator, sheet: Sheet, cloth: Cloth, hem: bool) 
 
 
 def _tint(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
-    """(3,) white, black, vivid, or a lighter or darker shade of the cloth."""
+    """Return (3,) white, black, a vivid colour, or a lighter or darker shade of the cloth."""
     kind = rng.random()
     if kind < 0.22:
         return hsv(0, 0, rng.uniform(0.85, 1.0))
@@ -54,13 +54,13 @@ def _tint(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
 
 
 def _edge_distance(sheet: Sheet, hem: bool) -> np.ndarray:
-    """(h, w) distance from the edge in units of v."""
+    """Return (h, w) distances from the edge in units of v."""
     level = np.minimum(sheet.v, 1 - sheet.v)
     return np.minimum(level, (1 - np.abs(sheet.u)) / sheet.tall) if hem else level + 0 * sheet.u
 
 
 def _binding(rng, sheet, colour, relief, hem):
-    """A band of another colour sewn round the edge or along the top alone."""
+    """A band of another colour sewn around the edge or only along the top."""
     broad = rng.uniform(0.012, 0.035) if rng.random() < 0.6 else rng.uniform(0.035, 0.085)
     inside = sheet.v + 0 * sheet.u if rng.random() < 0.4 else _edge_distance(sheet, hem)
     on = np.clip((broad - inside) / 0.008, 0, 1)

@@ -1,4 +1,4 @@
-"""The cut of each mask: 3-D surfaces on the generic head of `geometry`.
+"""The cuts of masks and how they are worn: 3-D surfaces on the generic head of `geometry`.
 
 A cut is a centre line (down the nose, over the mouth, under the chin) and a side edge, six stations each from
 top to bottom. Between the two the cloth falls off by a power of |u|: 1 makes a folded ridge, 2 a round cup,
@@ -17,7 +17,7 @@ ROWS, COLUMNS = 9, 13
 
 @dataclass(frozen=True)
 class Cut:
-    """One mask before it is worn: stations (6,) or (6, n) from the top edge to the bottom edge.
+    """The cut of a mask on the generic head: stations (6,) or (6, n) from the top edge to the bottom edge.
 
     Attributes:
         centre: (6, 2) y and z on the midline.
@@ -104,16 +104,16 @@ class Wear:
     """How a mask sits on the head.
 
     Attributes:
-        top: how far the upper edge slips down, head units; negative is worn high.
-        drop: how far the whole mask hangs down, head units.
-        shift: sideways, head units.
-        tilt: radians, about the mouth.
-        loose: share by which it is wider than the face; cloth that reaches over the ears is up to a fifth wider, a
-            mask that is too small up to a sixth narrower.
-        long: how much further down its lower edge hangs, head units.
-        nose_out: worn below the nose.
-        peak: how much lower the upper edge meets the cheeks than the nose, head units.
-        taper: share by which the lower corners are drawn in towards the chin.
+        top: shift of the upper edge downwards, head units; negative is upwards.
+        drop: shift of the whole mask downwards, head units.
+        shift: shift sideways, head units.
+        tilt: rotation about the mouth, radians.
+        loose: share by which it is wider than the face: up to 0.22 for cloth that reaches over the ears, negative for
+            masks that are too small.
+        long: shift of the lower edge further downwards, head units.
+        nose_out: whether it is worn below the nose.
+        peak: how much lower the upper edge is on the cheeks than on the nose, head units.
+        taper: share by which the lower corners are moved towards the chin.
         bend: (2,) powers of |u| for the upper and lower edge; 1 is a straight V, 2 a round arc.
     """
 
@@ -130,9 +130,9 @@ class Wear:
 
 
 def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wear:
-    """Draw how a mask is worn: mostly mid-bridge, sometimes high, rarely (7 %) below the nose, some skewed.
+    """Choose how a mask is worn: mostly mid-bridge, sometimes high, rarely (7 %) below the nose, some skewed.
 
-    Stiff cups hold on to the nose, so they are worn below it less often. A `narrow` one always ends on the cheeks.
+    Stiff cups stay on the nose, so they are worn below it less often. A `narrow` mask always ends on the cheeks.
     """
     kind = rng.random()
     nose_out = kind < (0.02 if cut in ("folded", "cup") else 0.08)
@@ -145,7 +145,7 @@ def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wea
         top, drop = rng.uniform(0.12, 0.22), rng.uniform(0.0, 0.08)
     else:
         top, drop = rng.uniform(-0.05, 0.12), rng.uniform(0.0, 0.05)
-    # Already at the lip, a skewed mask would bare a corner of the mouth.
+    # A mask below the nose is not skewed: that would uncover a corner of the mouth.
     skewed = rng.random() < 0.2 and not nose_out
     tilt = rng.normal(0, np.radians(4.0 if skewed else 1.2))
     shift = rng.normal(0, 0.035 if skewed else 0.012)
@@ -153,7 +153,7 @@ def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wea
     if rng.random() < 0.15:
         loose = rng.uniform(0.10, 0.22)
     elif CUTS[cut].straps in ("ears", "corners") and rng.random() < 0.18:
-        # Too small for the face: the sides end on the cheeks, and long straps cross the rest.
+        # Too small for the face: the sides end on the cheeks, and long straps reach from there to the ears.
         loose = rng.uniform(-0.16, -0.02)
     if narrow:
         loose = rng.uniform(-0.20, -0.06)
@@ -168,7 +168,7 @@ def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wea
 
 
 def _stations(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Smooth curve through six stations (Catmull-Rom), so that no crease shows where they meet."""
+    """Interpolate six stations by a smooth Catmull-Rom curve, so that no crease is visible at a station."""
     padded = np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
     place = np.clip(at, 0, 1) * 5
     i = np.minimum(place.astype(int), 4)
@@ -178,9 +178,9 @@ def _stations(values: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
-    """Head points (ROWS, COLUMNS, 3) of a worn mask, rows top to bottom, columns left to right.
+    """Return the head points (ROWS, COLUMNS, 3) of a worn mask, rows top to bottom, columns left to right.
 
-    `rng` crumples it: no two real masks of one cut have the same outline, and none is symmetric.
+    `rng` crumples it: real masks of one cut differ in outline and are not symmetric.
     """
     v = np.linspace(0, 1, ROWS)
     u = np.linspace(-1, 1, COLUMNS)
@@ -189,11 +189,11 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
     centre[:, 0] += wear.top * fade + wear.drop
     edge[:, 1] += 0.55 * wear.top * fade + wear.drop
     if wear.nose_out:
-        # Nothing holds the cloth off the face any more: it lies on the lips.
+        # Without the nose to hold it off the face, the cloth rests on the lips.
         centre[:, 1] -= 0.14 * np.array([1.0, 1.2, 1.0, 0.6, 0.2, 0.0]) - np.array([0.16, 0.1, 0.0, 0.0, 0.0, 0.0])
     edge[:, 1] += wear.peak * fade
     edge[:, 0] *= 1 + wear.loose
-    # The cheeks come forward: a narrow mask ends nearer to the viewer.
+    # On the cheeks, where a narrow mask ends, the head is nearer to the viewer.
     edge[:, 2] += 1.2 * max(0.0, -wear.loose)
     edge[:, 0] *= 1 - wear.taper * np.array([0.0, 0.0, 0.1, 0.35, 0.7, 1.0])
     wide = max(0.0, wear.loose)
@@ -220,6 +220,6 @@ def mask_surface(cut: Cut, wear: Wear, rng: np.random.Generator) -> np.ndarray:
 
 
 def _dents(rng: np.random.Generator, cells: tuple[int, int]) -> np.ndarray:
-    """(ROWS, COLUMNS) of smooth random bumps, about unit spread, none over 2."""
+    """Return (ROWS, COLUMNS) smooth random bumps with a standard deviation of about 1, at most 2."""
     coarse = np.clip(rng.standard_normal(cells), -2, 2)
     return cv2.resize(coarse, (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC)

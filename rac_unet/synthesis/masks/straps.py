@@ -1,7 +1,7 @@
 """Straps that hold a mask: ear loops, ties, head bands and broad loops cut from the cloth itself.
 
-Straps are what a network misses first: they are thin, of any colour, and cross skin, hair and background. So they vary
-in everything that can be seen of them, and they end anywhere, because hair hides many.
+Straps are hard for a network to detect: they are thin, of any colour, and cross skin, hair and background. So they vary
+in shape, colour and place, and end anywhere, because hair hides many.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rac_unet.synthesis.masks.raster import Ribbon
 from rac_unet.synthesis.masks.sheet import hsv
 from rac_unet.synthesis.masks.textures import Cloth
 
-# Kinds of strap for each way a cut is held -> their shares.
+# `Cut.straps` -> the kinds of straps and their shares.
 _KINDS = {
     "ears": {"cord": 0.34, "double": 0.09, "gathered": 0.15, "twisted": 0.06, "crossed": 0.05, "ties": 0.07,
              "broad": 0.24},
@@ -31,10 +31,10 @@ class Strap:
     """One strap on the generic head.
 
     Attributes:
-        path: (n, 3) its middle, head coordinates, from the mask outwards.
-        width: (n,) across, head units.
-        broad: whether it is the mask's own cloth, however the straps are coloured.
-        knot: whether it is a knot or a slide on the strap, lighter or darker than it.
+        path: (n, 3) centre line in head coordinates, from the mask outwards.
+        width: (n,) width in head units.
+        broad: whether it is made of the mask's cloth and has its colour.
+        knot: whether it is a knot or a slide on a strap, lighter or darker than the strap.
     """
 
     path: np.ndarray
@@ -44,22 +44,22 @@ class Strap:
 
 
 def choose_straps(rng: np.random.Generator, held: str) -> str:
-    """Draw the kind of a mask's straps by how its cut is held.
+    """Choose the kind of a mask's straps at random.
 
     Args:
-        held: "ears" (sewn cloth), "corners" (ear loops at a stiff mask's corners), "head" or "none".
-    Returns: "none", or a kind for `make_straps`; "broad" loops are cut from the cloth that ends on the cheeks.
+        held: `Cut.straps`: "ears" (sewn cloth), "corners" (ear loops at a stiff mask's corners), "head" or "none".
+    Returns: "none", or a kind for `make_straps`; "broad" loops are cut from cloth that ends on the cheeks.
     """
     shares = _KINDS.get(held, {"none": 1.0})
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
 def make_straps(kind: str, held: str, surface: np.ndarray, band: float, rng: np.random.Generator) -> list[Strap]:
-    """Draw the straps of one mask.
+    """Return the straps of one mask.
 
     Args:
-        kind: of `choose_straps`.
-        held: as there.
+        kind: result of `choose_straps`.
+        held: see `choose_straps`.
         surface: (rows, columns, 3) head points of the mask on the face.
         band: usual width of a strap, head units.
     """
@@ -70,16 +70,16 @@ def make_straps(kind: str, held: str, surface: np.ndarray, band: float, rng: np.
     ends, width = _ends(kind, held, rng), _width(kind, band, rng)
     sag = _sag(rng) * (not broad)
     bow = rng.uniform(0.0, 0.06)
-    # Hair or a cap hides the rest of some.
+    # Hair or a cap hides the ends of some straps.
     hidden = rng.random() < 0.3 and not broad
     knots, slides = rng.random() < 0.12 and not broad, rng.random() < 0.06 and not broad
     arch = 4 * _STEPS[:, 0] * (1 - _STEPS[:, 0])
     straps = []
-    for side, column, beside in ((-1, 0, 1), (1, -1, -2)):
+    for side, column, inner in ((-1, 0, 1), (1, -1, -2)):
         for row, end in zip((upper, lower), ends, strict=True):
             start = surface[row, column]
-            # It is sewn on a little inside the rim, so that no gap shows at a bent corner.
-            start = start + (1.0 if broad else 0.25) * (surface[row, beside] - start)
+            # It starts a little inside the rim, so that no gap is visible at a bent corner.
+            start = start + (1.0 if broad else 0.25) * (surface[row, inner] - start)
             stop = np.array([side * end[0], end[1] + rng.normal(0, 0.015), end[2]])
             path = start + (stop - start) * _STEPS
             path[:, 1] += sag * arch * rng.uniform(0.7, 1.3)
@@ -97,7 +97,7 @@ def make_straps(kind: str, held: str, surface: np.ndarray, band: float, rng: np.
 
 
 def _ends(kind: str, held: str, rng: np.random.Generator) -> list[tuple[float, float, float]]:
-    """Where the upper and the lower strap of the image-right side go, head coordinates."""
+    """Return the ends of the upper and the lower strap of the image-right side, head coordinates."""
     if kind == "broad":  # both ends run together behind the ear
         return [(1.05, 0.10 + rng.uniform(-0.06, 0.06), -0.58), (1.05, 0.32 + rng.uniform(-0.06, 0.06), -0.58)]
     if held == "head" or kind == "ties":
@@ -107,7 +107,7 @@ def _ends(kind: str, held: str, rng: np.random.Generator) -> list[tuple[float, f
 
 
 def _width(kind: str, band: float, rng: np.random.Generator) -> np.ndarray:
-    """(n,) width along a strap, head units."""
+    """Return (n,) widths along a strap, head units."""
     band *= float(np.exp(rng.uniform(-0.4, 0.5))) * (1.5 if kind == "ties" else 1.0)
     away = 1 - _STEPS[:, 0]
     if kind == "broad":
@@ -121,7 +121,7 @@ def _width(kind: str, band: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sag(rng: np.random.Generator) -> float:
-    """How far a strap's middle hangs down, head units: most are taut, a loop that is too long hangs."""
+    """Return how far the middle of a strap sags, head units: most are taut, loops that are too long sag."""
     kind = rng.random()
     if kind < 0.65:
         return rng.uniform(-0.02, 0.03)
@@ -129,7 +129,7 @@ def _sag(rng: np.random.Generator) -> float:
 
 
 def _blob(path: np.ndarray, place: float, size: float) -> Strap:
-    """A thick short piece at a share `place` of the path's length."""
+    """Return a short thick piece at a share `place` of the path's length."""
     along = path[-1] - path[0]
     middle = path[int(place * (len(path) - 1))]
     step = along / max(float(np.linalg.norm(along)), 1e-6) * size * 0.6
@@ -140,7 +140,7 @@ def _blob(path: np.ndarray, place: float, size: float) -> Strap:
 def strap_ribbons(
     straps: list[Strap], cloth: Cloth, pose: HeadPose, light: Light, level: np.ndarray, rng: np.random.Generator
 ) -> list[Ribbon]:
-    """Turn straps into what the camera sees; those on the far side of the head are left out.
+    """Project and light straps for drawing; those on the far side of the head are left out.
 
     Args:
         level: (3,) brightness and colour that a white sheet facing the camera would have, 1 = clipping.

@@ -1,6 +1,6 @@
-"""What masks are made of: colour, folds, seams and fittings of each material, flat in the (u, v) plane.
+"""Textures of mask materials: colour, folds, seams and fittings, flat in the (u, v) plane.
 
-Colours follow what people wear: most surgical masks are pale blue or white, most KN95 white, cloth anything.
+Colours have realistic shares: most surgical masks are pale blue or white, most KN95 white, cloth has any colour.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Cloth:
 
     Attributes:
         colour: (h, w, 3) float32 reflectance, 0 to 1.
-        relief: (h, w) float32 brightness change from folds, seams and weave as lit from above; 0 is none.
-        contrast: how strongly the form's shading shows, 1 = as much as skin; thin fleece less.
+        relief: (h, w) float32 change of brightness by folds, seams and weave, lit from above; 0 means no change.
+        contrast: strength of the shading, 1 = as much as on skin; less on thin fleece.
         strap: (3,) reflectance of the straps.
         band: strap width in head units.
     """
@@ -65,7 +65,7 @@ def surgical(rng: np.random.Generator, sheet: Sheet) -> Cloth:
         fade = (0.5 + 0.5 * np.abs(u) if k % 2 else 1.0 - 0.35 * u**2) * (
             1 + 0.35 * smooth_noise(rng, (1, sheet.shape[1]), (1, 3))
         )
-        # Above the fold the cloth turns towards the light; below, the next layer lies in shadow.
+        # Above the fold the cloth faces the light; below, the next layer is in shadow.
         lip = np.maximum(0, 1 + below / 0.07) * (below < 0)
         under = (np.maximum(0, 1 - below / 0.035) ** 2 + 0.35 * np.maximum(0, 1 - below / 0.10)) * (below >= 0)
         relief[rows] += strength * fade * (0.45 * lip - under)
@@ -98,7 +98,7 @@ def kn95(rng: np.random.Generator, sheet: Sheet) -> Cloth:
     seam = np.abs(u)
     relief += 0.10 * sheet.line(seam, 0.010) - 0.09 * sheet.line(seam - 0.035, 0.016)
     relief += _edge_weld(sheet, 0.05, 0.07, dots=True)
-    # A short fold runs from the nose clip towards the cheeks on most of them.
+    # Most have a short fold from the nose clip towards the cheeks.
     if rng.random() < 0.7:
         crease = v - (0.30 - 0.12 * np.abs(u))
         relief -= 0.05 * sheet.line(crease, 0.02) * (np.abs(u) > 0.05)
@@ -163,14 +163,14 @@ def cloth_plain(rng: np.random.Generator, sheet: Sheet, base: np.ndarray | None 
 
 
 def cloth_black(rng: np.random.Generator, sheet: Sheet) -> Cloth:
-    """Black to charcoal cotton or foam, by far the commonest reusable mask."""
+    """Black to charcoal cotton or foam, by far the most common reusable mask."""
     grey = hsv(rng.uniform(0.55, 0.75), rng.uniform(0, 0.25), rng.uniform(0.015, 0.20))
     cloth = cloth_plain(rng, sheet, grey)
     return Cloth(cloth.colour, 1.6 * cloth.relief, 1.3, grey, rng.uniform(0.03, 0.09))
 
 
 def cloth_patterned(rng: np.random.Generator, sheet: Sheet) -> Cloth:
-    """Printed cotton, in two or three colours; `prints` has the prints."""
+    """Printed cotton in two or three colours, see `prints`."""
     first = hsv(rng.uniform(0, 1), rng.uniform(0, 1.0), rng.uniform(0.05, 1.0))
     cloth = cloth_plain(rng, sheet, first)
     colour = printed(rng, sheet, first)
@@ -200,7 +200,7 @@ def bandana(rng: np.random.Generator, sheet: Sheet) -> Cloth:
 
 
 def add_valve(rng: np.random.Generator, sheet: Sheet, cloth: Cloth) -> Cloth:
-    """Set an exhalation valve into a mask: a raised, ribbed plastic disc off the midline and its shadow."""
+    """Add an exhalation valve to a mask: a raised, ribbed plastic disc off the midline and its shadow."""
     side = float(rng.choice([-1.0, 1.0])) * rng.uniform(0.22, 0.42)
     height, size = rng.uniform(0.46, 0.64), rng.uniform(0.15, 0.22)
     x, y = (sheet.u - side) / size, (sheet.v - height) / (size * 1.2 / sheet.tall)
@@ -225,7 +225,7 @@ def _wrinkles(rng: np.random.Generator, sheet: Sheet, strength: float) -> np.nda
     across = smooth_noise(rng, sheet.shape, (7, 3))
     relief = 0.7 * strength * across
     for _ in range(int(rng.integers(3, 7))):
-        # A crease: bright on one flank, dark on the other. They run outwards from the mouth.
+        # A crease is bright on one flank and dark on the other.
         x, y = rng.uniform(-0.9, 0.9), rng.uniform(0.15, 0.9)
         angle = math.atan2((y - 0.5) * sheet.tall, x) + rng.normal(0, 0.5)
         width, length = rng.uniform(0.04, 0.12), rng.uniform(0.25, 0.7)
@@ -239,7 +239,7 @@ def _wrinkles(rng: np.random.Generator, sheet: Sheet, strength: float) -> np.nda
 
 
 def _edge_weld(sheet: Sheet, inset: float, strength: float, dots: bool) -> np.ndarray:
-    """Seam that runs round the mask a little inside its edge."""
+    """Seam around the mask a little inside its edge."""
     gap = np.minimum(np.minimum(sheet.v, 1 - sheet.v) * 2.0, 1 - np.abs(sheet.u))
     line = sheet.line(gap - 2 * inset, 0.02)
     if dots:

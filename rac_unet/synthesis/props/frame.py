@@ -1,7 +1,7 @@
-"""The plane a thing in front of a face is drawn on: head coordinates of pixels, soft edges, the photo's light.
+"""The plane in front of a face on which a prop is drawn: head coordinates of pixels, soft edges, the photo's light.
 
-A thing is drawn as signed distances in head units (1 = half a face's width) on a plane that turns with the head, so
-that it grows, leans and narrows with the face.
+A prop is drawn as signed distances in head units (1 = half a face's width) on a plane that follows the pose of the
+head, so that it scales, rotates and narrows with the face.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rac_unet.synthesis.masks.light import LUMA, Light, shoulder
 
 @dataclass(frozen=True)
 class Layer:
-    """Something that lies in front of a picture.
+    """A drawn prop.
 
     Attributes:
         colour: (H, W, 3) float32, 0 to 255.
-        cover: (H, W) float32, 1 where only the thing is seen, 0 where it is not.
-        shade: (H, W) float32 that what lies behind is multiplied with: the shadow that the thing throws.
-        over_mask: it lies over a mask; otherwise the mask is worn over it.
+        cover: (H, W) float32 coverage, 1 where only the prop is visible, 0 where it is not.
+        shade: (H, W) float32 factor for the picture behind the prop, its shadow.
+        over_mask: whether it is in front of a mask; otherwise the mask is in front of it.
     """
 
     colour: np.ndarray
@@ -32,13 +32,13 @@ class Layer:
     over_mask: bool = True
 
     def lay_over(self, image: np.ndarray) -> np.ndarray:
-        """`image` (H, W, 3) uint8 with the thing in front of it; untouched bit for bit where there is none of it."""
+        """Composite the prop over `image` (H, W, 3) uint8; unchanged bit for bit outside the prop and its shadow."""
         cover, shade = self.cover[..., None], self.shade[..., None]
         return np.clip(np.rint(image * (shade * (1 - cover)) + self.colour * cover), 0, 255).astype(np.uint8)
 
 
 class Frame:
-    """A plane through a head point, parallel to the face, and the pixels' places on it.
+    """A plane through a head point, parallel to the face, with the coordinates of the pixels on it.
 
     Attributes:
         x, y: (H, W) float32, head units to the image's right and down from `centre`.
@@ -49,7 +49,7 @@ class Frame:
         self.pose, self.light, self.shape, self.unit = pose, light, shape, pose.scale
         origin = pose.project(np.array([centre], np.float64))[0]
         axes = pose.scale * pose.rotation[:2, :2]
-        # A head in full profile has no width left on its plane; a quarter of it keeps things drawable.
+        # In full profile the plane has no width; a quarter of it is kept so that props can be drawn.
         if np.linalg.norm(axes[:, 0]) < 0.25 * pose.scale:
             axes[:, 0] *= 0.25 * pose.scale / max(np.linalg.norm(axes[:, 0]), 1e-6)
         across = np.linalg.inv(axes + 1e-9 * np.eye(2))
@@ -59,11 +59,11 @@ class Frame:
         self.y = (np.float32(across[1, 0]) * column + np.float32(across[1, 1]) * row).astype(np.float32)
 
     def inside(self, distance: np.ndarray) -> np.ndarray:
-        """Coverage (H, W) of what has a negative `distance` (head units), one pixel soft."""
+        """Return the coverage (H, W) of the area with negative `distance` (head units), with an edge of one pixel."""
         return np.clip(0.5 - distance * self.unit, 0, 1)
 
     def capsule(self, start, stop, first: float, last: float) -> tuple[np.ndarray, np.ndarray]:
-        """A round bar from `start` to `stop` (x, y) with radii `first` and `last`.
+        """Return a round bar from `start` to `stop` (x, y) with radii `first` and `last`.
 
         Returns: signed distance (H, W), and height (H, W) of its surface over its axis, 0 outside.
         """
@@ -76,18 +76,18 @@ class Frame:
         return np.sqrt(squared) - radius, np.sqrt(np.maximum(radius * radius - squared, 0))
 
     def shade_of(self, height: np.ndarray) -> np.ndarray:
-        """Relative brightness (H, W) of a surface whose height towards the viewer is `height`, in head units."""
+        """Return the relative brightness (H, W) of a surface with this `height` towards the viewer, in head units."""
         down, across = np.gradient(height * np.float32(self.unit))
         normal = np.stack([-across, -down, np.ones_like(height)], -1)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         return self.light.shade(normal).astype(np.float32)
 
     def lit(self, reflectance: np.ndarray, shade: np.ndarray | float = 1.0, gloss: np.ndarray | float = 0.0):
-        """(H, W, 3) float32 in 0..255 of a `reflectance` (..., 3) in 0..1 under the photo's light.
+        """Return a `reflectance` (..., 3) in 0..1 under the photo's light, as (H, W, 3) float32 in 0..255.
 
         Args:
             shade: relative brightness (H, W).
-            gloss: brightness (H, W) of highlights, which have the light's colour.
+            gloss: brightness (H, W) of highlights in the colour of the light.
         """
         light = self.light
         if light.saturation < 1:
@@ -105,10 +105,11 @@ class Frame:
         reach: float = 0.12,
         over_mask: bool = True,
     ) -> Layer:
-        """A drawn thing softened and grained like the photo.
+        """Return a prop with the sharpness and grain of the photo.
 
         Args:
-            shadow: how dark its shadow is, 0 to 1; it falls down and away from the light by about `reach` head units.
+            shadow: darkness of its shadow, 0 to 1; it is shifted down and away from the light by about `reach` head
+                units.
         """
         light, (height, width) = self.light, self.shape
         blur = max(0.35, light.blur * rng.uniform(0.8, 1.2))

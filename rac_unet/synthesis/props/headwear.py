@@ -1,4 +1,4 @@
-"""What people wear beside a mask: glasses and sunglasses, caps, hats, helmets, knitted hats, headscarves and hoods."""
+"""Props worn on the head: glasses and sunglasses, caps, hats, helmets, knitted hats, headscarves and hoods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rac_unet.synthesis.props.frame import Frame, Layer
 
 
 def glasses(frame: Frame, rng: np.random.Generator) -> Layer:
-    """Two lenses, bridge and side pieces; half of them sunglasses. `frame` lies in the plane of the eyes."""
+    """Glasses with two lenses, bridge and side pieces; half are sunglasses. `frame` is the plane of the eyes."""
     dark = rng.random() < 0.5
     wide, high = rng.uniform(0.29, 0.40), rng.uniform(0.19, 0.27) + 0.07 * dark
     power, low = rng.uniform(2.0, 4.5), rng.uniform(0.0, 0.08)
@@ -50,7 +50,7 @@ def glasses(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def _side_pieces(frame: Frame, start: float, height: float, rim: float) -> np.ndarray:
-    """Coverage of the pieces from the lenses to the ears, on the sides of the head that can be seen."""
+    """Return the coverage of the pieces from the lenses to the ears, on the visible sides of the head."""
     cover = np.zeros(frame.shape, np.float32)
     row, column = np.mgrid[: frame.shape[0], : frame.shape[1]].astype(np.float32)
     for side in (-1, 1):
@@ -66,7 +66,7 @@ def _side_pieces(frame: Frame, start: float, height: float, rim: float) -> np.nd
 
 
 def hat(frame: Frame, rng: np.random.Generator) -> Layer:
-    """A cap, brimmed hat, helmet or knitted hat; `frame` lies at the front of the head, its y = 0 at the eyes."""
+    """A cap, brimmed hat, helmet or knitted hat; `frame` is at the front of the head, with y = 0 at the eyes."""
     x, y = frame.x, frame.y
     kind = rng.choice(["cap", "brimmed", "helmet", "knitted", "knitted"])
     base = _cloth_colour(rng)
@@ -111,7 +111,7 @@ def hat(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def headscarf(frame: Frame, rng: np.random.Generator) -> Layer:
-    """Cloth round the face, over the hair and down to the shoulders: a headscarf, or a hood."""
+    """A headscarf or hood: cloth around the face, over the hair and down to the shoulders."""
     x, y = frame.x, frame.y
     angle = np.arctan2(y - 0.5, x)
     wave = 0.03 * np.sin(3 * angle + rng.uniform(0, 6)) + 0.02 * np.sin(7 * angle + rng.uniform(0, 6))
@@ -123,7 +123,7 @@ def headscarf(frame: Frame, rng: np.random.Generator) -> Layer:
     cover = frame.inside(np.maximum(outer, -face))
     folds = np.sin(face * rng.uniform(14, 30) + 3 * smooth_noise(rng, frame.shape, (4, 4)))
     relief = rng.uniform(0.04, 0.14) * folds + 0.06 * smooth_noise(rng, frame.shape, (6, 6))
-    # The cloth turns in at the face, where a shadow lies.
+    # The cloth is turned in around the face, in shadow.
     relief = relief - 0.35 * np.exp(-np.maximum(face, 0) / rng.uniform(0.05, 0.14))
     base = _cloth_colour(rng)
     tint = np.broadcast_to(base, (*frame.shape, 3)).astype(np.float32)
@@ -135,7 +135,7 @@ def headscarf(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def _cloth_colour(rng: np.random.Generator) -> np.ndarray:
-    """Reflectance (3,): dark as often as not, otherwise any colour."""
+    """Return a reflectance (3,): dark in nearly half of the cases, otherwise any colour."""
     if rng.random() < 0.45:
         return hsv(rng.uniform(0, 1), rng.uniform(0, 0.5), rng.uniform(0.04, 0.25))
     return hsv(rng.uniform(0, 1), rng.beta(1.2, 1.4), rng.uniform(0.3, 1.0))

@@ -1,4 +1,4 @@
-"""What is held in front of a face: a hand, a microphone, a cup, fruit, a telephone. The frame lies before the mouth."""
+"""Props held in front of a face: a hand, a microphone, a cup, fruit, a telephone. `frame` is in front of the mouth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rac_unet.synthesis.props.frame import Frame, Layer
 
 
 def hand(frame: Frame, rng: np.random.Generator) -> Layer:
-    """A hand before mouth or chin, at the mask's edge, or with only its fingers in the picture."""
+    """A hand in front of mouth or chin, or at the edge of the mask."""
     turn = rng.uniform(-1.5, 1.5)  # radians from pointing up
     kind = rng.choice(["over the mouth", "at the edge", "at the chin"])
     if kind == "over the mouth":
@@ -26,7 +26,12 @@ def hand(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def _hand_at(frame: Frame, rng: np.random.Generator, tip, turn: float, bent: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage (H, W) and colour (H, W, 3) of a hand whose middle finger ends at `tip`, pointing `turn` from up."""
+    """Return coverage (H, W) and colour (H, W, 3) of a hand whose middle finger ends at `tip`.
+
+    Args:
+        turn: angle of the fingers from pointing up, radians.
+        bent: length of the fingers, 0 to 1 (stretched).
+    """
     ahead = np.array([np.sin(turn), -np.cos(turn)])
     aside = np.array([-ahead[1], ahead[0]]) * rng.choice([-1.0, 1.0])
     large = rng.uniform(0.82, 1.05)
@@ -78,14 +83,14 @@ def _hand_at(frame: Frame, rng: np.random.Generator, tip, turn: float, bent: flo
     if rng.random() < 0.5:  # a sleeve
         sleeve = hsv(rng.uniform(0, 1), rng.uniform(0, 0.6), rng.uniform(0.05, 0.9))
         from_wrist = (frame.x - wrist[0]) * ahead[0] + (frame.y - wrist[1]) * ahead[1]
-        worn = frame.inside(from_wrist + rng.uniform(0.15, 0.5))[..., None]
+        covered = frame.inside(from_wrist + rng.uniform(0.15, 0.5))[..., None]
         folded = shade * (1 + 0.15 * smooth_noise(rng, frame.shape, (12, 12)))
-        colour = colour + worn * (frame.lit(np.broadcast_to(sleeve, (*frame.shape, 3)), folded) - colour)
+        colour = colour + covered * (frame.lit(np.broadcast_to(sleeve, (*frame.shape, 3)), folded) - colour)
     return frame.inside(distance), colour
 
 
 def microphone(frame: Frame, rng: np.random.Generator) -> Layer:
-    """A ball of foam or wire on a stick, sometimes with a station's cube."""
+    """A microphone: a ball of foam or wire on a stick, sometimes with the cube of a television station."""
     top = rng.uniform([-0.45, 0.0], [0.45, 0.75])
     turn = rng.normal(0, 0.5)
     down = np.array([np.sin(turn), np.cos(turn)])
@@ -108,7 +113,7 @@ def microphone(frame: Frame, rng: np.random.Generator) -> Layer:
     cover, on_head = frame.inside(np.minimum(head_away, grip_away)), frame.inside(head_away)
     tint = stick + on_head[..., None] * (tint - stick)
     gloss = 0.0 if foam else 0.25 * np.exp(-(((frame.x - top[0] + 0.4 * radius) / 0.1) ** 2))
-    if rng.random() < 0.35:  # the station's cube
+    if rng.random() < 0.35:  # the cube of a television station
         place = top + down * (long + 1.9 * radius)
         along = (frame.x - place[0]) * down[0] + (frame.y - place[1]) * down[1]
         across = (frame.x - place[0]) * down[1] - (frame.y - place[1]) * down[0]
@@ -123,7 +128,7 @@ def microphone(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def cup(frame: Frame, rng: np.random.Generator) -> Layer:
-    """A paper cup or mug before the mouth, usually with the hand that holds it."""
+    """A paper cup or mug in front of the mouth, usually with the hand that holds it."""
     place = rng.uniform([-0.3, 0.0], [0.3, 0.5])
     lean = rng.normal(0, 0.2)
     wide, tall, taper = rng.uniform(0.30, 0.45), rng.uniform(0.7, 1.2), rng.uniform(0.0, 0.25)
@@ -152,7 +157,7 @@ def cup(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def fruit(frame: Frame, rng: np.random.Generator) -> Layer:
-    """Something round to eat, held to the mouth."""
+    """A round fruit held to the mouth, with the hand."""
     place, radius = rng.uniform([-0.3, 0.05], [0.3, 0.5]), rng.uniform(0.22, 0.42)
     angle = np.arctan2(frame.y - place[1], frame.x - place[0])
     ripple = 1 + 0.04 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.02 * np.sin(5 * angle + rng.uniform(0, 6))
@@ -171,7 +176,7 @@ def fruit(frame: Frame, rng: np.random.Generator) -> Layer:
 
 
 def telephone(frame: Frame, rng: np.random.Generator) -> Layer:
-    """A telephone held upright before part of the face."""
+    """A telephone held upright in front of part of the face, with the hand."""
     side = rng.choice([-1.0, 1.0])
     place = np.array([side * rng.uniform(0.0, 0.9), rng.uniform(-0.1, 0.7)])
     lean, wide, tall = rng.normal(0, 0.3), rng.uniform(0.36, 0.46), rng.uniform(0.75, 0.95)

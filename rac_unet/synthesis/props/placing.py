@@ -1,7 +1,7 @@
-"""Things in front of a face that are not its mask, placed by the landmarks: glasses, hats, hands, microphones, cups.
+"""Place props (glasses, hats, hands, microphones, cups) on a face by its landmarks.
 
-In real photographs they stand beside masks and before them. They belong to the masked and to the unmasked picture
-alike, so that a network learns to leave them where they are.
+In real photographs such things appear next to masks and in front of them. They are drawn on both the masked and the
+unmasked picture, so that a network learns to keep them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rac_unet.synthesis.props.frame import Frame, Layer
 from rac_unet.synthesis.props.headwear import glasses, hat, headscarf
 from rac_unet.synthesis.props.held import cup, fruit, hand, microphone, telephone
 
-# Kind -> (drawing, head point its plane goes through).
+# Kind -> (drawing function, head point on its plane).
 _EYES, _HEAD, _MOUTH = (0.0, 0.0, 0.55), (0.0, 0.0, 0.20), (0.0, 0.95, 1.15)
 _KINDS = {
     "glasses": (glasses, _EYES), "hat": (hat, _HEAD), "headscarf": (headscarf, _HEAD), "hand": (hand, _MOUTH),
@@ -24,15 +24,15 @@ _KINDS = {
 }  # fmt: skip
 PROPS: tuple[str, ...] = tuple(_KINDS)
 
-# What is worn and what is held, and how often each is; two of them come together now and then.
+# Worn and held props with their shares; some faces get both.
 _WORN = (("glasses",), 0.42), (("hat",), 0.20), (("headscarf",), 0.10), (("glasses", "hat"), 0.12), ((), 0.16)
 _HELD = ("hand", 0.55), ("microphone", 0.22), ("cup", 0.09), ("fruit", 0.06), ("telephone", 0.08)
-# A face of fewer pixels shows no thing, and in a larger one the landmarks are wrong.
+# Bounds of the head's scale: a smaller face gets no props, and a larger one has wrong landmarks.
 _MIN_SCALE, _MAX_SCALE = 6.0, 4.0
 
 
 def choose_props(seed: int) -> tuple[str, ...]:
-    """One to three of `PROPS`, back to front: what is worn first, then what is held."""
+    """Return one to three of `PROPS`, back to front: worn ones first, then held ones."""
     rng = np.random.default_rng([int(seed) % 2**63, 1])
     worn = _WORN[int(rng.choice(len(_WORN), p=[share for _, share in _WORN]))][0]
     held = _HELD[int(rng.choice(len(_HELD), p=[share for _, share in _HELD]))][0]
@@ -40,14 +40,14 @@ def choose_props(seed: int) -> tuple[str, ...]:
 
 
 def draw_props(image: np.ndarray, points: np.ndarray, seed: int, kinds: tuple[str, ...] | None = None) -> list[Layer]:
-    """Things in front of the face in `image`, back to front.
+    """Return props in front of the face in `image`, back to front.
 
     Args:
-        image: (H, W, 3) uint8 RGB, which the things take their light from.
+        image: (H, W, 3) uint8 RGB, from which the light of the props is estimated.
         points: (68, 2) iBUG-68 landmarks in pixels. Mouth and brows are not used.
         seed: chooses kinds, shapes, places and colours; the same arguments give the same bytes.
-        kinds: names out of `PROPS`; left out, `choose_props(seed)`.
-    Returns: a layer for each kind; none where the face is too small or the landmarks make no sense.
+        kinds: names of `PROPS`; default: `choose_props(seed)`.
+    Returns: a layer for each kind; empty where the face is too small or the landmarks are wrong.
     Raises: UserError for a name that is not in `PROPS`.
     """
     kinds = choose_props(seed) if kinds is None else kinds

@@ -1,4 +1,4 @@
-"""What a toy face wears: beard and moustache, freckles, glasses: its own, whatever the expression."""
+"""Paint beard, moustache, freckles and glasses of a toy face; they belong to the identity, not to the expression."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rac_unet.synthesis.toys.head import Portrait
 
 
 def paint_beard(canvas: Canvas, f: Portrait, clip: np.ndarray) -> None:
-    """Beard and moustache, soft-edged so that skin shows through at the rim; painted under the lips.
+    """Paint the beard, with a soft edge that shows some skin; before the lips are painted.
 
     clip: (S, S) coverage of the face.
     """
@@ -42,7 +42,7 @@ def paint_beard(canvas: Canvas, f: Portrait, clip: np.ndarray) -> None:
 
 
 def paint_moustache(canvas: Canvas, f: Portrait) -> None:
-    """Hair on the upper lip; it rides on the lip, so it belongs to the mouth."""
+    """Paint hair on the upper lip; it moves with the lip, so it belongs to the mouth's layers."""
     if f.who.beard == "none":
         return
     p, color = f.points, f.who.hair * 0.9
@@ -58,7 +58,7 @@ def paint_moustache(canvas: Canvas, f: Portrait) -> None:
 
 
 def paint_marks(canvas: Canvas, f: Portrait) -> None:
-    """Freckles over nose and cheeks."""
+    """Paint freckles over nose and cheeks."""
     if f.who.freckles:
         rng = np.random.default_rng(f.who.marks)
         spots = rng.normal((0.5, 0.50), (0.12, 0.035), (f.who.freckles, 2))
@@ -69,7 +69,7 @@ def paint_marks(canvas: Canvas, f: Portrait) -> None:
 
 
 def paint_glasses(canvas: Canvas, f: Portrait) -> None:
-    """Frames around resting eyes, a bridge, temples and a faint reflection."""
+    """Paint glasses: frames around the resting eyes, a bridge, temples and a faint reflection."""
     if f.who.glasses == "none":
         return
     color, round_ = f.who.glasses_color, f.who.glasses == "round"

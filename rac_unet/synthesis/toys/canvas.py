@@ -1,8 +1,8 @@
 """A small planar canvas for painting toy faces: smooth curves, anti-aliased soft shapes, glows.
 
-Toy faces must be cheap enough to make by the ten thousand, so every layer touches only its own bounding box,
+Toy faces are made by the ten thousand, so every layer changes only its own bounding box,
 and the canvas is planar (3, S, S), where NumPy blends several times faster than in interleaved RGB.
-Coordinates are *crop units*: (0, 0) is the image's top left corner and (1, 1) its bottom right, whatever the
+Coordinates are *crop units*: (0, 0) is the image's top left corner and (1, 1) its bottom right, for any
 number of pixels.
 """
 
@@ -44,7 +44,7 @@ def _unit_steps(count: int) -> np.ndarray:
 
 
 def curve(points) -> np.ndarray:
-    """Smooth open curve through (N, 2) points: ((N-1)*6+1, 2) float32, passing through each of them."""
+    """Return a smooth open curve through (N, 2) points: ((N-1)*6+1, 2) float32."""
     p = np.asarray(points, np.float32)
     n = len(p)
     padded = np.empty((n + 2, 2), np.float32)
@@ -56,19 +56,19 @@ def curve(points) -> np.ndarray:
 
 
 def loop(points) -> np.ndarray:
-    """Smooth closed curve through (N, 2) points: (N*6, 2) float32."""
+    """Return a smooth closed curve through (N, 2) points: (N*6, 2) float32."""
     p = np.asarray(points, np.float32)
     padded = np.concatenate([p[-1:], p, p[:2]])
     return (_BASIS @ padded[_windows(len(p))]).reshape(-1, 2)
 
 
 def ellipse(center, rx: float, ry: float, count: int = 24) -> np.ndarray:
-    """(count, 2) outline of an axis-aligned ellipse."""
+    """Return the (count, 2) outline of an axis-aligned ellipse."""
     return _unit_circle(count) * np.array((rx, ry), np.float32) + np.asarray(center, np.float32)
 
 
 def ribbon(points, widths) -> np.ndarray:
-    """Outline of a stroke along `points` whose full width runs through the stops `widths` (crop units)."""
+    """Return the outline of a stroke along `points` whose width is interpolated between `widths` (crop units)."""
     line = curve(points)
     tangent = np.empty_like(line)
     tangent[1:-1] = line[2:] - line[:-2]
@@ -81,10 +81,10 @@ def ribbon(points, widths) -> np.ndarray:
 
 
 class Canvas:
-    """A square picture being painted.
+    """A square picture for painting.
 
     `pixels` is (3, S, S) float32, 0..255. While `window` (an (S, S) float32 map, 0..1) is set, every layer
-    is confined to it: where it is 0, painting changes no bit.
+    is limited to it: where it is 0, painting changes no bit.
     """
 
     def __init__(self, side: int):
@@ -98,7 +98,7 @@ class Canvas:
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def _coverage(self, outlines, soft: float):
-        """Coverage of one polygon, or of a list together: (box, uint8 array); None outside the picture."""
+        """Return the coverage of a polygon or a list of polygons: (box, uint8 array); None outside the picture."""
         outlines = outlines if isinstance(outlines, list) else [outlines]
         every = outlines[0] if len(outlines) == 1 else np.concatenate(outlines)
         sigma = soft * self.side
@@ -109,7 +109,7 @@ class Canvas:
         x0, y0, x1, y1 = box
         cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
         scale, corner = self.side * 16.0, ((x0 + 0.5) * 16, (y0 + 0.5) * 16)
-        for outline in outlines:  # one by one: together, overlaps would cancel out
+        for outline in outlines:  # one by one: in one call, overlaps would cancel out
             cv2.fillPoly(cover, [np.rint(outline * scale - corner).astype(np.int32)], 255, cv2.LINE_AA, 4)
         if sigma > 0.3:
             width = 2 * ceil(2.6 * sigma) + 1
@@ -117,7 +117,7 @@ class Canvas:
         return box, cover
 
     def mask(self, outline, soft: float = 0.0) -> np.ndarray:
-        """(S, S) float32 coverage in [0, 1] of a polygon, to be used as `clip`."""
+        """Return the (S, S) float32 coverage in [0, 1] of a polygon, for use as `clip`."""
         full = np.zeros((self.side, self.side), np.float32)
         found = self._coverage(outline, soft)
         if found is not None:
@@ -129,7 +129,7 @@ class Canvas:
         """Paint a polygon, or a list of polygons as one layer.
 
         Args:
-            outlines: (N, 2) crop units, or a list of such.
+            outlines: (N, 2) crop units, or a list of these.
             color: three numbers 0..255 or a (3, S, S) picture; with `multiply`, three factors instead.
             opacity: 0..1.
             soft: blur of the edge, standard deviation in crop units.
@@ -143,14 +143,14 @@ class Canvas:
     def stroke(self, lines, widths, color, opacity: float = 1.0, soft: float = 0.0, clip=None, multiply=False):
         """Paint a tapered stroke along a smooth curve, or along a list of curves; see `ribbon` and `fill`."""
         if opacity > 0.01:
-            # OpenCV draws every edge about half a pixel outwards; hairlines must look alike on every canvas.
+            # OpenCV draws every edge about half a pixel outwards; hairlines must look the same at every size.
             widths = np.asarray(widths) + (1 / 256 - 1 / self.side)
             many = isinstance(lines, list)
             outlines = [ribbon(line, widths) for line in lines] if many else ribbon(lines, widths)
             self.fill(outlines, color, opacity, soft, clip, multiply)
 
     def glow(self, center, sx: float, sy: float, color, opacity: float = 1.0, clip=None, multiply: bool = False):
-        """Paint a Gaussian blot with standard deviations sx, sy; it ends exactly at 2.5 of them."""
+        """Paint a Gaussian spot with standard deviations sx, sy, cut off at 2.5 of them."""
         c = np.asarray(center, np.float32) * self.side - 0.5
         reach = np.array([sx, sy], np.float32) * self.side * 2.5
         box = self._box(c - reach, c + reach, 0) if opacity > 0.01 else None

@@ -1,10 +1,9 @@
-"""How a toy face moves: facial action units (FACS) as displacements of landmarks.
+"""Expressions of toy faces: facial action units (FACS) as displacements of landmarks.
 
 An emotion is a row of action-unit intensities, after Ekman & Friesen's Facial Action Coding System (1978;
 EMFACS prototypes). A unit is a set of landmark displacements, given for the image-left half and mirrored.
 Units add up, so one function moves the whole face. Anger shows bared, clenched teeth and disgust a one-sided
-sneer with the tongue forward, because in `ambiguous` faces the mouth alone must tell every emotion from the
-others.
+sneer with the tongue forward, because in `ambiguous` faces the emotions must differ in the mouth alone.
 """
 
 from __future__ import annotations
@@ -77,12 +76,12 @@ def _displacements() -> dict[int, np.ndarray]:
 
 
 _DISPLACEMENTS = _displacements()
-# The sneer: units that one side of the face does more strongly.
+# Units that are stronger on one side of the face in a sneer.
 _ONE_SIDED = {10: 0.42, 9: 0.15, 15: 0.2}
 
 
 def action_units(emotion: str, intensity: float) -> dict[int, float]:
-    """Action units of one of the seven emotions at `intensity` (0..1)."""
+    """Return the action units of one of the seven emotions at `intensity` (0..1)."""
     return {unit: strength * intensity for unit, strength in EMOTION_ACTION_UNITS[emotion].items()}
 
 
@@ -92,7 +91,7 @@ def apply_action_units(points: np.ndarray, units: dict[int, float], stronger_sid
     Args:
         points: (68, 2) neutral frontal landmarks, crop units.
         units: {action unit: intensity}; {} returns a copy.
-        stronger_side: -1 (image left) .. 1 (image right); the side on which disgust sneers.
+        stronger_side: -1 (image left) .. 1 (image right); the side of a sneer.
     Returns: (68, 2) moved landmarks. The lower inner lip never rises above the upper one.
     """
     moved = np.array(points, np.float64)

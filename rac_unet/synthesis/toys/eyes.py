@@ -1,7 +1,7 @@
-"""Painting a toy face's eyes and brows from its landmarks, and the wrinkles their movements make.
+"""Paint the eyes and brows of a toy face from its landmarks, and the wrinkles of their movements.
 
-Every painter takes (canvas, portrait). Outlines are splines through the landmarks themselves, so the points
-handed out lie on what is drawn. Both eyes share each layer: fewer, larger layers are what keeps a face cheap.
+Every function takes (canvas, portrait). Outlines are splines through the landmarks, so the returned landmarks
+are exactly on the drawn features. Both eyes share each layer: fewer, larger layers are faster.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BROWN = np.array((58, 30, 24), np.float32)
 
 
 def paint_eyes(canvas: Canvas, f: Portrait) -> None:
-    """Eyeballs, irises looking at the viewer, lids, lashes and lid creases; both eyes share each layer."""
+    """Paint eyeballs, irises looking at the viewer, lids, lashes and lid creases."""
     who, skin, units = f.who, f.who.skin, f.upper
     eyes = [
         f.points[36:42],
@@ -76,7 +76,7 @@ def paint_eyes(canvas: Canvas, f: Portrait) -> None:
 
 
 def _paint_irises(canvas: Canvas, f: Portrait, centers: list, widths: list, white: np.ndarray) -> None:
-    """Irises, pupils and reflections. They sit high, so that wide-open eyes show white all round."""
+    """Paint irises, pupils and reflections; placed high, so that wide-open eyes show white all around."""
     color, r = f.who.eyes, 0.0345
     narrow = [r * min(1, w / 0.145 + 0.06) for w in widths]
 
@@ -93,7 +93,7 @@ def _paint_irises(canvas: Canvas, f: Portrait, centers: list, widths: list, whit
 
 
 def paint_brows(canvas: Canvas, f: Portrait) -> None:
-    """Brows along their landmarks, and the wrinkles that brow movements make."""
+    """Paint brows along their landmarks, and the wrinkles of brow movements."""
     who = f.who
     thick = 0.021 * who.brow_width
     color = who.hair * 0.80 if who.hair.mean() < 150 else who.hair * 0.56

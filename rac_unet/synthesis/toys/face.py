@@ -1,8 +1,8 @@
-"""Toy faces: procedural portraits with a known expression, the project's embedded default data.
+"""Draw toy faces: procedural portraits with a known expression, the built-in default data.
 
-They need no download and no licence, their expression is known exactly, and they come with landmarks, so the
-mask painter serves them as it serves photographs. Drawn by splines, soft layers and one light; see
-identity (who), expression (how the face moves), head (pose and light), eyes, mouth, hair and accessories (paint).
+They need no download and no licence, their expression is known exactly, and they have landmarks, so masks are
+painted on them as on photographs. Drawn with splines, soft layers and one light; see identity (person),
+expression (movement), head (pose and light), eyes, mouth, hair and accessories (painting).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CLOTHES = np.array(
 
 @dataclass(frozen=True)
 class ToyFace:
-    """One drawn face: image uint8 RGB (size, size, 3), landmarks float32 (68, 2) in pixels."""
+    """A drawn face: image uint8 RGB (size, size, 3), landmarks float32 (68, 2) in pixels."""
 
     image: np.ndarray
     points: np.ndarray
@@ -48,20 +48,17 @@ class ToyFace:
 
 
 def draw_face(identity: int, emotion: str, seed: int, size: int = 128, mode: str = "natural") -> ToyFace:
-    """Draw one person with one expression.
+    """Draw a person with an expression.
 
     Args:
-        identity: any int; fixes the person (skin, hair, face shape, glasses, beard).
+        identity: any int; determines the person (skin, hair, face shape, glasses, beard).
         emotion: one of `rac_unet.core.emotions.EMOTIONS`.
-        seed: any int; fixes pose, light, background, clothes, strength of the expression (0.7..1) and
-        camera noise.
+        seed: any int; determines pose, light, background, clothes, strength of the expression (0.7..1) and camera
+            noise.
         size: side in pixels, 48..512; the picture is the same at every size.
-        mode: `natural`, or `ambiguous`: pixels and landmarks tell the emotion only inside the mouth region,
-        strictly
-            inside the jaw (landmarks 1..15) and below the nose tip (30); all else is bit-identical over
-            emotions.
-    Returns: `ToyFace`; equal arguments give equal bytes. Landmarks are iBUG-68, and lie on the drawn
-    features.
+        mode: `natural`, or `ambiguous`: pixels and landmarks depend on the emotion only in the mouth region, inside
+            the jaw (landmarks 1..15) and below the nose tip (30); all else is bit-identical for all emotions.
+    Returns: `ToyFace`; equal arguments give equal bytes. Landmarks are iBUG-68, on the drawn features.
     Raises: UserError for an unknown emotion or mode, or a size out of range.
     """
     if emotion not in EMOTIONS:
@@ -81,7 +78,7 @@ def draw_face(identity: int, emotion: str, seed: int, size: int = 128, mode: str
 
 
 def _make_portrait(identity: int, emotion: str, mode: str, rng: np.random.Generator) -> tuple[Portrait, np.ndarray]:
-    """The portrait to paint and the colour of its clothes; the same random draws for every emotion."""
+    """Return the portrait and the colour of its clothes; all emotions use the same random draws."""
     who = make_identity(identity)
     yaw, pitch, roll = np.clip(rng.normal(size=3), -2, 2) * (11.0, 3.5, 1.8)
     pose = make_pose(yaw, pitch, roll, who, np.clip(rng.normal(size=2), -2, 2) * 0.006)
@@ -103,7 +100,7 @@ def _make_portrait(identity: int, emotion: str, mode: str, rng: np.random.Genera
 
 
 def _paint_backdrop(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Fill the canvas with a gradient between two shades and a few soft blobs, as out of focus."""
+    """Fill the canvas with an out-of-focus background: a gradient between two shades and a few soft blobs."""
     a = _BACKDROPS[rng.integers(len(_BACKDROPS))]
     b = a * rng.uniform(0.55, 0.95) + rng.normal(0, 8, 3)
     angle = rng.uniform(0, 2 * np.pi)
@@ -123,7 +120,7 @@ def _paint_backdrop(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _paint(canvas: Canvas, face: Portrait, cloth: np.ndarray) -> None:
-    """Paint all layers, back to front. Only the mouth's layers know `face.lower`; a window confines them."""
+    """Paint all layers, back to front. Only the mouth's layers use `face.lower`; a window limits them."""
     face.skin = light_skin(face, canvas.side)
     paint_hair_behind(canvas, face)
     paint_body(canvas, face, cloth)
@@ -145,7 +142,7 @@ def _paint(canvas: Canvas, face: Portrait, cloth: np.ndarray) -> None:
 
 
 def _develop(canvas: Canvas, face: Portrait, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Down-sample by area, let the light fall off, add camera noise, and round to uint8 RGB."""
+    """Down-sample by area, apply light fall-off and camera noise, and round to uint8 RGB."""
     planes = [cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA) for plane in canvas.pixels]
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     right, down = (float(v) for v in face.light[:2])

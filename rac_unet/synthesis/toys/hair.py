@@ -1,7 +1,6 @@
-"""A toy face's hair: behind the head, in front of it, or covered by a scarf.
+"""Paint the hair of a toy face behind and in front of the head, or its scarf.
 
-Shapes are drawn around the frontal head in crop units, the left half first, and turned with the head's
-outline.
+Shapes are defined around the frontal head in crop units, the left half first, and rotated with the head's outline.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from rac_unet.synthesis.toys.body import NARROW, both_halves
 from rac_unet.synthesis.toys.canvas import Canvas, curve, ellipse, loop
 from rac_unet.synthesis.toys.head import Portrait
 
-# how far down the hair behind the head reaches, for people who wear it so
+# Hair style -> how far down the hair behind the head reaches.
 _BACK_ENDS = {"long": 1.2, "bob": 0.80, "fringe": 1.2, "parted": 0.98, "curly": 0.66}
 _SCARF_BACK = [(0.10, 1.2), (0.02, 1.0), (0.055, 0.6), (0.06, 0.25), (0.2, -0.1), (0.5, -0.16)]
 
 
 def paint_hair_behind(canvas: Canvas, f: Portrait) -> None:
-    """Hair or scarf behind the head; painted before the face."""
+    """Paint hair or scarf behind the head; before the face is painted."""
     who, style = f.who, f.who.hair_style
     if style == "headscarf":
         back = f.pose.project(both_halves(_SCARF_BACK), -0.10, on_outline=True)
@@ -47,7 +46,7 @@ def paint_hair_behind(canvas: Canvas, f: Portrait) -> None:
 
 
 def _hairline(f: Portrait) -> np.ndarray:
-    """Where hair meets forehead, as frontal face points from left to right."""
+    """Return the hairline as frontal face points from left to right."""
     style, man = f.who.hair_style, f.who.masculine
     side = [(0.128, 0.40), (0.150, 0.30)] if man else [(0.130, 0.44), (0.140, 0.31)]
     recede = 0.025 * f.who.age * man
@@ -66,7 +65,7 @@ def _hairline(f: Portrait) -> np.ndarray:
 
 
 def paint_hair(canvas: Canvas, f: Portrait) -> None:
-    """Hair, or scarf, in front of the face."""
+    """Paint hair or scarf in front of the face."""
     who, style = f.who, f.who.hair_style
     hair = who.hair * f.tint
     if style == "bald":

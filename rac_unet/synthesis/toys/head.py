@@ -1,9 +1,8 @@
-"""The toy head: turning landmarks with a rounded head, and lighting its skin.
+"""Head of a toy face: rotate its landmarks in 3-D and light its skin.
 
-Landmarks live on an ellipsoid with a nose on it; yaw, pitch and roll move them as solid points, which is what
-makes a turned face look turned. The skin is lit from a height map (ellipsoid plus soft bumps for brow, nose,
-cheeks, lips, chin), so that one light direction shades every feature alike. The map is fixed at 128x128
-whatever the picture's size.
+Landmarks are on an ellipsoid with a nose; yaw, pitch and roll rotate them as 3-D points. The skin is lit from a
+height map (ellipsoid plus soft bumps for brow, nose, cheeks, lips, chin), so that one light direction shades all
+features consistently. The map is 128x128 for every size of the picture.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ _RELIEF[[50, 51, 52, 56, 57, 58, 61, 62, 63, 65, 66, 67]] = 0.03
 
 @dataclass(frozen=True)
 class Pose:
-    """How the head is held: a rotation and the shift that centres the eyes in the crop."""
+    """Pose of the head: a rotation and the shift that centres the eyes in the crop."""
 
     rotation: np.ndarray
     shift: np.ndarray
 
     def project(self, xy, relief=0.0, on_outline: bool = False) -> np.ndarray:
-        """Crop coordinates (N, 2) float32 of frontal face points (N, 2).
+        """Return crop coordinates (N, 2) float32 of frontal face points (N, 2).
 
-        relief: height above the ellipsoid. on_outline: the points lie on the silhouette, not on the front.
+        relief: height above the ellipsoid. on_outline: the points are on the silhouette, not on the front.
         """
         p = np.asarray(xy, np.float64)
         q = np.empty((len(p), 3))
@@ -49,12 +48,12 @@ class Pose:
         return ((q @ self.rotation.T)[:, :2] + (self.shift + (0.5, _CENTER_Y))).astype(np.float32)
 
     def landmarks(self, points: np.ndarray) -> np.ndarray:
-        """(68, 2) crop coordinates of frontal landmarks (68, 2); the jaw lies on the silhouette."""
+        """Return (68, 2) crop coordinates of frontal landmarks (68, 2); the jaw is on the silhouette."""
         return np.concatenate([self.project(points[:17], on_outline=True), self.project(points[17:], _RELIEF[17:])])
 
 
 def make_pose(yaw: float, pitch: float, roll: float, who: Identity, jitter) -> Pose:
-    """Pose from degrees (yaw > 0 turns to the image's right), the eyes where an aligned crop has them."""
+    """Return a pose from degrees (yaw > 0 turns to the image's right), with the eyes placed as in an aligned crop."""
     a, b, c = np.radians([yaw, pitch, roll])
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     nod = np.array([[1, 0, 0], [0, np.cos(b), np.sin(b)], [0, -np.sin(b), np.cos(b)]])
@@ -69,9 +68,9 @@ def make_pose(yaw: float, pitch: float, roll: float, who: Identity, jitter) -> P
 
 @dataclass
 class Portrait:
-    """Everything the painters need to know about one face.
+    """All that the painting functions need to know of one face.
 
-    `upper` are the action units that show above the mouth, `lower` those that show in and around it; they
+    `upper` are the action units that are visible above the mouth, `lower` those in and around it; they
     differ only in `ambiguous` faces, where `upper` is empty.
     """
 
@@ -82,16 +81,16 @@ class Portrait:
     lower: dict[int, float]
     light: np.ndarray  # (3,) direction towards the light, unit length; x right, y down, z towards the viewer
     tint: np.ndarray  # (3,) colour of the light, about 1
-    window: np.ndarray | None = None  # (GRID, GRID), where the mouth may differ between expressions; None: anywhere
+    window: np.ndarray | None = None  # (GRID, GRID), where pixels may depend on the expression; None: anywhere
     skin: np.ndarray = field(default_factory=lambda: np.zeros((3, 1, 1), np.float32))  # (3, S, S), once lit
 
     def at(self, *xy, relief: float = 0.0) -> np.ndarray:
-        """Crop coordinates of frontal face points given as x, y pairs."""
+        """Return crop coordinates of frontal face points given as x, y pairs."""
         return self.pose.project(np.array(xy, np.float64).reshape(-1, 2), relief)
 
 
 def _bumps(items) -> np.ndarray:
-    """Sum of Gaussian bumps (x, y, sx, sy, height) on the grid, as one matrix product."""
+    """Return the sum of Gaussian bumps (x, y, sx, sy, height) on the grid, as one matrix product."""
     x, y, sx, sy, height = np.array(items, np.float32).T[:, :, None]
     across = np.exp(-0.5 * ((_AXIS - x) / sx) ** 2) * height
     down = np.exp(-0.5 * ((_AXIS - y) / sy) ** 2)
@@ -99,10 +98,9 @@ def _bumps(items) -> np.ndarray:
 
 
 def mouth_window(points: np.ndarray) -> np.ndarray:
-    """(GRID, GRID) map: 1 around the mouth, 0 at and beyond the jaw's outline and above the nose tip.
+    """Return a (GRID, GRID) map: 1 around the mouth, 0 at and beyond the jaw's outline and above the nose tip.
 
-    Nothing outside tells the expression of an `ambiguous` face; the margin covers filtering and
-    down-sampling.
+    Outside, an `ambiguous` face does not depend on the expression; the margin covers filtering and down-sampling.
     """
     inside = np.zeros((GRID, GRID), np.uint8)
     cv2.fillPoly(inside, [np.rint((points[1:16] * GRID - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
@@ -114,7 +112,7 @@ def mouth_window(points: np.ndarray) -> np.ndarray:
 
 
 def _face_bumps(f: Portrait) -> list[tuple]:
-    """Bumps of the face above the mouth, and of the resting jaw."""
+    """Return the bumps of the face above the mouth, and of the resting jaw."""
     p, units, old = f.points, f.upper, f.who.age
     n = f.who.nose_width
     nose = [p[27], (p[27] + p[28]) / 2, p[28], (p[28] + p[29]) / 2, p[29]]
@@ -150,13 +148,13 @@ def _face_bumps(f: Portrait) -> list[tuple]:
 
 
 def _mouth_bumps(f: Portrait) -> list[tuple]:
-    """Bumps of lips, folds and chin, which the lower action units change."""
+    """Return the bumps of lips, folds and chin, which depend on the lower action units."""
     p, units = f.points, f.lower
     bumps = [(*p[57] + (0, 0.018), 0.060, 0.014, -0.010), (*(p[33] + p[51]) / 2, 0.012, 0.028, -0.006)]
     fold = max(units.get(12, 0), 0.9 * units.get(10, 0), 0.6 * units.get(20, 0), 0.6 * units.get(15, 0))
     for side, corner in ((-1, 48), (1, 54)):
         bumps += [(*(p[corner] + (side * 0.012, 0.002)), 0.016, 0.018, -0.006 - 0.008 * fold)]
-        if f.window is None:  # too wide for the window, whose rim it would turn into a visible step
+        if f.window is None:  # wider than the window, at whose rim it would be cut off visibly
             jowl = f.at(0.5 + side * 0.19, 0.66)[0]
             bumps += [(*jowl, 0.045, 0.05, 0.016 * units.get(12, 0) + 0.008 * units.get(20, 0))]
     tense = units.get(17, 0)
@@ -168,11 +166,11 @@ def _mouth_bumps(f: Portrait) -> list[tuple]:
 
 
 def light_skin(f: Portrait, side: int) -> np.ndarray:
-    """(3, side, side) float32 skin, lit and blushed, over the whole square; the caller clips it."""
+    """Return lit and blushed skin, (3, side, side) float32, over the whole square; the caller clips it."""
     centre = np.array([0.5, _CENTER_Y]) + f.pose.shift
     centre = centre.tolist()
     r2 = ((_AXIS - centre[0]) / _RADIUS_X)[None] ** 2 + ((_AXIS - centre[1]) / _RADIUS_Y)[:, None] ** 2
-    # Beyond the rim the dome goes on falling in a straight line, so that the jaw's edge stays in shade.
+    # Beyond the rim the dome continues linearly, so that the edge of the jaw is in shade.
     dome = np.where(r2 < 0.85, np.sqrt(np.maximum(1 - r2, 0.15)), 0.387 - (r2 - 0.85) * 1.29)
     mouth = _bumps(_mouth_bumps(f))
     height = _DEPTH * dome + _bumps(_face_bumps(f))
@@ -207,7 +205,7 @@ def light_skin(f: Portrait, side: int) -> np.ndarray:
 
 
 def _blush(f: Portrait) -> list[tuple]:
-    """Redder and darker places, as (x, y, sx, sy, strength)."""
+    """Return the redder and darker places as (x, y, sx, sy, strength)."""
     p, warm = f.points, 0.55 + 0.3 * f.who.makeup
     spots = [(*p[30], 0.045, 0.03, 0.35), (*f.at(0.5, 0.86)[0], 0.06, 0.03, 0.2)]
     for side, eye in ((-1, slice(36, 42)), (1, slice(42, 48))):

@@ -1,8 +1,7 @@
-"""Who a toy face is: colours, proportions, hair and accessories, from the identity number alone.
+"""Identity of a toy face: colours, proportions, hair and accessories, determined by the identity number.
 
-Everything here is drawn once per identity in a fixed order, so the same person can be met again under another
-pose, light or expression. Proportions are those of an aligned crop: outer eye corners near x = 0.27 and 0.73,
-eyes at y = 0.36, chin near 0.90.
+All random draws are made in a fixed order, so that a person is the same in every pose, light and expression.
+Proportions are those of an aligned crop: outer eye corners near x = 0.27 and 0.73, eyes at y = 0.36, chin near 0.90.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ HAIR_MALE = ("short", "short", "parted", "curly", "buzz", "bald", "fringe")
 class Identity:
     """One person. Colours are sRGB float32 (3,), 0..255; `points` are the resting landmarks."""
 
-    masculine: float  # 0 or 1, and how the rest is drawn from it
+    masculine: float  # 0 or 1; the other attributes depend on it
     age: float  # 0 young .. 1 old
     skin: np.ndarray
     hair: np.ndarray
@@ -85,7 +84,7 @@ MIRROR = np.array(
 
 
 def _neutral_points(rng: np.random.Generator, masculine: float, lips: float) -> tuple[np.ndarray, float]:
-    """(68, 2) landmarks of this person at rest, frontal, symmetric; and the nose width factor."""
+    """Return (68, 2) resting landmarks of a person, frontal and symmetric, and the nose width factor."""
     wide, square, chin, nose, nose_long, mouth, eye_open, eye_tilt, arch = np.clip(rng.normal(size=9), -1.8, 1.8)
     p = np.zeros((68, 2))
     jaw = _HALF_JAW.copy()
@@ -119,7 +118,7 @@ def _neutral_points(rng: np.random.Generator, masculine: float, lips: float) -> 
 
 
 def make_identity(identity: int) -> Identity:
-    """Return the person behind a number (any int); equal numbers give equal people."""
+    """Return the person of an identity number (any int); equal numbers give equal persons."""
     rng = np.random.default_rng([0x1DE, abs(int(identity)), int(identity < 0)])
     masculine = float(rng.random() < 0.5)
     tone = rng.random() * 7

@@ -1,7 +1,7 @@
-"""Painting a toy face's nose and mouth from its landmarks: folds, lips, teeth, tongue.
+"""Paint the nose and mouth of a toy face from its landmarks: folds, lips, teeth, tongue.
 
-Every painter takes (canvas, portrait). `paint_mouth` is the only painter that knows the lower face's action
-units; in `ambiguous` faces the caller confines it to a window around the mouth.
+Every function takes (canvas, portrait). Only `paint_mouth` uses the action units of the lower face; in
+`ambiguous` faces the caller limits it to a window around the mouth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rac_unet.synthesis.toys.head import Portrait
 
 
 def paint_nose(canvas: Canvas, f: Portrait) -> None:
-    """Nostrils, wings, the shadow under the nose, and the wrinkles of a wrinkled nose."""
+    """Paint nostrils, wings, the shadow under the nose, and the wrinkles of a wrinkled nose."""
     p, skin = f.points, f.who.skin
     dark = skin * (0.42, 0.26, 0.25)
     base = p[31:36]
@@ -38,7 +38,7 @@ def paint_nose(canvas: Canvas, f: Portrait) -> None:
 
 
 def paint_mouth(canvas: Canvas, f: Portrait) -> None:
-    """Folds beside the mouth, lips with shading, and what shows between them: dark, teeth, tongue."""
+    """Paint the folds around the mouth, the shaded lips, and the inside of an open mouth: dark, teeth, tongue."""
     p, units, who = f.points, f.lower, f.who
     _paint_folds(canvas, f)
     upper, lower = curve(p[48:55]), curve(p[[54, 55, 56, 57, 58, 59, 48]])
@@ -123,7 +123,7 @@ def _paint_inside(canvas: Canvas, f: Portrait, hole: np.ndarray, opening: float)
 def _tooth_gaps(
     canvas: Canvas, gum: np.ndarray, middle: float, width: float, height: float, inside: np.ndarray
 ) -> None:
-    """Faint lines between teeth that grow from the curve `gum` by `height` (negative: upwards)."""
+    """Paint faint lines between teeth, from the curve `gum` over `height` (negative: upwards)."""
     order = np.argsort(gum[:, 0])
     gaps = []
     for place in (-0.30, -0.19, -0.065, 0.065, 0.19, 0.30):
@@ -134,7 +134,7 @@ def _tooth_gaps(
 
 
 def _paint_folds(canvas: Canvas, f: Portrait) -> None:
-    """Nasolabial folds, and the lines of a stretched or drawn-down mouth."""
+    """Paint nasolabial folds, and the lines of a stretched or drawn-down mouth."""
     p, units, who = f.points, f.lower, f.who
     dark = who.skin * (0.52, 0.38, 0.36)
     smile, sneer = units.get(12, 0), units.get(10, 0)

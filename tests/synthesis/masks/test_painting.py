@@ -1,4 +1,4 @@
-"""What pair-making relies on: no mouth shows, nothing else changes, the same seed gives the same bytes."""
+"""Painted masks hide the mouth, change nothing else, and are reproducible by seed."""
 
 import cv2
 import numpy as np
@@ -35,7 +35,7 @@ def synthetic_face(yaw=0.0, roll=0.0, open_mouth=False, size=128, centre=(64.0, 
 
 
 def mouth_region(points, size):
-    """Boolean (size, size): the pixels inside the outer lips."""
+    """Return the pixels inside the outer lips, (size, size) bool."""
     region = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(region, cv2.convexHull(np.rint(points[48:60]).astype(np.int32)), 1)
     return region > 0
@@ -70,7 +70,7 @@ def test_only_hidden_pixels_change(style):
     assert (masked.occlusion[eyes[:, 1], eyes[:, 0]] == 0).all()
 
 
-def test_fully_hidden_pixels_tell_nothing_of_the_mouth():
+def test_fully_hidden_pixels_do_not_depend_on_the_mouth():
     image, points = synthetic_face()
     other = image.copy()
     mouth = mouth_region(points, 128)
@@ -90,7 +90,7 @@ def test_edge_is_soft_and_narrow():
 
 
 def test_edge_of_a_white_mask_is_never_darker_than_both_sides():
-    # Pixel noise makes the photo look razor-sharp, and the mask's edge with it.
+    # Pixel noise makes the photo look very sharp, and so the edge of the mask.
     image = np.random.default_rng(0).integers(190, 211, (128, 128, 3), np.uint8)
     _, points = synthetic_face()
     masked = paint_mask(image, points, "kn95", 0)
@@ -122,7 +122,7 @@ def test_expression_does_not_shape_the_mask():
         np.testing.assert_array_equal(first.occlusion, second.occlusion)
 
 
-def test_mask_takes_the_photos_light():
+def test_the_mask_is_lit_as_the_photo_is():
     image, points = synthetic_face()
     dark = (image * 0.45).astype(np.uint8)
     bright_mask, dark_mask = (paint_mask(photo, points, "kn95", 0) for photo in (image, dark))
@@ -151,7 +151,7 @@ def test_any_frame_size(size):
         assert masked.occlusion[mouth_region(points, size)].min() == 255
 
 
-def test_points_partly_or_wholly_outside_the_frame():
+def test_points_outside_the_frame():
     image, points = synthetic_face()
     for style in STYLES:
         half = paint_mask(image, points + [70, 20], style, 0)
@@ -161,7 +161,7 @@ def test_points_partly_or_wholly_outside_the_frame():
         np.testing.assert_array_equal(gone.image, image)
 
 
-def test_no_finite_points_make_it_fail():
+def test_any_finite_points_are_accepted():
     image, points = synthetic_face()
     rng = np.random.default_rng(0)
     odd = [
@@ -202,7 +202,7 @@ def test_masks_are_worn_narrow_and_wide_and_some_hang_far_below_the_chin():
     assert np.ptp(np.percentile(wide, [5, 95])) > 0.12 and max(wide) < 1.35
 
 
-def test_unknown_style_lists_the_known_ones():
+def test_the_refusal_of_an_unknown_style_lists_the_known_ones():
     image, points = synthetic_face()
     with refused("unknown_name", "scarf", *STYLES):
         paint_mask(image, points, "scarf", 0)
@@ -217,6 +217,6 @@ def test_unknown_style_lists_the_known_ones():
         (np.zeros((64, 64, 3), np.uint8), np.full((68, 2), np.nan), "points"),
     ],
 )
-def test_wrong_input_is_named(image, points, name):
+def test_the_refusal_of_wrong_input_names_it(image, points, name):
     with refused("bad_value", name):
         paint_mask(image, points, "surgical", 0)

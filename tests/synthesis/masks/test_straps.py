@@ -1,4 +1,4 @@
-"""Straps and rims: every kind is drawn, all of it is in the map, and no two masks have the same edge."""
+"""Straps and rims: every kind is drawn, the occlusion map covers it, and the edges of masks vary."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_straps_leave_the_mask_on_both_sides_and_reach_the_ears(kind):
             assert len(strap.path) == len(strap.width) and (strap.width > 0).all()
             if not strap.knot:
                 gap = np.linalg.norm(surface - strap.path[0], axis=-1).min()
-                assert gap < 0.2, "it hangs on the mask"
+                assert gap < 0.2, "it starts at the mask"
         longest = max(abs(strap.path[-1, 0]) for strap in straps if not strap.knot)
         assert longest > 0.9
 
@@ -47,7 +47,7 @@ def test_bandanas_have_no_straps():
     assert straps_of("none", held="none")[1] == []
 
 
-def test_the_far_sides_straps_are_not_seen():
+def test_straps_on_the_far_side_are_not_drawn():
     image, points = synthetic_face(yaw=50)
     pose = fit_head(points)
     _, straps = straps_of("cord")
@@ -60,7 +60,7 @@ def test_the_far_sides_straps_are_not_seen():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("yaw", [0, 40])
-def test_all_of_a_strap_is_in_the_map(kind, yaw, monkeypatch):
+def test_the_occlusion_map_covers_a_strap(kind, yaw, monkeypatch):
     image, points = synthetic_face(yaw=yaw)
     kinds = iter(("none", kind))
     monkeypatch.setattr(painting, "choose_straps", lambda rng, held: (rng.random(), next(kinds))[1])
@@ -81,7 +81,7 @@ def test_ribbons_cover_their_own_area_and_keep_middle_and_rim_apart():
     path = np.array([[10.0, 20.0], [20.0, 20.0], [30.0, 20.0]])
     red, blue = np.array([200.0, 0, 0]), np.array([0.0, 0, 200.0])
     colour, cover = draw_ribbons([Ribbon(path, np.array([8.0, 8.0, 4.0]), red, blue)], (40, 44), 0.4)
-    # 10 px at 8 wide, then 10 px from 8 to 4 wide; OpenCV's lines add half a pixel all round.
+    # 10 px at 8 wide, then 10 px from 8 to 4 wide; OpenCV's lines add half a pixel on each side.
     assert 130 < cover.sum() < 180
     assert cover[20, 20] > 0.95 and cover[20, 5] == 0 and cover[32, 20] == 0
     np.testing.assert_array_equal(colour[20, 20], red)
@@ -121,7 +121,7 @@ def test_rims_vary_and_leave_the_middle_of_the_cloth():
     assert 0.5 < np.mean(changed) < 0.95
 
 
-def test_the_cloth_colours_the_skin_beside_some_masks_inside_the_map():
+def test_the_cloth_colours_the_skin_next_to_some_masks_inside_the_map():
     image, points = synthetic_face()
     light = measure_light(image, fit_head(points))
     cover = np.zeros((60, 60), np.float32)
