@@ -1,4 +1,4 @@
-"""Draw one pair on a bare face as planned: things in front of it, a mask or none, a poor photograph or a good one."""
+"""Draw one pair on a face without a mask: props, a mask (or none), and degradation, as its plan says."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class DrawnPair(NamedTuple):
-    """A pair's three images.
+    """The three images of a pair.
 
     Attributes:
         unmasked, masked: (H, W, 3) uint8 RGB, equal bit for bit where `occlusion` is 0.
-        occlusion: (H, W) uint8, 255 where only mask is seen, 0 where none is.
+        occlusion: (H, W) uint8, 255 where only the mask is visible, 0 where it is not.
     """
 
     unmasked: np.ndarray
@@ -24,10 +24,10 @@ class DrawnPair(NamedTuple):
 
 
 def draw_pair(image: np.ndarray, points: np.ndarray, plan: PairPlan) -> DrawnPair:
-    """The pair that `plan` asks for.
+    """Return the pair drawn by `plan`.
 
     Args:
-        image: (H, W, 3) uint8 RGB, a bare face.
+        image: (H, W, 3) uint8 RGB, a face without a mask.
         points: (68, 2) iBUG-68 landmarks in pixels.
     Raises: UserError as `paint_mask` does.
     """

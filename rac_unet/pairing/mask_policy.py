@@ -1,6 +1,7 @@
-"""Which masks are painted in which split, and which pairs are bare, have things in front of them, or look poor.
+"""Mask policies: which mask styles are painted in which split, and the shares of pairs without a mask, with props, and
+degraded.
 
-Some styles can be kept for the test, as masks nobody trained on.
+Some styles can be held out for the test split, as masks that were not trained on.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from rac_unet.data.pair_checks import SPLITS
 from rac_unet.synthesis.masks.painting import DRAWING, STYLES
 
 MAX_VARIANTS = 100
-# What the column mask_style says of a face that wears no mask.
+# Value of the column mask_style for a face without a mask.
 NO_MASK = "none"
-# The shares of pairs a policy may give, and their names as options and in its file.
+# The shares in a policy; also their names as options and in a policy file.
 SHARES = ("bare", "degrade", "props")
 
 
 class PairPlan(NamedTuple):
-    """What is drawn on one face, with a seed for each painter.
+    """What is drawn on one face, with the seeds.
 
     Attributes:
         style: a mask style, or `NO_MASK`.
         mask_seed: for `paint_mask`.
-        props_seed: for `draw_props`; None where nothing stands in front of the face.
-        degrade_seed: for `degrade`; None where the photograph stays as it is.
+        props_seed: for `draw_props`; None for no props.
+        degrade_seed: for `degrade`; None for no degradation.
     """
 
     style: str
@@ -43,15 +44,15 @@ class PairPlan(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskPolicy:
-    """How often each style is painted in each split, and how many masks each face gets.
+    """Weights of the mask styles in each split, number of masks per face, and shares of pairs with other changes.
 
     Attributes:
-        train, val, test: (style, weight) pairs; a style is drawn as often as its share of the weights.
-        variants: masks painted on each face, each in a pair of its own.
-        bare: share of pairs whose face wears no mask, 0 to 1; both pictures are then the same.
-        degrade: share of pairs that look like a poor photograph.
+        train, val, test: (style, weight) pairs; styles are chosen in proportion to their weights.
+        variants: masks painted on each face, each in a separate pair.
+        bare: share of pairs without a mask, 0 to 1; both pictures are then the same.
+        degrade: share of pairs degraded to a poor photograph.
         props: share of pairs with something else in front of the face: glasses, a hat, a hand, a microphone.
-        test_too: the three shares hold in the test split, too, which is otherwise left as it is.
+        test_too: whether the three shares apply to the test split, too.
     """
 
     train: tuple[tuple[str, float], ...]
@@ -64,9 +65,9 @@ class MaskPolicy:
     test_too: bool = False
 
     def plan(self, split: str, seed: int, key: str, variant: int) -> PairPlan:
-        """Everything about one pair: it follows from policy and arguments alone.
+        """Return the plan of one pair, determined by policy and arguments.
 
-        Another share of one kind leaves the others, and the masks, as they are.
+        Changing one share does not change the masks or the pairs chosen by the other shares.
         """
         style, mask_seed = self.draw(split, seed, key, variant)
         if split == "test" and not self.test_too:
@@ -77,13 +78,13 @@ class MaskPolicy:
         return PairPlan(style if bare is None else NO_MASK, mask_seed, props, degrade)
 
     def _chosen(self, name: str, text: str) -> int | None:
-        """A seed for one pair's share of `name`; None for a pair that has none."""
+        """Return a seed if a pair belongs to the share `name`, else None."""
         number = hashlib.blake2b(text.encode(), digest_size=8).digest()
         share, seed = int.from_bytes(number[:4], "big") / 2**32, int.from_bytes(number[4:], "big")
         return seed if share < getattr(self, name) else None
 
     def draw(self, split: str, seed: int, key: str, variant: int) -> tuple[str, int]:
-        """The mask style and the painter's seed of one pair: they follow from policy and arguments alone."""
+        """Return the mask style and mask seed of one pair, determined by policy and arguments."""
         styles, weights = zip(*getattr(self, split), strict=True)
         digest = hashlib.blake2b(f"{seed}:{key}:{variant}".encode(), digest_size=16).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "big"))
@@ -95,7 +96,7 @@ class MaskPolicy:
         return styles[place], int(rng.integers(2**31))
 
     def as_settings(self) -> dict[str, Any]:
-        """The policy as JSON-able values, the same for the same policy."""
+        """Return the policy as JSON-serialisable values; equal policies give equal values."""
         shares = {name: getattr(self, name) for name in SHARES if getattr(self, name)}
         return {
             "drawing": DRAWING,
@@ -107,18 +108,18 @@ class MaskPolicy:
 
 
 def make_policy(styles: Sequence[str] = STYLES, held_out: Sequence[str] = (), variants: int = 1) -> MaskPolicy:
-    """All `styles` equally often; those in `held_out` in the test split alone, beside the others.
+    """Return a policy with equal weights of `styles`; those in `held_out` are used in the test split only.
 
-    Raises: UserError when a style is unknown or nothing is left to train on.
+    Raises: UserError when a style is unknown or no style is left for training.
     """
     for style in (*styles, *held_out):
         _check_style(style)
     if stray := [style for style in held_out if style not in styles]:
         raise UserError(f"--held_out {stray[0]}: not among the styles {', '.join(styles)}", "unknown_name")
-    seen = tuple((style, 1.0) for style in styles if style not in held_out)
-    if not seen:
-        raise UserError("--held_out leaves no mask style to train on; hold fewer out", "usage")
-    return MaskPolicy(seen, seen, tuple((style, 1.0) for style in styles), variants)
+    trained = tuple((style, 1.0) for style in styles if style not in held_out)
+    if not trained:
+        raise UserError("--held_out leaves no mask style to train on; hold out fewer styles", "usage")
+    return MaskPolicy(trained, trained, tuple((style, 1.0) for style in styles), variants)
 
 
 def read_policy(path: str | Path) -> MaskPolicy:
@@ -130,10 +131,10 @@ def read_policy(path: str | Path) -> MaskPolicy:
 
         degrade: 0.35
 
-    A list weighs its styles equally. `val` is as `train` when left out, as is `test`; `variants` is then 1, and the
-    shares `bare`, `degrade` and `props` are 0.
+    A list gives its styles equal weights. Defaults: `val` and `test` are as `train`, `variants` is 1, and the shares
+    `bare`, `degrade` and `props` are 0.
 
-    Raises: UserError naming what is wrong in the file.
+    Raises: UserError naming the fault in the file.
     """
     import yaml
 
@@ -141,7 +142,7 @@ def read_policy(path: str | Path) -> MaskPolicy:
         content = yaml.safe_load(read_text(path)[0])
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
-            f"--masks {path} is not there; it is a YAML file with styles for train, val and test", "missing"
+            f"--masks {path} not found; give a YAML file with styles for train, val and test", "missing"
         ) from None
     except yaml.YAMLError as error:
         raise UserError(f"--masks {path} is not a YAML file: {' '.join(str(error).split())}", "unreadable") from None
@@ -150,7 +151,7 @@ def read_policy(path: str | Path) -> MaskPolicy:
         wrong = sorted(map(str, set(content) - set(known))) if isinstance(content, dict) else [repr(content)]
         found = f". Received: {', '.join(wrong)}" if wrong else ""
         raise UserError(
-            f"--masks {path}: expected train, and if wanted val, test, variants, {', '.join(SHARES)}{found}",
+            f"--masks {path}: expected train, and optionally val, test, variants, {', '.join(SHARES)}{found}",
             "bad_layout",
         )
     variants = content.get("variants", 1)

@@ -1,4 +1,4 @@
-"""The data set a config asks for."""
+"""Open the data set of a run's config."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rac_unet.data.records import find_records, read_records
 
 
 def open_pairs(config: RunConfig) -> pairs.PairSet:
-    """Read the config's data set; without a path, the toy one, which is drawn on first use and kept.
+    """Read the config's data set; without a path, the toy data set, which is drawn on first use and cached.
 
-    Raises: UserError when there is none at the path, or it has faults.
+    Raises: UserError when there is no data set at the path, or it has faults.
     """
     if config.data.path:
         return read_pairs(config.data.path)
@@ -29,9 +29,9 @@ def open_pairs(config: RunConfig) -> pairs.PairSet:
 
 
 def read_pairs(path: str | os.PathLike) -> pairs.PairSet:
-    """Read and check a data set of pairs in either form: a folder with pairs.csv, or what `data_prep.to_tfds` makes.
+    """Read and check a data set of pairs in either form: a folder with pairs.csv, or TFRecords of `data_prep.to_tfds`.
 
-    Raises: UserError when there is none at the path, or it has faults.
+    Raises: UserError when there is no data set at the path, or it has faults.
     """
     folder = find_records(path)
     return read_records(folder) if folder else pairs.read(path)

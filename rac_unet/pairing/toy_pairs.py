@@ -1,4 +1,4 @@
-"""Make a data set of pairs from procedural faces: the embedded default, balanced over all seven emotions."""
+"""Make a data set of pairs from procedural faces, the built-in default, balanced over all seven emotions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rac_unet.core.errors import UserError, own_version
 from rac_unet.pairing.mask_policy import MaskPolicy, make_policy
 from rac_unet.pairing.preparing import ImageWriter, Made, Summary, prepare
 
-# What decides how a toy pair looks, below rac_unet/.
+# Source files below rac_unet/ that determine the pictures of a toy pair.
 _DRAWN_BY = (
     "core/emotions.py",
     "pairing/toy_pairs.py",
@@ -19,19 +19,19 @@ _DRAWN_BY = (
     "pairing/mask_policy.py",
     "synthesis/**/*.py",
 )
-# Split of the n-th person: the first three cover all splits, so that a tiny set can be trained and scored on.
+# Split of the n-th person: the first three cover all splits, so that a tiny set can be used for training and scoring.
 _SPLIT_OF_TEN = ("train", "val", "test", *["train"] * 7)
 
 
 def drawing_version() -> str:
-    """Eight hexadecimal digits that change with any line of what draws toy pairs."""
+    """Return eight hexadecimal digits that change with any line of the code that draws toy pairs."""
     source = b"".join(file.read_bytes() for file in drawing_sources())
-    # Without sources (compiled files alone) the package's version has to do.
+    # Without sources (compiled files only) the version of the package is used.
     return hashlib.sha256(source or str(own_version()).encode()).hexdigest()[:8]
 
 
 def drawing_sources() -> list[Path]:
-    """The source files that decide how a toy pair looks, in a fixed order."""
+    """Return the source files that determine the pictures of a toy pair, in a fixed order."""
     package = Path(__file__).resolve().parents[1]
     return [file for pattern in _DRAWN_BY for file in sorted(package.glob(pattern))]
 
@@ -46,16 +46,16 @@ def write_toy_pairs(
     workers: int = 1,
     progress: bool = True,
 ) -> Summary:
-    """Write pairs of `count` procedural faces; safe to call again, continues what was interrupted.
+    """Write pairs of `count` procedural faces; continues an interrupted call.
 
     Each person is drawn once with each of the seven emotions, so emotions are balanced in every split and 21
     pairs are enough to fill all three.
 
     Args:
-        output: a new or empty folder, or one begun with the same arguments (but for `workers`, `progress`).
+        output: a new or empty folder, or one started with the same arguments (except `workers`, `progress`).
         size: side of the images in pixels.
-        mode: `natural`, or `ambiguous`: nothing outside the mask tells the emotion.
-        policy: which masks are painted; default every style in every split, one mask a face.
+        mode: `natural`, or `ambiguous`: nothing outside the mask depends on the emotion.
+        policy: which masks are painted; default: every style in every split, one mask per face.
     Raises: UserError for a wrong argument, and as `rac_unet.pairing.preparing.prepare` does.
     """
     from rac_unet.synthesis.toys.face import MAX_SIZE, MIN_SIZE, MODES
@@ -82,7 +82,7 @@ def write_toy_pairs(
 
 @dataclass(frozen=True)
 class ToyMaker:
-    """Draw the n-th toy face with its masks; same arguments, same bytes."""
+    """Draw the n-th toy face with its masks; equal arguments give equal bytes."""
 
     size: int
     mode: str
@@ -96,7 +96,7 @@ class ToyMaker:
         person, which = divmod(number, len(EMOTIONS))
         emotion, split = EMOTIONS[which], _SPLIT_OF_TEN[person % 10]
         key = f"toy{self.seed}-{person:06d}-{emotion}"
-        # Other seeds draw other people, not the same ones anew.
+        # The person depends on the seed, too: other seeds draw other people.
         face = draw_face(self._number("person", person), emotion, self._number("face", number), self.size, self.mode)
         images = ImageWriter(folder, unfinished, split, key)
         made = Made(key, files=images.files)

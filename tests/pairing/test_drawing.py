@@ -1,4 +1,4 @@
-"""One pair as planned: bare faces are equal in both pictures, things in front are in both, known pixels are known."""
+"""Drawing a planned pair: pairs without a mask have equal pictures, props are in both, known pixels are equal."""
 
 import numpy as np
 import pytest
@@ -26,13 +26,13 @@ def test_a_plain_plan_paints_a_mask_and_nothing_else(face):
 
 @pytest.mark.parametrize("props_seed", [None, 1, 2])
 @pytest.mark.parametrize("degrade_seed", [None, 3])
-def test_a_bare_face_is_the_same_in_both(face, props_seed, degrade_seed):
+def test_a_face_without_a_mask_is_the_same_in_both_pictures(face, props_seed, degrade_seed):
     pair = draw_pair(*face, PairPlan(NO_MASK, 5, props_seed, degrade_seed))
     np.testing.assert_array_equal(pair.masked, pair.unmasked)
     assert not pair.occlusion.any() and (pair.unmasked is face[0]) == (props_seed is None and degrade_seed is None)
 
 
-def test_known_pixels_are_equal_whatever_comes_together(face):
+def test_known_pixels_are_equal_in_every_combination(face):
     for seed in range(25):
         pair = draw_pair(*face, PairPlan("surgical", seed, seed, seed if seed % 2 else None))
         seen = pair.occlusion == 0
@@ -42,7 +42,7 @@ def test_known_pixels_are_equal_whatever_comes_together(face):
         assert all((a == b).all() for a, b in zip(pair, again, strict=True))
 
 
-def test_a_hand_before_the_mask_is_in_both_pictures_and_hides_nothing(face, monkeypatch):
+def test_a_hand_in_front_of_the_mask_is_in_both_pictures(face, monkeypatch):
     monkeypatch.setattr(placing, "choose_props", lambda seed: ("hand",))
     image, points = face
     without = paint_mask(image, points, "cloth_black", 1).occlusion

@@ -1,4 +1,4 @@
-"""Mask policies: styles by split and weight, from options or a file, refused with the names that would do."""
+"""Mask policies: styles by split and weight, from options or a file; refusals list the valid names."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,14 +14,14 @@ def drawn(policy, split, count=4000):
     return Counter(policy.draw(split, 0, f"face {number}", 0)[0] for number in range(count))
 
 
-def test_held_out_styles_are_drawn_in_test_beside_the_others():
+def test_held_out_styles_are_drawn_only_in_the_test_split():
     policy = make_policy(held_out=["bandana"])
     assert set(drawn(policy, "train")) == set(drawn(policy, "val")) == set(STYLES) - {"bandana"}
     test = drawn(policy, "test")
     assert set(test) == set(STYLES) and all(abs(count - 500) < 100 for count in test.values())
 
 
-def test_a_file_weighs_styles_by_split(tmp_path):
+def test_a_file_gives_weights_of_styles_by_split(tmp_path):
     path = tmp_path / "masks.yaml"
     path.write_text("variants: 3\ntrain: {surgical: 3, kn95: 1}\ntest: [bandana, kn95]\n")
     policy = read_policy(path)
@@ -50,7 +50,7 @@ def test_a_file_weighs_styles_by_split(tmp_path):
         ("", "bad_layout", ["train"]),
     ],
 )
-def test_a_wrong_file_is_one_message(tmp_path, text, kind, named):
+def test_a_wrong_file_is_refused(tmp_path, text, kind, named):
     (tmp_path / "masks.yaml").write_text(text)
     with refused(kind, tmp_path / "masks.yaml", *named):
         read_policy(tmp_path / "masks.yaml")
@@ -66,14 +66,14 @@ def planned(policy, split="train", count=4000):
     return [policy.plan(split, 0, f"face {number}", 0) for number in range(count)]
 
 
-def test_without_shares_a_plan_is_a_mask_and_nothing_else():
+def test_without_shares_a_plan_is_only_a_mask():
     policy = make_policy()
     assert planned(policy, count=50) == [PairPlan(*policy.draw("train", 0, f"face {n}", 0)) for n in range(50)]
     settings = policy.as_settings()
     assert not {"bare", "degrade", "props", "test_too"} & set(settings) and settings["variants"] == 1
 
 
-def test_shares_are_kept_and_do_not_disturb_each_other():
+def test_shares_are_independent_of_each_other():
     policy = replace(make_policy(held_out=["valve"]), bare=0.1, degrade=0.35, props=0.25)
     plans = planned(policy)
     shares = {
@@ -86,7 +86,7 @@ def test_shares_are_kept_and_do_not_disturb_each_other():
     both = sum(a and b for a, b in zip(shares["degrade"], shares["props"], strict=True)) / 4000
     assert abs(both - 0.35 * 0.25) < 0.02
     assert len({plan.degrade_seed for plan in plans}) > 1200 and plans == planned(policy)
-    # More of one leaves the others, and the masks, as they were.
+    # A larger share of one kind does not change the others or the masks.
     more = planned(replace(policy, degrade=0.8))
     assert [plan._replace(degrade_seed=None) for plan in more] == [plan._replace(degrade_seed=None) for plan in plans]
     kept = [(a.degrade_seed, b.degrade_seed) for a, b in zip(plans, more, strict=True) if a.degrade_seed is not None]
@@ -94,7 +94,7 @@ def test_shares_are_kept_and_do_not_disturb_each_other():
     assert all(plan.style == NO_MASK for plan in planned(replace(policy, bare=1.0), count=50))
 
 
-def test_the_test_split_stays_as_it_is_unless_asked():
+def test_shares_apply_to_the_test_split_only_on_request():
     policy = replace(make_policy(), bare=0.5, degrade=0.5, props=0.5)
     assert planned(policy, "test", 60) == planned(make_policy(), "test", 60)
     assert planned(policy, "val", 60) != planned(make_policy(), "val", 60)
