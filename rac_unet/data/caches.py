@@ -1,7 +1,7 @@
-"""The cache folder: toy faces and decoded pictures, which can be made again; their sizes, who uses them, removal.
+"""The cache folder with toy faces and decoded pictures: paths, sizes, locks, removal.
 
-Each cache is a folder. A process that uses one holds a lock on a file in it until it ends, so that no other removes it
-meanwhile; the kernel drops the lock of a process that is killed.
+Each cache is a subfolder and can be made again. A process that uses one holds a lock on a file in it until it ends, so
+that no other process removes it; the kernel releases the lock of a process that is killed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rac_unet.core.files.output_folder import LOCK_FILE
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; there nothing is removed but by hand.
+except ImportError:  # Windows has no flock, so there caches in use cannot be detected.
     fcntl = None
 
 TOYS, PICTURES, LEFT_OVER = "toys", "pictures", "left over"
-# Decoded pictures that were not used for so long go when others are made.
+# Decoded pictures that were not used for this long are removed when others are made.
 KEEP_DAYS = 30
 _PIXELS_FOLDER, _IN_USE = "pixels", ".in_use"
 # Folder -> descriptor of its lock.
@@ -30,12 +30,12 @@ _held: dict[Path, int] = {}
 
 @dataclass(frozen=True)
 class Cache:
-    """One folder that can be removed.
+    """A folder of the cache that can be removed.
 
     Attributes:
-        kind: toys (drawn faces, the default data set), pictures (decoded for training), or what a killed process left
-            over.
-        used: when it was last opened, seconds since 1970.
+        kind: toys (drawn faces, the default data set), pictures (decoded for training), or left over (by a killed
+            process).
+        used: time of the last use, seconds since 1970.
     """
 
     kind: str
@@ -43,42 +43,42 @@ class Cache:
     used: float
 
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Return the total size of its files in bytes."""
         return sum(_sizes(self.path))
 
 
 def cache_folder() -> Path:
-    """Where things are kept that can be made again: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
+    """Return the cache folder: RAC_UNET_CACHE, or rac_unet in the user's cache folder."""
     return Path(os.environ.get("RAC_UNET_CACHE") or Path.home() / ".cache" / "rac_unet")
 
 
 def toy_folder(mode: str, size: int, count: int, version: str) -> Path:
-    """Where toy faces of one kind are kept.
+    """Return the folder of toy faces of one kind.
 
     Args:
-        version: of what draws them.
+        version: version of the code that draws them.
     """
     return cache_folder() / f"toy-{mode}-{size}px-{count}-{version}"
 
 
 def pictures_folder(digest: str) -> Path:
-    """Where the decoded pictures of one split and size are kept."""
+    """Return the folder of the decoded pictures of one split and size."""
     return cache_folder() / _PIXELS_FOLDER / digest
 
 
 def find_caches() -> list[Cache]:
-    """Everything in the cache folder, longest unused first."""
+    """Return all caches, least recently used first."""
     caches = []
     for kind, pattern in ((TOYS, "toy-*"), (PICTURES, f"{_PIXELS_FOLDER}/*")):
         for path in cache_folder().glob(pattern):
             with contextlib.suppress(OSError):
-                # What is not whole yet, or no more, has an ending.
+                # Folders that are being made or removed have a suffix.
                 caches.append(Cache(LEFT_OVER if path.suffix else kind, path, path.stat().st_mtime))
     return sorted((cache for cache in caches if cache.path.is_dir()), key=lambda cache: (cache.used, cache.path))
 
 
 def hold(path: Path) -> bool:
-    """Mark a cache as used now and as in use until this process ends; False where there is none any more."""
+    """Mark a cache as used now and lock it until this process ends; return False if it no longer exists."""
     if path in _held:
         return path.is_dir()
     try:
@@ -86,7 +86,7 @@ def hold(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        # No permission: a folder of another user, who alone can remove it.
+        # No permission: only the other user who owns the folder can remove it.
         return path.is_dir()
     with contextlib.suppress(OSError):
         if fcntl:
@@ -106,13 +106,13 @@ def hold(path: Path) -> bool:
 
 
 def release(path: Path) -> None:
-    """Let others remove what `hold` held."""
+    """Release the lock of `hold`, so that others can remove the cache."""
     if (lock := _held.pop(path, None)) is not None:
         os.close(lock)
 
 
 def remove(cache: Cache) -> bool:
-    """Remove a cache; False where a process uses it, or makes it."""
+    """Remove a cache; return False if a process uses or makes it."""
     locks = []
     try:
         for name, flags in ((_IN_USE, os.O_RDWR | os.O_CREAT), (LOCK_FILE, os.O_RDWR)):
@@ -122,9 +122,9 @@ def remove(cache: Cache) -> bool:
             for lock in locks if fcntl else ():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            # Taken, or a file system without locks, where that cannot be known.
+            # Locked, or a file system without locks, where it could be in use.
             return False
-        # Renamed first: from now on a process that opens it finds nothing.
+        # Renamed first, so that no process opens it while it is being removed.
         gone = cache.path.with_name(f"{cache.path.name}.{os.getpid()}.removed")
         os.rename(cache.path, gone)
     finally:
@@ -135,10 +135,10 @@ def remove(cache: Cache) -> bool:
 
 
 def make_room(needed: int) -> int:
-    """Remove decoded pictures that are old or in the way, never those in use; returns the bytes then free.
+    """Remove decoded pictures that are old or whose space is needed, never those in use; return the free bytes.
 
-    First what killed processes left over and what was not used for `KEEP_DAYS` days; then, as long as fewer than
-    `needed` bytes are free on the disk, what was not used for longest. Toy faces stay: they are small.
+    First, the leftovers of killed processes and caches not used for `KEEP_DAYS` days are removed; then, while fewer
+    than `needed` bytes are free on the disk, the least recently used ones. Toy faces are kept: they are small.
     """
     folder = cache_folder() / _PIXELS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Frames: the square of an upright face crop that a picture shows, as (side, x, y) in shares of the crop's side.
 
-Sets of pictures are cut differently: FER-2013's show (0.764, 0.5, 0.43) of the crops that `data_prep` cuts.
+Data sets are cropped differently: pictures of FER-2013 show the frame (0.764, 0.5, 0.43) of `data_prep`'s crops.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WHOLE_CROP: Frame = (1.0, 0.5, 0.5)
 
 
 def check_frame(frame: Any, where: str) -> Frame:
-    """The three numbers, when they are a square within a crop; UserError otherwise."""
+    """Return the three numbers of a frame; raises UserError when they are not a square within the crop."""
     try:
         side, x, y = (float(value) for value in frame)
     except (TypeError, ValueError):
@@ -29,14 +29,14 @@ def check_frame(frame: Any, where: str) -> Frame:
 
 
 def frame_pixels(frame: Frame, size: int) -> tuple[int, int, int]:
-    """Top, left and side of a frame in a crop of `size` x `size` pixels, rounded to whole ones."""
+    """Return top, left and side of a frame in a crop of `size` x `size` pixels, rounded to whole pixels."""
     side, x, y = frame
     pixels = max(1, round(side * size))
     return *(min(max(round((at - side / 2) * size), 0), size - pixels) for at in (y, x)), pixels
 
 
 def picture_in_crop(picture: np.ndarray, frame: Frame, size: int) -> np.ndarray:
-    """The crop of which a picture shows the frame; around it, where nothing is known, its border is repeated.
+    """Place a picture at its frame in a crop; outside the frame its border pixels are repeated.
 
     Args:
         picture: (S, S, 3) float32 or uint8.

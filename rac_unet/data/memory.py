@@ -1,12 +1,12 @@
-"""Free memory as this process may use it: the machine's, or less where a container or job has a limit."""
+"""Free memory available to this process: the machine's, or less where a container or job has a limit."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-# Where the system says nothing.
+# Assumed where the system does not report it.
 UNKNOWN = 4 << 30
-# (folder below /sys/fs/cgroup, limit, usage, entry of memory.stat that can be dropped at once) of cgroup v2, mounted
+# (folder below /sys/fs/cgroup, limit, usage, entry of memory.stat that can be freed immediately) of cgroup v2, mounted
 # alone or together with v1, and of v1.
 _VERSIONS = (
     ("", "memory.max", "memory.current", "inactive_file"),
@@ -16,10 +16,10 @@ _VERSIONS = (
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that can be taken without swapping and without being killed; 4 GiB where the system does not say.
+    """Return the bytes that can be allocated without swapping or being killed; 4 GiB where the system reports none.
 
     Args:
-        root: where proc/ and sys/ are.
+        root: the folder of proc/ and sys/.
     """
     found = [*_free_of_machine(root / "proc/meminfo"), *_free_of_cgroups(root)]
     return max(0, min(found, default=UNKNOWN))
@@ -31,7 +31,7 @@ def _free_of_machine(meminfo: Path) -> list[int]:
 
 
 def _free_of_cgroups(root: Path) -> list[int]:
-    """What is left below each limit of this process's control groups and of those that they are in."""
+    """Return the free bytes below each limit of this process's control groups and of their parents."""
     own = {}
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -43,7 +43,7 @@ def _free_of_cgroups(root: Path) -> list[int]:
         path = own.get("memory" if mount == "memory" else "")
         if path is None or ".." in path.parts:
             path = PurePosixPath(".")
-        # In a container the group may be mounted as the root: then only that folder is there.
+        # In a container the group may be mounted as the root; then only that folder exists.
         for group in (path, *path.parents):
             free += _free_of_group(root / "sys/fs/cgroup" / mount / group, *files)
     return free

@@ -1,4 +1,4 @@
-"""What must hold of a data set of pairs before anything is trained on it; each fault with its line."""
+"""Checks of a data set of pairs before training; each fault is reported with its line."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rac_unet.photos.png_header import read_png_header
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")
 _MAX_FAULTS_SHOWN = 20
-# Without these a path that begins with a name is fine; seen at once, so that a million paths are quick.
+# A path that starts with a name is valid without these; a quick test for a million paths.
 _SUSPICIOUS = re.compile(r"\.\.|[:\0]")
 
 
 def path_fault(path: str) -> str | None:
-    """What is wrong with a path that should lie inside a folder; None when nothing is."""
+    """Return what is wrong with a path that must be inside a folder; None when it is valid."""
     if path and path[0] not in "./\\" and not _SUSPICIOUS.search(path):
         return None
     if not path or path in (".", ".."):
@@ -32,20 +32,20 @@ def path_fault(path: str) -> str | None:
     if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor:
         return "is absolute; give it relative to the folder"
     if ".." in PurePosixPath(path).parts or ".." in PureWindowsPath(path).parts:
-        return "climbs out of the folder with '..'"
+        return "leads out of the folder with '..'"
     if "\0" in path:
-        return "holds a zero byte"
+        return "contains a zero byte"
     return None
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong.
+    """A fault of a data set.
 
     Attributes:
         kind: identity, split, emotion, key, path, image, truth or weight; for programs that act on faults.
         row: position in the table, 0 for the first row below the header.
-        message: for people; begins with the line.
-        file: the image at fault, where it is one; every other row that uses it is at fault, too.
+        message: description that starts with the line.
+        file: the faulty image, if it is an image; all other rows that use it are faulty, too.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Fault(NamedTuple):
 
 
 class Faults(list):
-    """Every `Fault` found so far."""
+    """A list of `Fault`."""
 
     def note(self, kind: str, row: int, message: str, file: str = "") -> None:
         self.append(Fault(kind, int(row), f"line {row + 2}: {message}", file))
@@ -70,9 +70,9 @@ class Faults(list):
 
 
 def read_shares(text: str) -> dict[str, float]:
-    """The distribution over emotions that a cell of `emotion_shares` holds: `anger:0.3 sadness:0.7`.
+    """Parse a cell of `emotion_shares`, a distribution over emotions: `anger:0.3 sadness:0.7`.
 
-    Raises: ValueError when it is none: an unknown or repeated name, a share outside 0..1, a sum other than 1.
+    Raises: ValueError for an unknown or repeated name, a share outside 0..1, or a sum other than 1.
     """
     shares: dict[str, float] = {}
     for word in text.split():
@@ -106,20 +106,20 @@ def check_values(frame: pd.DataFrame, faults: Faults) -> None:
             "identity",
             row,
             f"identity {identity!r} is in {frame['split'].iloc[row]!r} here "
-            f"and in {first[identity]!r} above; one person belongs to one split",
+            f"and in {first[identity]!r} above; all pairs of an identity must be in one split",
         )
     no_truth, no_occlusion = ((frame[column] == "").to_numpy() for column in ("unmasked", "occlusion"))
     for row in np.flatnonzero(no_truth != no_occlusion):
         name = "unmasked" if no_truth[row] else "occlusion"
-        faults.note("truth", row, f"{name} names no file; unmasked and occlusion are both given, or both left empty")
+        faults.note("truth", row, f"{name} names no file; unmasked and occlusion must be both given or both left empty")
     for row in np.flatnonzero(no_truth & no_occlusion & (frame["split"] != "test").to_numpy()):
-        faults.note("truth", row, "a picture without truth (unmasked is empty) can only be in the split test")
+        faults.note("truth", row, "a picture without ground truth (unmasked is empty) can only be in the split test")
     for row in np.flatnonzero(~(np.isfinite(frame["weight"]) & (frame["weight"] > 0)).to_numpy()):
         faults.note("weight", row, "weight must be a number above 0")
 
 
 def check_paths(frame: pd.DataFrame, faults: Faults) -> np.ndarray:
-    """Return which rows have usable paths; a picture without truth has one, others three."""
+    """Return which rows have valid paths: one for a picture without ground truth, three for the others."""
     sound = np.ones(len(frame), bool)
     for column in IMAGE_COLUMNS:
         for row, name in enumerate(frame[column]):
@@ -130,9 +130,9 @@ def check_paths(frame: pd.DataFrame, faults: Faults) -> np.ndarray:
 
 
 def check_images(root: Path, frame: pd.DataFrame, rows: np.ndarray, faults: Faults) -> tuple[int, bytes]:
-    """Look at every image file once; return the image size and a hash of all byte sizes.
+    """Check the header of every image file; return the image size and a hash of all file sizes.
 
-    A file whose name the disk spells in another form of Unicode is found, and its new name put into `frame`.
+    A file whose name on disk is in another Unicode form is found, and its name on disk is written to `frame`.
     """
     digest = hashlib.sha256()
     seen: dict[str, None] = {}

@@ -1,19 +1,19 @@
-"""The pairs data set on disk: `pairs.csv` beside lossless PNG images; schema, reading, checks, writing.
+"""The pairs data set on disk, `pairs.csv` and lossless PNG images: schema, reading, checks, writing.
 
     key         unique name of the pair
     masked      image file of the face with a mask painted on
-    unmasked    image file of the same face without; several pairs may share one
+    unmasked    image file of the same face without a mask; several pairs may share one
     occlusion   grey image file, > 0 where the mask hides the face
     emotion     one of the seven names
     split       train, val or test; all pairs of one identity are in the same split
-    identity    who is shown
-    source      where the face came from
-    mask_style  which kind of mask was painted; `real` where it was worn, `none` where the face wears none
+    identity    the person
+    source      the data set that the face is from
+    mask_style  style of the painted mask; `real` for a real mask, `none` for a face without a mask
     emotion_shares  optional: a distribution over the seven emotions, `anger:0.3 sadness:0.7`; empty: the emotion alone
-    weight      optional: how often a training pair is shown, relative to the others (default 1)
+    weight      optional: how often a training pair is used, relative to the others (default 1)
 
-Paths are relative to pairs.csv's own folder, with forward slashes. All images are square and of one size. Of a person
-who wore a real mask there is no truth: `unmasked` and `occlusion` are empty then, and the split is test.
+Paths are relative to the folder of pairs.csv, with forward slashes. All images are square and of one size. A photo
+with a real mask has no ground truth: `unmasked` and `occlusion` are empty then, and the split is test.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class PairSet:
         image_size: height and width of every image in pixels.
         fingerprint: SHA-256 over the bytes of pairs.csv and the byte size of every image file. It changes
             with any row, label or split and with nearly any image; an image replaced by another of the same
-            byte size goes unseen, since reading every pixel takes minutes. A split keeps the whole's.
-        records: where the pictures lie, if not in files of their own (`rac_unet.data.records`).
+            byte size is not detected, since reading every pixel takes minutes. A split has the same fingerprint.
+        records: places of the pictures in TFRecord files; None for image files (`rac_unet.data.records`).
     """
 
     root: Path
@@ -102,36 +102,36 @@ class PairSet:
         return Pair(*cells, weight=float(row[WEIGHT]), emotion_shares=str(row[EMOTION_SHARES]))
 
     def __iter__(self) -> Iterator[Pair]:
-        # Columns at once: a row out of a data frame takes a hundred times as long.
+        # By column: reading single rows of a data frame takes a hundred times as long.
         columns = [self.frame[name].astype(str).tolist() for name in (*COLUMNS, EMOTION_SHARES)]
         for *cells, shares, weight in zip(*columns, self.weights.tolist(), strict=True):
             yield Pair(*cells, weight=weight, emotion_shares=shares)
 
     def split(self, name: str) -> PairSet:
-        """The pairs of one split, in the file's order; may be empty.
+        """Return the pairs of one split, in the file's order; may be empty.
 
-        Raises: UserError when `name` is none of train, val and test.
+        Raises: UserError when `name` is not train, val or test.
         """
         if name not in SPLITS:
             raise UserError(f"unknown split {name!r}; use one of: {', '.join(SPLITS)}", "unknown_name")
         return self.take(np.flatnonzero((self.frame["split"] == name).to_numpy()))
 
     def take(self, rows: np.ndarray) -> PairSet:
-        """The pairs at these positions, in this order; a position may come twice."""
+        """Return the pairs at these positions, in this order; positions may repeat."""
         records = self.records and self.records.take(rows)
         return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True), records=records)
 
     def with_truth(self, wanted: bool = True) -> PairSet:
-        """Only the pairs whose truth is known; with False only the others, people who wore a real mask."""
+        """Return only the pairs with ground truth; with False, only the others (real masks)."""
         return self.take(np.flatnonzero(self.has_truth == wanted))
 
     @property
     def has_truth(self) -> np.ndarray:
-        """(N,) bool: False for people who wore a real mask, of whom there is no unmasked picture."""
+        """Whether each pair has ground truth, (N,) bool: False for real masks, which have no unmasked picture."""
         return (self.frame["unmasked"] != "").to_numpy()
 
     def paths(self, column: str) -> list[str]:
-        """Full paths of one image column: masked, unmasked or occlusion; "" where there is no truth."""
+        """Return the full paths of one image column: masked, unmasked or occlusion; "" without ground truth."""
         if column not in IMAGE_COLUMNS:
             raise ValueError(f"column must be one of {IMAGE_COLUMNS}. Received: column={column!r}")
         prefix = f"{self.root}{os.sep}"
@@ -139,17 +139,17 @@ class PairSet:
 
     @property
     def keys(self) -> np.ndarray:
-        """(N,) object array of str."""
+        """Keys of the pairs, (N,) object array of str."""
         return self.frame["key"].to_numpy(object)
 
     @property
     def emotion_ids(self) -> np.ndarray:
-        """(N,) int64 positions in `EMOTIONS`, the order of the network's one-hot input."""
+        """Positions in `EMOTIONS`, the order of the network's one-hot input, (N,) int64."""
         return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(np.int64)
 
     @property
     def emotion_shares(self) -> np.ndarray:
-        """(N, 7) float32, rows sum to 1: each pair's distribution over `EMOTIONS`; one-hot where none is given."""
+        """Distributions over `EMOTIONS`, (N, 7) float32, rows sum to 1; one-hot where none is given."""
         shares = np.eye(len(EMOTIONS), dtype=np.float32)[self.emotion_ids]
         for row, text in enumerate(self.frame[EMOTION_SHARES]):
             if text:
@@ -159,27 +159,27 @@ class PairSet:
 
     @property
     def has_shares(self) -> bool:
-        """Whether some pair's label is a distribution."""
+        """Whether any pair has a distribution as its label."""
         return bool((self.frame[EMOTION_SHARES] != "").any())
 
     @property
     def has_weights(self) -> bool:
-        """Whether some pair is shown more or less often than others."""
+        """Whether any pair has a weight other than 1."""
         return bool((self.weights != 1).any())
 
     @property
     def weights(self) -> np.ndarray:
-        """(N,) float64, above 0: how often each pair is shown in training, relative to the others."""
+        """Relative frequencies of the pairs in training, (N,) float64, above 0."""
         return self.frame[WEIGHT].to_numpy(np.float64)
 
     def split_counts(self) -> dict[str, int]:
-        """Pairs whose truth is known, of each split that has any."""
+        """Return the number of pairs with ground truth of each split that has any."""
         known = self.frame["split"][self.has_truth]
         counts = {name: int((known == name).sum()) for name in SPLITS}
         return {name: count for name, count in counts.items() if count}
 
     def emotion_counts(self) -> dict[str, int]:
-        """Pairs per emotion, all seven named."""
+        """Return the number of pairs of each of the seven emotions."""
         counts = np.bincount(self.emotion_ids, minlength=len(EMOTIONS))
         return dict(zip(EMOTIONS, counts.tolist(), strict=True))
 
@@ -187,9 +187,9 @@ class PairSet:
 def read(path: str | os.PathLike) -> PairSet:
     """Read and check a data set; `path` is its folder or its pairs.csv.
 
-    Every image file is opened and its PNG header and ending are read, no pixel is decoded: about 10 us each.
+    Of every image file the PNG header and the last bytes are read, which takes about 10 us; no pixels are decoded.
 
-    Raises: one UserError that lists the faults (the first 20, then their number).
+    Raises: one UserError that lists the faults (the first 20 and the number of the others).
     """
     pairs, faults = inspect(path)
     faults.raise_if_any(pairs.root / PAIRS_FILE)
@@ -198,15 +198,15 @@ def read(path: str | os.PathLike) -> PairSet:
 
 
 def compact(frame: pd.DataFrame) -> None:
-    """Hold columns of few different values as categories, in place: a million rows then take a tenth."""
+    """Convert columns with few distinct values to categories, in place: a million rows then take a tenth of memory."""
     for column in _FEW_VALUES:
         frame[column] = frame[column].astype("category")
 
 
 def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
-    """`read`, for who wants to know every fault: the data set as it stands, sound or not, and what is wrong with it.
+    """Read a data set and return it with all its faults, without raising an error for them; see `read`.
 
-    Raises: UserError when there is no table, or one that cannot be read at all.
+    Raises: UserError when there is no table, or it cannot be read.
     """
     path = Path(path)
     if path.is_dir():
@@ -218,7 +218,7 @@ def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
                 digest.update(block)
     except FileNotFoundError:
         raise UserError(
-            f"no data set of pairs at {path}; make one with data_prep, or name the folder that holds one", "missing"
+            f"no data set of pairs at {path}; make one with data_prep, or give the folder of one", "missing"
         ) from None
     frame = parse_table(path)
     faults = Faults()
@@ -230,17 +230,17 @@ def inspect(path: str | os.PathLike) -> tuple[PairSet, Faults]:
 
 
 def write_shares(shares: dict[str, float]) -> str:
-    """A distribution as the column `emotion_shares` holds it: `anger:0.3 sadness:0.7`, zeros left out."""
+    """Format a distribution for the column `emotion_shares`: `anger:0.3 sadness:0.7`, zeros left out."""
     return " ".join(f"{name}:{shares[name]:.4g}" for name in EMOTIONS if shares.get(name, 0) > 0)
 
 
 def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False, shared: bool = False) -> None:
-    """Write pairs.csv in one step, after its images; the same pairs give the same bytes.
+    """Write pairs.csv atomically, after its images; the same pairs give the same bytes.
 
     Args:
-        path: the file, or the folder in which to call it pairs.csv.
-        weighted: with the column `weight`.
-        shared: with the column `emotion_shares`.
+        path: the file, or its folder.
+        weighted: write the column `weight`.
+        shared: write the column `emotion_shares`.
     """
     path = Path(path)
     if path.is_dir():
@@ -256,9 +256,9 @@ def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False
 
 
 def assign_splits(identities: Iterable[str], seed: int = 0) -> list[str]:
-    """Split by identity, about 80 % train, 10 % val, 10 % test.
+    """Assign splits by identity, about 80 % train, 10 % val, 10 % test.
 
-    Each identity's split follows from its own name and the seed alone, so adding people moves nobody.
+    The split of an identity depends only on its name and the seed, so adding identities does not change others.
     """
     known: dict[str, str] = {}
     for identity in (identities := list(identities)):
@@ -269,17 +269,17 @@ def assign_splits(identities: Iterable[str], seed: int = 0) -> list[str]:
 
 
 def hash_share(text: str) -> float:
-    """A number in [0, 1) that follows from the text alone: chance that comes out the same every time."""
+    """Return a pseudo-random number in [0, 1) determined by the text."""
     digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def parse_table(path: Path) -> pd.DataFrame:
-    """pairs.csv as text columns and a float64 weight (NaN where it is no number), its content not looked at.
+    """Parse pairs.csv to text columns and a float64 weight (NaN where it is not a number), without checking values.
 
-    It may have been saved anew by a spreadsheet: any encoding and separator of `rac_unet.core.files.text_tables`.
+    A table saved by a spreadsheet is accepted: any encoding and separator of `rac_unet.core.files.text_tables`.
 
-    Raises: UserError when it is no such table.
+    Raises: UserError when it is not such a table.
     """
     table = open_table(path, _TABLE)
     if table.encoding.note:
@@ -288,7 +288,7 @@ def parse_table(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             # pandas would shift or drop the cells of a row that has too many.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Every cell is text: a person called NA or an identity 007 stays as written.
+            # Every cell is text, so that an identity such as NA or 007 is kept as it is.
             frame = pd.read_csv(
                 path,
                 dtype=object,
@@ -302,11 +302,11 @@ def parse_table(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserWarning, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
         raise UserError(f"{path} cannot be read as a table: {str(error).strip()}", "bad_layout") from None
     if frame.empty:
-        raise UserError(f"{path} holds no pair", "empty")
+        raise UserError(f"{path} contains no pairs", "empty")
     as_written = table.delimiter == "," and set(COLUMNS) <= set(frame)
     frame = frame.iloc[:, list(table.at.values())].set_axis(list(table.at), axis=1)
     if not as_written:
-        # A table that was written by something else can have blanks around its cells, too.
+        # A table written by another program can also have blanks around its cells.
         frame = frame.apply(lambda column: column.str.strip())
     weight = pd.to_numeric(frame[WEIGHT], errors="coerce") if WEIGHT in frame else 1.0
     shares = frame.get(EMOTION_SHARES, "")

@@ -1,4 +1,4 @@
-"""Where the pictures of a data set of pairs are when they are records of TFRecord files and not files of their own."""
+"""Places of pictures in TFRecord files, for a data set of pairs without image files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Records:
-    """Where each pair's record lies.
+    """Place of each pair's record.
 
     Attributes:
-        files: paths of the shards.
-        sizes: (F,) int64, their sizes in bytes.
-        shard: (N,) int64, which file.
-        offset, length: (N,) int64, where the record's content begins in it, and its bytes.
+        files: paths of the F shards.
+        sizes: (F,) int64, sizes of the shards in bytes.
+        shard: (N,) int64, index of the pair's shard.
+        offset, length: (N,) int64, start of the record's content in the shard, and its length, in bytes.
     """
 
     files: tuple[str, ...]
@@ -25,5 +25,5 @@ class Records:
     length: np.ndarray
 
     def take(self, rows: np.ndarray) -> Records:
-        """The records at these positions."""
+        """Return the records at these positions."""
         return Records(self.files, self.sizes, self.shard[rows], self.offset[rows], self.length[rows])

@@ -1,7 +1,7 @@
-"""Read a data set of pairs in the form of tensorflow-datasets: TFRecord shards, and beside them a pairs.csv.
+"""Read a data set of pairs in the format of tensorflow-datasets: TFRecord shards and a pairs.csv.
 
-`data_prep.to_tfds` writes it. Neither TensorFlow nor tensorflow-datasets is needed to know what is in it: the rows
-stand in pairs.csv in the order of the records, and each record's place follows from the lengths in the TFRecord files.
+`data_prep.to_tfds` writes it. It is read without TensorFlow and tensorflow-datasets: the rows of pairs.csv are in
+the order of the records, and the place of each record follows from the lengths in the TFRecord files.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rac_unet.data.record_places import Records
 
 NAME = "rac_unet_pairs"
 FEATURES_FILE = "features.json"
-# What a record holds of one pair; `Pictures` decodes these three.
+# Image column -> feature of a record; `Pictures` decodes these three.
 IMAGE_FEATURES = {"masked": "masked_image", "unmasked": "unmasked_image", "occlusion": "occlusion"}
 
 
 def find_records(path: str | os.PathLike) -> Path | None:
-    """The version folder of a tensorflow-datasets data set: `path` itself or one or two levels below; None if none is.
+    """Find the version folder of a tensorflow-datasets data set: `path`, or one or two levels below; None if not found.
 
     Raises: UserError when there are several.
     """
@@ -39,32 +39,32 @@ def find_records(path: str | os.PathLike) -> Path | None:
         found = [folder for folder in folders if (folder / FEATURES_FILE).is_file()]
         if len(found) > 1:
             names = ", ".join(str(folder) for folder in found)
-            raise UserError(f"{path} holds several data sets; name one of: {names}", "ambiguous")
+            raise UserError(f"{path} contains several data sets; give one of: {names}", "ambiguous")
         if found:
             return found[0]
     return None
 
 
 def refuse_records(path: str | os.PathLike) -> None:
-    """Raises: UserError when a data set lies at `path` in this form, for what needs image files."""
+    """Raise UserError when the data set at `path` has TFRecords, for commands that need image files."""
     if folder := find_records(path):
         raise UserError(
-            f"{folder} holds TFRecord shards; name the folder of pairs that they were made from", "wrong_type"
+            f"{folder} contains TFRecord shards; give the folder of pairs that they were made from", "wrong_type"
         )
 
 
 def read_records(folder: Path) -> PairSet:
-    """Read and check the rows, and find every record; no picture is read.
+    """Read and check the rows and locate every record; no pictures are read.
 
     Args:
-        folder: as `find_records` gives it.
-    Raises: one UserError when a file is missing, cut off, or does not belong to the others.
+        folder: result of `find_records`.
+    Raises: UserError when a file is missing, cut off, or does not match the others.
     """
     image_size = _check_features(folder)
     table = folder / PAIRS_FILE
     if not table.is_file():
         raise UserError(
-            f"{folder} lacks {PAIRS_FILE}, which says what its records are; make it again: data_prep.to_tfds",
+            f"{folder} lacks {PAIRS_FILE}, the table of its records; make it again with data_prep.to_tfds",
             "missing",
         )
     frame = parse_table(table)
@@ -81,15 +81,15 @@ def read_records(folder: Path) -> PairSet:
         count = sum(len(each) for each in found)
         if count != len(rows):
             raise UserError(
-                f"{folder} holds {count:,} records of the split {split}, {table.name} names {len(rows):,}; "
-                "make it again: data_prep.to_tfds",
+                f"{folder} has {count:,} records of the split {split}, but {table.name} has {len(rows):,} rows; "
+                "make it again with data_prep.to_tfds",
                 "mismatch",
             )
         for path, each in zip(shards, found, strict=True):
             places.append(np.column_stack([np.full(len(each), len(files), np.int64), each]))
             files.append(path)
             digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
-    # Rows stand split by split, as the records do.
+    # Records are ordered by split, so the rows are sorted by split to match them.
     order = np.argsort([SPLITS.index(split) for split in frame["split"]], kind="stable")
     at = np.concatenate(places)[np.argsort(order, kind="stable")]
     sizes = np.array([path.stat().st_size for path in files], np.int64)
@@ -99,7 +99,7 @@ def read_records(folder: Path) -> PairSet:
 
 
 def _check_features(folder: Path) -> int:
-    """Image size; refuses a foreign data set, and one whose labels are numbered in another order than ours."""
+    """Return the image size; refuse other data sets, and one whose labels are numbered in another order."""
     try:
         features = json.loads((folder / FEATURES_FILE).read_text(encoding="utf-8"))["featuresDict"]["features"]
         shape = features["masked_image"]["image"]["shape"]["dimensions"]
@@ -108,13 +108,13 @@ def _check_features(folder: Path) -> int:
         labels = (folder / "emotion.labels.txt").read_text(encoding="utf-8").split()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            f"{folder} is no data set of pairs as data_prep.to_tfds writes it ({error!r})", "bad_layout"
+            f"{folder} is not a data set of pairs written by data_prep.to_tfds ({error!r})", "bad_layout"
         ) from None
     if missing or size != wide:
-        raise UserError(f"{folder} is no data set of pairs as data_prep.to_tfds writes it", "bad_layout")
+        raise UserError(f"{folder} is not a data set of pairs written by data_prep.to_tfds", "bad_layout")
     if labels != list(EMOTIONS):
         raise UserError(
-            f"{folder} numbers its emotions otherwise: {', '.join(labels)}; expected {', '.join(EMOTIONS)}. "
+            f"{folder} has another order of emotions: {', '.join(labels)}; expected {', '.join(EMOTIONS)}. "
             "Make it again with data_prep.to_tfds",
             "mismatch",
         )
@@ -122,7 +122,7 @@ def _check_features(folder: Path) -> int:
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
-    """The files of a split in order, all of them."""
+    """Return all files of a split in order; raises UserError when one is missing."""
     files = sorted(folder.glob(f"*-{split}.tfrecord-*-of-*"))
     wanted = int(files[0].name.rpartition("-of-")[2]) if files else 1
     numbers = [int(path.name.rpartition("-of-")[0].rpartition("-")[2]) for path in files]
@@ -135,7 +135,7 @@ def _shards(folder: Path, split: str) -> list[Path]:
 
 
 def _scan(path: Path) -> np.ndarray:
-    """(N, 2) int64: where each record's content begins, and its length.
+    """Return the start and the length of each record's content in a TFRecord file, (N, 2) int64.
 
     A record is eight bytes of length, four of checksum, the content, and four of checksum.
     """

@@ -1,4 +1,4 @@
-"""Free memory: the machine's, and less where a control group of version 1 or 2 has a limit."""
+"""Free memory: the machine's, or less where a control group of version 1 or 2 has a limit."""
 
 import pytest
 
@@ -9,7 +9,7 @@ GB = 1 << 30
 
 @pytest.fixture
 def machine(tmp_path):
-    """Makes the files of a machine with 8 GB free; paths and contents of others are given."""
+    """A function that writes the files of a machine with 8 GB free, and others given by path and content."""
 
     def make(**files):
         files = {"proc/meminfo": f"MemTotal: 16 kB\nMemAvailable: {8 * GB // 1024} kB\n", **files}
@@ -40,23 +40,23 @@ def _v1(folder, limit, usage, inactive=0):
     ("files", "free"),
     [
         ({}, 8 * GB),
-        # A container of its own namespace sees its group as the root.
+        # A container with its own namespace has its group as the root.
         ({"proc/self/cgroup": "0::/\n", **_v2("", 2 * GB, GB)}, GB),
-        # Cached files count as used and can be dropped.
+        # Cached files count as used but can be freed.
         ({"proc/self/cgroup": "0::/\n", **_v2("", 2 * GB, 2 * GB, GB)}, GB),
         ({"proc/self/cgroup": "0::/\n", **_v2("", "max", GB)}, 8 * GB),
         # The limit may be that of a group further up.
         ({"proc/self/cgroup": "0::/job/step\n", **_v2("/job", 3 * GB, GB), **_v2("/job/step", "max", GB)}, 2 * GB),
         ({"proc/self/cgroup": "5:cpu:/\n4:memory:/a/b\n0::/\n", **_v1("/a/b", 3 * GB, 2 * GB, GB)}, 2 * GB),
-        # Mounted as the root, while the process's own file names the host's path.
+        # Mounted as the root, while the process's cgroup file has the path of the host.
         ({"proc/self/cgroup": "4:cpu,memory:/docker/0a\n", **_v1("", 3 * GB, 2 * GB)}, GB),
         ({"proc/self/cgroup": "4:memory:/\n", **_v1("", 2**63 - 4096, GB)}, 8 * GB),
         ({"proc/self/cgroup": "0::/../x\n", **_v2("", GB, 2 * GB)}, 0),
     ],
 )
-def test_the_least_of_all_limits(machine, files, free):
+def test_the_smallest_of_all_limits(machine, files, free):
     assert free_memory(machine(**files)) == free
 
 
-def test_a_system_that_says_nothing(tmp_path):
+def test_a_system_without_these_files(tmp_path):
     assert free_memory(tmp_path) == UNKNOWN

@@ -114,7 +114,7 @@ def test_bad_lines_are_counted(trees, tmp_path):
     for name, words in {
         "training.csv line 16": "as training.csv line 2 did",
         "training.csv line 17": "2 cells",
-        "training.csv line 18": "climbs out",
+        "training.csv line 18": "leads out",
         "0/gone.jpg": "there is no image",
         "Manually_Annotated/Manually_Annotated_Images/1/extra.jpg": "no line names it",
     }.items():

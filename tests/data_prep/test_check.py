@@ -124,7 +124,7 @@ def spoil_truth(folder, pair):
 
 def spoil_path(folder, pair):
     change(folder, pair, masked="../x.png")
-    return "climbs out"
+    return "leads out"
 
 
 def spoil_key(folder, pair):

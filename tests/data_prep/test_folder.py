@@ -171,8 +171,8 @@ def test_odd_photos_are_handled_and_bad_ones_skipped_with_a_reason(tmp_path):
     [
         ("path,emotion", "x.jpg,joy", ["line 3", "'joy'", "surprise, fear, disgust"]),
         ("path,emotion", "x.jpg,3", ["line 3", "'3'"]),
-        ("path,emotion", "../x.jpg,fear", ["line 3", "climbs out"]),
-        ("path,emotion", "..\\x.jpg,fear", ["line 3", "climbs out"]),
+        ("path,emotion", "../x.jpg,fear", ["line 3", "leads out"]),
+        ("path,emotion", "..\\x.jpg,fear", ["line 3", "leads out"]),
         ("path,emotion", "/etc/x.jpg,fear", ["line 3", "absolute"]),
         ("path,emotion", ",fear", ["line 3", "names no file"]),
         ("path,emotion", "a.jpg,fear", ["line 3", "already on line 2"]),

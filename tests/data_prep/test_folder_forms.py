@@ -73,7 +73,7 @@ def test_bad_rows_can_be_passed_over(photos, trees, tmp_path):
     assert [key[0] for key in found.keys] == ["a", "c"]
     told = trees.reasons(tmp_path / "set")
     assert "line 3: unknown emotion 'joy'" in told["b.jpg"] and "line 4:" in told["a.jpg"]
-    assert "climbs out" in told["line 5"] and {"d.jpg", "e.jpg", "f.jpg"} < told.keys()
+    assert "leads out" in told["line 5"] and {"d.jpg", "e.jpg", "f.jpg"} < told.keys()
 
 
 def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
