@@ -1,18 +1,18 @@
-"""The seven emotions, and every data source's own way of numbering them.
+"""The seven emotions, and the label numbers of each data source.
 
-The original project lost its headline figure here: its classifier was alphabetical, its folders followed RAF-DB,
-and nothing said so. In this project an emotion crosses every boundary as a *name*. This is the only module that
-knows a number, and each numbering is named after the source it belongs to.
+The original project's main figure was wrong because its classifier numbered emotions alphabetically and its folders
+as RAF-DB does. In this project emotions are passed by *name*. Only this module converts numbers, and each numbering
+is named after its source.
 """
 
 from __future__ import annotations
 
 from rac_unet.core.errors import UserError
 
-# The order of the network's one-hot input: RAF-DB's own, so that the original's embedding rows keep their place.
+# The order of the network's one-hot input: as in RAF-DB, so that the rows of the original's embedding keep their order.
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
-# What a source writes -> emotion name; None marks a class that has no place among the seven.
+# Source -> label number -> emotion name; None marks a class outside the seven.
 SOURCE_LABELS: dict[str, dict[int, str | None]] = {
     # list_patition_label.txt and the Kaggle repack's folders 1..7
     "rafdb": dict(enumerate(EMOTIONS, start=1)),
@@ -26,16 +26,16 @@ SOURCE_LABELS: dict[str, dict[int, str | None]] = {
     "original_classifier": dict(enumerate(sorted(EMOTIONS))),
 }
 
-# What --numbering calls those that photos can be labelled with.
+# Values of --numbering -> source.
 NUMBERINGS = {
     "rafdb": "rafdb", "zero_based": "original_folders", "affectnet": "affectnet", "fer2013": "fer2013",
     "alphabetical": "original_classifier",
 }  # fmt: skip
 
-# Names of the classes that are None above.
+# Names of the classes marked None above.
 LEFT_OUT = {"affectnet": {7: "contempt", 8: "no emotion", 9: "uncertain", 10: "no face"}}
 
-# Spellings people write in label files. Only unambiguous ones.
+# Other unambiguous spellings in label files.
 _SYNONYMS = {
     "surprised": "surprise", "afraid": "fear", "fearful": "fear", "disgusted": "disgust", "happy": "happiness",
     "sad": "sadness", "angry": "anger",
@@ -43,9 +43,9 @@ _SYNONYMS = {
 
 
 def parse_emotion(text: str) -> str:
-    """Return the emotion's name for what a person wrote (`Happy`, ` happiness `).
+    """Return the emotion of a label as users write it (`Happy`, ` happiness `).
 
-    Raises: UserError naming the seven when the text is none of them; a bare digit is refused, since sources disagree.
+    Raises: UserError listing the seven for any other text; numbers are refused, since sources number differently.
     """
     name = str(text).strip().lower()
     name = _SYNONYMS.get(name, name)
@@ -55,9 +55,9 @@ def parse_emotion(text: str) -> str:
 
 
 def emotion_from_source(source: str, label: int) -> str | None:
-    """Return the name for a source's own number; None for a class outside the seven (AffectNet's contempt).
+    """Return the emotion of a source's label number; None for a class outside the seven (AffectNet's contempt).
 
-    Raises: UserError when the source never uses that number.
+    Raises: UserError when the source does not use that number.
     """
     table = SOURCE_LABELS[source]
     if label not in table:
@@ -66,26 +66,26 @@ def emotion_from_source(source: str, label: int) -> str | None:
 
 
 def emotion_id(name: str) -> int:
-    """Position of an emotion in the network's one-hot input."""
+    """Return the position of an emotion in the network's one-hot input."""
     return EMOTIONS.index(name)
 
 
 def parse_source_label(source: str, text: str) -> str:
-    """The emotion's name for a source's own number as its files write it.
+    """Return the emotion of a source's label number as its files write it.
 
-    Raises: UserError, worded to follow a photo's name, when it is no number of that source, or one of a class that
-        has no place among the seven.
+    Raises: UserError, with a message that follows a photo's name, when the source does not use that number, or uses it
+        for a class outside the seven.
     """
     table, label = SOURCE_LABELS[source], as_number(text)
     if label not in table:
-        reason = f"label {text.strip()!r} is none of this source's, {min(table)}..{max(table)}"
+        reason = f"label {text.strip()!r} is not a label of this source, {min(table)}..{max(table)}"
         raise UserError(reason, "unknown_emotion")
     if table[label] is None:
-        raise UserError(f"{LEFT_OUT[source][label]} is none of the seven emotions", "unknown_emotion")
+        raise UserError(f"{LEFT_OUT[source][label]} is not one of the seven emotions", "unknown_emotion")
     return table[label]
 
 
 def as_number(text: str) -> int | None:
-    """The number in `3`, ` 3 ` or `3.0` (as data frames write it); None for anything else."""
+    """Parse `3`, ` 3 ` or `3.0` (as data frames write it); None for any other text."""
     whole, _, fraction = text.strip().partition(".")
     return int(whole) if whole.isascii() and whole.isdigit() and not fraction.strip("0") else None

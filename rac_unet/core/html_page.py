@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: on a screen, light or dark, on a phone, on paper."""
+"""Reports as self-contained HTML pages, for screens (light or dark), phones and print."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
 table.wide td { white-space: nowrap; } table.wide th { min-width: 6rem; vertical-align: bottom; }
-/* On a phone the names stay while the figures move. */
+/* On a phone the names stay visible while the figures scroll. */
 table.wide :is(td, th):first-child { position: sticky; left: 0; background: var(--paper); white-space: normal;
   min-width: clamp(6.5rem, 24vw, 14rem); }
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
@@ -44,7 +44,7 @@ code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
 
 
 def make_page(title: str, parts: Iterable[str]) -> str:
-    """The page.
+    """Return an HTML page.
 
     Args:
         title: plain text.
@@ -60,22 +60,22 @@ def make_page(title: str, parts: Iterable[str]) -> str:
 
 
 def plot(url: str | None, alternative: str) -> str:
-    """A plot as wide as the page; nothing where there is none."""
+    """Return the HTML of a plot as wide as the page; empty without a URL."""
     return f'<p><img class="plot" src="{url}" alt="{escape(alternative)}"></p>' if url else ""
 
 
 def picture(url: str, alternative: str, caption: str) -> str:
-    """A picture of a sheet; `caption` is HTML."""
+    """Return the HTML of a picture in a sheet; `caption` is HTML."""
     image = f'<img src="{url}" alt="{escape(alternative)}" loading="lazy">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def new_figure(width: float, height: float, grid: str = "both"):
-    """A matplotlib figure of so many inches and its axes, in the reports' style; `grid` is both, x or y."""
+    """Return a matplotlib figure (size in inches) and its axes in the style of reports; `grid` is both, x or y."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # No pyplot: nothing of a notebook's own figures is touched.
+    # Without pyplot, whose state belongs to the user's notebook.
     figure = Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -86,13 +86,13 @@ def new_figure(width: float, height: float, grid: str = "both"):
 
 
 def figure_url(figure) -> str:
-    """A matplotlib figure as a PNG data URL."""
+    """Return a matplotlib figure as a PNG data URL."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def jpeg_url(image: np.ndarray, quality: int) -> str:
-    """A BGR picture (H, W, 3) uint8 as a JPEG data URL."""
+    """Return a BGR picture (H, W, 3) uint8 as a JPEG data URL."""
     content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return "data:image/jpeg;base64," + base64.b64encode(content).decode()

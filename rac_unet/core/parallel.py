@@ -1,6 +1,6 @@
-"""Share work among processes that stay small, end with their parent, and never hang it.
+"""Run work in several processes that use little memory, end with their parent, and never block it.
 
-A plain `multiprocessing.Pool` waits for ever when a worker is killed (out of memory), shows a traceback per
+A plain `multiprocessing.Pool` never returns when a worker is killed (out of memory), shows a traceback per
 worker on Ctrl-C, and leaves orphans when the parent dies. Workers here are spawned, so they inherit neither
 TensorFlow nor locks, and each gets `work` once: a small picklable callable that loads what it needs on its
 first call.
@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 
 from rac_unet.core.errors import UserError
 
-# Items sent to a worker at a time: enough to hide the sending, few enough to stop within a second.
+# Items sent to a worker at a time: enough to hide the cost of sending, few enough to stop within a second.
 CHUNK = 8
 
 _work: Callable | None = None
@@ -29,16 +29,16 @@ _work: Callable | None = None
 def run_parallel(
     work: Callable, items: Sequence, indices: Sequence[int], workers: int
 ) -> Iterator[list[tuple[int, object]]]:
-    """Yield lists of `(index, work(items[index]))`, each as soon as it is there, so in no fixed order.
+    """Yield lists of `(index, work(items[index]))` as they are finished, in no fixed order.
 
-    With `workers` = 1 the work is done in this process. On an error or Ctrl-C nothing new is begun, and
+    With `workers` = 1 the work is done in this process. After an error or Ctrl-C no new items are started, and
     the error is raised once the workers have ended.
 
     Args:
         work: picklable callable of one item; called in the workers.
-        indices: which items to do.
-    Raises: what `work` raised; UserError when a worker died, saying whether it was killed, crashed, or never got to
-        work, as where a script that calls this lacks `if __name__ == "__main__":`.
+        indices: the items to process.
+    Raises: what `work` raised; UserError when a worker died: killed, crashed, or ended before its first task, for
+        example because the calling script lacks `if __name__ == "__main__":`.
     """
     chunks = [list(indices[start : start + CHUNK]) for start in range(0, len(indices), CHUNK)]
     workers = min(workers, len(chunks))
@@ -53,7 +53,7 @@ def run_parallel(
     try:
         queue = iter(chunks)
         with _interrupt_ignored():
-            # One task per worker starts them all, inheriting "ignore Ctrl-C"; a few more keep them busy.
+            # One task per worker starts all workers, which inherit "ignore Ctrl-C"; more tasks keep them busy.
             _submit(executor, queue, items, waiting, 3 * workers)
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -61,7 +61,7 @@ def run_parallel(
             for future in finished:
                 yield future.result()
     except BrokenProcessPool:
-        # Ends the others with SIGTERM; then every exit code is known.
+        # This ends the other workers with SIGTERM; then all exit codes are known.
         executor.shutdown(wait=True, cancel_futures=True)
         codes = [process.exitcode for process in context.processes]
         raise _lost_worker(next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None),
@@ -71,7 +71,7 @@ def run_parallel(
 
 
 class _RememberingContext(SpawnContext):
-    """Starts processes anew and keeps them, since a broken pool no longer has the one that broke it."""
+    """A spawn context that keeps its processes, since a broken pool drops the process that died."""
 
     def __init__(self):
         super().__init__()
@@ -83,28 +83,26 @@ class _RememberingContext(SpawnContext):
 
 
 def _lost_worker(code: int | None, began: bool) -> UserError:
-    """Why a pool broke.
+    """Return the error for a broken pool.
 
     Args:
-        code: exit code of the process that died, negative for a signal; None where it is not known.
-        began: whether any worker got as far as its first task.
+        code: exit code of the process that died, negative for a signal; None if unknown.
+        began: whether any worker reached its first task.
     """
     if code is not None and code > 0 and not began:
         return UserError(
-            f"worker processes ended with exit code {code} before their first task; their own message is above. They "
-            'run the calling script anew: put what it does under `if __name__ == "__main__":`, or take one worker',
+            f"worker processes ended with exit code {code} before their first task; their message is above. They "
+            'import the calling script again: put its code under `if __name__ == "__main__":`, or use one worker',
             "usage",
         )
-    kept = "what is already done is kept"
+    kept = "finished work is kept"
     if code in (None, -signal.SIGKILL):
         how = "died" if code is None else "was killed (SIGKILL)"
         return UserError(
             f"a worker process {how}, most likely for lack of memory; try again with fewer --workers: {kept}", "device"
         )
     how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-    return UserError(
-        f"a worker process ended with {how}; with --workers 1 its own messages are shown; {kept}", "device"
-    )
+    return UserError(f"a worker process ended with {how}; use --workers 1 to see its messages; {kept}", "device")
 
 
 def _submit(executor, queue: Iterator[list[int]], items: Sequence, waiting: set, limit: int) -> None:
@@ -122,9 +120,9 @@ def _start_worker(work: Callable, at_work) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The workers are the parallelism; OpenCV's own threads would only fight over the same cores.
+    # The workers use all cores already; OpenCV's threads would compete with them.
     cv2.setNumThreads(1)
-    # libpng and libjpeg report every damaged photo on stderr; the reason is in skipped.csv instead.
+    # libpng and libjpeg print every damaged photo to stderr; skipped.csv has the reason.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     at_work.set()
@@ -139,7 +137,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _interrupt_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C meanwhile; processes started meanwhile ignore it from their first instruction on."""
+    """Ignore Ctrl-C within the block, also in processes that are started in it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

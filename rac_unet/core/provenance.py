@@ -1,4 +1,4 @@
-"""Where a result came from: command, commit, versions, machine, data."""
+"""Provenance of a result: command, commit, versions, machine, data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PACKAGES = ("rac_unet", "tensorflow", "keras", "numpy", "opencv-python-headless"
 
 
 def make_provenance(module: str, argv: Sequence[str] | None, **facts: Any) -> dict[str, Any]:
-    """Facts of this process and moment, then the caller's own (`data_fingerprint`, `device`, …), JSON-able.
+    """Return the provenance of this process and the caller's `facts` (`data_fingerprint`, `device`, …), for JSON.
 
     Args:
         module: the command, such as `rac_unet.evaluate`.
-        argv: its arguments; None for those of this process.
+        argv: its arguments; None for the arguments of this process.
     """
     return {
         "command": command_line(module, sys.argv[1:] if argv is None else argv),
@@ -37,9 +37,9 @@ def make_provenance(module: str, argv: Sequence[str] | None, **facts: Any) -> di
 
 
 def command_line(module: str, argv: Sequence[str]) -> str:
-    """A command as it was given, for publishing: no path in it says where somebody keeps their files.
+    """Return a command line that can be published: its paths do not reveal the user's folders.
 
-    A path inside the working directory becomes relative to it, of any other only the last name is left.
+    A path inside the working directory becomes relative to it; any other path is reduced to its last name.
     """
     return shlex.join(["python", "-m", module, *(_portable(str(word)) for word in argv)])
 
@@ -62,7 +62,7 @@ def _portable_path(text: str) -> str:
         return os.path.basename(path) or "."
     if os.path.isabs(os.path.expanduser(text)):
         return os.path.relpath(path, here)
-    # As given, but for a path in the middle of a sentence.
+    # Unchanged, except for paths in the middle of a sentence.
     return re.sub(r"(?<=\s)[/~]\S*", lambda found: os.path.basename(found[0].rstrip("/")), text)
 
 
@@ -74,7 +74,7 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 def device_name() -> str:
-    """The accelerators TensorFlow sees, or the processor's name."""
+    """Return the names of TensorFlow's GPUs, or of the processor."""
     import tensorflow as tf
 
     names = [
@@ -85,7 +85,7 @@ def device_name() -> str:
 
 
 def processor_name() -> str:
-    """The processor's name, as far as the system tells it."""
+    """Return the processor's name, as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -94,7 +94,7 @@ def processor_name() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout this package lies in, with `+changes` when it has been edited; None for a wheel."""
+    """Return the commit of this package's checkout, with `+changes` when it has been edited; None for a wheel."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None

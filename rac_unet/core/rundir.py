@@ -1,11 +1,11 @@
-"""The run directory: the only module that knows its file names, and that files appear in it whole or not at all.
+"""The run directory: names of its files, and atomic creation, opening and copying.
 
-config.yaml       what was asked for, resolved; written before the first step. An emotion classifier's says so: kind
+config.yaml       resolved settings; written before the first step. That of an emotion classifier has the entry kind
 provenance.json   command, commit, versions, device, data set
 history.csv       a row per validation
-log.txt           what the command printed
+log.txt           the command's output
 checkpoints/      last.weights.h5, best.weights.h5 (lowest validation loss)
-backup/           what --resume needs; two generations
+backup/           state for --resume; two generations
 samples/          the same validation faces after each epoch
 eval/<split>/     scores.csv, metrics.json, pictures
 export/           models for use elsewhere
@@ -30,7 +30,7 @@ from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.unfinished import remove_unfinished
 from rac_unet.core.files.whole import new_folder, write_text
 
-# What a run directory may hold, and how to say so. A network that paints needs no word in its config.yaml.
+# Values of `kind` in config.yaml (default: network), and their descriptions in messages.
 NETWORK, CLASSIFIER = "network", "classifier"
 _KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
 
@@ -74,7 +74,7 @@ class RunDir:
         return self.path / "tensorboard"
 
     def sample_sheet(self, epoch: float) -> Path:
-        """Sample sheet after that many epochs (1 or 0.25)."""
+        """Sample sheet after this number of epochs (1 or 0.25)."""
         name = f"{epoch:06.2f}".replace(".", "_") if epoch % 1 else f"{int(epoch):03d}"
         return self.path / "samples" / f"epoch_{name}.png"
 
@@ -101,18 +101,18 @@ class RunDir:
             raise UserError(f"{error} The run was made by rac_unet {made}, and this is {here}", error.kind) from None
 
     def provenance(self) -> dict[str, Any]:
-        """What provenance.json holds; empty when it is missing or damaged."""
+        """Return the content of provenance.json; empty when it is missing or damaged."""
         try:
             return json.loads(self.provenance_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
     def imported(self) -> dict[str, Any] | None:
-        """What provenance.json says of the file this run was imported from; None for a run that was trained here."""
+        """Return provenance.json's entry on the file this run was imported from; None for a run that was trained."""
         return self.provenance().get("imported")
 
     def history(self) -> list[dict[str, float]]:
-        """Rows of history.csv; empty when there is none. A row lacks the columns whose cells are empty."""
+        """Return the rows of history.csv; empty when it does not exist. A row has no entries for empty cells."""
         try:
             with self.history_file.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -124,11 +124,11 @@ class RunDir:
 
     def _numbers(self, number: int, row: dict[str, str]) -> dict[str, float]:
         try:
-            # Where a row is cut off, the reader says None; what is left over of a longer one is a list.
+            # The reader gives None for missing cells of a row, and a list for surplus ones.
             return {key: float(value) for key, value in row.items() if value != ""}
         except (TypeError, ValueError):
             raise UserError(
-                f"{self.history_file} is damaged: row {number} is not whole; copy it again, or remove that row",
+                f"{self.history_file} is damaged: row {number} is incomplete; copy it again, or remove that row",
                 "unreadable",
             ) from None
 
@@ -137,7 +137,7 @@ class RunDir:
 
         Args:
             rows: may differ in their columns, since another version of rac_unet may have written the first ones; the
-                file has all of them, with empty cells.
+                file gets all columns, with empty cells where a row has none.
         """
         text = io.StringIO()
         columns = dict.fromkeys(column for row in rows for column in row)
@@ -148,12 +148,12 @@ class RunDir:
 
 
 def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, Any]) -> RunDir:
-    """Make `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json in it."""
+    """Create `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json."""
     return create_from_text(parent, preset, write_yaml(config), provenance)
 
 
 def create_from_text(parent: Path, name: str, config_text: str, provenance: dict[str, Any]) -> RunDir:
-    """`create` for a run whose config.yaml is no network's."""
+    """Create a run directory with the given text as its config.yaml; see `create`."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(100):
         path = Path(parent) / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
@@ -166,14 +166,14 @@ def create_from_text(parent: Path, name: str, config_text: str, provenance: dict
         except NotADirectoryError:
             raise UserError(f"cannot make a run directory in {parent}: it is not a folder", "wrong_type") from None
     run = RunDir(path)
-    # config.yaml is what makes it a run directory; whatever moment this is killed at, one of these has its provenance.
+    # config.yaml is written last, since it makes the folder a run directory, which then has its provenance.
     write_text(run.provenance_file, json.dumps(provenance, indent=2) + "\n")
     write_text(run.config_file, config_text)
     return run
 
 
 def check_output(folder: Path) -> None:
-    """Raise UserError where no folder can be made for results, so that it is said before anything slow is done."""
+    """Raise UserError if an output folder cannot be created; call it before slow work."""
     nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not nearest.is_dir():
         where = "" if nearest == folder else f", since {nearest} is a file"
@@ -184,13 +184,13 @@ def check_output(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any]) -> Iterator[RunDir]:
-    """A run directory that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+    """Create a run directory at `path` atomically when the block succeeds; nothing remains after an error.
 
     Args:
-        config_text: what its config.yaml says.
-        provenance: what its provenance.json says.
+        config_text: content of config.yaml.
+        provenance: content of provenance.json.
     Yields: the RunDir to fill, under a temporary name.
-    Raises: UserError when something is at `path` already, or its parent is no folder.
+    Raises: UserError when `path` exists already, or its parent is not a folder.
     """
     with new_folder(path) as temporary:
         run = RunDir(temporary)
@@ -200,12 +200,12 @@ def new_run(path: str | os.PathLike, config_text: str, provenance: dict[str, Any
 
 
 def copy_run(path: Path, target: Path) -> None:
-    """Copy a run directory, whole or not at all; the copy can be written to, even where the original cannot.
+    """Copy a run directory atomically; the copy is writable even if the original is not.
 
-    Raises: UserError when something is at `target` already.
+    Raises: UserError when `target` exists already.
     """
     with new_folder(target) as temporary:
-        # Contents alone, so that files are the user's to write; folders bring their modes along.
+        # copyfile copies contents without modes, so that files are writable; folders keep their modes.
         shutil.copytree(path, temporary, copy_function=shutil.copyfile, dirs_exist_ok=True)
         for folder in (temporary, *(entry for entry in temporary.rglob("*") if entry.is_dir())):
             folder.chmod(folder.stat().st_mode | 0o700)
@@ -215,20 +215,20 @@ def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NET
     """Open an existing run directory.
 
     Args:
-        kind: what it should hold, `NETWORK` or `CLASSIFIER`.
-    Raises: UserError when it is not one, holds something else, or no weights yet though they are needed.
+        kind: expected content, `NETWORK` or `CLASSIFIER`.
+    Raises: UserError when it is not a run directory, has other content, or lacks weights that are needed.
     """
     run = RunDir(Path(path))
     if run.path.exists() and not run.path.is_dir():
         inside = next((folder for folder in run.path.parents if (folder / "config.yaml").is_file()), None)
-        hint = f"this file is in {inside}" if inside else "the one that train named, which holds config.yaml"
-        raise UserError(f"{run.path} is a file, and what is wanted is a run's folder: {hint}", "wrong_type")
+        hint = f"this file is in {inside}" if inside else "the one that train printed, with config.yaml in it"
+        raise UserError(f"{run.path} is a file; give the folder of a run: {hint}", "wrong_type")
     if not run.path.is_dir():
         others = any(run.path.parent.glob("*/config.yaml"))
         hint = f"; see the folders in {run.path.parent}" if others else "; train makes one under runs/"
         raise UserError(f"no run directory at {run.path}{hint}", "missing")
     if not run.config_file.is_file():
-        hint = "one of the folders in it" if any(run.path.glob("*/config.yaml")) else "the folder that train named"
+        hint = "one of the folders in it" if any(run.path.glob("*/config.yaml")) else "the folder that train printed"
         raise UserError(f"{run.path} is not a run directory: it has no config.yaml; give {hint}", "wrong_type")
     _check_kind(run, read_yaml(run.config_file), kind)
     if need_weights and not run.best_weights.is_file():
@@ -245,11 +245,11 @@ def _check_kind(run: RunDir, values: Any, wanted: str) -> None:
         raise UserError(f"{run.config_file}: kind: expected {' or '.join(_KINDS)}. Received: {found!r}", "unknown_name")
     if found != wanted:
         raise UserError(
-            f"{run.path} holds {_KINDS[found]}; this needs the run directory of {_KINDS[wanted]}", "wrong_type"
+            f"{run.path} is the run of {_KINDS[found]}; give the run directory of {_KINDS[wanted]}", "wrong_type"
         )
 
 
 def remove_unfinished_of(run: RunDir) -> None:
-    """`remove_unfinished` in every folder of a run, which is this process's alone."""
+    """Call `remove_unfinished` in every folder of a run, which no other process may be using."""
     for folder, _, _ in os.walk(run.path):
         remove_unfinished(Path(folder))

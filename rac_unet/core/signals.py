@@ -1,4 +1,4 @@
-"""Install a handler for several signals, and put back what was there before."""
+"""Install a handler for several signals, and restore the previous ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def install(numbers: Iterable[int], handler: Callable[[int, Any], None]) -> dict[int, Any]:
-    """Handle these signals; returns what handled them before, for `restore`.
+    """Install a handler for these signals; return the previous handlers for `restore`.
 
-    Outside the main thread (a notebook's worker) nothing can be installed, and nothing is.
+    Outside the main thread (a notebook's worker) handlers cannot be installed, and the result is empty.
     """
     before = {}
     for number in numbers:
@@ -22,6 +22,6 @@ def install(numbers: Iterable[int], handler: Callable[[int, Any], None]) -> dict
 
 
 def restore(before: dict[int, Any]) -> None:
-    """Put back the handlers that `install` returned."""
+    """Restore the handlers that `install` returned."""
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Every source's numbers must become the right names: a wrong order is what ruined the original's main figure."""
+"""Label numbers of every source become the right names; a wrong order made the original's main figure wrong."""
 
 import pytest
 
@@ -37,12 +37,12 @@ def test_spellings(text, name):
 
 
 @pytest.mark.parametrize("text", ["3", "joyful", "", "contempt"])
-def test_unknown_spelling_lists_the_seven(text):
+def test_the_refusal_of_an_unknown_spelling_lists_the_seven(text):
     with pytest.raises(UserError) as error:
         parse_emotion(text)
     assert all(name in str(error.value) for name in EMOTIONS)
 
 
-def test_number_a_source_never_uses():
+def test_a_number_that_a_source_does_not_use_is_refused():
     with refused("unknown_emotion", "rafdb", "0", "1..7"):
         emotion_from_source("rafdb", 0)

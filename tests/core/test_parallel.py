@@ -1,4 +1,4 @@
-"""Work shared among processes: errors of the work, workers that die, and scripts that cannot be started anew."""
+"""Parallel work: errors of the work, workers that die, and scripts without a main guard."""
 
 import errno
 import signal
@@ -42,12 +42,12 @@ def test_a_worker_that_was_killed(bad_work):
 
 
 @pytest.mark.parametrize(("code", "named"), [(-signal.SIGSEGV, "SIGSEGV"), (3, "exit code 3")])
-def test_a_worker_that_crashed_does_not_lack_memory(code, named):
+def test_a_crashed_worker_is_not_reported_as_lack_of_memory(code, named):
     error = _lost_worker(code, began=True)
     assert error.kind == "device" and named in str(error) and "memory" not in str(error)
 
 
-def test_a_script_without_a_main_guard_is_named_as_the_cause(tmp_path):
+def test_a_missing_main_guard_is_reported_as_the_cause(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from rac_unet.core.parallel import _lost_worker, run_parallel\n"

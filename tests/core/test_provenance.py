@@ -1,4 +1,4 @@
-"""The command in provenance.json: what was typed, without where somebody keeps their files."""
+"""The command in provenance.json is the one that was typed, without the user's private folders."""
 
 import shlex
 
@@ -9,7 +9,7 @@ from rac_unet.core.provenance import command_line, make_provenance
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):
-    """A working folder below somebody's home folder."""
+    """A working folder below a home folder."""
     home = tmp_path / "home/anna"
     (home / "work").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
@@ -18,13 +18,13 @@ def work(tmp_path, monkeypatch):
     return home / "work"
 
 
-def test_the_command_is_the_one_that_was_given(work):
+def test_the_command_has_the_given_arguments(work):
     argv = ["runs/RUN", "--split", "val", "--control", "--title", "mine and yours"]
     command = make_provenance("rac_unet.evaluate", argv)["command"]
     assert shlex.split(command) == ["python", "-m", "rac_unet.evaluate", *argv]
 
 
-def test_without_arguments_those_of_the_process(work, monkeypatch):
+def test_without_arguments_those_of_the_process_are_used(work, monkeypatch):
     monkeypatch.setattr("sys.argv", ["evaluate.py", "runs/RUN", "--brisque"])
     assert make_provenance("rac_unet.evaluate", None)["command"] == "python -m rac_unet.evaluate runs/RUN --brisque"
 
@@ -47,13 +47,13 @@ def test_without_arguments_those_of_the_process(work, monkeypatch):
         ("--training.max_hours=0.5", "--training.max_hours=0.5"),
     ],
 )
-def test_paths_keep_what_is_portable(work, given, kept):
+def test_paths_are_reduced_to_their_portable_part(work, given, kept):
     word = given.format(work=work, home=work.parent)
     command = shlex.split(command_line("rac_unet.compare", [word]))
     assert command[3:] == [kept.format()]
 
 
-def test_a_working_folder_above_the_home_folder_names_nobody(work, monkeypatch):
+def test_a_working_folder_above_the_home_folder_reveals_no_user(work, monkeypatch):
     monkeypatch.chdir(work.parent.parent)
     for word in (f"{work}/RUN", "anna/work/RUN"):
         assert "anna" not in command_line("rac_unet.evaluate", [word])

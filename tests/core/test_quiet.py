@@ -1,4 +1,4 @@
-"""Standard streams that are closed: commands and networks work all the same."""
+"""Commands and networks work with closed standard streams."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from rac_unet.unmasking.photo import PUBLISHED
 
-# What a command goes through, without waiting for one to import TensorFlow; a file is opened while they are closed.
+# The start of a command, without importing TensorFlow; a file is opened while the streams are closed.
 _COMMAND = """
 import os, sys
 from rac_unet.core.errors import UserError, run_command
@@ -39,7 +39,7 @@ except OSError:
 """
 
 
-def test_a_command_with_all_streams_closed_ends_as_ever_and_writes_nothing_into_its_files(tmp_path):
+def test_a_command_with_all_streams_closed_ends_normally_and_its_files_stay_clean(tmp_path):
     written = tmp_path / "out.txt"
     done = subprocess.run([sys.executable, "-c", _COMMAND, str(written)], timeout=60)
     assert done.returncode == 2 and written.read_text() == "kept"

@@ -1,4 +1,4 @@
-"""The run directory: whole files, no overwriting, clear refusals."""
+"""The run directory: atomic writes, no overwriting, clear refusals."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def test_create_keeps_config_and_provenance(tmp_path):
     assert run.path.name.endswith("-demo")
 
 
-def test_two_runs_in_one_second_are_two(tmp_path):
+def test_two_runs_in_one_second_get_two_directories(tmp_path):
     runs = {rundir.create(tmp_path, "x", RunConfig(), {}).path for _ in range(3)}
     assert len(runs) == 3
 
@@ -36,7 +36,7 @@ def test_history_round_trip(tmp_path):
 
 
 def test_history_gains_and_loses_columns(tmp_path):
-    """A run that a newer version goes on with: what it measures besides, and what it no longer measures."""
+    """As when a newer version with other measures resumes a run."""
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     rows = [{"step": 1.0, "val_old": 0.5}, {"step": 2.0, "val_new": 0.25}]
     run.write_history(rows)
@@ -46,14 +46,14 @@ def test_history_gains_and_loses_columns(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["2", "2,0.28", "2,0.5,0.3,9", "2,half,0.3"])
-def test_a_row_of_the_history_that_is_not_whole(tmp_path, row):
+def test_an_incomplete_row_of_the_history_is_refused(tmp_path, row):
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     run.history_file.write_text(f"step,loss,val_loss\n1,0.5,0.25\n{row}\n")
     with refused("unreadable", run.history_file, "row 2"):
         run.history()
 
 
-def test_open_refuses_what_is_no_run(tmp_path):
+def test_open_refuses_paths_that_are_not_run_directories(tmp_path):
     with refused("missing", tmp_path / "absent"):
         rundir.open_run(tmp_path / "absent")
     with refused("wrong_type", tmp_path, "config.yaml"):
@@ -61,7 +61,7 @@ def test_open_refuses_what_is_no_run(tmp_path):
     (tmp_path / "net.tflite").touch()
     with refused("wrong_type", tmp_path / "net.tflite") as caught:
         rundir.open_run(tmp_path / "net.tflite")
-    # It is in no run directory.
+    # Not in a run directory.
     assert str(caught.value).count(str(tmp_path)) == 1
     run = rundir.create(tmp_path, "x", RunConfig(), {})
     with refused("missing", run.path, "best.weights.h5"):
@@ -70,7 +70,7 @@ def test_open_refuses_what_is_no_run(tmp_path):
         rundir.open_run(run.path / "config.yaml")
 
 
-def test_a_new_run_appears_whole_or_not_at_all(tmp_path):
+def test_a_new_run_is_created_atomically(tmp_path):
     path = tmp_path / "deep/run"
     with pytest.raises(OSError, match="disk full"), rundir.new_run(path, "model: {}\n", {}) as run:
         write_text(run.log_file, "half")
@@ -100,7 +100,7 @@ def test_runs_under_a_file_are_refused(tmp_path):
         rundir.create(tmp_path / "file", "x", RunConfig(), {})
 
 
-def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
+def test_check_output_refuses_folders_that_cannot_be_created(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     rundir.check_output(tmp_path)
     rundir.check_output(tmp_path / "new/deep")
@@ -115,10 +115,10 @@ def test_where_results_cannot_go_is_said_before(tmp_path, monkeypatch):
         rundir.check_output(tmp_path / "new")
 
 
-def test_the_next_write_removes_what_was_killed_in_mid_save(tmp_path):
+def test_the_next_write_removes_leftovers_of_killed_processes(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    # One that still runs, and others that were not made on the way to these names.
+    # That of a process that still runs, and those of other names, are kept.
     kept = {f".last.{os.getppid()}.tmp.weights.h5", f".notes.{ended.pid}.tmp.txt", f".last.weights.{ended.pid}.h5"}
     for name in (*kept, f".last.{ended.pid}.tmp.weights.h5"):
         (tmp_path / name).write_text("half")
@@ -132,7 +132,7 @@ def test_the_next_write_removes_what_was_killed_in_mid_save(tmp_path):
     assert left == {*kept, f".other.{ended.pid}.tmp", "last.weights.h5", "run"}
 
 
-def test_what_another_machine_may_be_writing_is_kept(tmp_path):
+def test_recent_temporary_files_of_other_machines_are_kept(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     recent = tmp_path / f".last.{ended.pid}.tmp.weights.h5"
@@ -141,8 +141,8 @@ def test_what_another_machine_may_be_writing_is_kept(tmp_path):
     assert recent.exists()
 
 
-def test_a_leftover_of_an_earlier_process_with_the_same_number(tmp_path):
-    """As in containers, where numbers are small."""
+def test_a_leftover_of_an_earlier_process_with_the_same_id(tmp_path):
+    """As in containers, where process ids are small."""
     leftover = tmp_path / f".best.{os.getpid()}.tmp.weights.h5"
     leftover.write_text("half")
     remove_unfinished(tmp_path)
@@ -165,8 +165,8 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert file.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.weights.h5"]
 
 
-def test_what_cannot_be_written_is_named(tmp_path):
-    """A full disk says no path while an open file is written, and a temporary name is not what was asked for."""
+def test_a_failed_write_names_the_requested_path(tmp_path):
+    """A full disk gives no path for an open file, and a temporary name does not help the user."""
     path = tmp_path / "history.csv"
 
     def full(temporary):

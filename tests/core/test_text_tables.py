@@ -1,4 +1,4 @@
-"""Tables as users bring them: encodings, separators, line ends and headers give the same cells, or one refusal."""
+"""Users' tables: all encodings, separators, line ends and headers give the same cells, or are refused."""
 
 import codecs
 
@@ -36,13 +36,13 @@ def test_every_form_gives_the_same_cells(tmp_path, encoding, mark, delimiter, en
     path.write_bytes(mark + TEXT.format(d=delimiter).replace("\n", end).encode(encoding))
     table = open_table(path, COLUMNS)
     assert cells(table) == [[cell.replace("{d}", delimiter) for cell in row] for row in ROWS]
-    # Rows are found again by their place.
+    # Rows are also read by their byte offset.
     assert [table.row_at(place) for _, place, _ in table.rows()] == [row for _, _, row in table.rows()]
     assert [number for number, _, _ in table.rows()] == [2, 3]
     assert bool(table.encoding.note) == (not mark and encoding != "utf-8")
 
 
-def test_headers_as_people_write_them():
+def test_variants_of_headers():
     table = open_table(
         "t", COLUMNS, b'sep=;\r\n\r\n"";" Image ";LABEL;age\r\n0; x.jpg ;fear;3\r\n;;\r\n\r\n1;y.jpg\r\n'
     )
@@ -50,10 +50,10 @@ def test_headers_as_people_write_them():
     assert table.header == ("", "Image", "LABEL", "age")
     assert cells(open_table("t", COLUMNS, b"path,label\rx,y\rz,3")) == [["x", "y"], ["z", "3"]]
     both = open_table("t", COLUMNS, b"label,path,emotion\n3,x.jpg,fear\n")
-    assert cells(both) == [["x.jpg", "fear"]], "the name itself comes before its aliases"
+    assert cells(both) == [["x.jpg", "fear"]], "the name is preferred to its aliases"
 
 
-def test_what_is_not_understood_shows_what_was_found():
+def test_refusals_show_the_columns_that_were_found():
     with refused("bad_layout", "t.csv", "emotion", "path", "feeling", "label"):
         open_table("t.csv", COLUMNS, b"path,feeling\nx,fear\n")
     with refused("bad_layout", "nothing"):
@@ -71,12 +71,12 @@ def test_what_is_not_understood_shows_what_was_found():
         b"\xef\xbb\xbfa,\xff",
     ],
 )  # fmt: skip
-def test_what_is_no_text_is_refused(content):
+def test_a_file_that_is_not_text_is_refused(content):
     with refused("unreadable", "t.csv"):
         open_table("t.csv", COLUMNS, content)
 
 
-def test_a_form_without_header_is_read_by_position_only_where_it_fits():
+def test_a_table_without_header_is_read_by_position_only_if_it_matches():
     def bare(found):
         return len(found) == 2 and found[1].isdigit()
 

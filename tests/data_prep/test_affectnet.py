@@ -31,7 +31,7 @@ def test_emotions_are_right_by_name_and_contempt_is_counted(trees, tmp_path, for
     }
     assert {n for n, (_, split) in found.items() if split == "test"} == {6, 14}
     told = trees.reasons(tmp_path / "set")
-    assert len(told) == 2 and all(reason == "contempt is none of the seven emotions" for reason in told.values())
+    assert len(told) == 2 and all(reason == "contempt is not one of the seven emotions" for reason in told.values())
 
 
 @pytest.mark.parametrize("tested", [False, True])

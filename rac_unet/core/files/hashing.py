@@ -1,4 +1,4 @@
-"""Digests of whole files."""
+"""Digests of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def file_digest(path: str | os.PathLike, kind: str = "sha256") -> str:
-    """Hexadecimal digest of a file's bytes, read in pieces.
+    """Return the hexadecimal digest of a file, read in blocks.
 
     Args:
         kind: an algorithm of `hashlib`.

@@ -1,9 +1,9 @@
-"""An output folder that one process owns, that remembers its settings, and that a killed run can continue.
+"""An output folder with a lock, stored settings and a journal, so that an interrupted command can be continued.
 
-Inside, besides what is being made: `prep.json`, the settings; while at work also `.lock`, `.unfinished/` for
-files not yet whole, and `.journal.jsonl`, one line per finished item. A line is written only after the item's
-files are in place, and an item without a line is made again: whatever moment a run is killed at, the next one
-ends with the same bytes.
+Besides its results it contains `prep.json`, the settings; while a command runs also `.lock`, `.unfinished/` for
+incomplete files, and `.journal.jsonl`, one line per finished item. A line is written only after the item's
+files are in place, and an item without a line is made again: a command can be killed at any moment, and the next
+run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rac_unet.core.files.whole import write_file
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; there two runs on one folder are not told apart.
+except ImportError:  # Windows has no flock, so there two commands on one folder are not detected.
     fcntl = None
 
 SETTINGS_FILE = "prep.json"
@@ -30,13 +30,13 @@ UNFINISHED_FOLDER = ".unfinished"
 
 
 class OutputFolder:
-    """Claim a folder for one run; use as a context manager.
+    """An output folder locked by this process; use as a context manager.
 
     Args:
-        path: a new folder, an empty one, or one begun earlier with the same settings.
-        settings: JSON-able dict of everything that decides the result; stored, and compared on the next run.
-        result_file: name of the file written last of all; where it stands without a journal, all is done.
-    Raises: UserError when the folder is in use, holds something else, or was begun with other settings.
+        path: a new folder, an empty one, or one started earlier with the same settings.
+        settings: JSON-serialisable dict of everything that determines the result; stored, and compared on the next run.
+        result_file: name of the file that is written last; if it exists without a journal, the folder is finished.
+    Raises: UserError when the folder is in use, has other content, or was started with other settings.
     """
 
     def __init__(self, path: str | os.PathLike, settings: dict, result_file: str):
@@ -49,7 +49,7 @@ class OutputFolder:
 
     def __enter__(self) -> OutputFolder:
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--output {self.path} is a file; name a folder", "wrong_type")
+            raise UserError(f"--output {self.path} is a file; give a folder", "wrong_type")
         self._refuse_foreign()
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
@@ -76,51 +76,51 @@ class OutputFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether an earlier run made everything that was asked for."""
+        """Whether an earlier run has finished everything."""
         return (self.path / self._result_file).exists() and not (self.path / JOURNAL_FILE).exists()
 
     @property
     def unfinished(self) -> Path:
-        """Folder for files not yet whole."""
+        """Folder for incomplete files."""
         return self.path / UNFINISHED_FOLDER
 
     def finished_items(self) -> set[int]:
-        """Indices of the items whose results are in place."""
+        """Return the indices of the items whose results are in place."""
         return set(self._places)
 
     def record(self, index: int, result: dict) -> None:
-        """Remember the result of one item whose files are in place.
+        """Record the result of one item whose files are in place.
 
         Args:
-            result: JSON-able; its entry "files" says relative path -> size in bytes.
+            result: JSON-serialisable; its entry "files" maps relative paths to sizes in bytes.
         """
         self._places[index] = self._journal.seek(0, os.SEEK_END)
         self._journal.write(json.dumps({"index": index, **result}, ensure_ascii=True).encode() + b"\n")
 
     def flush(self) -> None:
-        """Hand the recorded results to the operating system, so that a killed process keeps them."""
+        """Flush recorded results to the operating system, so that they are kept if the process is killed."""
         self._journal.flush()
 
     def result(self, index: int) -> dict:
-        """The recorded result of one item, read back from disk: a large run keeps nothing in memory."""
+        """Return the recorded result of one item, read from disk to save memory in large runs."""
         self._journal.seek(self._places[index])
         return json.loads(self._journal.readline())
 
     def finish(self) -> None:
-        """Drop the journal: everything that was asked for is in place, the result file too."""
+        """Remove the journal; call it when all results and the result file are in place."""
         self._journal.close()
         self._journal = None
         (self.path / JOURNAL_FILE).unlink()
 
     def _refuse_foreign(self) -> None:
         if self.path.is_dir() and not (self.path / SETTINGS_FILE).exists():
-            strangers = sorted(set(os.listdir(self.path)) - {LOCK_FILE, UNFINISHED_FOLDER})
-            # A run killed before its settings were stored leaves only its own temporary names.
-            strangers = [name for name in strangers if not name.startswith(f".{SETTINGS_FILE}.")]
-            if strangers:
+            foreign = sorted(set(os.listdir(self.path)) - {LOCK_FILE, UNFINISHED_FOLDER})
+            # A run killed before its settings were stored leaves only temporary names of the settings file.
+            foreign = [name for name in foreign if not name.startswith(f".{SETTINGS_FILE}.")]
+            if foreign:
                 raise UserError(
-                    f"--output {self.path} already holds {strangers[0]!r}, which this command did not make; "
-                    "name a new or an empty folder",
+                    f"--output {self.path} already contains {foreign[0]!r}, which this command did not make; "
+                    "give a new or an empty folder",
                     "exists",
                 )
 
@@ -131,22 +131,22 @@ class OutputFolder:
         while True:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                # The kernel drops this lock when its owner dies, however it dies: no lock is ever stale.
+                # The kernel releases this lock when its owner ends for any reason, so locks are never stale.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
                 os.close(lock)
                 raise UserError(
                     f"--output {self.path} is in use by another running process (pid {owner}); "
-                    "wait for it to end, stop it, or name another folder",
+                    "wait for it to end, stop it, or give another folder",
                     "exists",
                 ) from None
             except OSError as error:
                 if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                     os.close(lock)
                     raise
-                # This file system has no locks: go on without.
-            # The owner before us may have removed the file between our opening and our locking it.
+                # This file system has no locks: continue without one.
+            # The previous owner may have removed the file after it was opened here and before it was locked.
             with contextlib.suppress(FileNotFoundError):
                 if os.fstat(lock).st_ino == os.stat(path).st_ino:
                     break
@@ -166,7 +166,7 @@ class OutputFolder:
             if not isinstance(stored, dict):
                 raise ValueError
         except ValueError:
-            raise UserError(f"{path} cannot be read as settings; name another --output", "unreadable") from None
+            raise UserError(f"{path} cannot be read as settings; give another --output", "unreadable") from None
         differences = [
             f"{name}: {_shown(stored, name)} there, {_shown(self._settings, name)} now"
             for name in dict.fromkeys([*stored, *self._settings])
@@ -175,7 +175,7 @@ class OutputFolder:
         if differences:
             raise UserError(
                 f"--output {self.path} was made with other settings: {'; '.join(differences)}. Use the same settings "
-                "to continue it, or name another folder",
+                "to continue it, or give another folder",
                 "changed",
             )
 
@@ -194,7 +194,7 @@ class OutputFolder:
             if self._files_in_place(entry["files"]):
                 self._places[entry["index"]] = good
             good += len(line)
-        # Whatever follows the last whole line was cut off when the run was killed.
+        # Anything after the last complete line was cut off when the run was killed.
         self._journal.truncate(good)
 
     def _files_in_place(self, files: dict[str, int]) -> bool:

@@ -1,4 +1,4 @@
-"""Find out how a user's text file is encoded, and read it line by line with any line ends."""
+"""Detect the encoding of users' text files, and read them line by line with any line ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from rac_unet.core.errors import UserError
 
-# What a file begins with, the encoding of the rest, and the encoding of the whole. Of UTF-32 before UTF-16, whose mark
-# begins with the same bytes.
+# Byte-order mark, encoding of the rest, and encoding of the whole file. UTF-32 precedes UTF-16, whose mark starts with
+# the same bytes.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8", "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32-le", "utf-32"),
@@ -26,13 +26,13 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a file's bytes are text.
+    """The encoding of a text file.
 
     Attributes:
-        name: of what follows the byte-order mark.
-        whole: of the file with its mark.
+        name: encoding of the text after the byte-order mark.
+        whole: encoding of the file including its mark.
         mark: length of the mark in bytes.
-        note: what had to be guessed, for the user; "" where nothing was.
+        note: a note for the user if the encoding was guessed, else "".
     """
 
     name: str
@@ -42,7 +42,7 @@ class Encoding:
 
 
 def read_text(path: str | os.PathLike) -> tuple[str, str]:
-    """A whole text file, and what had to be guessed of its encoding ("" where nothing was).
+    """Read a text file; return its text and a note if its encoding was guessed, else "".
 
     Raises: UserError when it is not text; OSError when it cannot be opened.
     """
@@ -52,12 +52,12 @@ def read_text(path: str | os.PathLike) -> tuple[str, str]:
 
 
 def find_encoding(path: str, file: BinaryIO) -> Encoding:
-    """UTF-8, UTF-16 or UTF-32 by its mark or its zeros, UTF-8 by its validity, or else Windows-1252.
+    """Detect UTF-8, UTF-16 or UTF-32 by its mark or zero bytes, UTF-8 by its validity, or else Windows-1252.
 
     Args:
-        path: for messages alone.
-        file: at its beginning; it is read to the end.
-    Raises: UserError when it is none of these.
+        path: for messages only.
+        file: positioned at its start; it is read to the end.
+    Raises: UserError when the file has none of these encodings.
     """
     start = file.read(4096)
     for mark, name, whole in _MARKS:
@@ -68,7 +68,7 @@ def find_encoding(path: str, file: BinaryIO) -> Encoding:
             f"{path} is an Excel workbook or another archive, not text; save it as CSV in UTF-8", "unreadable"
         )
     if zeros := start.count(0):
-        # Letters of Western languages in UTF-16: every second byte is zero.
+        # In UTF-16, every second byte of Western text is zero.
         odd = start[1::2].count(0)
         if zeros > len(start) // 4 and odd in (0, zeros):
             name = "utf-16-le" if odd else "utf-16-be"
@@ -92,12 +92,12 @@ def _checked(path: str, file: BinaryIO, encoding: Encoding) -> Encoding:
     file.seek(encoding.mark)
     if (fault := _decoding_fault(file, encoding.name)) is not None:
         place = encoding.mark + fault
-        raise UserError(f"{path} is damaged {encoding.name.upper()} text (byte {place:,}); save it anew", "unreadable")
+        raise UserError(f"{path} is damaged {encoding.name.upper()} text (byte {place:,}); save it again", "unreadable")
     return encoding
 
 
 def _decoding_fault(file: BinaryIO, name: str) -> int | None:
-    """About where a file stops being text of an encoding; None where it does not."""
+    """Return about where a file is no longer valid text of an encoding; None if all of it is valid."""
     decoder, place = codecs.getincrementaldecoder(name)(), 0
     while True:
         block = file.read(_BLOCK)
@@ -111,7 +111,7 @@ def _decoding_fault(file: BinaryIO, name: str) -> int | None:
 
 
 def read_lines(file: BinaryIO, encoding: Encoding, place: int = 0) -> Iterator[tuple[int, int, str]]:
-    """(number, byte offset, text with its line end) of every line from an offset on, numbered from 1."""
+    """Yield (number, byte offset, text with its line end) of every line from an offset on, numbered from 1."""
     place = max(place, encoding.mark)
     file.seek(place)
     narrow = encoding.name in ("utf-8", "cp1252")
@@ -122,7 +122,7 @@ def read_lines(file: BinaryIO, encoding: Encoding, place: int = 0) -> Iterator[t
 
 def _narrow_lines(file: BinaryIO) -> Iterator[bytes]:
     for line in file:
-        # A file whose lines end as those of old Macs is one line so far.
+        # A file with line ends of old Macs (CR) is read as one line.
         yield from line.splitlines(keepends=True) if b"\r" in line.rstrip(b"\r\n") else [line]
 
 
@@ -134,7 +134,7 @@ def _wide_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
         block = file.read(_BLOCK)
         rest += block
         start = place = 0
-        # A return at the end of a block may be half a line end.
+        # A CR at the end of a block may be the first half of a CR LF.
         while place + width <= len(rest) - (width if block else 0):
             unit = rest[place : place + width]
             place += width

@@ -1,4 +1,4 @@
-"""Read tables that users bring: any common encoding, separator and line end, columns by their names."""
+"""Read users' tables with any common encoding, separator and line end; columns are found by their names."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rac_unet.core.files.text_files import Encoding, find_encoding, read_lines
 
 DELIMITERS = (",", ";", "\t", "|")
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-# Spreadsheets write and read such a first line.
+# First line that spreadsheets write and read.
 _SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is looked for.
+    """A column to look for in a table.
 
     Attributes:
-        name: what it should be called.
-        aliases: what else it may be called where no column has this name.
-        needed: a table without it is refused.
+        name: its name.
+        aliases: other accepted names, used if no column has the name.
+        needed: whether a table without it is refused.
     """
 
     name: str
@@ -37,16 +37,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose columns are known.
+    """A table with known columns.
 
     Attributes:
         path: for messages.
-        encoding: of the file.
-        delimiter: one of `DELIMITERS`, or what a line `sep=` names.
-        header: the columns' names as found; empty where the table has no header.
-        at: column's name, as looked for -> position.
-        lines: lines before the first row.
-        opens: opens the file at its beginning.
+        encoding: encoding of the file.
+        delimiter: one of `DELIMITERS`, or the one given by a line `sep=`.
+        header: the names of the columns as found; empty for a table without header.
+        at: `Column.name` -> position.
+        lines: number of lines before the first row.
+        opens: function that opens the file at its start.
     """
 
     path: str
@@ -58,9 +58,9 @@ class Table:
     opens: Callable[[], BinaryIO]
 
     def rows(self) -> Iterator[tuple[int, int, list[str]]]:
-        """(line, byte offset, cells as they stand) of every row; blank lines are no rows.
+        """Yield (line, byte offset, unstripped cells) of every row; blank lines are skipped.
 
-        Raises: UserError naming the line where a quotation mark is never closed.
+        Raises: UserError naming the line of a quotation mark that is not closed.
         """
         with self.opens() as file:
             lines = itertools.islice(read_lines(file, self.encoding), self.lines, None)
@@ -69,12 +69,12 @@ class Table:
                     yield number, place, cells
 
     def row_at(self, place: int) -> list[str]:
-        """The cells of the row at a byte offset that `rows` gave."""
+        """Return the cells of the row at a byte offset from `rows`."""
         with self.opens() as file:
             return next(_rows(self.path, read_lines(file, self.encoding, place), self.delimiter))[2]
 
     def cell(self, cells: Sequence[str], name: str) -> str:
-        """A column's cell without blanks around it; "" where the row or the table lacks it."""
+        """Return a column's cell without blanks around it; "" where the row or the table lacks it."""
         place = self.at.get(name, len(cells))
         return cells[place].strip() if place < len(cells) else ""
 
@@ -85,17 +85,17 @@ def open_table(
     content: bytes | None = None,
     bare: Callable[[list[str]], bool] = lambda cells: False,
 ) -> Table:
-    """Find out how a table is written and where its columns are.
+    """Detect a table's encoding, separator and columns.
 
-    The separator is the one that gives most of the names looked for. Names are compared without case, blanks around
-    them, and the difference of blank, hyphen and underscore; columns without a name (a data frame's index) are ignored.
+    The separator that gives the most expected names is used. Names are compared without case and surrounding blanks,
+    and blank, hyphen and underscore are equal; columns without a name (a data frame's index) are ignored.
 
     Args:
-        content: the file's bytes, where they are in memory; `path` is then for messages alone.
-        bare: whether a first line without any of the names is already a row of a documented form without header, whose
-            columns are in the order of `columns`.
-    Raises: UserError: `bad_layout` when a needed column is missing, showing what was found; `ambiguous` when two
-        columns could be the one needed; `unreadable` when it is not text. OSError when the file cannot be opened.
+        content: the file's bytes, if they are in memory; `path` is then for messages only.
+        bare: cells of the first line, which has none of the names -> whether it is already a row of a documented format
+            without header, with columns in the order of `columns`.
+    Raises: UserError: `bad_layout` when a needed column is missing, with the names found; `ambiguous` when two columns
+        match one name; `unreadable` when it is not text. OSError when the file cannot be opened.
     """
     path = os.fspath(path)
 
@@ -125,7 +125,7 @@ def open_table(
 
 
 def _first_line(lines: Iterator[tuple[int, int, str]]) -> tuple[int, str, str]:
-    """Number and text of the first line that is not blank, and the separator that a line before it names."""
+    """Return number and text of the first line that is not blank, and the separator given by a line before it."""
     fixed = ""
     for number, _, text in lines:
         if found := _SEPARATOR_LINE.match(text.strip(" \r\n")):
@@ -147,7 +147,7 @@ def _find_columns(path: str, columns: Sequence[Column], header: list[str], delim
         if len(fitting) > 1:
             names = " and ".join(repr(header[place]) for place in fitting)
             raise UserError(
-                f"{path}: the columns {names} could both be {column.name!r}; rename the one that is meant to "
+                f"{path}: the columns {names} could both be {column.name!r}; rename the right one to "
                 f"{column.name}, and the others to something else",
                 "ambiguous",
             )
@@ -158,7 +158,7 @@ def _find_columns(path: str, columns: Sequence[Column], header: list[str], delim
         separated = f" (separated by {_DELIMITER_NAMES.get(delimiter, repr(delimiter))})" if len(header) > 1 else ""
         needed = ", ".join(_described(column) for column in columns if column.needed)
         raise UserError(
-            f"{path} lacks the column {' and '.join(missing)}; its first line must name the columns. "
+            f"{path} lacks the column {' and '.join(missing)}; its first line must have the names of the columns. "
             f"Found: {shown[:300] or 'nothing'}{separated}. Needed: {needed}",
             "bad_layout",
         )
@@ -177,7 +177,7 @@ def _rows(path: str, lines: Iterable[tuple[int, int, str]], delimiter: str) -> I
     lines = iter(lines)
     for number, place, text in lines:
         if '"' not in text:
-            # A tenth of the time of a CSV reader.
+            # Takes a tenth of the time of a CSV reader.
             yield number, place, text.rstrip("\r\n").split(delimiter)
             continue
         following = (more for _, _, more in lines)

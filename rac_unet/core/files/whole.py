@@ -1,4 +1,4 @@
-"""Put whole files and folders on disk: written under a temporary name, then renamed, so nobody reads half of one."""
+"""Write files and folders atomically: under a temporary name, which is then renamed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _counter = itertools.count()
 
 @contextlib.contextmanager
 def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | None = None) -> Iterator[BinaryIO]:
-    """Open `path` for writing bytes; it appears, or replaces what is there, only when the block ends well.
+    """Open `path` for writing bytes; the file is created or replaced only when the block succeeds.
 
-    Makes the folders above it.
+    Creates the folders above it.
 
     Args:
-        temporary_folder: where the unfinished file lives, on the same disk as `path`; default: beside `path`.
-    Raises: OSError (full disk, no permission); the unfinished file is gone by then.
+        temporary_folder: folder of the temporary file, on the same disk as `path`; default: the folder of `path`.
+    Raises: OSError (full disk, no permission), after removing the temporary file.
     """
     path = Path(path)
     if temporary_folder is None:
@@ -42,7 +42,7 @@ def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | No
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        # A failed write into an open file names no path, and the temporary one means nothing to a user.
+        # An error while writing an open file has no path, and the temporary path is of no use to the user.
         named = (None, str(temporary), temporary)
         if isinstance(error, OSError) and error.errno is not None and error.filename in named:
             error.filename = str(path)
@@ -50,23 +50,23 @@ def open_whole(path: str | os.PathLike, temporary_folder: str | os.PathLike | No
 
 
 def write_file(path: str | os.PathLike, content: bytes, temporary_folder: str | os.PathLike | None = None) -> None:
-    """Write `content` to `path` as `open_whole` does."""
+    """Write `content` to `path` atomically; see `open_whole`."""
     with open_whole(path, temporary_folder) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole: beside itself first, then renamed."""
+    """Write a text file atomically."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write(temporary)` make a file, then rename it to `path`; nothing is left behind when it fails.
+    """Call `write(temporary)` to create a file and rename it to `path`; nothing remains after an error.
 
-    The temporary name keeps the ending, since writers choose their format by it.
+    The temporary name has the same file extension, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Elsewhere than in a run another machine may be writing the same file.
+    # Outside a run directory another machine may be writing the same file.
     remove_unfinished(path.parent, path.name, idle=3600)
     head, ending = re.fullmatch(r"(\.*[^.]*)(.*)", path.name).groups()
     temporary = path.with_name(f".{head}.{os.getpid()}.tmp{ending}")
@@ -74,7 +74,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        # A failed write into an open file names no path, and the temporary one means nothing to a user.
+        # An error while writing an open file has no path, and the temporary path is of no use to the user.
         if error.errno is not None and error.filename in (None, str(temporary), temporary):
             error.filename = str(path)
         raise
@@ -83,17 +83,17 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def check_new(path: str | os.PathLike) -> None:
-    """Raise UserError when there is something at the path where a run directory is to be made."""
+    """Raise UserError when the path of a new file or folder exists already."""
     if os.path.lexists(path):
-        raise UserError(f"{path} exists already and is never overwritten; give another name, or remove it", "exists")
+        raise UserError(f"{path} exists already and is not overwritten; give another name, or remove it", "exists")
 
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """A folder that appears at `path` when the block ends well, whole; nothing is left behind otherwise.
+    """Create a folder at `path` atomically when the block succeeds; nothing remains after an error.
 
     Yields: the folder to fill, under a temporary name.
-    Raises: UserError when something is at `path` already, or its parent is no folder.
+    Raises: UserError when `path` exists already, or its parent is not a folder.
     """
     check_new(path)
     path = Path(path)
@@ -113,27 +113,27 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def placed(path: Path) -> Iterator[Path]:
-    """A name beside `path`, given to it when the block ends well; nothing is left behind otherwise.
+    """Yield a temporary path that is renamed to `path` when the block succeeds; nothing remains after an error.
 
-    What stood at `path`, file or folder, is replaced then and not before.
+    A file or folder at `path` is replaced only then.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The ending is kept: writers choose their format by it.
+    # With the same file extension, since writers choose their format by it.
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
-    aside = target.with_name(f".{target.stem}.{os.getpid()}.old{target.suffix}")
+    old = target.with_name(f".{target.stem}.{os.getpid()}.old{target.suffix}")
     _remove(temporary)
     try:
         yield temporary.absolute()
         if target.is_dir():
-            # No system call replaces a folder that holds something.
-            os.rename(target, aside)
+            # No system call replaces a folder that is not empty.
+            os.rename(target, old)
             try:
                 os.rename(temporary, target)
             except BaseException:
-                os.rename(aside, target)
+                os.rename(old, target)
                 raise
-            _remove(aside)
+            _remove(old)
         else:
             os.replace(temporary, target)
     finally:
