@@ -2,8 +2,8 @@
 
     python -m data_prep.affectnet --source DIR --output D --max_per_emotion 15000
 
-Contempt and the classes that are no emotion are left out by name and counted. AffectNet's validation set becomes test,
-since its own test set is not given out; validation is carved from train.
+Contempt and the classes outside the seven emotions are left out and counted by name. AffectNet's validation set becomes
+the test split, since its test set is not published; a part of train becomes the validation split.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> CommandParser:
     parser = photo_parser(
-        "affectnet", "Prepare AffectNet, in whichever form it lies there: .npy annotations, CSV tables, folders 0 to 7."
+        "affectnet", "Prepare AffectNet in any of its layouts: .npy annotations, CSV tables, or folders 0 to 7."
     )
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of AffectNet", default=argparse.SUPPRESS)
     parser.add_argument(
-        "--layout", choices=("auto", "arrays", "tables", "folders"), default="auto", help="which form to look for"
+        "--layout", choices=("auto", "arrays", "tables", "folders"), default="auto", help="which layout to look for"
     )
     parser.add_argument(
         "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
-        help="at most N training photos of each emotion, chosen by chance (default: all)",
+        help="use at most N training photos of each emotion, chosen at random (default: all)",
     )  # fmt: skip
     add_numbering(parser)
     add_photo_arguments(parser)

@@ -1,7 +1,7 @@
-"""Check a data set of pairs: every file, every row, and that nothing of the test split was seen in training.
+"""Check a data set of pairs: every file, every row, and that no photograph or person is in two splits.
 
-python -m data_prep.check D            writes D/check/index.html and check.json; exit code 1 if something is wrong
-python -m data_prep.check D --fix      moves what is wrong to D/quarantine
+python -m data_prep.check D            writes D/check/index.html and check.json; exit code 1 if there are faults
+python -m data_prep.check D --fix      moves faulty rows and files to D/quarantine
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         root = root.parent
     refuse_records(root)
     if options.fix and (root / JOURNAL_FILE).exists():
-        raise UserError(f"{root} is not finished; run the command that prepares it again first", "usage")
+        raise UserError(f"{root} is not finished; first run the command that prepares it again", "usage")
     given = getattr(options, "output", None)
     report = check_set(root, options.distance, options.workers)
     moved = None
@@ -48,16 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
             moved = move_rows(root, reasons)
         except OSError as error:
             raise UserError(
-                f"{root} cannot be changed ({error.strerror}); copy it where it can be written to, and use --fix there",
+                f"{root} cannot be changed ({error.strerror}); copy it to a writable place, and use --fix there",
                 "unwritable",
             ) from None
         if reasons:
             report = check_set(root, options.distance, options.workers)
-    # Before anything is written, which can fail: the faults took minutes to find.
+    # Printed before the report is written, which can fail: finding the faults took minutes.
     print(_summary(report), flush=True)
     if moved is not None:
         rows, files = moved
-        where = f"moved {rows:,} rows and {files:,} files to {root / FOLDER}; what remains was checked again"
+        where = f"moved {rows:,} rows and {files:,} files to {root / FOLDER}; the remaining set was checked again"
         print(where if rows or files else "nothing to move")
     output = _write(report, [Path(given)] if given else [root / "check", *_elsewhere(root)])
     print(f"wrote {output / 'check.json'}\nwrote {output / 'index.html'}")
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _elsewhere(root: Path) -> Iterator[Path]:
-    """Folders for the report of a set that cannot be written to, none of them holding anything else."""
+    """Yield folders for the report of a set that cannot be written to; none has other content."""
     here = Path.cwd() / f"check-{root.resolve().name}"
     if not here.exists() or (here / "check.json").is_file():
         yield here
@@ -73,9 +73,9 @@ def _elsewhere(root: Path) -> Iterator[Path]:
 
 
 def _write(report: Report, folders: Iterable[Path]) -> Path:
-    """Write check.json and the page into the first folder where that is possible; returns it.
+    """Write check.json and the page to the first writable folder; return it.
 
-    Raises: UserError when it is possible in none of them.
+    Raises: UserError when no folder is writable.
     """
     from data_prep.checks.page import write_page
     from rac_unet.core.files.whole import write_file
@@ -93,7 +93,7 @@ def _write(report: Report, folders: Iterable[Path]) -> Path:
                 print(f"note: {', '.join(failed)} cannot be written to")
             return folder
     raise UserError(
-        f"the report cannot be written to {', '.join(failed)}; name a folder that can be written to with --output",
+        f"the report cannot be written to {', '.join(failed)}; give a writable folder with --output",
         "unwritable",
     )
 
@@ -105,34 +105,35 @@ def _summary(report: Report) -> str:
 
 def _list(report: Report) -> str:
     if not report.wrong:
-        return "nothing is wrong"
-    told = report.messages()
-    rest = len(told) - _SHOWN
-    lines = [f"{len(told):,} fault{'s' * (len(told) > 1)}:", *(f"  {words}" for words in told[:_SHOWN])]
+        return "no faults found"
+    messages = report.messages()
+    rest = len(messages) - _SHOWN
+    lines = [f"{len(messages):,} fault{'s' * (len(messages) > 1)}:", *(f"  {words}" for words in messages[:_SHOWN])]
     return "\n".join(lines + [f"  ... and {rest:,} more, see check.json"] * (rest > 0))
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.check",
-        description="Check a data set of pairs and draw a page that shows what is in it.",
-        epilog="Exit code 0: nothing is wrong; 1: something is, and is listed; 2: it cannot be checked.",
+        description="Check a data set of pairs, and write a report with its statistics and example pictures.",
+        epilog="Exit code 0: no faults; 1: faults were found and are listed; 2: the set cannot be checked.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("set", metavar="D", help="folder of a data set of pairs")
     parser.add_argument(
         "--fix", action="store_true",
-        help="move what is wrong to D/quarantine (nothing is deleted); of a photograph in two splits, training loses",
+        help="move faulty rows and files to D/quarantine (nothing is deleted); a photograph in two splits is removed "
+        "from training",
     )  # fmt: skip
     parser.add_argument(
         "--distance", type=positive, default=64, metavar="BITS",
-        help="how far two pictures' hashes of 255 bits may be apart for them to be compared more closely",
+        help="compare two pictures closely if their hashes of 255 bits differ in at most this number of bits",
     )  # fmt: skip
     parser.add_argument(
         "--output",
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="where the page and the JSON go (default: D/check, or ./check-D where D cannot be written to)",
+        help="folder of the report (default: D/check, or ./check-D if D is not writable)",
     )
     add_workers(parser)
     return parser

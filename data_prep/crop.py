@@ -1,4 +1,4 @@
-"""Cut all pictures of a data set of pairs to a smaller square, so that it can be merged with a set cut differently.
+"""Crop all pictures of a data set of pairs to a smaller square, to merge it with a set that has this framing.
 
 python -m data_prep.crop pairs --frame 0.764,0.5,0.43 --size 48 --output pairs48
 """
@@ -26,11 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     refuse_records(options.set)
     found = pairs.read(options.set)
     if found.root.resolve() == Path(options.output).resolve():
-        raise UserError(f"--output {options.output} is the set to cut; name another folder", "usage")
+        raise UserError(f"--output {options.output} is the set to crop; give another folder", "usage")
     side = frame_pixels(frame, found.image_size)[2]
     if options.size > side:
         raise UserError(
-            f"--size {options.size}: the square is {side} of the {found.image_size} pixels of {options.set}, and "
+            f"--size {options.size}: the square has {side} of the {found.image_size} pixels of {options.set}, and "
             "pictures are not enlarged; give a smaller --size, or prepare the set with a larger one",
             "bad_value",
         )
@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.crop",
-        description="Cut all pictures of a data set of pairs to a smaller square, so that it can be merged with a set "
-        "that is cut differently.",
+        description="Crop all pictures of a data set of pairs to a smaller square, to merge it with a set that has "
+        "this framing.",
         epilog="Run it again to continue an interrupted run.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -56,12 +56,12 @@ def _parser() -> CommandParser:
     add_output(parser)
     parser.add_argument(
         "--frame", required=True, metavar="SIDE,X,Y", default=argparse.SUPPRESS,
-        help="side and centre of the square, in shares of the pictures' side; 0.764,0.5,0.43 for what FER-2013's "
-        "pictures show",
+        help="side and centre of the square, in shares of the pictures' side; 0.764,0.5,0.43 is the framing of "
+        "FER-2013",
     )  # fmt: skip
     parser.add_argument(
         "--size", type=image_size, required=True, metavar="N", default=argparse.SUPPRESS,
-        help="side of the new pictures in pixels, no more than the square has",
+        help="side of the new pictures in pixels, at most that of the square",
     )  # fmt: skip
     add_workers(parser)
     return parser

@@ -16,8 +16,8 @@ from rac_unet.core.errors import CommandParser, UserError, run_command
 
 SOURCE = "fer2013"
 CAVEAT = (
-    "FER-2013 is 48 x 48 pixels and grey: enlarged it stays blurred and colourless, and a network trained on it paints "
-    "so; people agree with its labels on about two pictures of three. Better as an addition to sharper photographs"
+    "FER-2013 is 48 x 48 pixels and grey: enlarged pictures are blurred and colourless, and so are the faces of a "
+    "network trained on them; people agree with about two of three labels. Use it in addition to sharper photographs"
 )
 
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         table = path
         if not path.exists():
             raise UserError(
-                f"--source {path} is not there; it is fer2013.csv, or the folder above train and test", "missing"
+                f"--source {path} not found; give fer2013.csv, or the folder above train and test", "missing"
             )
     if table is not None:
         source, loader = read_table(table, numbering), TableLoader(os.fspath(table))
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             source_folder("--source", options.source),
             options.seed,
             options.output,
-            ", or name fer2013.csv",
+            ", or give fer2013.csv",
             options.follow_links,
             numbering,
             ("fer2013", "alphabetical"),
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = photo_parser(
         "fer2013",
-        "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}; or FER+, its votes.",
+        "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}; also with FER+ votes.",
     )
     parser.add_argument(
         "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
@@ -93,8 +93,8 @@ def _parser() -> CommandParser:
     )  # fmt: skip
     parser.add_argument(
         "--labels", choices=("votes", "own", "both"), default=None,
-        help="what a picture's emotion is: FER+ votes as a distribution, FER-2013's own label, or the mean of both "
-        "(default: votes with --votes or in FER+ folders, own elsewhere)",
+        help="labels to use: FER+ votes as a distribution, FER-2013's own label, or the mean of both "
+        "(default: votes with --votes or in FER+ folders, else own)",
     )  # fmt: skip
     add_photo_arguments(parser)
     return parser

@@ -1,10 +1,10 @@
-"""Prepare any folder of photos: find each face, cut it upright, paint masks, write pairs.
+"""Prepare any folder of photos: detect faces, crop them upright, paint masks, write pairs.
 
     python -m data_prep.folder --photos DIR --labels labels.csv --output D
     python -m data_prep.folder --photos DIR --output D                  the emotions are names of folders
     python -m data_prep.folder --photos DIR --labels L --output D --already_masked
 
-Run it again after an interruption and it goes on where it was.
+Run it again to continue an interrupted run.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     from data_prep.sources.loading import FileLoader
 
     policy = parse_policy(options)
-    worn = options.already_masked
+    real = options.already_masked
     drawing = ("held_out", "variants", "masks", "bare", "degrade", "props", "test_too")
-    if worn and (given := [name for name in drawing if hasattr(options, name)]):
-        raise UserError(f"--already_masked paints nothing on the photos; leave out --{given[0]}", "usage")
+    if real and (given := [name for name in drawing if hasattr(options, name)]):
+        raise UserError(f"with --already_masked no masks are painted; leave out --{given[0]}", "usage")
     photos = source_folder("--photos", options.photos)
     source = _read_source(photos, options)
     name = getattr(options, "source", None) or photos.resolve().name
     maker = PhotoMaker(
-        FileLoader(str(photos), options.follow_links), None if worn else policy, options.size, options.seed, name
+        FileLoader(str(photos), options.follow_links), None if real else policy, options.size, options.seed, name
     )
-    return run_source(options, "folder", source, maker, None if worn else policy, name)
+    return run_source(options, "folder", source, maker, None if real else policy, name)
 
 
 def _read_source(photos: Path, options: argparse.Namespace) -> Source:
@@ -61,7 +61,7 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
             content = Path(labels).read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             raise UserError(
-                f"--labels {labels} is not there; it is a CSV file with the columns path and emotion", "missing"
+                f"--labels {labels} not found; give a CSV file with the columns path and emotion", "missing"
             ) from None
         source = read_labels(labels, content, options.seed, options.skip_bad_rows, numbering)
         known = {photo.path for photo in source.photos} | {name for name, _ in source.rejected}
@@ -73,7 +73,7 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
         for photo in found:
             if photo.path not in known:
                 source.reject(photo.path, "has no label: no row names it")
-        # A link to a photo can be labelled like any other.
+        # A link to a photo can have a label, too.
         source.left_out.repeated = [each for each in source.left_out.repeated if each[0] not in known]
     if options.already_masked:
         source.photos = [replace(photo, split="test") for photo in source.photos]
@@ -87,19 +87,19 @@ def _parser() -> CommandParser:
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS)
     parser.add_argument(
         "--labels", metavar="FILE", default=argparse.SUPPRESS,
-        help="CSV file with the columns path (inside DIR) and emotion, and if known identity and split; without it a "
-        "photo's folders must name its emotion, and may name its split: train/happiness/x.jpg",
+        help="CSV file with the columns path (inside DIR) and emotion, and optionally identity and split; without it, "
+        "folder names give the emotion, and optionally the split: train/happiness/x.jpg",
     )  # fmt: skip
     parser.add_argument(
-        "--skip_bad_rows", action="store_true", help="list bad rows of the label file in skipped.csv and go on without"
+        "--skip_bad_rows", action="store_true", help="skip bad rows of the label file and list them in skipped.csv"
     )
     parser.add_argument(
         "--already_masked", action="store_true",
-        help="the photos show people who wear real masks: no mask is painted, there is no truth, all go to test",
+        help="the photos show real masks: no mask is painted, there is no ground truth, all go to the test split",
     )  # fmt: skip
     parser.add_argument(
         "--source", metavar="NAME", default=argparse.SUPPRESS,
-        help="what the column source says (default: the name of DIR)",
+        help="value of the column source (default: the name of DIR)",
     )  # fmt: skip
     add_numbering(parser)
     add_photo_arguments(parser)

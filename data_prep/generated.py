@@ -1,9 +1,9 @@
-"""Draw faces of people who do not exist, with the network in the PyPI wheel random-face.
+"""Generate faces of people who do not exist, with the network in the PyPI wheel random-face.
 
     pip download --no-deps random-face
     python -m data_prep.generated --wheel random_face-2021.7.21.1-py3-none-any.whl --output D --count 1000
 
-Run it again after an interruption and it goes on where it was.
+Run it again to continue an interrupted run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from data_prep.making.arguments import add_output, add_workers, positive, seed
 from rac_unet.core.errors import CommandParser, number, run_command
 
 LICENCE = (
-    "The wheel is under Apache-2.0, but its network (MobileStyleGAN) was trained on StyleGAN2's pictures, and that on "
-    "FFHQ: both are for non-commercial use alone. Say so where you publish weights that were trained on these faces."
+    "The wheel is under Apache-2.0, but its network (MobileStyleGAN) was trained on pictures of StyleGAN2, which was "
+    "trained on FFHQ: both are for non-commercial use only. State this for published weights trained on these faces."
 )
-# Raised when the same settings would give other faces than before.
+# Raised when the same settings give other faces than before.
 FORMAT = 1
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def truncation(text: str) -> tuple[float, float]:
-    """`0.7,1` -> (0.7, 1.0), `0.9` -> (0.9, 0.9)."""
+    """Parse `0.7,1` to (0.7, 1.0), `0.9` to (0.9, 0.9)."""
     try:
         values = [float(word) for word in text.split(",")]
         low, high = values if len(values) == 2 else values * 2
@@ -53,11 +53,12 @@ def truncation(text: str) -> tuple[float, float]:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.generated",
-        description="Draw faces of people who do not exist, with the network in the PyPI wheel random-face "
+        description="Generate faces of people who do not exist, with the network in the PyPI wheel random-face "
         "(pip download --no-deps random-face). Needs pip install 'rac_unet[generated]'.",
         epilog=f"{LICENCE} A face takes about a second on one processor core. Run it again to continue an interrupted "
-        "run. Pictures on which no sound face is found go to skipped.csv, with the reason. labels.csv has the columns "
-        "that data_prep.folder reads; nobody knows the emotions, so that column is empty: fill it in first.",
+        "run. Pictures without exactly one plausible face are listed in skipped.csv, with the reason. labels.csv has "
+        "the columns that data_prep.folder reads; its column emotion is empty, since the emotions are unknown: fill "
+        "it in first.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -66,16 +67,16 @@ def _parser() -> CommandParser:
     add_output(parser)
     parser.add_argument(
         "--count", type=positive, required=True, metavar="N", default=argparse.SUPPRESS,
-        help="faces to draw; those that are skipped are not replaced",
+        help="number of faces to generate; skipped ones are not replaced",
     )  # fmt: skip
     parser.add_argument("--size", type=number(int, 64, 1024), default=384, metavar="N", help="side in pixels, 64..1024")
     parser.add_argument(
         "--truncation", type=truncation, default="0.7,1", metavar="LOW,HIGH",
-        help="how far faces may be from the average one, a number drawn for each; at 1 heads are turned, and hats and "
-        "hands are seen, as often as the network has learned, and some faces are broken",
+        help="range of each face's distance from the average face, chosen at random; towards 1 there are more turned "
+        "heads, hats and hands, and some broken faces",
     )  # fmt: skip
-    parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="of the pictures")
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="other seeds draw other people")
+    parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="format of the pictures")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="random seed; other seeds give other people")
     add_workers(parser)
     return parser
 

@@ -1,4 +1,4 @@
-"""Merge data sets of pairs into one, and raise rare emotions by sampling weights instead of copies.
+"""Merge data sets of pairs into one, and balance rare emotions by sampling weights.
 
 python -m data_prep.merge RAFDB AFFECTNET --output RAFFECT --balance sqrt
 """
@@ -47,25 +47,25 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.merge",
-        description="Merge data sets of pairs. Each keeps its split and its source; images are linked, not copied.",
-        epilog="Run it again to continue an interrupted run. One set alone can be given new weights this way, too.",
+        description="Merge data sets of pairs. Each pair keeps its split and source; images are linked, not copied.",
+        epilog="Run it again to continue an interrupted run. It can also give weights to a single set.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("sets", nargs="+", metavar="SET", help="folder of a data set of pairs; all of one image size")
     add_output(parser)
     parser.add_argument(
         "--balance", choices=tuple(BALANCES), default="none",
-        help="how far rare emotions are raised in training: full, each emotion is shown equally often; sqrt, half-way",
+        help="weights of rare emotions in training: full, all emotions are used equally often; sqrt, half-way",
     )  # fmt: skip
     parser.add_argument(
         "--max_raise", type=number(float, 1), default=10.0, metavar="X",
-        help="no pair is shown more than X times as often as without weights: a few faces would be learned by heart",
+        help="largest weight of a pair, against overfitting to a few faces",
     )  # fmt: skip
     parser.add_argument(
         "--same_people", action="store_true",
-        help="an identity means the same person in every set; a person in two splits is then kept in one, test first",
+        help="equal identities are the same person in all sets; a person in several splits is kept in one, test first",
     )  # fmt: skip
-    parser.add_argument("--copy", action="store_true", help="copy the images even where they could be linked")
+    parser.add_argument("--copy", action="store_true", help="copy the images instead of linking them")
     add_workers(parser)
     return parser
 

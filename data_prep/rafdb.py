@@ -1,9 +1,9 @@
-"""Prepare RAF-DB in whichever of its three forms it lies there.
+"""Prepare RAF-DB in any of its three layouts.
 
     python -m data_prep.rafdb --source DIR --output D
 
-RAF-DB's own split in train and test is kept; validation is carved from train. Its aligned images show a face edge to
-edge and keep that framing; from the original photographs an upright crop is cut, found by RAF-DB's own landmarks.
+RAF-DB's train and test splits are kept; a part of train becomes the validation split. The aligned images show a face
+edge to edge and keep this framing; original photographs are cropped upright, at the face of RAF-DB's landmarks.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     original = options.images == "original"
     framing = getattr(options, "framing", "upright" if original else "own")
     if original and framing == "own":
-        raise UserError(
-            "--framing own is for aligned images; from original photographs an upright crop is cut", "usage"
-        )
+        raise UserError("--framing own is for aligned images; original photographs are cropped upright", "usage")
     layout, base, remarks = recognise(source_folder("--source", options.source), options.layout)
     if original and layout != "native":
         raise UserError(f"--images original needs RAF-DB's native layout; {base} has the {layout} one", "bad_layout")
@@ -49,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     if layout == "sorted":
         drawing = ("framing", "masks", "variants", "bare", "degrade", "props", "test_too")
         if given := [name for name in drawing if hasattr(options, name)]:
-            raise UserError(f"the sorted layout brings its own masks; leave out --{given[0]}", "usage")
+            raise UserError(f"the sorted layout has its own masks; leave out --{given[0]}", "usage")
         maker, policy = ExistingMaskMaker(FileLoader(str(base), links), options.size, SOURCE), None
     else:
         loader = OriginalLoader(str(base), links) if original else FileLoader(str(base), links)
@@ -64,15 +62,15 @@ def _parser() -> CommandParser:
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of RAF-DB", default=argparse.SUPPRESS)
     parser.add_argument(
         "--layout", choices=("auto", "native", "repack", "sorted"), default="auto",
-        help="which form to look for; auto takes the first of these that is there",
+        help="which layout to look for; auto uses the first of these that is found",
     )  # fmt: skip
     parser.add_argument(
         "--images", choices=("aligned", "original"), default="aligned",
-        help="of the native layout: its 100 x 100 crops, or the photographs they come from",
+        help="images of the native layout: its 100 x 100 crops, or the photographs they are from",
     )  # fmt: skip
     parser.add_argument(
         "--framing", choices=("own", "upright"), default=argparse.SUPPRESS,
-        help="own: the whole aligned image; upright: cut anew as every other source is (default: own for aligned)",
+        help="own: the whole aligned image; upright: an upright crop as for other sources (default: own for aligned)",
     )  # fmt: skip
     add_numbering(parser)
     add_photo_arguments(parser)

@@ -1,9 +1,9 @@
-"""Convert a data set of pairs to TFRecord shards in the form of tensorflow-datasets.
+"""Convert a data set of pairs to TFRecord shards in the format of tensorflow-datasets.
 
     python -m data_prep.to_tfds D --output T
     python -m rac_unet.train --data.path T
 
-A few large files instead of many small ones: quicker to copy, to attach on Kaggle, and to read over a network.
+A few large files are faster to copy, to attach on Kaggle, and to read over a network than many small ones.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"already finished: {folder.path} (nothing to do)")
             return 0
         made = _convert(pairs, folder.unfinished, shards)
-        # One that was killed between this and the next line is made anew.
+        # If killed between this line and the next, the set is made again.
         shutil.rmtree(folder.path / NAME, ignore_errors=True)
-        # In one step, so that where the folder is, all of it is.
+        # A single rename, so that the folder is complete when it exists.
         os.replace(made.parent, folder.path / NAME)
         folder.finish()
     files = sorted((output / NAME / version).glob("*.tfrecord-*"))
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
-    """Build below `unfinished` and put the table beside the records; returns the version's folder."""
+    """Build the data set and its pairs.csv below `unfinished`; return the version's folder."""
     from rac_unet.core.progress import Progress
     from rac_unet.data import pairs as pairs_module
     from rac_unet.data.pair_checks import SPLITS
@@ -65,8 +65,8 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
 
     line = Progress(len(pairs), noun="pairs")
     builder = RacUnetPairs(pairs=pairs, advance=line.advance, data_dir=unfinished)
-    # It tells at length that it is downloading, which it is not.
-    with contextlib.redirect_stdout(io.StringIO()), _small_and_orderly():
+    # It prints that it is downloading, which is wrong.
+    with contextlib.redirect_stdout(io.StringIO()), _small_and_deterministic():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(num_shards=shards, try_download_gcs=False)
         )
@@ -78,11 +78,11 @@ def _convert(pairs, unfinished: Path, shards: int | None) -> Path:
 
 
 @contextlib.contextmanager
-def _small_and_orderly():
-    """Two habits of tensorflow-datasets changed meanwhile.
+def _small_and_deterministic():
+    """Reduce the memory of tensorflow-datasets and make its bytes reproducible, within the block.
 
-    It would hold 1 GB of each split in memory before it turns to the disk. And it writes a record's features in an
-    order that differs from process to process, so that the same set would not give the same bytes twice.
+    By default it keeps 1 GB of each split in memory before it writes to disk, and it writes the features of a record
+    in an order that differs between processes.
     """
     from tensorflow_datasets.core import shuffle
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
@@ -99,14 +99,14 @@ def _small_and_orderly():
 
 
 def _import_tfds():
-    """tensorflow-datasets, without its progress bars and its chatter."""
+    """Import tensorflow-datasets without its progress bars and log messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with silenced_stderr():
-            import tensorflow  # noqa: F401  tensorflow-datasets imports it later, and its C++ talks
+            import tensorflow  # noqa: F401  tensorflow-datasets would import it later, with messages on stderr
             import tensorflow_datasets as tfds
 
-            # What fails within that import it only logs: a tensorflow-metadata made for another protobuf, for one.
+            # Its import only logs errors such as a tensorflow-metadata built for another protobuf; this one raises.
             from tensorflow_datasets.core import dataset_builder  # noqa: F401
     except Exception as error:
         raise UserError(
@@ -125,16 +125,16 @@ def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.to_tfds",
         description="Convert a data set of pairs to TFRecord shards, for tensorflow-datasets and rac_unet.train.",
-        epilog="Run it again after an interruption: it starts anew and ends with the same bytes.",
+        epilog="After an interruption, run it again: it starts from the beginning and gives the same bytes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("set", metavar="D", help="folder of a data set of pairs")
     parser.add_argument(
-        "--output", metavar="T", default=argparse.SUPPRESS, help="folder to make (default: D-tfds, next to D)"
+        "--output", metavar="T", default=argparse.SUPPRESS, help="output folder (default: D-tfds, next to D)"
     )
     parser.add_argument(
         "--shards", type=positive, metavar="N", default=argparse.SUPPRESS,
-        help="files a split (default: as many as tensorflow-datasets finds right, 64 MB to 1 GB each)",
+        help="number of files per split (default: chosen by tensorflow-datasets, 64 MB to 1 GB each)",
     )  # fmt: skip
     return parser
 

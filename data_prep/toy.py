@@ -1,4 +1,4 @@
-"""Make a data set of pairs from procedural faces, all seven emotions in equal number.
+"""Make a data set of pairs from procedural faces, balanced over the seven emotions.
 
 python -m data_prep.toy --output D --count 2000
 """
@@ -33,16 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.toy",
-        description="Make a data set of pairs from procedural faces, all seven emotions in equal number.",
-        epilog="Run it again to continue an interrupted run. 21 faces are the fewest to fill all splits.",
+        description="Make a data set of pairs from procedural faces, balanced over the seven emotions.",
+        epilog="Run it again to continue an interrupted run. At least 21 faces are needed to fill all splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--count", type=positive, required=True, metavar="N", help="faces to draw", default=argparse.SUPPRESS
+        "--count", type=positive, required=True, metavar="N", help="number of faces", default=argparse.SUPPRESS
     )
     parser.add_argument(
         "--mode", choices=("natural", "ambiguous"), default="natural",
-        help="ambiguous: nothing outside the mask tells the emotion, only the label can",
+        help="ambiguous: nothing outside the mask depends on the emotion, so only the label gives it",
     )  # fmt: skip
     add_common_arguments(parser, seeded="people and masks")
     return parser

@@ -1,4 +1,4 @@
-"""Look at every pixel of a data set's images, row by row: what is wrong, and a hash of what each picture shows."""
+"""Check the pixels of a data set's images row by row, and compute perceptual hashes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rac_unet.data.pair_checks import IMAGE_COLUMNS
 from rac_unet.data.pairs import PairSet
 from rac_unet.pairing.mask_policy import NO_MASK
 
-# A mask hides a third of a face; beyond these something is wrong with the map, or with the picture.
+# A mask hides about a third of a face; outside this range the occlusion map or the picture is wrong.
 MIN_HIDDEN, MAX_HIDDEN = 0.02, 0.85
-# A picture with less contrast (standard deviation in grey levels of 255) shows nothing.
+# A picture with less contrast (standard deviation in grey levels of 255) is blank.
 MIN_CONTRAST = 2.0
 
 
 @dataclass
-class Looked:
-    """What was seen of one row.
+class RowResult:
+    """Result of checking one row.
 
     Attributes:
-        faults: (column, message); the column's file is what is at fault.
-        hidden: share of hidden pixels; NaN where there is no map.
-        hash: of its unmasked picture, or of the masked one where there is no truth; None where not asked for.
+        faults: (column, message) of faulty files.
+        hidden: share of hidden pixels; NaN without an occlusion map.
+        hash: hash of the unmasked picture, or of the masked one without ground truth; None if it was not requested.
     """
 
     faults: list[tuple[str, str]] = field(default_factory=list)
@@ -36,8 +36,8 @@ class Looked:
     hash: np.ndarray | None = None
 
 
-class RowsToLookAt(Sequence):
-    """Rows as small tuples (three paths, whether to hash, whether bare), made when asked for; each is hashed once."""
+class RowsToCheck(Sequence):
+    """Sequence of (three paths, whether to hash, whether without a mask); each picture is hashed once."""
 
     def __init__(self, pairs: PairSet):
         self._columns = [pairs.frame[column].tolist() for column in IMAGE_COLUMNS]
@@ -55,7 +55,7 @@ class RowsToLookAt(Sequence):
 
 @dataclass(frozen=True)
 class RowChecker:
-    """Callable of one row, for worker processes.
+    """Callable that checks a row, for worker processes.
 
     Args:
         root: folder of pairs.csv.
@@ -63,54 +63,54 @@ class RowChecker:
 
     root: str
 
-    def __call__(self, item: tuple[str, str, str, bool, bool]) -> Looked:
+    def __call__(self, item: tuple[str, str, str, bool, bool]) -> RowResult:
         *names, wants_hash, bare = item
-        looked, images = Looked(), {}
+        result, images = RowResult(), {}
         for column, name in zip(IMAGE_COLUMNS, names, strict=True):
             if name:
                 try:
                     images[column] = read_whole_png(f"{self.root}/{name}", channels=1 if column == "occlusion" else 3)
                 except (OSError, ValueError) as error:
-                    looked.faults.append((column, f"{column} {name!r} {error}"))
+                    result.faults.append((column, f"{column} {name!r} {error}"))
         blank = {
             column for column in ("masked", "unmasked") if column in images and images[column].std() < MIN_CONTRAST
         }
         for column in sorted(blank):
-            looked.faults.append((column, f"{column} {names[IMAGE_COLUMNS.index(column)]!r} is blank"))
+            result.faults.append((column, f"{column} {names[IMAGE_COLUMNS.index(column)]!r} is blank"))
         if len(images) == 3 and len({image.shape[:2] for image in images.values()}) == 1:
-            self._compare(images, names, looked, bare)
+            self._compare(images, names, result, bare)
         shown = "unmasked" if names[1] else "masked"
         if wants_hash and shown in images and shown not in blank:
-            looked.hash = picture_hash(images[shown])
-        return looked
+            result.hash = picture_hash(images[shown])
+        return result
 
     @staticmethod
-    def _compare(images: dict[str, np.ndarray], names: list[str], looked: Looked, bare: bool) -> None:
+    def _compare(images: dict[str, np.ndarray], names: list[str], result: RowResult, bare: bool) -> None:
         hidden = images["occlusion"] > 0
-        looked.hidden = float(hidden.mean())
+        result.hidden = float(hidden.mean())
         wrong = int(((images["masked"] != images["unmasked"]).any(axis=2) & ~hidden).sum())
         if wrong:
-            looked.faults.append(
+            result.faults.append(
                 ("masked", f"masked {names[0]!r} differs from unmasked in {wrong:,} pixels where nothing is hidden")
             )
         if bare:
-            if looked.hidden:
-                looked.faults.append(
-                    ("occlusion", f"occlusion {names[2]!r} hides {100 * looked.hidden:.1f} % of the pixels of a face "
-                     f"that wears no mask (mask_style is {NO_MASK!r})")
+            if result.hidden:
+                result.faults.append(
+                    ("occlusion", f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels of a face "
+                     f"without a mask (mask_style is {NO_MASK!r})")
                 )  # fmt: skip
-        elif not MIN_HIDDEN <= looked.hidden <= MAX_HIDDEN:
-            looked.faults.append(
-                ("occlusion", f"occlusion {names[2]!r} hides {100 * looked.hidden:.1f} % of the pixels; "
+        elif not MIN_HIDDEN <= result.hidden <= MAX_HIDDEN:
+            result.faults.append(
+                ("occlusion", f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels; "
                  f"{100 * MIN_HIDDEN:.0f} to {100 * MAX_HIDDEN:.0f} % are plausible")
             )  # fmt: skip
 
 
 def read_whole_png(path: str, channels: int) -> np.ndarray:
-    """(H, W, 3) BGR or (H, W) grey uint8.
+    """Read a PNG file as (H, W, 3) BGR or (H, W) grey uint8, with its checksums checked.
 
-    Raises: OSError when it cannot be opened; ValueError, worded to follow the file's name, when a byte of it is not as
-        it was written or it is of another kind.
+    Raises: OSError when it cannot be opened; ValueError, with a message that follows the file's name, when it is
+        damaged or of another kind.
     """
     with open(path, "rb") as file:
         content = file.read()
@@ -123,7 +123,7 @@ def read_whole_png(path: str, channels: int) -> np.ndarray:
         if end > len(content):
             raise ValueError("is cut off")
         if zlib.crc32(content[place + 4 : end - 4]) != struct.unpack(">I", content[end - 4 : end])[0]:
-            raise ValueError("is damaged: a checksum in it is wrong")
+            raise ValueError("is damaged: a checksum is wrong")
         place = end
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:

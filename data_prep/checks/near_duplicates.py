@@ -1,15 +1,15 @@
-"""Find pictures that are the same photograph, though not the same file: recompressed, relit, mirrored, moved a little.
+"""Find near-duplicates: pictures of the same photograph that was recompressed, relit, mirrored or moved a little.
 
-Aligned faces all look alike, so the usual 64-bit hash with its usual threshold raises false alarms by the hundred. Here
-a hash of 255 bits, the signs of the low frequencies of the cosine transform, only names candidates; two of them are one
-photograph if, once the best affine motion is undone (enhanced correlation, Evangelidis and Psarakis 2008), they
-correlate by 0.955 at 64 x 64 pixels.
+Aligned faces are all similar, so the usual 64-bit hash with its usual threshold gives hundreds of false alarms. Here
+a hash of 255 bits, the signs of the low frequencies of the cosine transform, only selects candidates; two candidates
+are one photograph if, after the best affine motion is undone (enhanced correlation, Evangelidis and Psarakis 2008),
+their correlation is at least 0.955 at 64 x 64 pixels.
 
 Measured on 6,709 photographs of 4,172 people at 128 pixels. Of the 22 million pairs of different people, 922 are within
-76 bits and the most alike of them correlates by 0.947 (two more pairs, 0.990 and 1.000, really are one photograph under
-two names). The same photograph changed, bits apart at most and lowest correlation of 300: JPEG at quality 40, 10 and
-0.999; gamma 0.7, 23 and 0.949 (one in a hundred below 0.988); moved by two pixels, 54 and 0.957; enlarged by 3 %, 47
-and 0.997; turned by two degrees, 55 and 0.975; mirrored, 0 and 1.
+76 bits, and their highest correlation is 0.947 (two more pairs, 0.990 and 1.000, are in fact one photograph under
+two names). For changed copies of 300 photographs, the largest distance in bits and the lowest correlation: JPEG at
+quality 40, 10 and 0.999; gamma 0.7, 23 and 0.949 (one in a hundred below 0.988); moved by two pixels, 54 and 0.957;
+enlarged by 3 %, 47 and 0.997; rotated by two degrees, 55 and 0.975; mirrored, 0 and 1.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Duplicate(NamedTuple):
     """Two pictures that are the same photograph.
 
     Attributes:
-        first, second: their numbers.
-        distance: bits that differ, 0..255.
-        mirrored: one is the other's mirror image.
+        first, second: indices of the pictures.
+        distance: number of different bits, 0..255.
+        mirrored: whether one is the mirror image of the other.
     """
 
     first: int
@@ -45,21 +45,21 @@ class Duplicate(NamedTuple):
 
 
 def picture_hash(image: np.ndarray) -> np.ndarray:
-    """(32,) uint8, 255 packed bits, of a picture (H, W, 3) BGR or (H, W), uint8."""
+    """Return the hash, (32,) uint8 with 255 packed bits, of a picture (H, W, 3) BGR or (H, W), uint8."""
     small = cv2.resize(_grey(image), (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
-    # Without the first, which is the mean brightness.
+    # Without the first coefficient, the mean brightness.
     return np.packbits(cv2.dct(small)[:_SIDE, :_SIDE].ravel()[1:] > 0)
 
 
 def same_photograph(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two pictures, (H, W, 3) BGR or (H, W) uint8, are one, but for light, compression and a small motion."""
+    """Return whether pictures, (H, W, 3) BGR or (H, W) uint8, differ only in light, compression and a small motion."""
     motion = np.eye(2, 3, dtype=np.float32)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
     try:
         correlation, motion = cv2.findTransformECC(
             _compared(first), _compared(second), motion, cv2.MOTION_AFFINE, stop, None, 1
         )
-    except cv2.error:  # it does not converge on pictures that have nothing in common
+    except cv2.error:  # no convergence on pictures that have nothing in common
         return False
     small = np.abs(motion[:, :2] - np.eye(2)).max() < 0.15 and np.abs(motion[:, 2]).max() < _COMPARED_SIDE / 8
     return bool(small) and correlation >= CORRELATION
@@ -71,15 +71,15 @@ def find_duplicates(
     distance: int = DISTANCE,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[Duplicate]:
-    """Every two pictures that are the same, each pair once.
+    """Return all pairs of near-duplicates, each once.
 
-    All are compared with all, as a product of matrices of +1 and -1: 50,000 pictures take some seconds.
+    All hashes are compared with all, as a product of matrices of +1 and -1: 50,000 pictures take some seconds.
 
     Args:
         hashes: (N, 32) uint8.
-        confirm: (first, second, mirrored) -> whether a candidate is one; called for few.
-        distance: most bits by which candidates may differ.
-        advance: called with the number of pictures compared with all others.
+        confirm: (first, second, mirrored) -> whether a candidate is a duplicate; called for few pairs.
+        distance: largest number of different bits of candidates.
+        advance: called with the number of pictures that were compared with all others.
     """
     count = len(hashes)
     signs = np.unpackbits(hashes, axis=1)[:, :BITS].astype(np.float32) * 2 - 1

@@ -1,4 +1,4 @@
-"""The page that `data_prep.check` writes: one HTML file that needs nothing else, on a screen, a phone, or paper."""
+"""The report page of `data_prep.check`, a self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ def write_page(path: Path, report: Report) -> None:
         _table(report.counts("source", "emotion"), "source", totals=True),
         *(_sheet(report, emotion) for emotion in EMOTIONS),
         _same("The same photograph twice in one split", report.twins, report),
-        f'<p class="soft">Fingerprint of the data: <code>{report.pairs.fingerprint[:16]}</code>. Everything here, and '
-        "every fault, is in <code>check.json</code>. Faces are personal data: whoever prepared this set answers for "
-        "having the right to use it, under the licences of its sources. What a network paints under a mask is "
-        "plausible, not true.</p>",
+        f'<p class="soft">Fingerprint of the data: <code>{report.pairs.fingerprint[:16]}</code>. All of this, and '
+        "all faults, are in <code>check.json</code>. Faces are personal data: you are responsible for having the right "
+        "to use this set, under the licences of its sources. What a network paints under a mask is plausible, not "
+        "true.</p>",
     ]
     write_file(path, make_page(f"{name}: data set check", parts).encode())
 
 
 def _verdict(report: Report) -> str:
     count = len(report.messages())
-    words = f"{count:,} fault{'s' * (count > 1)} found." if report.wrong else "Nothing is wrong."
+    words = f"{count:,} fault{'s' * (count > 1)} found." if report.wrong else "No faults found."
     kind = "bad" if report.wrong else "good"
     people = report.pairs.frame["identity"].nunique()
     facts = (
-        f"{len(report.pairs):,} pairs out of {report.pictures:,} different pictures of {people:,} identities, "
+        f"{len(report.pairs):,} pairs of {report.pictures:,} different pictures of {people:,} identities, "
         f"{report.pairs.image_size} x {report.pairs.image_size} pixels."
     )
     remarks = "".join(f"<li>{escape(remark)}</li>" for remark in report.remarks())
     checked = (
-        "Checked: every image is whole and of one size; where nothing is hidden, masked and unmasked agree bit for "
-        "bit; emotions and splits are known; no identity and no photograph is in two splits."
+        "Checked: all images are complete and of one size; where nothing is hidden, masked and unmasked are equal bit "
+        "for bit; emotions and splits are valid; no identity and no photograph is in two splits."
     )
     return (
         f'<p class="verdict {kind}">{words}</p><p>{facts}</p>'
@@ -71,14 +71,14 @@ def _verdict(report: Report) -> str:
 
 
 def _faults(report: Report) -> str:
-    told = report.messages()
-    if not told:
+    messages = report.messages()
+    if not messages:
         return ""
-    rows = "".join(f'<tr><td class="text">{escape(words)}</td></tr>' for words in told[:_MAX_FAULTS])
-    rest = len(told) - _MAX_FAULTS
+    rows = "".join(f'<tr><td class="text">{escape(words)}</td></tr>' for words in messages[:_MAX_FAULTS])
+    rest = len(messages) - _MAX_FAULTS
     more = f'<p class="soft">… and {rest:,} more in check.json</p>' if rest > 0 else ""
     fix = '<p class="soft"><code>python -m data_prep.check D --fix</code> moves these to a quarantine folder.</p>'
-    return f'<h2>What is wrong</h2><div class="scroll"><table>{rows}</table></div>{more}{fix}'
+    return f'<h2>Faults</h2><div class="scroll"><table>{rows}</table></div>{more}{fix}'
 
 
 def _same(title: str, found: list[Same], report: Report) -> str:
@@ -88,12 +88,12 @@ def _same(title: str, found: list[Same], report: Report) -> str:
     shown = [report.pairs.paths("unmasked"), report.pairs.paths("masked")]
     for same in found[:_MAX_SAME]:
         url = picture_url(*(shown[0][row] or shown[1][row] for row in same[:2]))
-        told = [
+        names = [
             f"{frame['key'].iloc[row]} ({frame['split'].iloc[row]}, {frame['emotion'].iloc[row]})" for row in same[:2]
         ]
-        caption = escape(" = ".join(told)) + f", {same.distance} bits apart" + ", mirrored" * same.mirrored
+        caption = escape(" = ".join(names)) + f", {same.distance} bits apart" + ", mirrored" * same.mirrored
         if url:
-            figures.append(picture(url, "two pictures that are one photograph", caption))
+            figures.append(picture(url, "two pictures of the same photograph", caption))
     more = f", of which {_MAX_SAME} are shown" if len(found) > _MAX_SAME else ""
     return f'<h2>{title}</h2><p class="soft">{len(found):,}{more}.</p><div class="sheet">{"".join(figures)}</div>'
 
@@ -124,25 +124,25 @@ def _weights(report: Report) -> str:
         f"<tr><td>{emotion}</td><td>{100 * value / total:.1f} %</td></tr>" for emotion, value in shown.items()
     )
     return (
-        "<p>Training pairs carry weights. Shown in an epoch:</p>"
+        "<p>Training pairs have weights. Shares of the emotions in an epoch:</p>"
         f'<div class="scroll"><table><tr><th>emotion</th><th>share</th></tr>{cells}</table></div>'
     )
 
 
 def _held_out(report: Report) -> str:
     frame = report.pairs.frame
-    seen = set(frame["mask_style"][frame["split"] == "train"])
-    unseen = sorted(set(frame["mask_style"][frame["split"] == "test"]) - seen)
-    if not unseen or not seen:
+    trained = set(frame["mask_style"][frame["split"] == "train"])
+    held_out = sorted(set(frame["mask_style"][frame["split"] == "test"]) - trained)
+    if not held_out or not trained:
         return ""
-    return f"<p>Only tested, never trained on: {escape(', '.join(unseen))}.</p>"
+    return f"<p>Held out for the test split: {escape(', '.join(held_out))}.</p>"
 
 
 def _hidden(report: Report) -> str:
     share = report.hidden_share()
     if not share:
         return ""
-    words = f"Hidden on average: {100 * share['mean']:.1f} % of a picture (5 % to 95 %: {100 * share['p5']:.0f} to "
+    words = f"Mean hidden share: {100 * share['mean']:.1f} % of a picture (5 % to 95 %: {100 * share['p5']:.0f} to "
     return f"<p>{words}{100 * share['p95']:.0f} %).</p>" + plot(
         hidden_plot(report), "Histogram of the hidden share of a picture, by split"
     )

@@ -1,4 +1,4 @@
-"""Plots and picture sheets of a data set, as bytes to be embedded in a page."""
+"""Plots and contact sheets of a data set as data URLs for the report page."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.html_page import figure_url, jpeg_url, new_figure
 from rac_unet.data.pair_checks import SPLITS
 
-# Okabe and Ito's colours, told apart by colour-blind eyes, and in grey by their lightness.
+# Colours of Okabe and Ito, distinguishable for colour-blind readers, and by lightness in grey.
 COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73"}
 
 
 def emotion_plot(report: Report) -> str:
-    """Bars: pairs of each emotion in each split."""
+    """Return a bar plot of the pairs of each emotion in each split."""
     counts = report.counts("emotion", "split")
     figure, axes = new_figure(6, 3.2, grid="y")
     _bars(axes, counts, EMOTIONS)
@@ -24,7 +24,7 @@ def emotion_plot(report: Report) -> str:
 
 
 def style_plot(report: Report) -> str:
-    """Bars: which share of each split shows which kind of mask."""
+    """Return a bar plot of the share of each mask style in each split."""
     counts = report.counts("mask_style", "split")
     shares = 100 * counts / counts.sum().clip(lower=1)
     figure, axes = new_figure(6, 3.6, grid="y")
@@ -35,7 +35,7 @@ def style_plot(report: Report) -> str:
 
 
 def hidden_plot(report: Report) -> str | None:
-    """Histogram: how much of a face is hidden, by split; None when nothing is known of it."""
+    """Return a histogram of the hidden share of a picture by split; None when no occlusion map is known."""
     split = report.pairs.frame["split"].to_numpy(object)
     figure, axes = new_figure(6, 2.8, grid="y")
     drawn = 0
@@ -53,7 +53,7 @@ def hidden_plot(report: Report) -> str | None:
 
 
 def picture_url(*paths: str, side: int = 128) -> str | None:
-    """Pictures side by side as a JPEG data URL; None when one cannot be read."""
+    """Return pictures side by side as a JPEG data URL; None when one cannot be read."""
     images = []
     for path in paths:
         image = cv2.imread(path, cv2.IMREAD_COLOR)
@@ -64,7 +64,7 @@ def picture_url(*paths: str, side: int = 128) -> str | None:
 
 
 def rows_to_show(report: Report, emotion: str, count: int = 9) -> list[int]:
-    """Rows for a contact sheet: spread over the splits and the people, always the same."""
+    """Return the rows of a contact sheet, spread over splits and people; deterministic."""
     frame = report.pairs.frame
     faulty = {fault.row for fault in report.faults}
     chosen: list[int] = []
@@ -73,7 +73,7 @@ def rows_to_show(report: Report, emotion: str, count: int = 9) -> list[int]:
     for split in SPLITS:
         rows = np.flatnonzero(((frame["emotion"] == emotion) & (frame["split"] == split)).to_numpy())
         rows = [row for row in rows.tolist() if row not in faulty]
-        # Every so many, so that a sheet shows the whole split and not its beginning.
+        # With a stride, so that a sheet shows the whole split and not only its start.
         waiting.append(iter(rows[:: max(1, len(rows) // (2 * count))]))
     while waiting and len(chosen) < count:
         for rows in list(waiting):

@@ -1,7 +1,7 @@
-"""Take bad rows out of a data set without losing anything: rows and files move to `quarantine/`, nothing is deleted.
+"""Remove bad rows from a data set: rows and files are moved to `quarantine/`, nothing is deleted.
 
-The order makes it safe to be killed: first the rows are written to quarantine/pairs.csv, then pairs.csv is replaced,
-then the files move. Run again, it finds what is left to do.
+It can be killed at any time: first the rows are written to quarantine/pairs.csv, then pairs.csv is replaced, then the
+files are moved. The next call completes what is left to do.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ FOLDER = "quarantine"
 
 
 def rows_to_go(frame: pd.DataFrame, faults: Iterable[Fault], leaks: Iterable[tuple[str, str, str]]) -> dict[int, str]:
-    """Row -> reason. Of two rows that must not both stay, the one nearer to training goes: what is tested on is kept.
+    """Return row -> reason of the rows to remove; of rows in conflict, those of the test split are kept.
 
     Args:
         frame: the table.
-        faults: what is wrong with single rows, and identities in two splits.
-        leaks: (a file, another file that shows the same photograph in another split, what to say).
+        faults: faults of single rows, and identities in two splits.
+        leaks: (a file, another file that shows the same photograph in another split, message).
     """
     reasons: dict[int, str] = {}
     users: dict[str, list[int]] = {}
@@ -61,14 +61,14 @@ def rows_to_go(frame: pd.DataFrame, faults: Iterable[Fault], leaks: Iterable[tup
 
 
 def move_rows(root: Path, reasons: dict[int, str]) -> tuple[int, int]:
-    """Move rows and the files that no other row uses; also what an interrupted call left behind.
+    """Move rows and the files that no other row uses, and complete an interrupted call.
 
-    Returns: rows and files moved.
+    Returns: numbers of moved rows and files.
     Raises: UserError when no row would be left.
     """
     header, rows = _read(root / PAIRS_FILE)
     if len(reasons) >= len(rows):
-        raise UserError(f"every row of {root / PAIRS_FILE} is at fault; nothing was moved. Prepare it anew", "empty")
+        raise UserError(f"all rows of {root / PAIRS_FILE} are faulty; nothing was moved. Prepare it again", "empty")
     kept = [row for number, row in enumerate(rows) if number not in reasons]
     if reasons:
         _append(root / FOLDER / PAIRS_FILE, header, [(rows[number], reason) for number, reason in reasons.items()])
@@ -103,7 +103,7 @@ def _append(path: Path, header: list[str], gone: list[tuple[list[str], str]]) ->
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Cells as they stand, so that whatever else a table holds is kept; known columns are called as in pairs.csv."""
+    """Return header and unchanged cells of a table, including other columns; known columns get their standard names."""
     table = open_table(path, [Column(name) for name in COLUMNS])
     header = [name.strip() for name in table.header]
     for name, place in table.at.items():

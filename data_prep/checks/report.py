@@ -1,4 +1,4 @@
-"""Everything that is found out about a data set of pairs, as one report."""
+"""Check a data set of pairs and collect the results in a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from data_prep.checks.images import RowChecker, RowsToLookAt
+from data_prep.checks.images import RowChecker, RowsToCheck
 from data_prep.checks.near_duplicates import HASH_BYTES, find_duplicates, same_photograph
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.parallel import run_parallel
@@ -34,17 +34,17 @@ class Same(NamedTuple):
 
 @dataclass
 class Report:
-    """What was found.
+    """Result of checking a data set.
 
     Attributes:
-        pairs: the set as it stands, sound or not.
-        faults: what is wrong with single rows.
+        pairs: the data set, with or without faults.
+        faults: faults of single rows.
         leaks: the same photograph in two splits.
         twins: the same photograph twice in one split, under two identities; not a fault.
         hidden: (N,) share of hidden pixels; NaN where unknown.
-        pictures: how many different unmasked pictures there are.
-        strays: images below the folder that no row names.
-        distance: most bits by which hashes of one photograph differ.
+        pictures: number of different unmasked pictures.
+        strays: images in the folder that no row uses.
+        distance: largest number of different bits of candidates for the same photograph.
     """
 
     pairs: pairs.PairSet
@@ -61,51 +61,51 @@ class Report:
         return bool(self.faults or self.leaks)
 
     def messages(self) -> list[str]:
-        """Every fault in words."""
+        """Return the messages of all faults and leaks."""
         return [fault.message for fault in self.faults] + [self.describe(leak) for leak in self.leaks]
 
     def describe(self, same: Same) -> str:
         first, second = (self.pairs.frame.iloc[row] for row in same[:2])
         mirrored = " mirrored" if same.mirrored else ""
-        told = [
+        rows = [
             f"line {row + 2} ({cells['split']}, {cells['key']!r})"
             for row, cells in ((same.first, first), (same.second, second))
         ]
-        return f"{' and '.join(told)} show the same photograph{mirrored} ({same.distance} bits apart)"
+        return f"{' and '.join(rows)} show the same photograph{mirrored} ({same.distance} bits apart)"
 
     def two_emotions(self) -> list[Same]:
-        """Twins whose labels differ."""
+        """Return the twins with different labels."""
         emotion = self.pairs.frame["emotion"].tolist()
         return [same for same in self.twins if emotion[same.first] != emotion[same.second]]
 
     def leak_files(self) -> list[tuple[str, str, str]]:
-        """For each leak the two files, and what to say of the row that has to go."""
-        shown = RowsToLookAt(self.pairs).shown
+        """Return the two files of each leak, and its message."""
+        shown = RowsToCheck(self.pairs).shown
         return [(shown[leak.first], shown[leak.second], self.describe(leak)) for leak in self.leaks]
 
     def remarks(self) -> list[str]:
-        """What is worth knowing and no fault."""
+        """Return remarks that are not faults."""
         lines = []
-        worn = int((~self.pairs.has_truth).sum())
-        if worn:
-            lines.append(f"{worn:,} pictures show masks really worn, without truth")
+        real = int((~self.pairs.has_truth).sum())
+        if real:
+            lines.append(f"{real:,} pictures show real masks, without ground truth")
         if bare := int((self.pairs.frame["mask_style"] == NO_MASK).sum()):
-            lines.append(f"{bare:,} pairs show a face that wears no mask")
+            lines.append(f"{bare:,} pairs show a face without a mask")
         if self.twins:
             differ = len(self.two_emotions())
             lines.append(
-                f"{len(self.twins):,} times the same photograph is twice in one split, under two identities"
+                f"{len(self.twins):,} photographs are twice in one split, under two identities"
                 + (f", {differ:,} of them with two emotions" if differ else "")
             )
         if self.strays:
-            lines.append(f"{len(self.strays):,} images are named by no row, {self.strays[0]!r} for one")
+            lines.append(f"{len(self.strays):,} images are not used by any row, such as {self.strays[0]!r}")
         missing = [split for split in SPLITS if not (self.pairs.frame["split"] == split).any()]
         if missing:
-            lines.append(f"no pair in {' and '.join(missing)}; training needs train and val, evaluation test")
+            lines.append(f"no pairs in {' and '.join(missing)}; training needs train and val, evaluation needs test")
         return lines
 
     def counts(self, row: str, column: str) -> pd.DataFrame:
-        """How many pairs there are of each two values."""
+        """Return the number of pairs for each combination of two columns' values."""
         frame = self.pairs.frame
         table = pd.crosstab(frame[row].astype(str), frame[column].astype(str))
         order = {"emotion": EMOTIONS, "split": SPLITS}
@@ -115,7 +115,7 @@ class Report:
         return table
 
     def hidden_share(self) -> dict[str, float] | None:
-        """Mean and percentiles of the hidden share of a picture, 0..1; None when no map could be read."""
+        """Return mean and percentiles of the hidden share of a picture, 0..1; None without occlusion maps."""
         known = self.hidden[np.isfinite(self.hidden)]
         if not len(known):
             return None
@@ -123,7 +123,7 @@ class Report:
         return dict(zip(("mean", "p5", "median", "p95"), map(float, figures), strict=True))
 
     def as_dict(self) -> dict[str, Any]:
-        """check.json's content."""
+        """Return the content of check.json."""
         frame = self.pairs.frame
         keys = frame["key"].tolist()
 
@@ -166,34 +166,36 @@ class Report:
 
 
 def check_set(root: Path, distance: int, workers: int, progress: bool = True) -> Report:
-    """Look at everything.
+    """Check all rows and images of a data set.
 
     Args:
         root: folder of pairs.csv.
-        distance: most bits by which hashes of one photograph differ.
-    Raises: UserError when there is no table, or one that cannot be read at all.
+        distance: largest number of different bits of candidates for the same photograph.
+    Raises: UserError when there is no table, or it cannot be read.
     """
     found, faults = pairs.inspect(root)
     count = len(found)
-    rows = RowsToLookAt(found)
-    # What its header already shows to be no image need not be told twice.
-    told = {fault.row for fault in faults if fault.kind in ("image", "path")}
+    rows = RowsToCheck(found)
+    # Files whose header is already faulty are not checked again.
+    reported = {fault.row for fault in faults if fault.kind in ("image", "path")}
     hidden = np.full(count, np.nan)
     hashes, hashed = np.zeros((count, HASH_BYTES), np.uint8), np.zeros(count, bool)
     bad_files: dict[tuple[int, str], str] = {}
     line = Progress(count, noun="pairs", enabled=progress)
-    for results in run_parallel(RowChecker(str(found.root)), rows, [r for r in range(count) if r not in told], workers):
-        for row, looked in results:
-            hidden[row] = looked.hidden
-            bad_files.update({(row, column): message for column, message in looked.faults})
-            if looked.hash is not None:
-                hashes[row], hashed[row] = looked.hash, True
+    for results in run_parallel(
+        RowChecker(str(found.root)), rows, [r for r in range(count) if r not in reported], workers
+    ):
+        for row, result in results:
+            hidden[row] = result.hidden
+            bad_files.update({(row, column): message for column, message in result.faults})
+            if result.hash is not None:
+                hashes[row], hashed[row] = result.hash, True
         line.advance(len(results))
     line.close()
     named: set[str] = {fault.file for fault in faults if fault.file}
     for (row, column), message in sorted(bad_files.items()):
         name = found.frame[column].iloc[row]
-        # A file that several pairs share is told once.
+        # A file that several pairs share is reported once.
         if name not in named:
             named.add(name)
             faults.note("image", row, message, name)
@@ -205,7 +207,7 @@ def check_set(root: Path, distance: int, workers: int, progress: bool = True) ->
 def _compare(
     found: pairs.PairSet, shown: list[str], rows: np.ndarray, hashes: np.ndarray, distance: int, progress: bool
 ) -> tuple[list[Same], list[Same]]:
-    """The same photograph in two splits, and in one split under two identities (of one person, photos look alike)."""
+    """Find the same photograph in two splits, and in one split under two identities (photos of a person are alike)."""
     split, identity, source = (found.frame[column].tolist() for column in ("split", "identity", "source"))
 
     @lru_cache(maxsize=256)
@@ -215,12 +217,12 @@ def _compare(
     def confirm(a: int, b: int, mirrored: bool) -> bool:
         if split[a] == split[b] and identity[a] == identity[b]:
             return False
-        # Drawn faces are no photographs: who is who is known, and strangers can be nearly alike.
+        # The identities of drawn faces are known, and different ones can be nearly equal.
         if source[a].startswith("toy-") and source[b].startswith("toy-"):
             return False
         return same_photograph(picture(a)[:, ::-1] if mirrored else picture(a), picture(b))
 
-    # Of many copies with one hash, each is compared with the one that would stay, not each with each.
+    # Of pictures with equal hashes, each is compared only with the one that would be kept.
     groups: dict[bytes, list[int]] = {}
     for row in rows.tolist():
         groups.setdefault(hashes[row].tobytes(), []).append(row)
@@ -250,7 +252,7 @@ def _rank(split: str) -> int:
 
 
 def _strays(found: pairs.PairSet) -> list[str]:
-    """Images below the folders that the table's paths lie in, which no row names."""
+    """Return the images in the folders of the table's paths that no row uses."""
     named = {name for column in IMAGE_COLUMNS for name in found.frame[column]}
     tops = {name.split("/")[0] for name in named if "/" in name and not name.startswith((".", "/"))}
     there = (

@@ -1,4 +1,4 @@
-"""Arguments shared by every command that makes a data set of pairs; nothing heavy, so --help is quick."""
+"""Arguments shared by the commands that make a data set of pairs; without slow imports, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ any_share = number(float, 0, 1)
 
 
 def hash_range(text: str) -> tuple[float, float]:
-    """`0.5,1` -> (0.5, 1.0): a part of the numbers in [0, 1)."""
+    """Parse `0.5,1` to (0.5, 1.0), a part of [0, 1)."""
     try:
         low, high = (float(word) for word in text.split(","))
     except ValueError:
@@ -30,23 +30,23 @@ def hash_range(text: str) -> tuple[float, float]:
 
 
 def photo_parser(command: str, description: str) -> CommandParser:
-    """A parser for a command that prepares photographs; `add_photo_arguments` ends it."""
+    """Return a parser for a command that prepares photographs; complete it with `add_photo_arguments`."""
     return CommandParser(
         prog=f"python -m data_prep.{command}",
         description=description,
-        epilog="Run it again to continue an interrupted run. What cannot be used goes to skipped.csv, with the reason.",
+        epilog="Run it again to continue an interrupted run. Unusable photos are listed in skipped.csv, with reasons.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Validation share, part of the photos, links, and what every command has that makes pairs."""
+    """Add the arguments of commands that prepare photographs: validation share, hash range, links, common ones."""
     parser.add_argument(
-        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos kept for validation"
+        "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos used for validation"
     )
     parser.add_argument(
         "--hash_range", type=hash_range, default="0,1", metavar="LOW,HIGH",
-        help="keep the photos whose hash, a number in [0, 1) that follows from the photo's name, is in [LOW, HIGH): "
+        help="use only photos whose hash, a number in [0, 1) computed from the photo's name, is in [LOW, HIGH): "
         "sets made with 0,0.5 and 0.5,1 share no photo, and each photo keeps its split",
     )  # fmt: skip
     parser.add_argument(
@@ -56,19 +56,19 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks") -> None:
-    """What every command has that makes pairs; `seeded` says what other seeds change."""
+    """Add the arguments of all commands that make pairs; `seeded` is what the seed determines."""
     add_output(parser)
     parser.add_argument(
         "--size", type=image_size, default=128, metavar="N", help="side of the images in pixels, 48..512"
     )
-    parser.add_argument("--styles", metavar="A,B,...", help="mask styles to draw from", default="all")
+    parser.add_argument("--styles", metavar="A,B,...", help="mask styles to use", default="all")
     parser.add_argument(
         "--held_out", metavar="A,B,...", default=argparse.SUPPRESS,
-        help="of these styles, those that only the test split has, next to the others: held-out masks",
+        help="mask styles to use only in the test split (held-out masks), where the others are used, too",
     )  # fmt: skip
     parser.add_argument(
         "--variants", type=positive, default=argparse.SUPPRESS, metavar="K",
-        help="masks painted on each face, each a pair of its own (default: 1)",
+        help="masks painted on each face, each in a separate pair (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--masks", metavar="FILE", default=argparse.SUPPRESS,
@@ -76,42 +76,42 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
     )  # fmt: skip
     parser.add_argument(
         "--bare", type=any_share, default=argparse.SUPPRESS, metavar="X",
-        help="share of the pairs whose face wears no mask: both pictures are the same (default: 0)",
+        help="share of pairs without a mask, whose pictures are the same (default: 0)",
     )  # fmt: skip
     parser.add_argument(
         "--degrade", type=any_share, default=argparse.SUPPRESS, metavar="X",
-        help="share of the pairs that look like a poor photo: blur, noise, JPEG, shadow, cut edges (default: 0)",
+        help="share of pairs degraded by blur, noise, JPEG, shadow or cut edges (default: 0)",
     )  # fmt: skip
     parser.add_argument(
         "--props", type=any_share, default=argparse.SUPPRESS, metavar="X",
-        help="share of the pairs with glasses, a hat, a hand or a microphone in front of the face (default: 0)",
+        help="share of pairs with glasses, a hat, a hand or a microphone in front of the face (default: 0)",
     )  # fmt: skip
     parser.add_argument(
         "--test_too", action="store_true", default=argparse.SUPPRESS,
-        help="--bare, --degrade and --props hold for the test split, too, which is otherwise left as it is",
+        help="apply --bare, --degrade and --props to the test split, too",
     )  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"other seeds paint other {seeded}")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"random seed of {seeded}")
     add_workers(parser)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, metavar="D", default=argparse.SUPPRESS,
-        help="folder to make: new, empty, or started by this command with the same settings",
+        help="output folder: new, empty, or started by this command with the same settings",
     )  # fmt: skip
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="W",
-        help="processes at work (about 200 MB each); never changes the result",
+        help="number of processes (about 200 MB each); does not change the result",
     )  # fmt: skip
 
 
 def parse_policy(options: argparse.Namespace) -> MaskPolicy:
-    """The mask policy that the options about masks, or --masks, and the shares ask for.
+    """Return the mask policy given by the options.
 
-    Raises: UserError that lists the valid names, or says which options exclude each other.
+    Raises: UserError for unknown names, listing the valid ones, and for options that exclude each other.
     """
     from dataclasses import replace
 
@@ -121,7 +121,7 @@ def parse_policy(options: argparse.Namespace) -> MaskPolicy:
         given = [name for name in ("held_out", "variants") if hasattr(options, name)]
         given += ["styles"] * (options.styles != "all")
         if given:
-            raise UserError(f"--masks already says which masks are painted; leave out --{given[0]}", "usage")
+            raise UserError(f"--masks already gives the masks; leave out --{given[0]}", "usage")
         policy = read_policy(options.masks)
         if twice := [name for name in SHARES if hasattr(options, name) and getattr(policy, name)]:
             raise UserError(f"--masks {options.masks} already gives {twice[0]}; leave out --{twice[0]}", "usage")
@@ -132,16 +132,16 @@ def parse_policy(options: argparse.Namespace) -> MaskPolicy:
     if hasattr(options, "test_too"):
         if not any(getattr(policy, name) for name in SHARES):
             raise UserError(
-                "--test_too is about --bare, --degrade and --props; give one of them, or leave it out", "usage"
+                "--test_too applies --bare, --degrade and --props; give one of them, or leave it out", "usage"
             )
         policy = replace(policy, test_too=True)
     return policy
 
 
 def parse_styles(text: str) -> tuple[str, ...]:
-    """`surgical,kn95` -> their names; `all` -> every style.
+    """Parse `surgical,kn95` to a tuple of names; `all` gives every style.
 
-    Raises: UserError that lists the valid names.
+    Raises: UserError for unknown names, listing the valid ones.
     """
     from rac_unet.synthesis.masks.painting import STYLES
 

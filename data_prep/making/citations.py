@@ -1,4 +1,4 @@
-"""What to cite for pictures of each source, as BibTeX."""
+"""BibTeX citations of the sources."""
 
 CITATIONS = {
     "rafdb": """@inproceedings{li2017reliable,
@@ -28,5 +28,5 @@ CITATIONS = {
 
 
 def cite(sources: list[str]) -> str:
-    """BibTeX of the known ones among the sources; empty when there is none."""
+    """Return the BibTeX of the sources that have a citation."""
     return "\n\n".join(CITATIONS[source] for source in sorted(set(sources)) if source in CITATIONS)

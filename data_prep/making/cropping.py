@@ -1,4 +1,4 @@
-"""Cut the pictures of a pair to a smaller square, at a smaller size."""
+"""Crop the pictures of a pair to a smaller square, at a smaller size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rac_unet.photos.png_encoding import encode_png
 
 @dataclass(frozen=True)
 class CropMaker:
-    """Make one row's pictures anew: the square of `frame`, averaged down to `size` pixels.
+    """Callable that crops the pictures of a row to the square of `frame`, averaged down to `size` pixels.
 
     Attributes:
-        root: folder of the pairs that are cut.
+        root: folder of the pairs to crop.
     """
 
     root: str
@@ -31,7 +31,7 @@ class CropMaker:
         read = {name: self._read(row[name], name) for name in IMAGE_COLUMNS if row[name]}
         made = Made(row["key"], [row])
         if "occlusion" in read:
-            # A pixel that is hidden in part stays hidden, as in `rac_unet.data.pictures`.
+            # A partly hidden pixel counts as hidden, as in `rac_unet.data.pictures`.
             hidden = np.ceil(self._shrink(read["occlusion"].astype(np.float32)) - 1e-3).clip(0, 255)
             cut = {name: self._shrink(read[name]) for name in ("masked", "unmasked")}
             cut["masked"] = np.where(hidden[..., None] > 0, cut["masked"], cut["unmasked"])

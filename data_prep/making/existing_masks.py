@@ -1,8 +1,8 @@
-"""Pairs whose masks somebody else imposed: the masked image is kept, and where its mask is follows from the difference.
+"""Make pairs from images with existing masks; the occlusion is computed from the difference to the unmasked image.
 
-The two files were compressed apart, so they differ a little everywhere. Hidden is where they differ by more than that,
-closed, filled and grown by a pixel or two; everywhere else the unmasked image's pixels are put into the masked one, so
-that the promise of every data set here holds: where nothing is hidden, both are equal bit for bit.
+The two files were compressed separately, so they differ a little everywhere. Pixels that differ by more than that
+are hidden; this area is closed, filled and dilated by a pixel or two. Everywhere else the pixels of the unmasked image
+are copied into the masked one, so that both are equal bit for bit where nothing is hidden.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from data_prep.sources.source import Photo
 from rac_unet.pairing.preparing import ImageWriter, Made
 from rac_unet.photos.reading import UnreadablePhoto
 
-# A mask hides a third of a face; less than the first is a blemish, more than the second another photograph.
+# A mask hides about a third of a face; less than the first is a blemish, more than the second another photograph.
 MIN_HIDDEN, MAX_HIDDEN = 0.03, 0.85
 STYLE = "imposed"
 
 
 @dataclass(frozen=True)
 class ExistingMaskMaker:
-    """What `rac_unet.pairing.preparing.prepare` calls for each photo that has a masked twin.
+    """Callable for `rac_unet.pairing.preparing.prepare` that makes the pair of a photo with a masked version.
 
     Args:
         load: reads files below the source's folder.
-        size: side of the crops; both images keep their own framing.
-        source: what the column source says.
+        size: side of the crops; both images keep their framing.
+        source: value of the column source.
     """
 
     load: FileLoader
@@ -49,22 +49,22 @@ class ExistingMaskMaker:
         if masked.shape != unmasked.shape:
             sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (masked, unmasked)]
             return Made(photo.path, skipped=f"its masked image is {sizes[0]} pixels, itself {sizes[1]}")
-        nowhere = np.zeros((0, 2), np.float32)
-        truth, _ = whole_frame(unmasked, nowhere, self.size)
-        worn, _ = whole_frame(masked, nowhere, self.size)
-        occlusion = find_imposed_mask(truth, worn)
+        no_points = np.zeros((0, 2), np.float32)
+        unmasked, _ = whole_frame(unmasked, no_points, self.size)
+        masked, _ = whole_frame(masked, no_points, self.size)
+        occlusion = find_imposed_mask(unmasked, masked)
         hidden = float((occlusion > 0).mean())
         if not MIN_HIDDEN <= hidden <= MAX_HIDDEN:
             return Made(
                 photo.path,
                 skipped=f"masked and unmasked differ in {100 * hidden:.0f} % of the pixels: not one face with a mask",
             )
-        worn = np.where(occlusion[..., None] > 0, worn, truth)
+        masked = np.where(occlusion[..., None] > 0, masked, unmasked)
         images = ImageWriter(folder, unfinished, photo.split, photo.key)
         row = {
             "key": photo.key,
-            "masked": images.write("_masked", worn),
-            "unmasked": images.write("", truth),
+            "masked": images.write("_masked", masked),
+            "unmasked": images.write("", unmasked),
             "occlusion": images.write("_occlusion", occlusion),
             "emotion": photo.emotion,
             "split": photo.split,
@@ -76,16 +76,16 @@ class ExistingMaskMaker:
 
 
 def find_imposed_mask(unmasked: np.ndarray, masked: np.ndarray) -> np.ndarray:
-    """(H, W) uint8, 255 where a mask was imposed, else 0.
+    """Return the occlusion of an imposed mask, (H, W) uint8, 255 where hidden, else 0.
 
     Args:
-        unmasked, masked: (H, W, 3) uint8 of one size, of the same photograph, each compressed in its own way.
+        unmasked, masked: (H, W, 3) uint8 of one size, of the same photograph, compressed separately.
     """
     difference = cv2.absdiff(unmasked, masked).max(axis=2)
     smooth = cv2.GaussianBlur(difference, (0, 0), 1.0).astype(np.float32)
-    # The upper third of a face is never masked: what differs there is compression.
+    # The upper third of a face has no mask, so differences there come from compression.
     noise = float(np.percentile(smooth[: len(smooth) // 3], 90))
-    # Never so high that a pale mask on pale skin is lost.
+    # Limited, so that a pale mask on pale skin is found.
     hidden = (smooth > np.clip(2.5 * noise, 8, 24)).astype(np.uint8)
     radius = max(1, round(0.03 * len(hidden)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

@@ -1,4 +1,4 @@
-"""The generator network of `data_prep.generated`, and the check of each face before it is written."""
+"""The face generator of `data_prep.generated`, and the check of generated faces."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ LABELS_FILE = "labels.csv"
 _FOLDER = "random_face/data/"
 _NETWORKS = ("MappingNetwork", "SynthesisNetwork")
 _NOISE = 512
-# Faces whose mean is the average face.
+# Number of samples for the average face.
 _AVERAGED = 2048
-# Where the network puts every face, in shares of the side: between the eyes, and how far from there it may be.
+# Expected point between the eyes and its largest deviation; ranges of eye distance and mouth; in shares of the side.
 _BETWEEN_EYES, _MOST_OFF = np.array([0.5, 0.47]), 0.12
 _EYE_DISTANCE, _MOUTH_BELOW, _MOUTH_ASIDE = (0.08, 0.4), (0.12, 0.42), 0.25
 
 
 @dataclass(frozen=True)
 class WheelGenerator:
-    """Noise -> a face, by the networks in a random-face wheel; loaded on first use, in each process anew.
+    """Face generator with the networks of a random-face wheel; loaded on first use in each process.
 
     Attributes:
-        wheel: the file.
-        sha256: of its content.
+        wheel: path of the wheel.
+        sha256: digest of the wheel.
     """
 
     wheel: str
     sha256: str
 
     def __call__(self, noise: np.ndarray, truncation: float) -> np.ndarray:
-        """Draw one face.
+        """Generate one face.
 
         Args:
             noise: (512,) float32, standard normal.
-            truncation: 0 the average face, 1 as varied as the network has learned.
+            truncation: from 0, the average face, to 1, the full variation of the network.
         Returns: (1024, 1024, 3) uint8 RGB.
         """
         mapping, synthesis, mean = self._loaded
@@ -65,7 +65,7 @@ class WheelGenerator:
         import openvino
 
         core = openvino.Core()
-        # Workers are the parallelism, and sums come out the same however many there are.
+        # The worker processes use all cores; with one thread each, sums do not depend on the number of cores.
         core.set_property("CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"})
         with zipfile.ZipFile(self.wheel) as wheel:
             read = {name: [wheel.read(f"{_FOLDER}{name}.{end}") for end in ("xml", "bin")] for name in _NETWORKS}
@@ -77,33 +77,35 @@ class WheelGenerator:
 
 
 def open_generator(wheel: str) -> WheelGenerator:
-    """The generator in a wheel, which is not loaded yet.
+    """Return the generator of a wheel without loading its networks.
 
-    Raises: UserError when the file is missing or no such wheel, or OpenVINO is not installed.
+    Raises: UserError when the file is missing or not this wheel, or OpenVINO is not installed.
     """
     path = Path(wheel)
     if not path.is_file():
-        raise UserError(f"--wheel {path} is not there; fetch it: pip download --no-deps random-face", "missing")
+        raise UserError(f"--wheel {path} not found; download it: pip download --no-deps random-face", "missing")
     try:
         with zipfile.ZipFile(path) as opened:
             names = set(opened.namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"--wheel {path} cannot be read as a wheel ({error}); fetch it again", "unreadable") from None
+        raise UserError(
+            f"--wheel {path} cannot be read as a wheel ({error}); download it again", "unreadable"
+        ) from None
     lacking = [f"{_FOLDER}{name}.{end}" for name in _NETWORKS for end in ("xml", "bin")]
     lacking = [name for name in lacking if name not in names]
     if lacking:
-        raise UserError(f"--wheel {path} is no wheel of random-face: it has no {lacking[0]}", "wrong_type")
+        raise UserError(f"--wheel {path} is not a wheel of random-face: it has no {lacking[0]}", "wrong_type")
     if importlib.util.find_spec("openvino") is None:
-        raise UserError("drawing faces needs OpenVINO: pip install 'rac_unet[generated]'", "missing_extra")
+        raise UserError("generating faces needs OpenVINO: pip install 'rac_unet[generated]'", "missing_extra")
     return WheelGenerator(str(path), file_digest(path))
 
 
 @dataclass(frozen=True)
 class FaceMaker:
-    """What `rac_unet.pairing.preparing.make_items` calls for each face, by its number; picklable.
+    """Picklable callable for `rac_unet.pairing.preparing.make_items` that makes the face with a number.
 
     Args:
-        generator: (noise, truncation) -> (S, S, 3) uint8 RGB, as `WheelGenerator`.
+        generator: (noise, truncation) -> (S, S, 3) uint8 RGB, such as `WheelGenerator`.
         size: side of the pictures in pixels.
         low, high: range of the truncation.
         kind: jpeg or png.
@@ -121,7 +123,7 @@ class FaceMaker:
         return FaceDetector()
 
     def __call__(self, number: int, folder: str, unfinished: str) -> Made:
-        # Each face follows from seed and number alone, whichever worker draws it.
+        # Depends only on seed and number, not on the worker.
         random = np.random.default_rng([self.seed, number])
         noise = random.standard_normal(_NOISE).astype(np.float32)
         picture = self.generator(noise, float(random.uniform(self.low, self.high)))
@@ -139,10 +141,10 @@ class FaceMaker:
 
 
 def face_fault(faces: list[np.ndarray], size: int) -> str | None:
-    """Why a drawn picture is no use; None where it shows one face in its place.
+    """Return why a generated picture is not usable; None if it shows one face in the expected place.
 
     Args:
-        faces: (68, 2) landmarks of each face that was found, in pixels.
+        faces: (68, 2) landmarks of each detected face, in pixels.
         size: side of the picture.
     """
     if len(faces) != 1:
@@ -153,7 +155,7 @@ def face_fault(faces: list[np.ndarray], size: int) -> str | None:
     left, right, mouth = points[36:42].mean(0), points[42:48].mean(0), points[48:68].mean(0)
     aside, below = mouth - (left + right) / 2
     if np.abs((left + right) / 2 - _BETWEEN_EYES).max() > _MOST_OFF:
-        return "eyes in another place than drawn faces have them"
+        return "eyes not at the expected place"
     if not _EYE_DISTANCE[0] <= right[0] - left[0] <= _EYE_DISTANCE[1]:
         return "eyes too near to each other or too far apart"
     if not _MOUTH_BELOW[0] <= below <= _MOUTH_BELOW[1] or abs(aside) > _MOUTH_ASIDE:
@@ -162,9 +164,9 @@ def face_fault(faces: list[np.ndarray], size: int) -> str | None:
 
 
 def draw_faces(output: str, count: int, maker: FaceMaker, settings: dict[str, Any], workers: int) -> str:
-    """Draw faces 0 to `count` - 1 into a folder, with labels.csv and skipped.csv; goes on where it was stopped.
+    """Write faces 0 to `count` - 1, labels.csv and skipped.csv to a folder; continues an interrupted call.
 
-    Returns: a report for people.
+    Returns: a summary for the user.
     Raises: UserError as `rac_unet.pairing.preparing.prepare` does.
     """
     with OutputFolder(output, settings, LABELS_FILE) as folder:
@@ -184,7 +186,7 @@ def draw_faces(output: str, count: int, maker: FaceMaker, settings: dict[str, An
             if reasons.total() == count:
                 why = "; ".join(f"{number:,} x {reason}" for reason, number in reasons.most_common())
                 raise UserError(f"no face could be used: {why}; see {folder.path / 'skipped.csv'}", "empty")
-            # Written last: where labels.csv is, all is.
+            # Written last: the folder is complete when labels.csv exists.
             write_file(folder.path / LABELS_FILE, labels.content())
             return reasons
 

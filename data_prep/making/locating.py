@@ -1,7 +1,8 @@
-"""Where the face is in a photo: by the source's own landmarks where it has them, by the detector otherwise.
+"""Locate the face in a photo by the source's landmarks if it has them, otherwise by the detector.
 
-Given landmarks say *which* face is meant and where it is; the 468-point mesh then places the points, so that faces of
-every source are cut and masked alike. Only where the mesh sees no face are 68 given points taken as they are.
+The source's landmarks select the face and its place; the 468-point mesh then gives the landmarks, so that faces of
+all sources are cropped and masked in the same way. Only if the mesh finds no face, 68 given landmarks are used as they
+are.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ import numpy as np
 from data_prep.sources.loading import Loaded
 from rac_unet.faces.detect import Face, FaceDetector, central_face
 
-# Below this a face holds too little detail to be worth a 128-pixel crop.
+# Smaller faces have too little detail for a 128-pixel crop.
 MIN_FACE_PIXELS = 24
 
 
 @dataclass(frozen=True)
 class Located:
-    """A face's place.
+    """Result of `locate`.
 
     Attributes:
-        points: (68, 2) float32 iBUG landmarks in pixels; None when there is no face to be used.
-        reason: why there is none.
-        note: something worth knowing about a face that was found.
+        points: (68, 2) float32 iBUG landmarks in pixels; None when no face can be used.
+        reason: why no face can be used.
+        note: a remark on the face that is used.
     """
 
     points: np.ndarray | None
@@ -33,10 +34,10 @@ class Located:
 
 
 def locate(detector: FaceDetector, loaded: Loaded, tight: bool = False) -> Located:
-    """Find the face that is meant.
+    """Locate the labelled face of a photo.
 
     Args:
-        tight: the face fills the picture edge to edge; where nothing is detected, the whole picture is taken for it.
+        tight: whether the face fills the picture from edge to edge; if none is detected, the whole picture is used.
     """
     image, note = loaded.image, None
     height, width = image.shape[:2]
@@ -48,7 +49,7 @@ def locate(detector: FaceDetector, loaded: Loaded, tight: bool = False) -> Locat
                 return _sized(face)
             middle = (eyes.mean(0) + mouth) / 2
         else:
-            note = "the given landmarks do not lie on the picture; the detector was used"
+            note = "the given landmarks are not on the picture; the detector was used"
     elif loaded.box is not None:
         middle = np.array([loaded.box[0] + loaded.box[2], loaded.box[1] + loaded.box[3]]) / 2
     faces = detector.detect(image)
@@ -59,30 +60,28 @@ def locate(detector: FaceDetector, loaded: Loaded, tight: bool = False) -> Locat
         if loaded.points is not None and len(loaded.points) == 68:
             points = np.ascontiguousarray(loaded.points, np.float32)
             pixels = float(np.ptp(points, axis=0).max())
-            return _large_enough(
-                points, pixels, "no face was seen where the given landmarks lie; they were used as given"
-            )
+            return _large_enough(points, pixels, "no face was detected at the given landmarks; they were used as given")
         if loaded.box is not None and (face := detector.face_in(image, loaded.box)):
             return _sized(face)
-        return Located(None, "no face where the source says there is one")
+        return Located(None, "no face at the place given by the source")
     if not faces and tight and (face := detector.face_in(image, (0.0, 0.0, width, height))):
         return _sized(face)
     if not faces:
         return Located(None, "no face found")
     if len(faces) > 1:
-        note = f"{len(faces)} faces; the most central one was taken"
+        note = f"{len(faces)} faces; the most central one was used"
     return _sized(central_face(faces, width, height), note)
 
 
 def _eyes_and_mouth(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(2, 2) eye centres and (2,) mouth centre of 68 or 5 landmarks."""
+    """Return (2, 2) eye centres and (2,) mouth centre of 68 or 5 landmarks."""
     if len(points) == 68:
         return np.array([points[36:42].mean(0), points[42:48].mean(0)]), (points[48] + points[54]) / 2
     return np.asarray(points[:2], np.float64), (points[3] + points[4]) / 2
 
 
 def _plausible(eyes: np.ndarray, mouth: np.ndarray, width: int, height: int) -> bool:
-    """Whether landmarks lie on the picture and form a face, if a turned one."""
+    """Return whether landmarks are on the picture and form a face in any rotation."""
     every = np.vstack([eyes, mouth])
     if not np.isfinite(every).all():
         return False

@@ -1,4 +1,4 @@
-"""The rows of several data sets as one, and their images brought together without a second copy."""
+"""Merge the rows of several data sets, and link their images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _counter = itertools.count()
 
 
 def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
-    """Read every set; its name is its folder's, numbered where two are alike.
+    """Read data sets; the keys are the names of their folders, with a number if they are equal.
 
-    Raises: UserError when one cannot be read, lies in the output or is given twice, or their image sizes differ.
+    Raises: UserError when a set cannot be read, is the output or is given twice, or image sizes differ.
     """
     sets: dict[str, pairs.PairSet] = {}
     roots: dict[Path, str] = {}
@@ -35,14 +35,14 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
         try:
             found = pairs.read(path)
         except UserError as error:
-            hint = f"\nsee all of it with: python -m data_prep.check {path}" if error.kind == "bad_row" else ""
+            hint = f"\nlist all faults with: python -m data_prep.check {path}" if error.kind == "bad_row" else ""
             raise UserError(f"{error}{hint}", error.kind) from None
         root = found.root.resolve()
         if root in roots:
             raise UserError(f"{path} is given twice", "usage")
         roots[root] = path
         if root == Path(output).resolve():
-            raise UserError(f"--output {output} is one of the sets to merge; name another folder", "usage")
+            raise UserError(f"--output {output} is one of the sets to merge; give another folder", "usage")
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", root.name) or "set"
         numbered = (f"{stem}-{number}" for number in itertools.count(2))
         name = next(name for name in itertools.chain([stem], numbered) if name not in sets)
@@ -57,12 +57,12 @@ def read_sets(paths: Sequence[str], output: str) -> dict[str, pairs.PairSet]:
 
 
 class MergedRows(Sequence):
-    """Row by row, made when asked for: (number of the set, the row of pairs.csv to be).
+    """Sequence of (number of the set, merged row of pairs.csv), computed on access.
 
     Attributes:
-        rejected: (key, reason) of pairs left out, because their person is in another split.
-        weights: emotion -> factor of every training pair's weight.
-        had_weights: some set brought weights of its own; they stay and are multiplied.
+        rejected: (key, reason) of pairs left out because their person is in another split.
+        weights: emotion -> factor of the weights of training pairs.
+        had_weights: whether any set has weights already, which are then multiplied.
     """
 
     def __init__(self, sets: dict[str, pairs.PairSet], same_people: bool):
@@ -84,7 +84,7 @@ class MergedRows(Sequence):
                     for key, who in zip(frame["key"][~keep], identity[~keep], strict=True)
                 ]
             self._rows.append(np.flatnonzero(keep))
-        # Taken apart once: a row out of a data frame takes a hundred times as long as one out of a list.
+        # Converted to lists: reading a row of a data frame takes a hundred times as long.
         self._columns = (*pairs.COLUMNS, pairs.EMOTION_SHARES)
         self._cells = [
             list(zip(*(frame[c].astype(str).tolist() for c in self._columns), strict=True)) for frame in frames
@@ -107,7 +107,7 @@ class MergedRows(Sequence):
         return number, {**cells, "weight": self._weights[number][row] * factor}
 
     def training_counts(self) -> dict[str, int]:
-        """Training pairs of each emotion; weights that a set brought count as more or fewer."""
+        """Return the number of training pairs of each emotion, without weights."""
         totals = dict.fromkeys(EMOTIONS, 0)
         for frame, rows in zip(self._frames, self._rows, strict=True):
             part = frame.iloc[rows]
@@ -116,7 +116,7 @@ class MergedRows(Sequence):
         return totals
 
     def _home_splits(self) -> dict[str, str]:
-        """identity -> the last of train, val, test it is in: what is tested on must not be trained on."""
+        """Return identity -> the last of train, val, test with pairs of it, so that test people are not trained on."""
         home: dict[str, str] = {}
         for split in SPLITS:
             for frame in self._frames:
@@ -126,9 +126,10 @@ class MergedRows(Sequence):
 
 @dataclass(frozen=True)
 class LinkMaker:
-    """Put one pair's images below the output folder, in a folder named after their set.
+    """Callable that puts the images of a pair into a folder of the output named after their set.
 
-    A hard link where the disk can: no space, no time, and the image stays when either set is deleted. Else a copy.
+    They are hard links if the disk supports them, which need no space and survive when either set is deleted; otherwise
+    copies.
     """
 
     roots: tuple[str, ...]
@@ -151,12 +152,12 @@ class LinkMaker:
     def _bring(self, source: str, target: str, unfinished: str) -> None:
         if not self.copy:
             temporary = os.path.join(unfinished, f"{os.getpid()}-{next(_counter)}.tmp")
-            # Another disk, a file system without links, or too many of them: then a copy it is.
+            # On another disk, a file system without links, or with too many links, the image is copied.
             with contextlib.suppress(OSError):
                 os.link(source, temporary)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 os.replace(temporary, target)
-                # Where both were the same file already, replacing does nothing and leaves this one.
+                # If both were the same file already, replacing does nothing and the temporary name remains.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
                 return

@@ -1,4 +1,4 @@
-"""Turn one photo of a source into an aligned crop and its masked variants, or into a crop of a mask really worn."""
+"""Make pairs from a photo: an aligned crop with its masked variants, or a crop with a real mask."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhotoMaker:
-    """What `rac_unet.pairing.preparing.prepare` calls for each photo.
+    """Callable for `rac_unet.pairing.preparing.prepare` that makes the pairs of a photo.
 
     Args:
         load: picklable; photo -> `Loaded`, or raises UnreadablePhoto.
-        policy: which masks to paint; None when the people already wear one: then there is no truth.
+        policy: which masks to paint; None for photos of real masks, which have no ground truth.
         size: side of the crops in pixels.
-        source: what the column source says.
-        keep_framing: take the whole picture, which shows a face edge to edge, instead of cutting an upright crop.
+        source: value of the column source.
+        keep_framing: use the whole picture, which shows a face edge to edge, instead of an upright crop.
     """
 
     load: Callable[[Photo], Loaded]
@@ -71,7 +71,7 @@ class PhotoMaker:
                 image, points = aligned.image, aligned.points
             drawn = [draw_pair(image, points, plan) for plan in plans]
         except (UserError, ValueError, ArithmeticError, np.linalg.LinAlgError, cv2.error) as error:
-            # One freak face must not end a run over a hundred thousand photos.
+            # One unusual face must not end a run over a hundred thousand photos.
             return Made(photo.path, skipped=f"face cannot be aligned or masked: {error}".splitlines()[0])
         images = ImageWriter(folder, unfinished, photo.split, photo.key)
         made = Made(photo.path, files=images.files, note=found.note)
@@ -101,7 +101,7 @@ class PhotoMaker:
 
 
 def whole_frame(image: np.ndarray, points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The whole picture as a (size, size, 3) square, its shorter side mirrored outwards, and its points there."""
+    """Return the picture as a (size, size, 3) square with mirrored borders, and its points in the square."""
     import cv2
     import numpy as np
 

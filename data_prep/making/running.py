@@ -1,4 +1,4 @@
-"""The common end of every command that prepares photographs: say what was found, make the pairs, say what was made."""
+"""Common part of all commands that prepare photographs: report the source, make the pairs, report the result."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rac_unet.data.pairs import hash_share
 from rac_unet.pairing.mask_policy import MaskPolicy
 from rac_unet.pairing.preparing import describe, prepare
 
-# Raised when the same settings would give other pairs than before.
+# Raised when the same settings give other pairs than before.
 FORMAT = 2
 
 
 def source_folder(option: str, path: str) -> Path:
-    """The user's folder. Raises: UserError when it is not there, not a folder, or empty."""
+    """Return the path of a source folder; raises UserError when it is missing, not a folder, or empty."""
     folder = Path(path)
     if not folder.is_dir():
         there = folder.exists()
         raise UserError(
-            f"{option} {folder} is {'not a folder' if there else 'not there'}", "wrong_type" if there else "missing"
+            f"{option} {folder} {'is not a folder' if there else 'not found'}", "wrong_type" if there else "missing"
         )
     if not any(folder.iterdir()):
         raise UserError(f"{option} {folder} is an empty folder", "empty")
@@ -39,28 +39,28 @@ def run_source(
     name: str,
     **settings,
 ) -> int:
-    """Prepare a source's photos into `options.output` with the options every such command has.
+    """Prepare the photos of a source to `options.output` with the common options.
 
     Args:
         made_by: the command's name.
-        maker: as `rac_unet.pairing.preparing.prepare` takes it.
-        name: what the column source says.
-        settings: what else decides the result.
-    Raises: UserError as `prepare` does; when there is no photo at all, with what was found instead.
+        maker: see `rac_unet.pairing.preparing.prepare`.
+        name: value of the column source.
+        settings: other settings that determine the result.
+    Raises: UserError as `prepare` does, and when no photo can be used, with the reasons.
     """
     source.account()
     low, high = options.hash_range
     if (low, high) != (0, 1):
-        # After the splits have been drawn, which the range must not change.
-        there = len(source.photos)
+        # After splits are assigned, which must not depend on the range.
+        total = len(source.photos)
         source.photos = [photo for photo in source.photos if low <= hash_share(f"part:{photo.key}") < high]
-        source.remarks.append(f"--hash_range {low:g},{high:g} keeps {len(source.photos):,} of {there:,} photos")
+        source.remarks.append(f"--hash_range {low:g},{high:g} keeps {len(source.photos):,} of {total:,} photos")
         settings["hash_range"] = [low, high]
-        if there and not source.photos:
-            raise UserError(f"--hash_range {low:g},{high:g} keeps none of {there:,} photos; make it wider", "empty")
+        if total and not source.photos:
+            raise UserError(f"--hash_range {low:g},{high:g} keeps none of {total:,} photos; make it wider", "empty")
     print(f"found {source.layout}: {len(source.photos):,} photos to prepare", flush=True)
     for remark in source.remarks:
-        # A file name need not be text; what is not is spelled out.
+        # A file name may contain bytes that are not text; these are escaped.
         print(f"note: {remark.encode(errors='backslashreplace').decode()}", flush=True)
     if not source.photos:
         reasons = Counter(reason for _, reason in source.rejected).most_common(5)

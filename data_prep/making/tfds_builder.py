@@ -1,6 +1,6 @@
 """A tensorflow-datasets builder of pairs: typed features, splits, shards, version, citation.
 
-Like every module that imports TensorFlow, this one is imported inside functions alone; see `data_prep.to_tfds`.
+It imports TensorFlow, so it must only be imported inside functions; see `data_prep.to_tfds`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rac_unet.data.pair_checks import IMAGE_COLUMNS, SPLITS
 from rac_unet.data.pairs import PairSet
 from rac_unet.photos.png_encoding import encode_png
 
-_DESCRIPTION = """Faces with a mask, the same faces without, the map of what the mask hides, and one of seven emotions.
+_DESCRIPTION = """Faces with a mask, the same faces without it, the occlusion map, and one of seven emotions.
 
-`occlusion` is above 0 where the mask hides the face; elsewhere masked_image and unmasked_image are equal. People who
-wore a real mask have no truth (`has_truth` is False): their unmasked_image and occlusion are black. `weight` says how
-often a training pair is shown, relative to the others. Pairs with the same `photo` share their unmasked picture."""
+`occlusion` is above 0 where the mask hides the face; elsewhere masked_image and unmasked_image are equal. Photos of
+real masks have no ground truth (`has_truth` is False): their unmasked_image and occlusion are black. `weight` is the
+frequency of a training pair relative to the others. Pairs with the same `photo` share their unmasked picture."""
 
-# Columns of pairs.csv that go into a record as they are, and what they are called there.
+# Text columns of pairs.csv -> feature of a record.
 _TEXTS = {
     "key": "key", "emotion": "emotion", "identity": "identity", "source": "source", "mask_style": "mask_style",
     "unmasked": "photo",
@@ -31,7 +31,7 @@ _TEXTS = {
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
-    """Asks no server whether it knows a data set of this name; without internet that takes minutes in some versions."""
+    """Dataset info that does not query Google's server for this name, which takes minutes without internet access."""
 
     def initialize_from_bucket(self) -> None:
         pass
@@ -45,9 +45,9 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
 
     def __init__(self, *, pairs: PairSet, advance: Callable[[int], object] = lambda count: None, **options: Any):
         """Args:
-        pairs: the data set to convert, its pictures in files of their own.
+        pairs: the data set to convert, with image files.
         advance: called with 1 for each pair written.
-        options: of `tfds.core.DatasetBuilder`: `data_dir`.
+        options: options of `tfds.core.DatasetBuilder`, such as `data_dir`.
         """
         self._pairs, self._advance = pairs, advance
         super().__init__(**options)
@@ -61,14 +61,14 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
         features = {
             "key": tfds.features.Text(doc="unique name of the pair"),
             "masked_image": picture(3, "the face with a mask"),
-            "unmasked_image": picture(3, "the same face without; black where has_truth is False"),
+            "unmasked_image": picture(3, "the same face without a mask; black where has_truth is False"),
             "occlusion": picture(1, "above 0 where the mask hides the face"),
             "emotion": tfds.features.ClassLabel(names=list(EMOTIONS), doc="by name; the order is RAF-DB's"),
-            "identity": tfds.features.Text(doc="who is shown; nobody is in two splits"),
-            "source": tfds.features.Text(doc="where the face came from"),
-            "mask_style": tfds.features.Text(doc="which kind of mask"),
+            "identity": tfds.features.Text(doc="the person; all pairs of a person are in one split"),
+            "source": tfds.features.Text(doc="the data set that the face is from"),
+            "mask_style": tfds.features.Text(doc="style of the mask"),
             "photo": tfds.features.Text(doc="the unmasked picture's name; pairs of one photo share it"),
-            "weight": tfds.features.Scalar(dtype=np.float32, doc="how often it is shown in training, mean 1"),
+            "weight": tfds.features.Scalar(dtype=np.float32, doc="relative frequency in training, mean 1"),
             "has_truth": tfds.features.Scalar(dtype=np.bool_, doc="whether there is an unmasked picture"),
         }
         return _LocalInfo(
@@ -77,7 +77,7 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(features),
             citation=cite(self._pairs.frame["source"].astype(str).unique().tolist()),
             license="The licences of the sources hold for these pictures, which are personal data.",
-            # The order of the table is the order of the records, so that the table beside them says what they are.
+            # Keeps the order of the rows, so that pairs.csv describes the records.
             disable_shuffling=True,
         )
 
@@ -91,13 +91,13 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
                  "occlusion": encode_png(np.zeros((size, size), np.uint8))}  # fmt: skip
         columns = [pairs.paths(column) for column in IMAGE_COLUMNS]
         columns += [pairs.frame[name].astype(str).tolist() for name in _TEXTS] + [pairs.weights.tolist()]
-        # tensorflow-datasets sorts by key, in 1,000 buckets over all of 128 bits; small numbers would all fall into the
-        # first, which it would then hold in memory whole.
+        # tensorflow-datasets sorts by key, in 1,000 buckets over 128 bits; small numbers would all be in the first
+        # bucket, which it would keep in memory.
         step = (1 << 128) // max(len(pairs), 1)
         for number, row in enumerate(zip(*columns, strict=True)):
             (masked, unmasked, occlusion), texts, weight = row[:3], row[3:-1], row[-1]
             example = dict(zip(_TEXTS.values(), texts, strict=True))
-            # Paths: the files' bytes are taken as they are, without being decoded.
+            # Given as paths, the files are copied without being decoded.
             example |= {
                 "masked_image": masked,
                 "unmasked_image": unmasked or black["unmasked_image"],

@@ -1,13 +1,13 @@
-"""How often a pair of each emotion is shown in training."""
+"""Sampling weights of emotions in training."""
 
 from __future__ import annotations
 
 
 def emotion_weights(counts: dict[str, int], power: float, max_raise: float) -> dict[str, float]:
-    """Weight of a training pair of each emotion; their mean over all pairs is 1.
+    """Return the weight of a training pair of each emotion; the mean over all pairs is 1.
 
-    A weight is proportional to count ** -power: with power 1 all emotions are shown equally often. What would be
-    above `max_raise` stays there, and the others share the rest in proportion.
+    A weight is proportional to count ** -power: with power 1 all emotions are used equally often. Weights are limited
+    to `max_raise`, and the other weights are scaled to keep the mean.
 
     Args:
         counts: emotion -> training pairs; emotions without any are left out.
@@ -31,7 +31,7 @@ def emotion_weights(counts: dict[str, int], power: float, max_raise: float) -> d
 
 
 def describe_weights(counts: dict[str, int], weights: dict[str, float]) -> str:
-    """A table for people: each emotion's share of the training pairs, its weight, and its share of what is shown."""
+    """Return a table of each emotion's pairs, share, weight, and weighted share in training."""
     total = sum(counts.values())
     shown = sum(counts[emotion] * weight for emotion, weight in weights.items())
     lines = [f"{'training':>10}  {'pairs':>9}  {'share':>6}  {'weight':>7}  {'shown':>6}"]

@@ -1,8 +1,9 @@
-"""The forms in which people have AffectNet, and the landmarks in each.
+"""The layouts of AffectNet, and the landmarks in each.
 
 arrays   {train_set,val_set}/images/N.jpg with annotations/N_exp.npy (a digit) and N_lnd.npy (68 landmarks)
-tables   training.csv and validation.csv, whose lines name an image below Manually_Annotated_Images, with 68
-         landmarks as x;y;x;y…
+tables   training.csv and validation.csv, with a line per image in Manually_Annotated_Images and its 68 landmarks as
+         x;y;x;y…
+folders  {train,val,test}/{0..7}/*.jpg, without landmarks
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _ARRAY_SETS = {"train_set": "train", "val_set": "test"}
 _FOLDER_SETS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 _TABLES = {"training.csv": "train", "validation.csv": "test"}
-# In the order of the tables without header.
+# In the order of tables without header.
 _COLUMNS = (
     path_column("subDirectory_filePath"),
     *(Column(name, needed=False) for name in ("face_x", "face_y", "face_width", "face_height")),
@@ -52,15 +53,15 @@ _BOX = ("face_x", "face_y", "face_width", "face_height")
 _NUMBERINGS = ("affectnet",)
 WANTED = {
     "arrays": "train_set/images/N.jpg and train_set/annotations/N_exp.npy, and the same in val_set",
-    "tables": "training.csv and validation.csv, with the images they name in a folder beside or below",
+    "tables": "training.csv and validation.csv, with their images in a folder next to them or below",
     "folders": "train/0 … train/7, and the same in val (or valid) or test",
 }
 
 
 def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path]:
-    """Name and folder of the layout found at `root` or up to three levels below.
+    """Find the layout at `root` or up to three levels below; return its name and folder.
 
-    Raises: UserError that shows what was looked for, and what is there.
+    Raises: UserError with the layouts that were looked for, and the folders that were found.
     """
     names = list(WANTED) if wanted == "auto" else [wanted]
     for name in names:
@@ -70,11 +71,11 @@ def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path]:
     looked = "; ".join(f"{name}: {WANTED[name]}" for name in names)
     here = ", ".join(folder.name for folder in subfolders(root)) or "no folder"
     hint = named_folders_hint(root)
-    raise UserError(f"no AffectNet found in {root}, which holds: {here}; looked for {looked}{hint}", "bad_layout")
+    raise UserError(f"no AffectNet found in {root}, which contains: {here}; looked for {looked}{hint}", "bad_layout")
 
 
 def read_arrays(base: Path, numbering: str | None = None, follow_links: bool = False) -> Source:
-    """Every image with its expression file; AffectNet's validation set becomes test, its test set being kept back."""
+    """Read all images with an expression file; the validation set becomes test, since the test set is not published."""
     source = Source("AffectNet, .npy annotations")
     listed = []
     for name, split in _ARRAY_SETS.items():
@@ -113,7 +114,7 @@ def read_arrays(base: Path, numbering: str | None = None, follow_links: bool = F
 
 
 def read_tables(base: Path, numbering: str | None = None, follow_links: bool = False) -> Source:
-    """Every line of training.csv and validation.csv; the images are looked for in and below the tables' folder."""
+    """Read all lines of training.csv and validation.csv; images are searched in and below the folder of the tables."""
     source = Source("AffectNet, CSV tables")
     seen: dict[str, str] = {}
     on_disk: set[str] = set()
@@ -163,7 +164,7 @@ def read_tables(base: Path, numbering: str | None = None, follow_links: bool = F
 
 
 def read_folders(base: Path, numbering: str | None = None, follow_links: bool = False) -> Source:
-    """{train,val,test}/{0..7}/*.jpg. Where there is no test, AffectNet's validation set becomes it, as elsewhere."""
+    """Read {train,val,test}/{0..7}/*.jpg; without a test folder, the validation set becomes test."""
     source = Source("AffectNet, in folders 0 to 7")
     labelled = []
     tested = any(images_in(folder) for folder in subfolders(base / "test"))
@@ -177,7 +178,7 @@ def read_folders(base: Path, numbering: str | None = None, follow_links: bool = 
         (label for _, label, _ in labelled), _NUMBERINGS, numbering, f"{base}, whose folders are numbered"
     )
     if numbers:
-        source.remarks.append(f"folder numbers are taken as {describe_numbering(numbers)}")
+        source.remarks.append(f"folder numbers are read as {describe_numbering(numbers)}")
     for path, label, split in labelled:
         _add(source, path, label, split, numbers)
     return source
@@ -194,12 +195,12 @@ def _add(source: Source, path: str, label: str, split: str, numbers: str | None,
 
 @lru_cache(maxsize=4)
 def _open(path: str) -> Table:
-    """A table with header, or the documented form without one, as validation.csv often has none."""
+    """Open a table with header, or in the documented format without one, since validation.csv often has none."""
     return open_table(path, _COLUMNS, bare=_is_bare)
 
 
 def _is_bare(cells: list[str]) -> bool:
-    """Whether a line is a row of AffectNet's own tables: an image, its box, its landmarks, a number."""
+    """Return whether a line is a row in AffectNet's format: an image, its box, its landmarks, a number."""
     box, landmarks = cells[1:5], cells[5:6]
     return (
         len(cells) >= len(_COLUMNS)
@@ -254,7 +255,7 @@ def _as_points(numbers: np.ndarray) -> np.ndarray | None:
 
 
 def _read_expression(path: Path) -> str:
-    """A label as written. Raises: ValueError, worded to follow a photo's name."""
+    """Read a label as text; raises ValueError with a message that follows a photo's name."""
     import numpy as np
 
     try:
@@ -267,7 +268,7 @@ def _read_expression(path: Path) -> str:
 
 
 def _image_roots(base: Path) -> list[Path]:
-    """Folders that paths of the tables may be relative to: those with images below, named so, then the base."""
+    """Return the folders that paths of the tables may be relative to, folders named `…_images` first."""
     named = [
         f for f in find_folders(base, lambda folder: folder.name.lower().endswith("_images"), depth=3) if f != base
     ]

@@ -1,4 +1,4 @@
-"""FER-2013's CSV file: one line holds a label, 2,304 grey values and which of three sets it belongs to."""
+"""Read FER-2013's CSV file, with a label, 2,304 grey values and the name of one of three sets per line."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SPLITS = {"training": "train", "publictest": "val", "privatetest": "test"}
 
 
 def read_table(path: Path, numbering: str | None = None) -> Source:
-    """Scan the file once, line by line; the pixels stay on disk, a photo knows the offset of its line.
+    """Read all labels; the pixels stay on disk, and each photo has the offset of its line.
 
-    Raises: UserError when its first line does not name the columns emotion, pixels and Usage.
+    Raises: UserError when the first line lacks one of the columns emotion, pixels and Usage.
     """
     source, table = Source(f"FER-2013 in {path.name}"), _open(os.fspath(path))
     source.remarks += [table.encoding.note] * bool(table.encoding.note)
@@ -63,7 +63,7 @@ class TableLoader:
     path: str
 
     def __call__(self, photo: Photo) -> Loaded:
-        """Raises: UnreadablePhoto when the line does not hold 48 x 48 values 0..255."""
+        """Load a photo; raises UnreadablePhoto when the line does not contain 48 x 48 values 0..255."""
         import numpy as np
 
         table = _open(self.path)

@@ -1,4 +1,4 @@
-"""FER+: ten people's votes on each FER-2013 picture, read as a distribution over the seven emotions.
+"""Read FER+, the votes of ten people on each FER-2013 picture, as distributions over the seven emotions.
 
 Votes by Barsoum et al. (2016, arXiv:1608.01041), https://github.com/microsoft/FERPlus, MIT licence. Two layouts are
 read: Microsoft's folders `FER2013{Train,Valid,Test}/ferNNNNNNN.png`, and `fer2013.csv`; both with `fer2013new.csv`.
@@ -21,32 +21,32 @@ OWN_LABELS_FILE = "fer2013_labels.csv"
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
 _IMAGE_NAME = Column("Image name")
 _OTHERS = ("contempt", "unknown", "NF")
-# A single vote of ten is mostly noise (Barsoum et al. drop it too).
+# A single vote of ten is mostly noise; Barsoum et al. drop it, too.
 FEWEST_VOTES = 2
-# With fewer of ten votes for the seven emotions together, the picture shows something else.
+# With fewer of ten votes for the seven emotions together, a picture is not used.
 FEWEST_FOR_THE_SEVEN = 5
 
 
 def is_votes_folder(folder: Path) -> bool:
-    """Whether a folder has Microsoft's layout of FER+."""
+    """Return whether a folder has Microsoft's layout of FER+."""
     return any((folder / name).is_dir() for name in FOLDERS)
 
 
 def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Source:
-    """Microsoft's layout: pictures in three folders, votes by file name.
+    """Read Microsoft's layout: pictures in three folders, votes by file name.
 
     Args:
         votes: fer2013new.csv.
-        labels: `votes`; `own`, FER-2013's own label from fer2013_labels.csv; `both`, the mean of the two.
-        seed: where there is no test folder, half of the validation pictures, by hash, become the test split.
-    Raises: UserError when a table is missing or not understood.
+        labels: `votes`; `own`, FER-2013's label from fer2013_labels.csv; `both`, the mean of the two.
+        seed: without a test folder, half of the validation pictures, by hash, become the test split.
+    Raises: UserError when a table is missing or cannot be read.
     """
     source = Source("FER-2013 in folders, with FER+ votes")
     own = read_own_labels(folder / OWN_LABELS_FILE) if labels != "votes" else {}
     shares = {name: row for _, name, row in read_votes(votes) if name}
     for name, split in FOLDERS.items():
         if not (folder / name).is_dir():
-            source.remarks.append(f"{name} is not there")
+            source.remarks.append(f"there is no {name}")
             continue
         for entry in images_in(folder / name):
             path = f"{name}/{entry}"
@@ -65,11 +65,11 @@ def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Sour
 
 
 def add_votes(source: Source, votes: Path, labels: str) -> Source:
-    """The photos of fer2013.csv, in whose order the votes are, with votes in place of labels or added to them.
+    """Return the photos of fer2013.csv with votes instead of labels, or with the mean of both.
 
     Args:
-        source: as `read_table` gives it.
-    Raises: UserError as `read_votes`.
+        source: result of `read_table`; the votes are in the same order.
+    Raises: UserError as `read_votes` does.
     """
     if labels == "own":
         return source
@@ -84,13 +84,13 @@ def add_votes(source: Source, votes: Path, labels: str) -> Source:
 
 
 def read_votes(path: Path) -> Iterator[tuple[int, str, dict[str, int]]]:
-    """Rows of fer2013new.csv: (line, image name, votes by column), line 2 the first.
+    """Yield the rows of fer2013new.csv: (line, image name, votes by column), from line 2.
 
-    Raises: UserError when the file is missing, its header lacks a column, or a cell is no whole number.
+    Raises: UserError when the file is missing, its header lacks a column, or a cell is not a whole number.
     """
     wanted = (*EMOTIONS, *_OTHERS)
     if not path.is_file():
-        raise UserError(f"no votes at {path}; name fer2013new.csv with --votes", "missing")
+        raise UserError(f"no votes at {path}; give fer2013new.csv with --votes", "missing")
     table = open_table(path, (_IMAGE_NAME, *map(Column, wanted)))
     for number, _, cells in table.rows():
         try:
@@ -101,12 +101,12 @@ def read_votes(path: Path) -> Iterator[tuple[int, str, dict[str, int]]]:
 
 
 def read_own_labels(path: Path) -> dict[str, str]:
-    """Image name -> emotion of a table with the columns `Image name` and `emotion`.
+    """Return image name -> emotion of a table with the columns `Image name` and `emotion`.
 
-    Raises: UserError when it is missing, or a row names no emotion.
+    Raises: UserError when it is missing, or a row has no valid emotion.
     """
     if not path.is_file():
-        raise UserError(f"no labels at {path}, which --labels own and both need", "missing")
+        raise UserError(f"no labels at {path}; --labels own and both need this file", "missing")
     table = open_table(path, (_IMAGE_NAME, Column("emotion")))
     labels = {}
     for number, _, cells in table.rows():
@@ -118,9 +118,9 @@ def read_own_labels(path: Path) -> dict[str, str]:
 
 
 def shares_of(votes: dict[str, int]) -> dict[str, float] | str:
-    """The distribution over the seven emotions, or why there is none.
+    """Return the distribution over the seven emotions, or why there is none.
 
-    Single votes are dropped; the rest is divided by their sum over the seven.
+    Single votes are dropped; the others are divided by their sum over the seven.
     """
     kept = {name: count for name, count in votes.items() if count >= FEWEST_VOTES}
     seven = {name: kept[name] for name in EMOTIONS if name in kept}
@@ -134,7 +134,7 @@ def shares_of(votes: dict[str, int]) -> dict[str, float] | str:
 
 
 def _add(source: Source, path, key, split, votes, own: str | None, labels: str, place: int = 0) -> None:
-    """Add a picture with its distribution, or reject it. The test split always has the votes alone."""
+    """Add a picture with its distribution, or reject it. The test split always uses only the votes."""
     shares = shares_of(votes)
     if labels == "own" and split != "test":
         if own is None:

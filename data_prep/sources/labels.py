@@ -1,4 +1,4 @@
-"""Read and check a label file before any photo is touched: every fault in it is named at once."""
+"""Read and check a label file before any photo is opened; all its faults are reported together."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _COLUMNS = (
 def read_labels(
     path: str | Path, content: bytes, seed: int, skip_bad_rows: bool = False, numbering: str | None = None
 ) -> Source:
-    """Parse a label file: columns path and emotion, and if present identity and split; others are ignored.
+    """Parse a label file with the columns path and emotion, optionally identity and split; others are ignored.
 
-    Where the split is empty or absent, an identity that has one elsewhere keeps it; the others are assigned
+    Where the split is empty or absent, an identity with a split in another row keeps it; the others are assigned
     by `assign_splits` with `seed`.
 
     Args:
-        path: for messages alone; `content` is the file.
-        skip_bad_rows: reject bad rows one by one instead of refusing the file.
-        numbering: what numbers for emotions mean.
-    Raises: one UserError with every bad row: its line, its value, what is allowed; another when all emotions are
-        numbers and nothing says what they mean.
+        path: for messages only; `content` is the content of the file.
+        skip_bad_rows: reject bad rows instead of refusing the file.
+        numbering: numbering of emotions given as numbers.
+    Raises: UserError with all bad rows (line, value, allowed values), or when all emotions are numbers and their
+        numbering is unknown.
     """
     table = open_table(path, _COLUMNS, content)
     rows = [
@@ -69,7 +69,7 @@ def read_labels(
             if other != split:
                 wrong.append(
                     f"identity {identity!r} is in {split!r} here, in {other!r} on line {where}; "
-                    "one person belongs to one split"
+                    "all rows of an identity must be in one split"
                 )
         if wrong:
             faults += [f"line {line}: {words}" for words in wrong]
@@ -83,11 +83,11 @@ def read_labels(
         raise UserError(
             f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n"
             + "\n".join(shown)
-            + f"{hint}\nput them right, or go on without them: --skip_bad_rows",
+            + f"{hint}\ncorrect them, or skip them with --skip_bad_rows",
             "bad_row",
         )
     if not source.photos:
-        raise UserError(f"{path} holds no {'usable ' * bool(rows)}row below its header", "empty")
+        raise UserError(f"{path} has no {'usable ' * bool(rows)}row below its header", "empty")
     assigned = assign_splits((photo.identity for photo in source.photos), seed)
     source.photos = [
         replace(photo, split=splits[photo.identity][0] if photo.identity in splits else drawn)
@@ -97,15 +97,15 @@ def read_labels(
 
 
 def spell_as_on_disk(source: Source, paths: Iterable[str]) -> None:
-    """Give photos whose names the disk spells in another form of Unicode the paths that are there.
+    """Replace the paths of photos whose names on disk are in another Unicode form by the names on disk.
 
     Args:
-        paths: of every photo below the folder.
+        paths: paths of all photos below the folder.
     """
-    there = set(paths)
-    # A file that a row names exactly is nobody else's.
-    spelled = by_normal_name(there - {photo.path for photo in source.photos})
+    existing = set(paths)
+    # A file with an exactly matching row is not matched with other rows.
+    spelled = by_normal_name(existing - {photo.path for photo in source.photos})
     source.photos = [
-        photo if photo.path in there else replace(photo, path=spelled.pop(normal_name(photo.path), photo.path))
+        photo if photo.path in existing else replace(photo, path=spelled.pop(normal_name(photo.path), photo.path))
         for photo in source.photos
     ]

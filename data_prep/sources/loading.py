@@ -1,4 +1,4 @@
-"""From a photo of a source to its pixels, and to what the source already knows of the face's place."""
+"""Load the pixels of a source's photo, and the landmarks or box that the source gives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An image and hints where the face is, in its pixels.
+    """An image with the source's landmarks or box of the face, in its pixels.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         points: (68, 2) iBUG landmarks, or (5, 2): eyes, nose tip, corners of the mouth, image-left first; or None.
-        box: x0, y0, x1, y1 of the face; or None.
+        box: box of the face, x0, y0, x1, y1; or None.
     """
 
     image: np.ndarray
@@ -33,19 +33,19 @@ class Loaded:
 
 @dataclass(frozen=True)
 class FileLoader:
-    """Read a photo below a folder.
+    """Callable that reads a photo below a folder.
 
     Args:
         root: the folder.
-        follow_links: also where a link leads out of it. Off, since a label file from elsewhere could otherwise have
-            any picture of this computer copied into a data set.
+        follow_links: also read files outside the folder through links. False by default, since a downloaded label
+            file could otherwise copy any picture on this computer into a data set.
     """
 
     root: str
     follow_links: bool = False
 
     def __call__(self, photo: Photo) -> Loaded:
-        """Raises: UnreadablePhoto."""
+        """Load a photo; raises UnreadablePhoto."""
         return Loaded(self.read(photo.path))
 
     def read(self, path: str) -> np.ndarray:

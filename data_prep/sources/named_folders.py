@@ -1,4 +1,4 @@
-"""Photos sorted into folders that name the emotion: `train/happiness/x.jpg`, `angry/y.png`."""
+"""Read photos from folders named after emotions: `train/happiness/x.jpg`, `angry/y.png`."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def read_named_folders(
     numbering: str | None = None,
     candidates: tuple[str, ...] = (),
 ) -> Source:
-    """Scan a folder whose subfolders name emotions, and if there are any, splits.
+    """Read a folder whose subfolders are named after emotions, and optionally splits.
 
-    Where no folder names a split, photos are split 80, 10, 10 by their own names.
+    Photos without a split folder are split 80, 10, 10 by their names.
 
     Args:
         skip: a folder below `root` to leave out (the output).
-        hint: what else the user could do, for the message when no folder names an emotion.
+        hint: an alternative for the user, for the message when no folder is named after an emotion.
         follow_links: also enter links to folders outside `root`.
-        numbering: what numbers for names mean.
-        candidates: of `choose_numbering`, where the source is known.
-    Raises: UserError when no folder names an emotion, or folders are numbered and nothing says how.
+        numbering: numbering of emotions given as numbers.
+        candidates: see `choose_numbering`; for a known source.
+    Raises: UserError when no folder is named after an emotion, or folders are numbered and the numbering is unknown.
     """
     source = Source("photos in folders named after emotions")
     undecided: list[str] = []
@@ -46,7 +46,7 @@ def read_named_folders(
         root, source.left_out, skip, follow_links, prefer=lambda path: len(_named(path, numbering)) == 1
     )
     if not any(_named(photo.path, numbering) for photo in found):
-        # Larger numbers are years and the like.
+        # Larger numbers may be years.
         parts = (part for photo in found for part in PurePosixPath(photo.path).parts[:-1])
         numbers = [part for part in parts if (number := as_number(part)) is not None and number <= 10]
         numbering = choose_numbering(numbers, candidates, numbering, f"{root}, whose folders are numbered")
@@ -75,12 +75,12 @@ def _refuse(root: Path, source: Source, hint: str) -> NoReturn:
     count = len(source.rejected)
     folders = sorted({PurePosixPath(path).parent.as_posix() for path, _ in source.rejected})
     shown = ", ".join(folders[:8]) + ", …" * (len(folders) > 8)
-    what = f"it holds {count:,} photo{'s' * (count > 1)}, in {shown}" if count else "it holds no photo"
+    what = f"it contains {count:,} photo{'s' * (count > 1)}, in {shown}" if count else "it contains no photos"
     lost = [f"{path} {reason}" for path, reason in source.left_out.missing]
     others = "; ".join(filter(None, [source.left_out.describe(), *lost[:3]]))
     raise UserError(
-        f"no folder below {root} names an emotion: {what}{f' ({others})' if others else ''}; sort the photos into "
-        f"folders called {', '.join(EMOTIONS)}{hint}",
+        f"no folder below {root} is named after an emotion: {what}{f' ({others})' if others else ''}; sort the photos "
+        f"into folders called {', '.join(EMOTIONS)}{hint}",
         "bad_layout" if count else "empty",
     )
 
@@ -91,11 +91,13 @@ def _fill_splits(source: Source, undecided: list[str], seed: int) -> None:
     drawn = dict(zip(undecided, assign_splits(undecided, seed), strict=True))
     source.photos = [photo if photo.split else replace(photo, split=drawn[photo.key]) for photo in source.photos]
     if undecided and len(undecided) < len(source.photos):
-        source.remarks.append(f"{len(undecided):,} photos lie in no folder named train, val or test; split by chance")
+        source.remarks.append(
+            f"{len(undecided):,} photos are not in a folder named train, val or test; they were split at random"
+        )
 
 
 def _named(path: str, numbering: str | None) -> set[str]:
-    """The emotions that the folders of a path name."""
+    """Return the emotions that the folders of a path are named after."""
     found = set()
     for name in PurePosixPath(path).parts[:-1]:
         with contextlib.suppress(UserError):

@@ -1,4 +1,4 @@
-"""Decide from all labels of a list what its numbers mean; where two readings remain nothing is guessed."""
+"""Determine the numbering of emotions from all labels of a list; ambiguous lists are refused."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ OPTION = "--numbering"
 
 
 def add_numbering(parser: argparse.ArgumentParser) -> None:
-    """The option that says what numbers mean."""
+    """Add the option for the numbering of emotions."""
     parser.add_argument(
         OPTION, choices=tuple(NUMBERINGS), default=argparse.SUPPRESS,
-        help="what numbers of labels or folders mean, where they can be read in two ways: "
+        help="numbering of emotions in labels or folder names, needed where it is ambiguous: "
         + "; ".join(map(describe_numbering, NUMBERINGS)),
     )  # fmt: skip
 
 
 def describe_numbering(name: str) -> str:
-    """`zero_based (0 surprise … 6 neutral)`."""
+    """Return a description such as `zero_based (0 surprise … 6 neutral)`."""
     table = SOURCE_LABELS[NUMBERINGS[name]]
     known = [number for number, emotion in table.items() if emotion]
     first, last = min(known), max(known)
@@ -32,19 +32,19 @@ def describe_numbering(name: str) -> str:
 def choose_numbering(
     labels: Iterable[str], candidates: tuple[str, ...], given: str | None, where: str, default: str | None = None
 ) -> str | None:
-    """The one numbering among the candidates that holds every number of a whole list.
+    """Return the only candidate numbering that contains all numbers of a list.
 
-    A number that no candidate has is a fault of its row. But a list without a numbering's first number may be counted
-    from elsewhere: from 1 instead of 0, or with one beyond the last from 2 instead of 1.
+    A number that is in no candidate is a fault of its row. A list without the first number of a numbering may be
+    shifted: numbered from 1 instead of 0, or, with a number beyond the last, from 2 instead of 1.
 
     Args:
-        labels: every label of the list as written; names of emotions among them are ignored.
-        candidates: names of `NUMBERINGS` that the source is known to come in; none where that is not known.
-        given: what the user chose; it is taken as it is.
+        labels: all labels of the list as written; names of emotions are ignored.
+        candidates: names of `NUMBERINGS` in which the source is known to exist; empty if unknown.
+        given: the user's choice, which is returned unchanged.
         where: the list or folder, for messages.
-        default: taken instead of refusing two readings.
-    Returns: None where there is no number.
-    Raises: UserError (`ambiguous`) when several candidates hold every number, or none of them does.
+        default: numbering to use for an ambiguous list instead of refusing it.
+    Returns: None if the list has no numbers.
+    Raises: UserError (`ambiguous`) when several candidates, or none, contain all numbers.
     """
     counts = Counter(number for label in labels if (number := as_number(label)) is not None)
     if given or not counts:
@@ -58,23 +58,23 @@ def choose_numbering(
     if default in holding:
         return default
     found = ", ".join(f"{number} ({counts[number]:,} x)" for number in sorted(counts)[:12])
-    why = "can be read in more than one way" if holding else "fit none of the numberings that are known"
+    why = "are ambiguous" if holding else "are in none of the known numberings"
     readings = "; ".join(f"{OPTION} {describe_numbering(name)}" for name in holding or NUMBERINGS)
     raise UserError(
-        f"{where}: its numbers {why}: {found}. Say what they mean: {readings}; or write names instead", "ambiguous"
+        f"{where}: its numbers {why}: {found}. Choose one of: {readings}; or use names instead", "ambiguous"
     )
 
 
 def _may_be_shifted(table: dict[int, str | None], counts: Counter[int]) -> bool:
-    """Whether a list without a numbering's first number may be the same numbering counted from elsewhere."""
+    """Return whether a list without the first number of a numbering may be a shifted version of it."""
     first, last = min(table), max(number for number, emotion in table.items() if emotion)
     return first not in counts and (first == 0 or any(number > last for number in counts))
 
 
 def read_label(text: str, numbering: str | None) -> str:
-    """The emotion of a label: a number in a numbering, or a name.
+    """Return the emotion of a label, which is a number in a numbering or a name.
 
-    Raises: UserError, worded to follow a photo's name, when it is neither, or one of no emotion of the seven.
+    Raises: UserError, with a message that follows a photo's name, for other labels and classes outside the seven.
     """
     if numbering and not any(letter.isalpha() for letter in text):
         return parse_source_label(NUMBERINGS[numbering], text)

@@ -1,9 +1,9 @@
-"""The three forms in which people have RAF-DB, each recognised by what it cannot do without.
+"""The three layouts of RAF-DB.
 
-native   EmoLabel/list_patition_label.txt beside Image/aligned/train_00001_aligned.jpg and Image/original/…
-repack   {train,test}/{1..7}/*.jpg, labels by folder; train_labels.csv beside them is compared where it is there
-         (0..6 too, where --numbering says what they mean)
-sorted   {train,test}/{masked,unmasked}/{0..6}/*.jpg of the original RAC-UNET project, masks already imposed
+native   EmoLabel/list_patition_label.txt and Image/aligned/train_00001_aligned.jpg or Image/original/…
+repack   {train,test}/{1..7}/*.jpg, labels by folder; train_labels.csv next to them, if it exists, is compared
+         (also 0..6, with --numbering)
+sorted   {train,test}/{masked,unmasked}/{0..6}/*.jpg of the original RAC-UNET project, with existing masks
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rac_unet.photos.listing import is_photo_name, normal_name
 
 LABEL_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 _SPLITS = ("train", "test")
-# RAF-DB's own list is known to be passed on counted from zero. Folders from zero may be in any data set's order.
+# There are copies of RAF-DB's list that are numbered from zero. Folders from zero may have any data set's numbering.
 LISTED = ("rafdb", "zero_based")
 ZERO_BASED = ("zero_based", "fer2013", "alphabetical")
 _TABLE = (path_column("image"), label_column("label"))
@@ -42,11 +42,11 @@ WANTED = {
 
 
 def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path, list[str]]:
-    """Name and folder of the layout found at `root` or up to three levels below, and remarks about others seen.
+    """Find the layout at `root` or up to three levels below; return its name, its folder, and remarks on others.
 
     Args:
         wanted: auto, or the only layout to look for.
-    Raises: UserError that shows what was looked for, and what is there.
+    Raises: UserError with the layouts that were looked for, and the folders that were found.
     """
     names = list(_FITS) if wanted == "auto" else [wanted]
     found = [(name, folder) for name in names for folder in find_folders(root, _FITS[name])]
@@ -54,31 +54,29 @@ def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path, list[str]]:
         looked = "; ".join(f"{name}: {WANTED[name]}" for name in names)
         here = ", ".join(folder.name for folder in subfolders(root)) or "no folder"
         hint = named_folders_hint(root)
-        raise UserError(f"no RAF-DB found in {root}, which holds: {here}; looked for {looked}{hint}", "bad_layout")
-    others = [
-        f"{name} layout in {folder} is left alone; choose with --layout or --source" for name, folder in found[1:]
-    ]
+        raise UserError(f"no RAF-DB found in {root}, which contains: {here}; looked for {looked}{hint}", "bad_layout")
+    others = [f"{name} layout in {folder} is not used; choose with --layout or --source" for name, folder in found[1:]]
     return *found[0], others
 
 
 def read_native(base: Path, images: str, numbering: str | None = None) -> Source:
-    """RAF-DB as its authors give it out.
+    """Read RAF-DB as its authors distribute it.
 
     Args:
-        base: the folder that holds EmoLabel and Image.
+        base: the folder of EmoLabel and Image.
         images: aligned or original.
-        numbering: what the list's numbers mean; by default what they can mean as a whole.
+        numbering: numbering of the list; by default determined from all its numbers.
     """
     listing = next(base / "EmoLabel" / name for name in LABEL_LISTS if (base / "EmoLabel" / name).is_file())
     folder = base / "Image" / images
     if not images_in(folder):
-        # Unpacking aligned.zip into a folder of its own gives aligned/aligned.
+        # Unpacking aligned.zip into a new folder gives aligned/aligned.
         folder = next((child for child in subfolders(folder) if images_in(child)), folder)
     source = Source(f"RAF-DB, native layout, {images} images")
     names = images_in(folder, source.left_out)
     if not names:
         other = "original" if images == "aligned" else "aligned"
-        hint = f", or take the others with --images {other}" if (base / "Image" / other).is_dir() else ""
+        hint = f", or use the others with --images {other}" if (base / "Image" / other).is_dir() else ""
         raise UserError(f"no image in {folder}; unpack RAF-DB's archive of {images} images there{hint}", "empty")
     labels = _read_listing(listing, source, numbering)
     prefix = folder.relative_to(base).as_posix()
@@ -101,7 +99,7 @@ def read_native(base: Path, images: str, numbering: str | None = None) -> Source
 
 
 def read_repack(base: Path, numbering: str | None = None) -> Source:
-    """{train,test}/{1..7}/*.jpg."""
+    """Read {train,test}/{1..7}/*.jpg."""
     source = Source("RAF-DB, repacked in numbered folders")
     images = {
         (split, folder.name): images_in(folder, source.left_out)
@@ -112,7 +110,7 @@ def read_repack(base: Path, numbering: str | None = None) -> Source:
     numbers = choose_numbering(labels, ("rafdb", *ZERO_BASED), numbering, f"{base}, whose folders are numbered")
     tables = {split: _read_label_table(base, split, source) for split in _SPLITS}
     written = [label for rows in tables.values() for _, label, _ in rows]
-    # Folders from 1 and tables from 0 are found together: what was chosen for the folders is not yet what tables mean.
+    # Folders from 1 exist together with tables from 0, so a numbering given for folders need not apply to tables.
     chosen = None if numbering in (None, *LISTED) else numbering
     own = choose_numbering(written, LISTED, chosen, f"{base}'s label tables", default=numbers)
     _note_zero_based(source, own, "label tables", numbering)
@@ -144,8 +142,8 @@ def read_repack(base: Path, numbering: str | None = None) -> Source:
 
 
 def read_sorted(base: Path, numbering: str | None = None) -> Source:
-    """{train,test}/{masked,unmasked}/{0..6}/*.jpg; a masked and an unmasked image belong together by name."""
-    source = Source("the original project's sorted folders, masks already imposed")
+    """Read {train,test}/{masked,unmasked}/{0..6}/*.jpg; a masked and an unmasked image are matched by name."""
+    source = Source("the original project's sorted folders, with existing masks")
     files: dict[tuple[str, str, str], dict[str, str]] = {}
     for split in _SPLITS:
         sides = {side: base / split / side for side in ("masked", "unmasked")}
@@ -184,8 +182,8 @@ def read_sorted(base: Path, numbering: str | None = None) -> Source:
 def _note_zero_based(source: Source, numbers: str | None, what: str, given: str | None) -> None:
     if numbers == "zero_based" and not given:
         source.remarks.append(
-            f"its {what} are numbered from 0 and read as {describe_numbering(numbers)}, which is RAF-DB's order; where "
-            f"they mean something else, say so with {OPTION}"
+            f"its {what} are numbered from 0 and read as {describe_numbering(numbers)}, which is RAF-DB's order; if "
+            f"this is wrong, give {OPTION}"
         )
 
 
@@ -211,7 +209,7 @@ _FITS: dict[str, Callable[[Path], bool]] = {"native": _fits_native, "repack": _f
 
 
 def _by_stem(names: list[str], folder: str, source: Source) -> dict[str, str]:
-    """Stem -> name; where two files differ in their ending alone nobody knows which is meant, so both are rejected."""
+    """Return stem -> name; files that differ only in their extension are ambiguous and are all rejected."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(normal_name(Path(name).stem), []).append(name)
@@ -223,7 +221,7 @@ def _by_stem(names: list[str], folder: str, source: Source) -> dict[str, str]:
 
 
 def _read_listing(path: Path, source: Source, given: str | None) -> dict[str, str]:
-    """Photo's stem -> emotion of every line of RAF-DB's list; "" for one that is named and was rejected."""
+    """Return photo's stem -> emotion of every line of RAF-DB's list; "" for a photo that was rejected."""
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
     text, note = read_text(path)
@@ -238,7 +236,7 @@ def _read_listing(path: Path, source: Source, given: str | None) -> dict[str, st
         else:
             rows.append((number, normal_name(Path(words[0]).stem), words[1]))
     if not rows:
-        raise UserError(f"{path} holds no line like 'train_00001.jpg 5'", "bad_layout")
+        raise UserError(f"{path} has no line like 'train_00001.jpg 5'", "bad_layout")
     numbers = choose_numbering([label for _, _, label in rows], LISTED, given, str(path))
     _note_zero_based(source, numbers, "labels", given)
     for number, photo, label in rows:
@@ -259,7 +257,7 @@ def _read_listing(path: Path, source: Source, given: str | None) -> dict[str, st
 
 
 def _read_label_table(base: Path, split: str, source: Source) -> list[tuple[str, str, str]]:
-    """(image's name, label as written, where) of each row of the repack's own table; empty where there is none."""
+    """Return (image name, label as written, file and line) of each row of the repack's table; empty without one."""
     path = next((p for p in (base / f"{split}_labels.csv", base.parent / f"{split}_labels.csv") if p.is_file()), None)
     if path is None:
         return []
@@ -276,7 +274,7 @@ def _read_label_table(base: Path, split: str, source: Source) -> list[tuple[str,
 
 
 def _by_image(rows: list[tuple[str, str, str]], numbers: str | None, source: Source) -> dict[str, str]:
-    """Image's name -> emotion."""
+    """Return image name -> emotion."""
     emotions: dict[str, str] = {}
     for name, label, where in rows:
         try:

@@ -1,4 +1,4 @@
-"""RAF-DB's original photographs, in which its own annotations say which face is meant."""
+"""Load RAF-DB's original photographs with the annotations of the labelled face."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class OriginalLoader(FileLoader):
-    """Read a photo and the five manual landmarks beside it; without them, its bounding box."""
+    """Callable that reads a photo with its five manual landmarks or, without them, its bounding box."""
 
     def __call__(self, photo: Photo) -> Loaded:
         stem = Path(photo.path).stem
         numbers = self._numbers("manual", f"{stem}_manu_attri.txt", 5, 2)
         if numbers is not None:
-            # The eyes' and mouth corners' sides are the viewer's in some files and the person's in others.
+            # Left and right are the viewer's in some files and the person's in others.
             eyes, mouth = sorted(numbers[:2].tolist()), sorted(numbers[3:].tolist())
             numbers[:2], numbers[3:] = eyes, mouth
         box = self._numbers("boundingbox", f"{stem}_boundingbox.txt", 1, 4)
         return Loaded(self.read(photo.path), numbers, None if box is None else tuple(box[0].tolist()))
 
     def _numbers(self, kind: str, name: str, rows: int, columns: int) -> np.ndarray | None:
-        """The first rows of an annotation file; None where it is missing or holds something else."""
+        """Return the first rows of an annotation file; None if it is missing or has other content."""
         import numpy as np
 
         path = os.path.join(self.root, "Annotation", kind, name)

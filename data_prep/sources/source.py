@@ -1,4 +1,4 @@
-"""What every source of photographs comes down to: photos with an emotion and a split, and what could not be used."""
+"""A source of photographs: photos with emotion and split, and the files that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rac_unet.core.files.text_tables import Column
 from rac_unet.data.pairs import hash_share
 from rac_unet.photos.listing import DEAD_LINK, LEADS_OUT, LeftOut, is_photo_name
 
-TAKES_LINKS = "(--follow_links takes it)"
+TAKES_LINKS = "(use --follow_links to include it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Photo:
     """One photograph to prepare.
 
     Attributes:
-        path: relative to the source's folder, forward slashes; what messages call it.
-        key: unique, safe in file names.
+        path: path relative to the source's folder, with forward slashes; its name in messages.
+        key: unique name that is safe in file names.
         emotion: one of the seven names.
-        identity: who is shown; the key where nobody knows, so that each photo is its own person.
+        identity: the person; the key if unknown, so that each photo counts as another person.
         split: train, val or test.
-        masked: the same photograph with a mask on, where the source has one; relative path.
-        place: byte offset of its line in the source's table, where it has one there.
-        shares: distribution over the seven emotions as `rac_unet.data.pairs.write_shares` writes it; "" for none.
+        masked: relative path of the same photograph with a mask, if the source has one.
+        place: byte offset of its line in the source's table, if it has one.
+        shares: distribution over the seven emotions in the format of `rac_unet.data.pairs.write_shares`; "" for none.
     """
 
     path: str
@@ -46,14 +46,14 @@ class Photo:
 
 @dataclass
 class Source:
-    """What was found in a user's folder.
+    """The photos found in a user's folder.
 
     Attributes:
-        layout: in words, for the report.
-        photos: in the order of the rows to be.
-        rejected: (name, reason) of all that cannot be used, known before any image is opened.
-        remarks: what the user should know, a line each.
-        left_out: what was found in folders and is no photo to prepare.
+        layout: description of the layout, for the report.
+        photos: the photos in the order of the rows.
+        rejected: (name, reason) of photos that cannot be used, known before any image is opened.
+        remarks: remarks for the user.
+        left_out: other files and folders that were found.
     """
 
     layout: str
@@ -63,7 +63,7 @@ class Source:
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, path: str, emotion: str, split: str, **more) -> None:
-        """A photo that is its own person, its key made from its path."""
+        """Add a photo with its key, made from its path, as its identity."""
         key = more.pop("key", None) or make_key(path)
         self.photos.append(Photo(path, key, emotion, key, split, **more))
 
@@ -71,7 +71,7 @@ class Source:
         self.rejected.append((name, reason))
 
     def account(self) -> None:
-        """Turn what was left out into rejections and a remark."""
+        """Convert `left_out` to rejections and remarks."""
         for path, reason in self.left_out.missing + self.left_out.repeated:
             self.reject(path, f"{reason} {TAKES_LINKS}" if reason == LEADS_OUT else reason)
         lost = Counter(reason for _, reason in self.left_out.missing)
@@ -79,14 +79,14 @@ class Source:
             first = next(path for path, other in self.left_out.missing if other == reason)
             more = f", and {count - 1:,} more" if count > 1 else ""
             hint = f" {TAKES_LINKS}" if reason == LEADS_OUT else ""
-            self.remarks.append(f"{first} {reason}{hint}{more}; what is in it was left out")
+            self.remarks.append(f"{first} {reason}{hint}{more}; its content was left out")
         self.left_out.missing.clear()
         self.left_out.repeated.clear()
         if others := self.left_out.describe():
-            self.remarks.append(f"left out in the folders: {others}")
+            self.remarks.append(f"left out: {others}")
 
     def fingerprint(self) -> str:
-        """SHA-256 over every photo's row and every rejection; a changed source has another."""
+        """Return the SHA-256 over all photos and rejections."""
         digest = hashlib.sha256()
         for photo in self.photos:
             row = (
@@ -105,7 +105,7 @@ class Source:
 
 
 def path_column(name: str) -> Column:
-    """A column of photos' paths, and what else it is called in tables that people pass on."""
+    """Return a column of photo paths, with the aliases that are common in label tables."""
     aliases = (
         "path",
         "file",
@@ -123,19 +123,19 @@ def path_column(name: str) -> Column:
 
 
 def label_column(name: str) -> Column:
-    """A column of emotions, and what else it is called in tables that people pass on."""
+    """Return a column of emotions, with the aliases that are common in label tables."""
     return Column(name, tuple(alias for alias in ("emotion", "label", "expression", "class") if alias != name))
 
 
 def make_key(path: str) -> str:
-    """The photo's name made safe for any file system, and a hash of its path against namesakes."""
+    """Return a photo's name made safe for any file system, and a hash of its path to make it unique."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(path).stem)[:80]
     digest = hashlib.blake2b(path.encode(errors="surrogateescape"), digest_size=5).hexdigest()
     return f"{stem}-{digest}"
 
 
 def carve_val(photos: Iterable[Photo], share: float, seed: int) -> list[Photo]:
-    """Move about `share` of the training photos to val, person by person, following from name and seed alone."""
+    """Move about `share` of the training photos to val by identity, determined by name and seed."""
     return [
         replace(photo, split="val") if photo.split == "train" and _draw(seed, photo.identity) < share else photo
         for photo in photos
@@ -143,7 +143,7 @@ def carve_val(photos: Iterable[Photo], share: float, seed: int) -> list[Photo]:
 
 
 def cap_emotions(source: Source, limit: int, seed: int) -> None:
-    """Keep at most `limit` training photos of each emotion, chosen by hash; the others are rejected, by name."""
+    """Keep at most `limit` training photos of each emotion, chosen by hash, and reject the others."""
     waiting: dict[str, list[Photo]] = {}
     for photo in source.photos:
         if photo.split == "train":
@@ -159,7 +159,7 @@ def cap_emotions(source: Source, limit: int, seed: int) -> None:
 
 
 def find_folders(root: Path, fits: Callable[[Path], bool], depth: int = 3) -> list[Path]:
-    """Folders that fit, `root` itself or at most `depth` levels below, the nearest first; none below one that fits."""
+    """Return matching folders, `root` or at most `depth` levels below, nearest first; matches are not searched."""
     found, level = [], [root]
     for _ in range(depth + 1):
         rest = []
@@ -170,7 +170,7 @@ def find_folders(root: Path, fits: Callable[[Path], bool], depth: int = 3) -> li
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders inside a folder, links to folders too, sorted; none where it cannot be read."""
+    """Return the visible folders in a folder, including links, sorted; empty if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
@@ -180,10 +180,10 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path, left_out: LeftOut | None = None) -> list[str]:
-    """Names of the photos directly inside a folder, sorted; none where there is no such folder.
+    """Return the names of the photos directly in a folder, sorted; empty if it does not exist.
 
     Args:
-        left_out: filled with what else is there.
+        left_out: receives the other files.
     """
     left_out = LeftOut() if left_out is None else left_out
     names = []
@@ -206,7 +206,7 @@ def images_in(folder: Path, left_out: LeftOut | None = None) -> list[str]:
 
 
 def names_emotion(name: str) -> bool:
-    """Whether a folder's name is one of an emotion, such as happy."""
+    """Return whether a folder is named after an emotion, such as happy."""
     try:
         return bool(parse_emotion(name))
     except UserError:
@@ -214,7 +214,7 @@ def names_emotion(name: str) -> bool:
 
 
 def named_folders_hint(root: Path) -> str:
-    """Which command reads folders named after emotions; "" where there are none."""
+    """Return a hint to the command that reads folders named after emotions; "" if there are none."""
     if not find_folders(root, lambda folder: any(names_emotion(child.name) for child in subfolders(folder))):
         return ""
     return f"; its folders named after emotions are read by: python -m data_prep.folder --photos {root} --output D"

@@ -1,4 +1,4 @@
-"""The trees of native layouts, for every test in this folder."""
+"""Fixture with small trees of the native layouts."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def trees():
-    """The module trees.py beside this file, which no package holds."""
+    """The module trees.py in this folder, which is not a package."""
     spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

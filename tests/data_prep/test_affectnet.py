@@ -1,4 +1,4 @@
-"""AffectNet with arrays or tables becomes pairs, emotions right by name; contempt and bad rows are counted."""
+"""AffectNet's layouts become pairs with the right emotions; contempt and bad rows are counted."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def by_number(found, base=10):
 
 
 @pytest.mark.parametrize("form", ["arrays", "tables"])
-def test_emotions_are_right_by_name_and_contempt_is_counted(trees, tmp_path, form):
+def test_emotions_are_right_and_contempt_is_counted(trees, tmp_path, form):
     make, base = (trees.affectnet_arrays, 10) if form == "arrays" else (trees.affectnet_tables, 16)
     make(tmp_path / "data/AffectNet")
     found = by_number(run(tmp_path / "data", tmp_path / "set", "--val_share", "0"), base)
@@ -48,7 +48,7 @@ def test_numbered_folders(trees, tmp_path, tested):
     assert len(trees.reasons(tmp_path / "set")) == 3
 
 
-def test_given_landmarks_say_which_face(trees, tmp_path):
+def test_given_landmarks_select_the_face(trees, tmp_path):
     from rac_unet.faces.align import align_face
 
     root = trees.affectnet_arrays(tmp_path / "a", 3)
@@ -90,7 +90,7 @@ def test_bad_arrays_are_counted(trees, tmp_path):
         "train_set/images/0.jpg": "no 0_exp.npy",
         "train_set/images/1.jpg": "cannot be read as an array",
         "train_set/images/2.jpg": "cannot be read as an array",
-        "train_set/images/3.jpg": "label '11' is none",
+        "train_set/images/3.jpg": "label '11' is not",
         "train_set/images/4.jpg": "holds 2 values",
         "train_set/annotations/99_exp.npy": "not there",
         "train_set/images/10.png": "different endings",
@@ -121,7 +121,7 @@ def test_bad_lines_are_counted(trees, tmp_path):
         assert words in told[name], name
 
 
-def test_the_cap_is_by_chance_the_same_every_time_and_counted(trees, tmp_path):
+def test_the_cap_is_random_reproducible_and_counted(trees, tmp_path):
     root = trees.affectnet_arrays(tmp_path / "a", 40)
     first = by_number(run(root, tmp_path / "one", "--max_per_emotion", "2", "--val_share", "0"))
     kept = [emotion for emotion, split in first.values() if split == "train"]
@@ -131,7 +131,7 @@ def test_the_cap_is_by_chance_the_same_every_time_and_counted(trees, tmp_path):
     assert by_number(run(root, tmp_path / "two", "--max_per_emotion", "2", "--val_share", "0")) == first
 
 
-def test_only_half_of_it_and_nothing_of_it(trees, tmp_path, capsys):
+def test_a_missing_part_is_noted_and_a_missing_layout_is_refused(trees, tmp_path, capsys):
     root = trees.affectnet_arrays(tmp_path / "a", 6)
     run(root, tmp_path / "set")
     assert "there is no val_set/images" in capsys.readouterr().out
@@ -197,7 +197,7 @@ AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", 
         ([], lambda cells, number: [*cells[:5], cells[6], "1", "0.5"], ["expression"]),
     ],
 )
-def test_a_header_that_is_not_understood_is_refused(tmp_path, header, change, named):
+def test_a_header_without_a_needed_column_is_refused(tmp_path, header, change, named):
     with refused("bad_layout", "training.csv", *named):
         read(write_table(tmp_path / "a", header, change))
 
@@ -208,7 +208,7 @@ def test_two_columns_that_could_be_the_emotion_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("count_from", [1, 2])
-def test_labels_counted_from_elsewhere_are_refused(tmp_path, count_from):
+def test_shifted_labels_are_refused(tmp_path, count_from):
     root = write_table(
         tmp_path / "a", HEADER, lambda cells, number: [*cells[:6], str(int(cells[6]) + count_from)], count=7
     )

@@ -1,4 +1,4 @@
-"""`check` finds each planted fault, says nothing of a sound set, and its quarantine loses nothing."""
+"""`check` finds each planted fault, passes a sound set, and its quarantine loses nothing."""
 
 import json
 import re
@@ -17,14 +17,14 @@ from tests.refusals import refused
 
 
 def run(folder, *more):
-    """Exit code, and check.json."""
+    """Run the command; return its exit code and check.json."""
     code = check.main([str(folder), "--workers", "1", *more])
     return code, json.loads((folder / "check/check.json").read_text())
 
 
 @pytest.fixture
 def sound(toy_pairs, tmp_path):
-    """A copy of the toy set that may be spoiled, as if it were of photographs."""
+    """A copy of the toy set to be changed, with the source of photographs."""
     folder = tmp_path / "set"
     shutil.copytree(toy_pairs, folder)
     text = (folder / "pairs.csv").read_text()
@@ -37,7 +37,7 @@ def rows(folder, split):
 
 
 def change(folder, pair, **cells):
-    """Other cells in one pair's row."""
+    """Change cells of a pair's row."""
     table = (folder / "pairs.csv").read_text().splitlines()
     line = next(number for number, row in enumerate(table) if row.startswith(f"{pair.key},"))
     old = table[line].split(",")
@@ -49,13 +49,13 @@ def test_a_sound_set_passes(sound, capsys):
     code, report = run(sound)
     assert code == 0 and report["sound"] and report["faults"] == report["leaks"] == []
     said = capsys.readouterr().out
-    assert "nothing is wrong" in said and str(sound / "check/index.html") in said
+    assert "no faults found" in said and str(sound / "check/index.html") in said
     frame = pairs.read(sound).frame
     for (emotion, split), count in frame.groupby(["emotion", "split"], observed=True).size().items():
         assert report["emotion_by_split"][emotion][split] == count
     assert report["pairs"] == report["pictures"] == 70 and report["identities"] == 10
     assert 0.2 < report["hidden_share"]["mean"] < 0.5
-    # Running it again changes nothing, and the set stays what it was.
+    # Running it again changes neither the result nor the set.
     assert run(sound) == (code, report) and len(pairs.read(sound)) == 70
 
 
@@ -147,12 +147,12 @@ def test_each_planted_fault_is_found_and_quarantined(sound, capsys):
     for word in words.values():
         assert any(word in message for message in messages), word
         assert word in said and word in page, word
-    # The person with the unknown split is also in two, and what is blank also differs from its masked picture.
+    # The person with the unknown split is also in two splits, and the blank picture also differs from its masked one.
     assert len(messages) == len(words) + 2
     code, report = run(sound, "--fix")
     assert code == 0 and report["sound"] and "moved 13 rows and" in capsys.readouterr().out
     assert not words.keys() & set(pairs.read(sound).keys) and len(pairs.read(sound)) == 57
-    # Nothing is lost: every file is still somewhere, every row too.
+    # No file and no row is lost.
     assert {path.name for path in sound.rglob("*.png")} == before
     gone = (sound / "quarantine/pairs.csv").read_text().splitlines()
     assert gone[0].endswith(",reason") and len(gone) == 14
@@ -166,7 +166,7 @@ DISGUISES = (
 )
 
 
-def test_a_photograph_in_two_splits_is_found_and_training_loses_it(sound):
+def test_a_photograph_in_two_splits_is_found_and_removed_from_training(sound):
     pairs_of = list(zip(rows(sound, "train")[4:8], rows(sound, "test")[:4], strict=True))
     for disguise, (copy, original) in zip(DISGUISES, pairs_of, strict=True):
         image = disguise(cv2.imread(str(sound / original.unmasked)))
@@ -192,7 +192,7 @@ def test_an_identity_in_two_splits_is_found_and_kept_in_test(sound):
     assert one.identity not in {pair.identity for pair in rows(sound, "train")}
 
 
-def test_twins_in_one_split_are_told_with_their_emotions_and_are_no_fault(sound, capsys):
+def test_twins_in_one_split_are_reported_and_are_not_faults(sound, capsys):
     first = rows(sound, "train")[0]
     second = next(p for p in rows(sound, "train") if p.identity != first.identity and p.emotion != first.emotion)
     for column in pairs.IMAGE_COLUMNS:
@@ -202,7 +202,7 @@ def test_twins_in_one_split_are_told_with_their_emotions_and_are_no_fault(sound,
     assert {first.key, second.key} in [set(twin["keys"]) for twin in report["same_photograph_in_one_split"]]
 
 
-def test_many_copies_of_one_picture_in_all_splits_go_in_one_fix(sound):
+def test_many_copies_of_one_picture_are_removed_in_one_fix(sound):
     kept = rows(sound, "test")[3]
     copies = [*rows(sound, "train")[:12], *rows(sound, "val")[:3]]
     for copy in copies:
@@ -215,7 +215,7 @@ def test_many_copies_of_one_picture_in_all_splits_go_in_one_fix(sound):
     assert kept.key in keys and not keys & {copy.key for copy in copies}
 
 
-def test_a_file_that_several_pairs_share_takes_all_of_them_along(sound):
+def test_all_pairs_that_share_a_faulty_file_are_removed(sound):
     first, second = rows(sound, "train")[:2]
     change(sound, second, unmasked=first.unmasked, masked=first.masked, occlusion=first.occlusion)
     spoil_bit(sound, first)
@@ -223,7 +223,7 @@ def test_a_file_that_several_pairs_share_takes_all_of_them_along(sound):
     assert not {first.key, second.key} & set(pairs.read(sound).keys)
 
 
-def test_a_fix_that_was_killed_is_finished_by_the_next(sound, monkeypatch):
+def test_a_killed_fix_is_completed_by_the_next(sound, monkeypatch):
     from data_prep.checks import quarantine
 
     pair = rows(sound, "train")[9]
@@ -238,28 +238,28 @@ def test_a_fix_that_was_killed_is_finished_by_the_next(sound, monkeypatch):
     assert len((sound / "quarantine/pairs.csv").read_text().splitlines()) == 2
 
 
-def test_weights_and_columns_of_ones_own_stay(sound):
+def test_weights_and_other_columns_are_kept(sound):
     table = (sound / "pairs.csv").read_text().splitlines()
     (sound / "pairs.csv").write_text("\n".join([f"{table[0]},weight,age", *(f"{row},1.50,7" for row in table[1:])]))
     spoil_bit(sound, rows(sound, "train")[3])
     assert run(sound, "--fix")[0] == 0
     left = (sound / "pairs.csv").read_text().splitlines()
     assert left[0].endswith("weight,age") and len(left) == 70 and all(row.endswith("1.50,7") for row in left[1:])
-    assert "Shown in an epoch" in (sound / "check/index.html").read_text()
+    assert "Shares of the emotions in an epoch" in (sound / "check/index.html").read_text()
 
 
-def test_the_page_needs_nothing_else_and_describes_its_pictures(sound):
+def test_the_page_is_self_contained_and_describes_its_pictures(sound):
     run(sound)
     page = (sound / "check/index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page)
-    # In the letters of an encoded picture any word can turn up.
+    # The text of an encoded picture can contain any word.
     assert "http" not in re.sub(r'"data:[^"]*"', "", page).replace("http-equiv", "")
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) > 25 and all(re.search(r'alt="[^"]{10,}"', image) for image in images)
     assert 'name="viewport"' in page and page.count("<h2>") >= 10
 
 
-def test_what_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
+def test_sets_that_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
     with refused("missing", tmp_path / "none"):
         check.main([str(tmp_path / "none")])
     (sound / JOURNAL_FILE).write_text("")
@@ -277,7 +277,7 @@ def test_what_cannot_be_checked_or_fixed(sound, tmp_path, capsys):
     assert (sound / "pairs.csv").read_text() == text and not (sound / "quarantine").exists()
 
 
-def test_the_faults_of_a_set_that_cannot_be_written_to_are_not_lost(sound, tmp_path, capsys, monkeypatch):
+def test_the_faults_of_a_read_only_set_are_reported(sound, tmp_path, capsys, monkeypatch):
     pair = rows(sound, "train")[3]
     spoil_emotion(sound, pair)
     (sound / "check").write_text("in the way")
@@ -288,7 +288,7 @@ def test_the_faults_of_a_set_that_cannot_be_written_to_are_not_lost(sound, tmp_p
     assert "unknown emotion 'joy'" in said and str(sound / "check") in said
     written = tmp_path / "here/check-set"
     assert str(written / "check.json") in said and len(json.loads((written / "check.json").read_text())["faults"]) == 1
-    # Where nothing can be written, the faults have been printed, and the folder that was asked for is named.
+    # If nothing can be written, the faults are printed, and the requested folder is named.
     with refused("unwritable", sound / "check", "--output"):
         check.main([str(sound), "--workers", "1", "--output", str(sound / "check")])
     assert "unknown emotion 'joy'" in capsys.readouterr().out
@@ -298,7 +298,7 @@ def test_the_faults_of_a_set_that_cannot_be_written_to_are_not_lost(sound, tmp_p
     assert "unknown emotion 'joy'" in capsys.readouterr().out
 
 
-def test_a_set_saved_by_a_spreadsheet_is_checked_and_mended(sound):
+def test_a_set_saved_by_a_spreadsheet_is_checked_and_fixed(sound):
     pair = rows(sound, "train")[3]
     spoil_emotion(sound, pair)
     text = (sound / "pairs.csv").read_text().replace(",", ";").replace("\n", "\r\n")
@@ -314,10 +314,10 @@ def test_strays_and_drawn_faces(toy_pairs, tmp_path, capsys):
     stray = tmp_path / "set/images/train/stray.png"
     stray.write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
     assert run(tmp_path / "set")[0] == 0
-    assert "1 images are named by no row, 'images/train/stray.png'" in capsys.readouterr().out
+    assert "1 images are not used by any row, such as 'images/train/stray.png'" in capsys.readouterr().out
 
 
-def test_real_photographs_of_different_people_raise_no_alarm(shared):
+def test_real_photographs_of_different_people_are_not_duplicates(shared):
     files = sorted((shared / "faces/images").rglob("*_0001.jpg"))[::60]
     images = [cv2.imread(str(file))[62:-62, 62:-62] for file in files]
     changed = [cv2.resize(image[2:, 2:], image.shape[1::-1]) for image in images]

@@ -1,4 +1,4 @@
-"""Pairs cut to a smaller square: pictures, rows, and what cannot be cut."""
+"""Pairs cropped to a smaller square: pictures, rows, and refusals."""
 
 import dataclasses
 import shutil
@@ -14,7 +14,7 @@ from tests.refusals import refused
 
 @pytest.fixture(scope="module")
 def cut(toy_pairs, tmp_path_factory):
-    """A toy set with weights, a distribution and a real mask, and the same cut to the upper left 3/4."""
+    """A toy set with weights, a distribution and a real mask, and the same set cropped to the upper left 3/4."""
     folder = tmp_path_factory.mktemp("crop")
     source = shutil.copytree(toy_pairs, folder / "source")
     rows = [dataclasses.replace(row, weight=2.0) for row in (pairs.read(source)[i] for i in range(10))]
@@ -26,7 +26,7 @@ def cut(toy_pairs, tmp_path_factory):
     return pairs.read(source), pairs.read(folder / "cut")
 
 
-def test_rows_stay_as_they_are(cut):
+def test_rows_are_unchanged(cut):
     before, after = cut
     assert after.image_size == 48 and after.frame.astype(str).equals(before.frame.astype(str))
     assert (after.weights == 2).all() and after[0].emotion_shares == "fear:0.6 anger:0.4"
@@ -40,7 +40,7 @@ def test_pictures_show_the_square(cut):
                 assert (cv2.imread(new) == cv2.imread(old)[:48, :48]).all()
 
 
-def test_averaged_down_seen_pixels_stay_equal(cut, tmp_path):
+def test_visible_pixels_stay_equal_when_averaged_down(cut, tmp_path):
     before, _ = cut
     words = [str(before.root), "--output", str(tmp_path / "small"), "--frame", "0.9,0.5,0.5", "--size", "50"]
     assert crop.main([*words, "--workers", "1"]) == 0
@@ -58,12 +58,12 @@ def test_averaged_down_seen_pixels_stay_equal(cut, tmp_path):
     [("0.75,0.5,0.5", "49", "bad_value", "--size 49"), ("0.9,0.9,0.5", "48", "bad_value", "--frame"),
      ("0.75", "48", "bad_value", "--frame")],
 )  # fmt: skip
-def test_what_cannot_be_cut_is_refused(cut, tmp_path, frame, size, kind, named):
+def test_wrong_frames_and_sizes_are_refused(cut, tmp_path, frame, size, kind, named):
     with refused(kind, named):
         crop.main([str(cut[0].root), "--output", str(tmp_path / "o"), "--frame", frame, "--size", size])
     assert not (tmp_path / "o").exists()
 
 
-def test_a_set_is_not_cut_into_itself(cut):
+def test_a_set_is_not_cropped_into_itself(cut):
     with refused("usage", "--output"):
         crop.main([str(cut[0].root), "--output", str(cut[0].root), "--frame", "0.75,0.5,0.5", "--size", "48"])

@@ -1,4 +1,4 @@
-"""FER-2013 as a table or in folders becomes pairs; its official sets are kept."""
+"""FER-2013 as a table or in folders becomes pairs with its official splits."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_table(trees, tmp_path, header, capsys):
     assert "48 x 48 pixels and grey" in capsys.readouterr().out and set(frame["source"]) == {"fer2013"}
 
 
-def test_hash_ranges_share_no_photo_and_change_no_split(trees, tmp_path):
+def test_hash_ranges_are_disjoint_and_keep_the_splits(trees, tmp_path):
     path = trees.fer2013_table(tmp_path / "fer2013.csv")
     whole, low, high = (
         dict(zip((found := run(path, tmp_path / name, *more)).keys, found.frame["split"], strict=True))
@@ -84,7 +84,7 @@ def test_wrong_inputs(trees, tmp_path):
         run(tmp_path / "f", tmp_path / "set")
 
 
-def test_tables_in_other_forms_give_the_same_pixels(trees, tmp_path):
+def test_tables_in_other_formats_give_the_same_pixels(trees, tmp_path):
     from data_prep.sources.fer2013_table import TableLoader, read_table
 
     path = trees.fer2013_table(tmp_path / "a.csv", 7)
@@ -109,7 +109,7 @@ def test_labels_counted_from_one_are_refused(trees, tmp_path):
         read_table(path)
 
 
-def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
+def test_numbered_folders_need_a_numbering(trees, tmp_path):
     from data_prep.sources.named_folders import read_named_folders
 
     for number in range(7):

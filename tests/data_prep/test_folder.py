@@ -1,4 +1,4 @@
-"""A folder of labelled photos becomes a data set of pairs; what is wrong is said before or beside it."""
+"""A folder of labelled photos becomes a data set of pairs; faults are reported before or with it."""
 
 import csv
 import errno
@@ -27,7 +27,7 @@ SHARED = Path(os.environ.get("RAC_UNET_SHARED", ROOT.parent / "shared")) / "data
 
 
 def photo(identity=0, seed=0, size=160, border=40):
-    """(H, W, 3) RGB: a drawn face with room around it, which the detector takes for a photographed one."""
+    """(H, W, 3) RGB: a drawn face with a margin, which the face detector finds."""
     image = draw_face(identity, "neutral", seed, size).image
     return cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
 
@@ -98,7 +98,7 @@ def test_two_workers_and_other_chunks_give_the_same_bytes(photos, labels, prepar
     assert tree(tmp_path / "set") == tree(prepared)
 
 
-def test_the_report_says_what_was_made(photos, labels, tmp_path, capsys):
+def test_the_report_summarises_the_set(photos, labels, tmp_path, capsys):
     run(photos, labels, tmp_path / "set", "--source", "mine", "--styles", "kn95,bandana")
     said = capsys.readouterr().out
     assert "train" in said and "happiness" in said and "% of the pixels" in said and "photos a second" in said
@@ -181,7 +181,7 @@ def test_odd_photos_are_handled_and_bad_ones_skipped_with_a_reason(tmp_path):
         ("path,emotion,split,identity", "x.jpg,fear,val,p", ["line 3", "identity 'p'", "'train' on line 2"]),
     ],
 )
-def test_label_faults_are_told_before_any_work(photos, tmp_path, header, row, words):
+def test_label_faults_are_reported_before_any_work(photos, tmp_path, header, row, words):
     labels = write_labels(tmp_path / "labels.csv", ["a.jpg,anger,train,p", row], header)
     with pytest.raises(UserError) as error:
         run(photos, labels, tmp_path / "set")
@@ -199,7 +199,7 @@ def test_label_faults_are_told_before_any_work(photos, tmp_path, header, row, wo
         ("ambiguous", "path,label,class", ["'label'", "'class'"]),
     ],
 )
-def test_a_header_that_is_not_understood_shows_what_was_found(photos, tmp_path, kind, header, named):
+def test_the_refusal_of_a_header_shows_its_columns(photos, tmp_path, kind, header, named):
     labels = write_labels(tmp_path / "labels.csv", ["a.jpg,anger,fear"], header)
     with refused(kind, labels, *named):
         run(photos, labels, tmp_path / "set")
@@ -232,7 +232,7 @@ def test_label_files_in_any_encoding_and_separator(encoding, delimiter, end):
     assert any("Windows-1252" in remark for remark in source.remarks) == (encoding == "cp1252")
 
 
-def test_numbers_for_emotions_are_read_only_where_it_is_said_how():
+def test_numbers_for_emotions_need_a_numbering():
     content = b"path,emotion\na.jpg,0\nb.jpg,7\nc.jpg,3\n"
     with refused("ambiguous", "labels.csv", "0 (1 x)", "--numbering affectnet"):
         read_labels("labels.csv", content, 0)
@@ -243,7 +243,7 @@ def test_numbers_for_emotions_are_read_only_where_it_is_said_how():
     assert error.value.kind == "bad_row"
 
 
-def test_names_with_accents_are_found_however_the_disk_spells_them(tmp_path, trees):
+def test_names_with_accents_are_found_in_any_unicode_form(tmp_path, trees):
     composed, decomposed = (unicodedata.normalize(form, "é/ü.jpg") for form in ("NFC", "NFD"))
     trees.save(tmp_path / "photos" / decomposed, None, b"x")
     labels = write_labels(tmp_path / "labels.csv", [f"{composed},fear"])
@@ -255,7 +255,7 @@ def test_names_with_accents_are_found_however_the_disk_spells_them(tmp_path, tre
     assert source.photos[0].key == read_labels("l", labels.read_bytes(), 0).photos[0].key
 
 
-def test_without_identity_each_photo_is_its_own_and_splits_follow_the_person():
+def test_without_identity_each_photo_is_an_identity_and_splits_are_by_identity():
     alone = read_labels("l", b"path,emotion\na.jpg,fear\nb/a.jpg,fear\n", 0).photos
     assert len({photo.identity for photo in alone}) == 2 and len({photo.key for photo in alone}) == 2
     rows = "".join(f"{n}.jpg,fear,p{n % 40}\n" for n in range(200))
@@ -284,7 +284,7 @@ def test_missing_or_empty_inputs(photos, labels, tmp_path):
     assert not (tmp_path / "set/pairs.csv").exists()
 
 
-def test_an_output_that_is_not_ours_is_refused(photos, labels, tmp_path):
+def test_an_output_with_other_content_is_refused(photos, labels, tmp_path):
     (tmp_path / "precious.txt").write_text("mine")
     with refused("exists", "precious.txt"):
         run(photos, labels, tmp_path)
@@ -293,7 +293,7 @@ def test_an_output_that_is_not_ours_is_refused(photos, labels, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["precious.txt"]
 
 
-def test_an_output_in_use_is_refused_and_a_dead_owner_is_not(photos, labels, tmp_path):
+def test_an_output_in_use_is_refused_unless_its_owner_is_dead(photos, labels, tmp_path):
     output = tmp_path / "set"
     with (
         OutputFolder(output, {"a": 1}, "pairs.csv"),
@@ -301,7 +301,7 @@ def test_an_output_in_use_is_refused_and_a_dead_owner_is_not(photos, labels, tmp
     ):
         OutputFolder(output, {"a": 1}, "pairs.csv").__enter__()
     assert not (output / ".lock").exists()
-    (output / ".lock").write_text("1\n")  # what a killed owner leaves
+    (output / ".lock").write_text("1\n")  # as left by a killed owner
     with OutputFolder(output, {"a": 1}, "pairs.csv"):
         pass
 
@@ -312,7 +312,7 @@ def test_other_labels_or_settings_are_refused_with_the_difference(photos, labels
         run(photos, other, prepared, "--size", "96")
 
 
-def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, labels, prepared, tmp_path, monkeypatch):
+def test_a_full_disk_stops_the_run_which_can_be_continued(photos, labels, prepared, tmp_path, monkeypatch):
     output = tmp_path / "set"
     written = []
 
@@ -334,7 +334,7 @@ def test_a_full_disk_stops_with_one_message_and_the_run_goes_on_later(photos, la
     assert tree(output) == tree(prepared)
 
 
-def test_help_imports_nothing_heavy_and_bad_numbers_are_explained():
+def test_help_is_fast_and_bad_numbers_are_explained():
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "data_prep.folder", "--help"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Other ways to give `data_prep.folder` photos: in named folders, already masked, with faults to be passed over."""
+"""Other inputs of `data_prep.folder`: named folders, real masks, bad rows, hostile files, links."""
 
 import os
 import zlib
@@ -52,7 +52,7 @@ def test_folders_named_after_emotions(photos, trees, tmp_path):
     assert "two splits" in told["train/test/fear/f.jpg"] and len(told) == 3
 
 
-def test_people_who_already_wear_masks(photos, tmp_path):
+def test_photos_of_real_masks(photos, tmp_path):
     labels = ("--photos", photos, "--labels", photos / "labels.csv", "--already_masked")
     found = run(tmp_path / "set", *labels)
     assert len(found) == 4 and not found.has_truth.any() and found.image_size == 64
@@ -63,7 +63,7 @@ def test_people_who_already_wear_masks(photos, tmp_path):
         run(tmp_path / "set2", *labels, "--variants", "2")
 
 
-def test_bad_rows_can_be_passed_over(photos, trees, tmp_path):
+def test_bad_rows_can_be_skipped(photos, trees, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("path,emotion\na.jpg,anger\nb.jpg,joy\na.jpg,fear\n../x.jpg,fear\nc.jpg,fear\n")
     with pytest.raises(UserError, match="(?s)3 bad rows.*--skip_bad_rows") as error:
@@ -113,7 +113,9 @@ def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
     assert sorted(key.rpartition("-")[0].rpartition("-")[0] for key in found.keys) == ["good", "inside", "same", "same"]
     told = trees.reasons(tmp_path / "set")
     assert set(told) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg", "not text \\udcff.jpg"}
-    assert "leads out" in told["link.jpg"] and "megapixels" in told["bomb.png"] and "cut off" in told["cut.jpg"]
+    assert (
+        "outside the folder" in told["link.jpg"] and "megapixels" in told["bomb.png"] and "cut off" in told["cut.jpg"]
+    )
     assert told["pipe.jpg"] == told["folder.jpg"] == "not a regular file" and told["broken.jpg"] == "file is missing"
     assert len(run(tmp_path / "linked", *arguments, "--follow_links")) == 5
 
@@ -139,7 +141,7 @@ def read(root, *more, **options):
     return source
 
 
-def test_a_linked_class_folder_is_read_or_named(trees, tmp_path):
+def test_a_linked_class_folder_is_read_or_reported(trees, tmp_path):
     for name in ("photos/happy/a.jpg", "photos/data/sad_ones/b.jpg", "away/c.jpg"):
         trees.save(tmp_path / name, None, b"x")
     (tmp_path / "photos/sad").symlink_to(tmp_path / "photos/data/sad_ones")
@@ -174,7 +176,7 @@ def test_phone_photos_are_listed_and_what_is_left_out_is_counted(trees, tmp_path
     assert any(all(kind in remark for kind in ("2 hidden", "1 .txt", "1 .csv")) for remark in source.remarks)
 
 
-def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
+def test_numbered_folders_need_a_numbering(trees, tmp_path):
     for number in range(7):
         trees.save(tmp_path / f"{number}/{number}.jpg", None, b"x")
     with refused("ambiguous", tmp_path, "0 (1 x)", "--numbering zero_based", "--numbering affectnet"):
@@ -187,7 +189,7 @@ def test_numbered_folders_are_read_only_where_it_is_said_how(trees, tmp_path):
         read(tmp_path)
 
 
-def test_folders_that_name_no_emotion_are_refused_with_what_is_there(trees, tmp_path):
+def test_the_refusal_of_folders_without_emotions_lists_them(trees, tmp_path):
     trees.save(tmp_path / "joy/a.jpg", None, b"x")
     trees.save(tmp_path / "joy/b.txt", None, b"x")
     with refused("bad_layout", tmp_path, "1 photo", "1 .txt", "happiness"):

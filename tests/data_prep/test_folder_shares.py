@@ -1,4 +1,4 @@
-"""Bare faces, things in front of them and poor photographs, as the commands make them from options and files."""
+"""Pairs without a mask, with props and degraded pairs, from options and policy files."""
 
 import shutil
 import subprocess
@@ -70,10 +70,10 @@ def test_pairs_of_every_kind_are_made_and_the_set_is_sound(prepared, capsys):
         assert (masked == unmasked).all() == bare[row] == (not occlusion.any())
     assert check.main([str(prepared), "--workers", "1"]) == 0
     said = capsys.readouterr().out
-    assert f"{bare.sum()} pairs show a face that wears no mask" in said and "nothing is wrong" in said
+    assert f"{bare.sum()} pairs show a face without a mask" in said and "no faults found" in said
 
 
-def test_the_test_split_and_the_masks_are_what_they_are_without_shares(options, prepared, tmp_path):
+def test_shares_do_not_change_the_test_split_and_the_masks(options, prepared, tmp_path):
     plain, shared = run(tmp_path / "plain", *options), pairs.read(prepared)
     assert list(plain.keys) == list(shared.keys)
     frames = plain.frame.astype(str), shared.frame.astype(str)
@@ -85,7 +85,7 @@ def test_the_test_split_and_the_masks_are_what_they_are_without_shares(options, 
             assert first == second
 
 
-def test_workers_change_nothing_and_other_shares_are_refused(options, prepared, tmp_path):
+def test_workers_do_not_change_the_result_and_other_shares_are_refused(options, prepared, tmp_path):
     before = {name: content for name, content in tree(prepared).items() if not name.startswith("check/")}
     run(tmp_path / "set", *options, *SHARES, "--workers", "2")
     assert tree(tmp_path / "set") == before
@@ -96,12 +96,12 @@ def test_workers_change_nothing_and_other_shares_are_refused(options, prepared, 
     assert run(prepared, *options, *SHARES) is not None  # the same again: nothing to do
 
 
-def test_all_bare_and_the_test_split_too(options, tmp_path):
+def test_all_without_masks_including_the_test_split(options, tmp_path):
     frame = run(tmp_path / "set", *options, "--variants", "1", "--bare", "1", "--test_too").frame.astype(str)
     assert len(frame) == 9 and set(frame["mask_style"]) == {"none"} and frame["unmasked"].nunique() == 9
 
 
-def test_shares_in_a_file_and_beside_it(photos, tmp_path):
+def test_shares_in_a_file_and_as_options(photos, tmp_path):
     source = ("--photos", photos, "--labels", photos / "labels.csv", "--workers", "1")
     masks = tmp_path / "masks.yaml"
     masks.write_text("train: [kn95]\nbare: 1\n")
@@ -112,7 +112,7 @@ def test_shares_in_a_file_and_beside_it(photos, tmp_path):
         run(tmp_path / "set2", *source, "--masks", masks, "--bare", "0.5")
 
 
-def test_what_makes_no_sense_is_one_message(options, photos, trees, tmp_path):
+def test_contradictory_options_are_refused(options, photos, trees, tmp_path):
     with refused("usage", "--test_too", "--bare, --degrade and --props"):
         run(tmp_path / "set", *options, "--test_too")
     with refused("usage", "--already_masked", "--props"):
@@ -127,7 +127,7 @@ def test_what_makes_no_sense_is_one_message(options, photos, trees, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_drawn_faces_take_the_same_options(tmp_path):
+def test_toy_faces_have_the_same_options(tmp_path):
     arguments = ["--output", str(tmp_path / "set"), "--count", "21", "--size", "64", "--workers", "1"]
     assert toy.main([*arguments, "--variants", "2", *SHARES]) == 0
     frame = pairs.read(tmp_path / "set").frame.astype(str)
@@ -137,7 +137,7 @@ def test_drawn_faces_take_the_same_options(tmp_path):
     assert check.main([str(tmp_path / "set"), "--workers", "1"]) == 0
 
 
-def test_an_empty_map_is_a_fault_of_a_masked_face_and_a_map_one_of_a_bare_face(prepared, tmp_path, capsys):
+def test_occlusion_maps_that_contradict_the_mask_style_are_faults(prepared, tmp_path, capsys):
     shutil.copytree(prepared, tmp_path / "set")
     shutil.rmtree(tmp_path / "set/check", ignore_errors=True)
     table = (tmp_path / "set/pairs.csv").read_text().splitlines()
@@ -149,4 +149,4 @@ def test_an_empty_map_is_a_fault_of_a_masked_face_and_a_map_one_of_a_bare_face(p
     (tmp_path / "set/pairs.csv").write_text("\n".join(map(",".join, cells)) + "\n")
     assert check.main([str(tmp_path / "set"), "--workers", "1"]) == 1
     said = capsys.readouterr()
-    assert "hides 0.0 % of the pixels" in said.out + said.err and "that wears no mask" in said.out + said.err
+    assert "hides 0.0 % of the pixels" in said.out + said.err and "without a mask (mask_style" in said.out + said.err

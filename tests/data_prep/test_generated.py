@@ -1,4 +1,4 @@
-"""Faces of nobody are drawn in any number of goes, checked and listed; a fake network draws them here."""
+"""Generated faces are checked and listed, and interrupted runs continue; here with a fake network."""
 
 import csv
 import zipfile
@@ -16,10 +16,10 @@ from tests.refusals import refused
 
 @dataclass(frozen=True)
 class FakeGenerator:
-    """Toy faces, where the real network puts faces; every fourth picture is empty.
+    """Toy faces at the place of the real network's faces; every fourth picture is empty.
 
     Attributes:
-        stop_at: raises KeyboardInterrupt instead of the face with this number.
+        stop_at: number of the face at which KeyboardInterrupt is raised.
     """
 
     face: object
@@ -58,7 +58,7 @@ def contents(folder):
     }  # fmt: skip
 
 
-def test_faces_are_listed_and_follow_from_seed_and_number(draw, capsys):
+def test_faces_are_listed_and_determined_by_seed_and_number(draw, capsys):
     folder, drawn = draw("first")
     with (folder / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -69,7 +69,7 @@ def test_faces_are_listed_and_follow_from_seed_and_number(draw, capsys):
     said = capsys.readouterr().out
     assert "4 faces of 5" in said and "FFHQ" in said and "non-commercial" in said
     assert all(0.7 <= truncation <= 1 for _, truncation in drawn) and len({t for _, t in drawn}) == 5
-    # With labels filled in, it is what data_prep.folder reads.
+    # With labels filled in, data_prep.folder reads it.
     text = (folder / "labels.csv").read_text().replace(",,", ",neutral,")
     assert [photo.path for photo in read_labels("labels.csv", text.encode(), 0).photos] == [r["path"] for r in rows]
     with refused("changed", folder, "seed: 0 there, 1 now"):
@@ -78,7 +78,7 @@ def test_faces_are_listed_and_follow_from_seed_and_number(draw, capsys):
     assert not {row["identity"] for row in rows} & {path.stem for path in (other / "faces").iterdir()}
 
 
-def test_stopped_at_any_face_it_goes_on_to_the_same_files(draw, tmp_path):
+def test_a_run_stopped_at_any_face_continues_to_the_same_files(draw, tmp_path):
     whole, drawn = draw("whole")
     with pytest.raises(KeyboardInterrupt):
         draw("stopped", stop_at=3)
@@ -88,7 +88,7 @@ def test_stopped_at_any_face_it_goes_on_to_the_same_files(draw, tmp_path):
     assert draw("whole")[1] == []
 
 
-def test_only_one_face_in_its_place_is_kept():
+def test_only_pictures_with_one_face_in_place_are_kept():
     points = np.zeros((68, 2))
     points[:] = (50, 60)
     points[36:42], points[42:48], points[48:68] = (38, 47), (62, 47), (50, 72)
@@ -101,7 +101,7 @@ def test_only_one_face_in_its_place_is_kept():
     assert "eyes" in face_fault([points + 20], 100)
 
 
-def test_wheels_that_are_none_are_refused(tmp_path, monkeypatch):
+def test_files_that_are_not_the_wheel_are_refused(tmp_path, monkeypatch):
     with refused("missing", tmp_path / "none.whl"):
         face_generator.open_generator(str(tmp_path / "none.whl"))
     (tmp_path / "text.whl").write_text("no wheel")

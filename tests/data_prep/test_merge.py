@@ -1,4 +1,4 @@
-"""Merged sets: nothing lost, nothing mixed up, rare emotions raised by weights, and images linked."""
+"""Merged sets keep all pairs, give rare emotions higher weights, and link the images."""
 
 import dataclasses
 import os
@@ -62,7 +62,7 @@ def test_two_sets_become_one(toy_pairs, tmp_path, capsys):
     assert "weight" not in (tmp_path / "m/pairs.csv").read_text().splitlines()[0]
 
 
-def test_rare_emotions_get_weights_in_training_alone(tmp_path, capsys):
+def test_rare_emotions_get_weights_only_in_training(tmp_path, capsys):
     rows = [(f"n{i}", "neutral", "train", f"n{i}") for i in range(12)]
     rows += [(f"f{i}", "fear", "train", f"f{i}") for i in range(3)] + [("v", "fear", "val", "v")]
     made = make(tmp_path / "a", rows)
@@ -89,7 +89,7 @@ def test_weights_average_to_one_under_any_cap(power):
         assert ordered == sorted(ordered) and "neutral" not in weights
 
 
-def test_the_same_people_stay_out_of_training_when_they_are_tested_on(tmp_path, trees):
+def test_people_of_the_test_split_are_removed_from_training(tmp_path, trees):
     a = make(tmp_path / "a", [("k", "fear", "train", "p"), ("l", "fear", "train", "q"), ("m", "anger", "val", "r")])
     b = make(tmp_path / "b", [("k", "fear", "test", "p"), ("l", "anger", "train", "r")])
     run(a, b, "--output", tmp_path / "m", "--same_people")
@@ -98,7 +98,7 @@ def test_the_same_people_stay_out_of_training_when_they_are_tested_on(tmp_path, 
     assert trees.reasons(tmp_path / "m") == {"a:k": "its person 'p' is in test", "b:l": "its person 'r' is in val"}
 
 
-def test_copies_are_whole_and_a_second_run_changes_nothing(tmp_path):
+def test_copies_are_complete_and_a_second_run_changes_nothing(tmp_path):
     a = make(tmp_path / "a", [("k", "fear", "train", "p"), ("l", "fear", "test", "q")])
     run(a, "--output", tmp_path / "m", "--copy")
     copy = pairs.read(tmp_path / "m").paths("masked")[0]
@@ -108,7 +108,7 @@ def test_copies_are_whole_and_a_second_run_changes_nothing(tmp_path):
     assert (tmp_path / "m/pairs.csv").stat().st_mtime_ns == before
 
 
-def test_faces_with_real_masks_are_carried_along(tmp_path):
+def test_photos_of_real_masks_are_merged(tmp_path):
     a = make(tmp_path / "a", [("k", "fear", "train", "p"), ("l", "fear", "test", "q")])
     b = make(tmp_path / "b", [("z", "anger", "test", "z")])
     row = pairs.read(b)[0]
@@ -137,7 +137,7 @@ def test_refusals(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_a_held_out_style_is_seen_in_the_test_split_alone(tmp_path):
+def test_a_held_out_style_is_only_in_the_test_split(tmp_path):
     write_toy_pairs(tmp_path / "t", 70, 64, policy=make_policy(held_out=["valve", "bandana"]), progress=False)
     frame = pairs.read(tmp_path / "t").frame
     in_test = frame["split"] == "test"

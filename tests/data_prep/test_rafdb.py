@@ -1,4 +1,4 @@
-"""RAF-DB in each of its three forms becomes pairs whose emotions are right by name; what is wrong is counted."""
+"""RAF-DB's three layouts become pairs with the right emotions; faults are counted."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ def run(source, output, *more):
 
 
 def emotions_by_number(found):
-    """Photo number -> emotion, and number -> split."""
+    """Return photo number -> emotion, and number -> split."""
     numbers = [int(key.split("_")[1].split("-")[0]) for key in found.keys]
     frame = found.frame.astype(str)
     return dict(zip(numbers, frame["emotion"], strict=True)), dict(zip(numbers, frame["split"], strict=True))
@@ -44,11 +44,11 @@ def test_native_layout(trees, native, tmp_path, where, capsys):
     assert np.abs(own - kept).mean() < 4
 
 
-def test_originals_are_cut_where_the_landmarks_say(trees, native, tmp_path):
+def test_originals_are_cropped_at_the_landmarks(trees, native, tmp_path):
     found = run(native, tmp_path / "set", "--images", "original")
     emotions, _ = emotions_by_number(found)
     assert emotions == {number: trees.RAFDB[number % 7] for number in range(14)}
-    # The other person stands at the right; the detector alone would take whoever is nearer to the middle.
+    # There is another person at the right; without landmarks the face nearer to the middle would be used.
     from rac_unet.faces.align import align_face
 
     for row, number in enumerate(emotions):
@@ -103,7 +103,7 @@ def test_sorted_folders_keep_their_masks(trees, tmp_path):
         assert (solid & seen).sum() < 0.03 * solid.sum() and (~seen).mean() < (hidden[number] > 0).mean() + 0.1
 
 
-def test_compression_alone_is_no_mask(
+def test_compression_alone_is_not_a_mask(
     trees,
 ):
     image = trees.face(5, size=128)
@@ -111,7 +111,7 @@ def test_compression_alone_is_no_mask(
     assert (find_imposed_mask(image, again) > 0).mean() < 0.03
 
 
-def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
+def test_faults_of_the_label_list_are_counted(trees, tmp_path):
     base = trees.rafdb_native(tmp_path / "raf")
     listing = base / "EmoLabel/list_patition_label.txt"
     lines = listing.read_text().splitlines()
@@ -127,7 +127,7 @@ def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
     assert emotions == {n: trees.RAFDB[n % 7] for n in (2, 3, 6, 9, 10, 11, 12, 13)}
     told = trees.reasons(tmp_path / "set")
     for name, words in {
-        "train_00000": "line 1: label '8' is none",
+        "train_00000": "line 1: label '8' is not",
         "list_patition_label.txt line 2": "not a file name and a label",
         "list_patition_label.txt line 15": "repeats line 4",
         "train_00004": "lines 5 and 16 label it differently",
@@ -141,7 +141,7 @@ def test_what_is_wrong_in_the_label_list_is_counted(trees, tmp_path):
         assert words in told[name], name
 
 
-def test_what_fits_nothing_is_shown_what_was_looked_for(trees, tmp_path):
+def test_the_refusal_of_an_unknown_layout_shows_the_known_ones(trees, tmp_path):
     trees.save(tmp_path / "raf/pictures/x.jpg", trees.face(1))
     with refused("bad_layout", "pictures", "list_patition_label.txt", "train/1", "train/masked/0"):
         run(tmp_path / "raf", tmp_path / "set")
@@ -151,7 +151,7 @@ def test_what_fits_nothing_is_shown_what_was_looked_for(trees, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_two_layouts_in_one_folder_are_told(trees, native, tmp_path, capsys):
+def test_two_layouts_in_one_folder_are_reported(trees, native, tmp_path, capsys):
     trees.rafdb_repack(tmp_path / "raf", 7)
     trees.rafdb_native(tmp_path / "raf", 7)
     assert len(run(tmp_path / "raf", tmp_path / "set")) == 7
@@ -161,7 +161,7 @@ def test_two_layouts_in_one_folder_are_told(trees, native, tmp_path, capsys):
     assert "repacked" in capsys.readouterr().out
 
 
-def test_missing_images_and_options_that_do_not_go_together(trees, native, tmp_path):
+def test_missing_images_and_contradictory_options(trees, native, tmp_path):
     base = trees.rafdb_native(tmp_path / "raf", 3)
     (base / "Image/original").mkdir()
     with refused("empty", base / "Image/original", "--images aligned"):
@@ -173,7 +173,7 @@ def test_missing_images_and_options_that_do_not_go_together(trees, native, tmp_p
 
 
 def renumber(base, change):
-    """Other labels in the native list."""
+    """Change the labels in the native list."""
     listing = base / "EmoLabel/list_patition_label.txt"
     rows = [line.split() for line in listing.read_text().splitlines()]
     listing.write_text("".join(f"{name} {change(int(label))}\n" for name, label in rows))
@@ -184,7 +184,7 @@ def labelled(source):
     return {photo.key.split("-")[0]: photo.emotion for photo in source.photos}
 
 
-def test_a_list_counted_from_zero_is_read_so(trees, tmp_path):
+def test_a_list_numbered_from_zero(trees, tmp_path):
     from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf")
@@ -196,7 +196,7 @@ def test_a_list_counted_from_zero_is_read_so(trees, tmp_path):
     assert labelled(read_native(base, "aligned", "alphabetical"))["train_00000_aligned"] == "anger"
 
 
-def test_a_list_with_two_readings_is_refused(trees, tmp_path):
+def test_an_ambiguous_list_is_refused(trees, tmp_path):
     from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf", 6)
@@ -217,7 +217,7 @@ def test_a_list_with_two_readings_is_refused(trees, tmp_path):
         (lambda text: text.replace("\n", "\r"), "utf-8"),
     ],
 )
-def test_the_list_in_other_forms(trees, tmp_path, change, encoding):
+def test_the_list_in_other_formats(trees, tmp_path, change, encoding):
     from data_prep.sources.rafdb_layouts import read_native
 
     base = trees.rafdb_native(tmp_path / "raf", 7)
@@ -233,7 +233,7 @@ def folders_from_zero(root, trees):
     return root
 
 
-def test_numbered_folders_from_zero_are_read_only_where_it_is_said_how(trees, tmp_path):
+def test_folders_numbered_from_zero_need_a_numbering(trees, tmp_path):
     from data_prep.sources.rafdb_layouts import read_repack, recognise
 
     root = folders_from_zero(tmp_path / "raf", trees)
@@ -244,7 +244,7 @@ def test_numbered_folders_from_zero_are_read_only_where_it_is_said_how(trees, tm
     assert [photo.emotion for photo in source.photos] == list(trees.RAFDB)
 
 
-def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
+def test_sorted_folders_numbered_from_one(trees, tmp_path):
     from data_prep.sources.rafdb_layouts import read_sorted
 
     for number in range(1, 8):
@@ -254,7 +254,7 @@ def test_sorted_folders_from_one_are_read_so(trees, tmp_path):
 
 
 @pytest.mark.parametrize(("shift", "numbering"), [(0, None), (1, None), (1, "rafdb")])
-def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, tmp_path, shift, numbering):
+def test_the_repacks_tables_are_read_by_header_with_their_own_numbering(trees, tmp_path, shift, numbering):
     from data_prep.sources.rafdb_layouts import read_repack
 
     for number in range(1, 8):
@@ -268,7 +268,7 @@ def test_the_repacks_tables_are_read_by_header_and_numbered_on_their_own(trees, 
         read_repack(tmp_path)
 
 
-def test_a_class_folder_that_is_lost_is_named(trees, tmp_path):
+def test_a_missing_class_folder_is_reported(trees, tmp_path):
     from data_prep.sources.rafdb_layouts import read_repack
 
     for number in range(1, 7):

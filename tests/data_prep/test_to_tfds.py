@@ -1,4 +1,4 @@
-"""A set converted to TFRecord shards is the same set: to tensorflow-datasets, and to training, bit for bit."""
+"""A set converted to TFRecord shards is the same for tensorflow-datasets and, bit for bit, for training."""
 
 import os
 import shutil
@@ -29,16 +29,16 @@ def tree(folder):
 
 @pytest.fixture(scope="module")
 def folder(toy_pairs, tmp_path_factory):
-    """The toy set with weights, and three of its test pairs as if a real mask were worn."""
+    """The toy set with weights, and three of its test pairs as if they were real masks."""
     root = tmp_path_factory.mktemp("both") / "set"
     shutil.copytree(toy_pairs, root)
     rows = list(pairs.read(root))
     tested = [row for row in rows if row.split == "test"][:3]
-    worn = [replace(row, key=f"worn {row.key}", unmasked="", occlusion="", mask_style="real") for row in tested]
+    real = [replace(row, key=f"real {row.key}", unmasked="", occlusion="", mask_style="real") for row in tested]
     weighted = [replace(row, weight=2.0 if row.emotion == "fear" else 0.75) for row in rows if row.split == "train"]
-    # Not in the order of the splits, as a merged set is not.
+    # Not in the order of the splits, as in a merged set.
     weighted[0] = replace(weighted[0], emotion_shares=f"{weighted[0].emotion}:1")
-    pairs.write(root, [*worn, *(row for row in rows if row.split != "train"), *weighted], weighted=True, shared=True)
+    pairs.write(root, [*real, *(row for row in rows if row.split != "train"), *weighted], weighted=True, shared=True)
     return root
 
 
@@ -49,7 +49,7 @@ def converted(folder):
     return output
 
 
-def test_tensorflow_datasets_reads_it_by_itself(folder, converted):
+def test_tensorflow_datasets_reads_it(folder, converted):
     builder = tfds.builder_from_directory(converted / NAME / "1.0.0")
     original = pairs.read(folder)
     assert builder.info.splits["train"].num_examples == len(original.split("train"))
@@ -80,7 +80,7 @@ def test_it_is_read_as_the_same_pairs(folder, converted, below):
 
 
 @pytest.mark.parametrize("cache", ["off", "memory", "disk"])
-def test_training_sees_the_same_to_the_last_bit(folder, converted, cache):
+def test_training_gets_the_same_bits(folder, converted, cache):
     batches = []
     for path in (folder, converted):
         train = read_pairs(path).split("train")
@@ -89,7 +89,7 @@ def test_training_sees_the_same_to_the_last_bit(folder, converted, cache):
     assert len(batches[0]) == 75 and all((a == b).all() for a, b in zip(*batches, strict=True))
 
 
-def test_pictures_without_truth_are_black(folder, converted):
+def test_pictures_without_ground_truth_are_black(folder, converted):
     for path in (folder, converted):
         test = read_pairs(path).split("test")
         inputs, targets = next(iter(make_scoring_dataset(test, Pictures(test, 64), len(test))))
@@ -99,7 +99,7 @@ def test_pictures_without_truth_are_black(folder, converted):
         assert (dark == ~test.has_truth).all() and dark.sum() == 3 and inputs["masked_image"].numpy()[dark].std() > 0.05
 
 
-def test_the_same_bytes_every_time_and_once_is_enough(folder, converted, tmp_path, capsys):
+def test_the_bytes_are_reproducible_and_a_finished_set_is_kept(folder, converted, tmp_path, capsys):
     assert to_tfds.main([str(folder), "--shards", "3", "--output", str(tmp_path / "again")]) == 0
     assert tree(tmp_path / "again") == tree(converted)
     capsys.readouterr()
@@ -109,13 +109,13 @@ def test_the_same_bytes_every_time_and_once_is_enough(folder, converted, tmp_pat
         to_tfds.main([str(folder), "--shards", "2", "--output", str(tmp_path / "again")])
 
 
-def test_what_does_not_fit_memory_keeps_its_order(folder, converted, tmp_path, monkeypatch):
+def test_a_set_larger_than_memory_keeps_its_order(folder, converted, tmp_path, monkeypatch):
     monkeypatch.setattr(to_tfds, "_BUFFER_BYTES", 50_000)
     assert to_tfds.main([str(folder), "--shards", "3", "--output", str(tmp_path / "t")]) == 0
     assert tree(tmp_path / "t") == tree(converted)
 
 
-def test_interrupted_it_leaves_nothing_that_looks_finished(folder, converted, tmp_path, monkeypatch):
+def test_an_interrupted_conversion_leaves_no_finished_set(folder, converted, tmp_path, monkeypatch):
     from rac_unet.core import progress
 
     def stop(self, count=1):
@@ -165,14 +165,14 @@ def spoil_features(folder):
 
 
 @pytest.mark.parametrize("spoil", [value for name, value in list(globals().items()) if name.startswith("spoil_")])
-def test_what_is_not_whole_is_one_message(converted, tmp_path, spoil):
+def test_an_incomplete_set_is_refused(converted, tmp_path, spoil):
     shutil.copytree(converted, tmp_path / "t")
     expected = spoil(tmp_path / "t" / NAME / "1.0.0")
     with refused(*expected):
         read_pairs(tmp_path / "t")
 
 
-def test_a_set_in_this_form_already_and_several_in_one_folder(converted, tmp_path):
+def test_a_converted_set_and_several_in_one_folder(converted, tmp_path):
     for command in (to_tfds, check):
         with refused("wrong_type", converted / NAME / "1.0.0"):
             command.main([str(converted)])
@@ -184,7 +184,7 @@ def test_a_set_in_this_form_already_and_several_in_one_folder(converted, tmp_pat
         read_pairs(tmp_path)
 
 
-def test_the_command_says_little_and_writes_the_same_in_another_process(folder, converted, tmp_path):
+def test_the_command_prints_little_and_writes_the_same_in_another_process(folder, converted, tmp_path):
     (tmp_path / "tensorflow_datasets.py").write_text("raise ImportError('not here')\n")
     command = [sys.executable, "-m", "data_prep.to_tfds", str(folder), "--output", str(tmp_path / "t"), "--shards", "3"]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
@@ -196,13 +196,13 @@ def test_the_command_says_little_and_writes_the_same_in_another_process(folder, 
     assert tree(tmp_path / "t") == tree(converted)
 
 
-def test_packages_that_do_not_fit_each_other_are_one_message(monkeypatch):
-    """tensorflow-datasets imports well without half of itself; what is missing shows only when it is used."""
+def test_incompatible_packages_are_refused(monkeypatch):
+    """tensorflow-datasets can be imported with parts missing, which fail only when they are used."""
 
     class Refusing:
         def find_spec(self, name, *_):
             if name == "tensorflow_datasets.core.dataset_builder":
-                # Not an ImportError: what protobuf raises for code that was made for a later version.
+                # Not an ImportError: protobuf raises this for code generated for a later version.
                 raise Exception("gencode 6.31.1 runtime 5.29.6")
 
     monkeypatch.delitem(sys.modules, "tensorflow_datasets.core.dataset_builder", raising=False)

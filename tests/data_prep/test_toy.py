@@ -1,4 +1,4 @@
-"""The toy data set: balanced, split by person, and the same bytes whatever the workers and interruptions."""
+"""The toy data set: balanced, split by person, with the same bytes for any workers and interruptions."""
 
 import os
 import signal
@@ -29,12 +29,12 @@ def command(output, *more):
 
 
 def tree(folder):
-    """Every file below a folder: relative path -> bytes."""
+    """Return relative path -> bytes of all files below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def no_process_left(group, seconds=60):
-    """Whether every process of a group ends soon: workers must not outlive the command."""
+    """Return whether all processes of a group end soon: workers must not outlive the command."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -52,7 +52,7 @@ def reference(tmp_path_factory):
     return folder
 
 
-def test_emotions_are_balanced_and_people_keep_to_one_split(reference):
+def test_emotions_are_balanced_and_people_are_in_one_split(reference):
     found = pairs.read(reference)
     assert len(found) == COUNT and found.image_size == 64
     for name in pairs.SPLITS:
@@ -62,7 +62,7 @@ def test_emotions_are_balanced_and_people_keep_to_one_split(reference):
     assert set(found.frame["source"]) == {"toy-natural"} and len(set(found.frame["mask_style"])) > 4
 
 
-def test_outside_the_mask_both_images_agree_bit_for_bit(reference):
+def test_outside_the_mask_both_images_are_equal_bit_for_bit(reference):
     found = pairs.read(reference)
     columns = [found.paths(column) for column in pairs.IMAGE_COLUMNS]
     for masked, unmasked, occlusion in list(zip(*columns, strict=True))[:14]:
@@ -82,7 +82,7 @@ def test_two_workers_make_the_same_bytes_as_one(tmp_path, reference):
 
 
 @pytest.mark.parametrize(("workers", "end"), [("1", signal.SIGKILL), ("2", signal.SIGKILL), ("2", signal.SIGINT)])
-def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, reference, workers, end):
+def test_a_stopped_and_continued_run_gives_the_same_bytes(tmp_path, reference, workers, end):
     folder = tmp_path / "set"
     run = subprocess.Popen(
         command(folder, "--workers", workers),
@@ -90,7 +90,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A shell that runs the tests in the background has switched Ctrl-C off for all its children.
+        # A shell that runs the tests in the background disables Ctrl-C for its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     journal = folder / JOURNAL_FILE
@@ -99,7 +99,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
         assert time.monotonic() < deadline
         time.sleep(0.005)
     if end == signal.SIGINT:
-        os.killpg(run.pid, end)  # as a terminal does: parent and workers alike
+        os.killpg(run.pid, end)  # as a terminal does, to parent and workers
     else:
         run.send_signal(end)
     _, said = run.communicate(timeout=60)
@@ -110,7 +110,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(tmp_path, referen
         assert "run the same command again" in said and "Traceback" not in said
         assert not (folder / ".unfinished").exists()
     with open(journal, "ab") as file:
-        file.write(b'{"index": 3, "na')  # as a kill between two writes leaves it
+        file.write(b'{"index": 3, "na')  # as left by a kill between two writes
     before = len(journal.read_bytes().splitlines())
     assert 2 <= before < COUNT
     write_toy_pairs(folder, COUNT, size=64, progress=False)
@@ -135,7 +135,7 @@ def test_a_lost_file_is_made_again(tmp_path, reference, monkeypatch):
     assert tree(folder) == tree(reference)
 
 
-def test_a_finished_set_is_left_alone(tmp_path, capsys):
+def test_a_finished_set_is_not_changed(tmp_path, capsys):
     arguments = ["--output", str(tmp_path / "set"), "--count", "3", "--size", "64", "--workers", "1"]
     assert toy.main(arguments) == 0
     before = {path: os.stat(path).st_mtime_ns for path in (tmp_path / "set").rglob("*")}
@@ -179,7 +179,7 @@ def test_seed_mode_and_styles_matter(tmp_path):
         (["--styles", "kn95,foo"], ["'foo'", "surgical", "bandana"]),
     ],
 )
-def test_wrong_arguments_are_answered_with_the_right_ones(tmp_path, arguments, words):
+def test_refusals_of_wrong_arguments_list_the_right_ones(tmp_path, arguments, words):
     done = subprocess.run(command(tmp_path / "set", *arguments), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for word in words:

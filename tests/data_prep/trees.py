@@ -1,4 +1,4 @@
-"""Small trees of each data set's native layout, drawn faces in them, for the tests of the commands that read them."""
+"""Small trees of each data set's native layout with drawn faces, for tests of the commands that read them."""
 
 import csv
 
@@ -13,12 +13,12 @@ FER2013 = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neut
 
 
 def face(number, emotion="neutral", size=100):
-    """(size, size, 3) RGB, a face edge to edge; every number another person."""
+    """A face from edge to edge, (size, size, 3) RGB; each number is another person."""
     return draw_face(number, emotion, number, size).image
 
 
 def photo(number, emotion="neutral", size=160, border=40):
-    """A face with room around it; also its 68 landmarks."""
+    """A face with a margin, and its 68 landmarks."""
     drawn = draw_face(number, emotion, number, size)
     image = cv2.copyMakeBorder(drawn.image, border, border, border, border, cv2.BORDER_REPLICATE)
     return image, drawn.points + border
@@ -39,12 +39,12 @@ def table(path):
 
 
 def reasons(output):
-    """What skipped.csv says: name -> reason."""
+    """Return name -> reason of skipped.csv."""
     return {row["path"]: row["reason"] for row in table(output / "skipped.csv")}
 
 
 def rafdb_native(root, count=14, original=False):
-    """basic/ with `count` photos, emotions in RAF-DB's order over and over, every seventh a test photo."""
+    """basic/ with `count` photos, emotions repeated in RAF-DB's order, every seventh a test photo."""
     base, lines = root / "basic", []
     for number in range(count):
         split = "test" if number % 7 == 6 else "train"
@@ -64,7 +64,7 @@ def rafdb_native(root, count=14, original=False):
 
 
 def rafdb_repack(root, count=14):
-    """DATASET/{train,test}/{1..7} with its label tables beside."""
+    """DATASET/{train,test}/{1..7} with its label tables."""
     rows = {"train": [], "test": []}
     for number in range(count):
         split, label = "test" if number % 7 == 6 else "train", number % 7 + 1
@@ -92,7 +92,7 @@ def rafdb_sorted(root, count=14):
 
 
 def affectnet_arrays(root, count=16):
-    """{train_set,val_set}/{images,annotations}, expressions 0..7 over and over, every eighth in val_set."""
+    """{train_set,val_set}/{images,annotations}, expressions 0..7 repeated, every eighth in val_set."""
     for number in range(count):
         base = root / ("val_set" if number % 8 == 6 else "train_set")
         image, points = photo(number, AFFECTNET[number % 7])
@@ -120,7 +120,7 @@ def affectnet_tables(root, count=16):
 
 
 def fer2013_table(path, count=14, header="emotion,pixels,Usage"):
-    """fer2013.csv, labels 0..6 over and over, every fifth PublicTest, every seventh PrivateTest."""
+    """fer2013.csv, labels 0..6 repeated, every fifth PublicTest, every seventh PrivateTest."""
     lines, names = [header], [name.strip().lower() for name in header.split(",")]
     for number in range(count):
         grey = cv2.cvtColor(face(number, FER2013[number % 7], 96), cv2.COLOR_RGB2GRAY)

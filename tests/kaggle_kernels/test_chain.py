@@ -200,7 +200,7 @@ def test_data_are_prepared_and_shown(kaggle, prepared):
         and set(pairs["split"]) == {"train", "val", "test"}
         and (table.parent / "features.json").exists()
     )
-    assert "nothing is wrong" in said and shown == 1
+    assert "no faults found" in said and shown == 1
 
 
 def test_a_session_trains_until_its_time_is_up(kaggle, trained):

@@ -1,4 +1,4 @@
-"""FER+ votes become distributions; what voters do not see as one of the seven is left out."""
+"""FER+ votes become distributions; pictures without a majority for the seven emotions are left out."""
 
 import cv2
 import numpy as np
@@ -39,12 +39,12 @@ def test_single_votes_are_dropped_and_the_rest_sums_to_one(votes, expected):
         (row(neutral=2, anger=2, sadness=1, fear=1, surprise=1, happiness=1, disgust=1, unknown=1), "agree"),
     ],
 )
-def test_what_is_none_of_the_seven_is_left_out(votes, word):
+def test_pictures_of_other_classes_are_left_out(votes, word):
     assert word in shares_of(votes)
 
 
 def write_folder(root, trees, count=14, test=False):
-    """Microsoft's layout: every fifth picture for validation; every third has two votes for anger besides its own."""
+    """Microsoft's layout: every fifth picture for validation; every third has two more votes, for anger."""
     lines, own = ["Usage,Image name," + ",".join(COLUMNS)], ["Image name,emotion"]
     for number in range(count):
         emotion, name = trees.FER2013[number % 7], f"fer{number:07d}.png"
@@ -74,11 +74,11 @@ def test_folders_with_votes(trees, tmp_path):
         expected = 1.0 if number % 3 or emotion == "anger" else 0.8
         assert shares[EMOTIONS.index(emotion)] == pytest.approx(expected)
     splits = dict(zip(numbers, found.frame["split"].astype(str), strict=True))
-    # Without a test folder the validation pictures are shared out.
+    # Without a test folder, half of the validation pictures become the test split.
     assert {number for number, split in splits.items() if split != "train"} == {4, 9}
 
 
-def test_own_labels_or_both_are_for_training_alone(trees, tmp_path):
+def test_own_labels_or_both_are_used_only_in_training_and_validation(trees, tmp_path):
     source = write_folder(tmp_path / "fer", trees, test=True)
     own = prepared(source, tmp_path / "own", "--labels", "own").frame.astype(str).set_index("key")
     assert set(own.loc[[key for key in own.index if key.startswith("fer0000005")], "emotion"]) == {"fear"}

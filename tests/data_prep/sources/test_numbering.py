@@ -1,4 +1,4 @@
-"""What numbers mean is decided by a whole list, and never guessed where two readings remain."""
+"""The numbering of a list is determined from all its labels; ambiguous lists are refused."""
 
 import pytest
 
@@ -18,7 +18,7 @@ RAFDB = ("rafdb", "zero_based")
         (["fear", "joy", ""], RAFDB, None),
     ],
 )  # fmt: skip
-def test_a_whole_list_decides(labels, candidates, numbering):
+def test_a_whole_list_determines_the_numbering(labels, candidates, numbering):
     assert choose_numbering(labels, candidates, None, "list.txt") == numbering
 
 
@@ -36,7 +36,7 @@ def test_a_whole_list_decides(labels, candidates, numbering):
         ("34", (), ["rafdb", "zero_based", "affectnet", "fer2013", "alphabetical"]),
     ],
 )
-def test_two_readings_are_refused_with_what_settles_it(labels, candidates, options):
+def test_the_refusal_of_an_ambiguous_list_gives_the_options(labels, candidates, options):
     with refused("ambiguous", "list.txt", *options):
         choose_numbering(labels, candidates, None, "list.txt")
     assert choose_numbering(labels, candidates, "rafdb", "list.txt") == "rafdb"
