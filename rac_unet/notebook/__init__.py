@@ -1,6 +1,6 @@
-"""What the notebooks of kaggle_kernels share; a notebook's cells call the same commands as everybody.
+"""Functions for the notebooks of kaggle_kernels, whose cells run the ordinary commands.
 
-Nothing here imports TensorFlow: a notebook that did would hold the GPU's memory, which its commands need.
+Nothing here imports TensorFlow, which would occupy the GPU's memory that the commands need.
 """
 
 from rac_unet.notebook.attached import (

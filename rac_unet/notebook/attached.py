@@ -1,7 +1,7 @@
-"""Find what was attached to a notebook: data sets of pairs, run directories, photographs.
+"""Find the inputs attached to a notebook: data sets of pairs, run directories, photographs.
 
 Kaggle puts a data set in <input>/<slug> or <input>/datasets/<owner>/<slug>, and the output of another notebook in
-<input>/<slug> or <input>/notebooks/<owner>/<slug>; so things are known by what they hold, not by where they lie.
+<input>/<slug> or <input>/notebooks/<owner>/<slug>; so inputs are identified by their content, not by their path.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from rac_unet.notebook.running import NotebookError
 
 _PAIRS_FILE = "pairs.csv"
 _RUN_FILES = {"config.yaml", "provenance.json"}
-# <input>/notebooks/<owner>/<slug>/pairs-tfds/rac_unet_pairs/1.0.0, and two to spare.
+# <input>/notebooks/<owner>/<slug>/pairs-tfds/rac_unet_pairs/1.0.0, and two more levels.
 _DEPTH = 8
 _KERNELS = {NETWORK: "rac-unet-train", CLASSIFIER: "rac-unet-train-classifier"}
 
 
 def find_pairs(root: str | os.PathLike, chosen: str | os.PathLike | None = None) -> Path:
-    """The data set of pairs below `root`, in either form.
+    """Find the data set of pairs below `root`, with image files or TFRecords.
 
     Args:
-        chosen: its folder, where the user has named one; then nothing is searched.
-    Raises: NotebookError when there is none, or several.
+        chosen: the folder given by the user; if given, nothing is searched.
+    Raises: NotebookError when none or several are found.
     """
     found = [Path(chosen)] if chosen else list(_folders(Path(root), lambda names: _PAIRS_FILE in names))
     if not found:
         raise NotebookError(
             f"no data set of pairs (a folder with {_PAIRS_FILE}) in {root}; attach the output of the notebook "
-            "rac-unet-prepare-data, or a data set of your own that data_prep made",
+            "rac-unet-prepare-data, or your own data set made with data_prep",
             "missing",
         )
     if len(found) > 1:
@@ -43,7 +43,7 @@ def find_pairs(root: str | os.PathLike, chosen: str | os.PathLike | None = None)
 
 
 def find_runs(root: str | os.PathLike, kind: str = NETWORK) -> list[Path]:
-    """Every run directory below `root` that holds `NETWORK` or `CLASSIFIER`, the one begun last at the end."""
+    """Return all run directories of a `NETWORK` or `CLASSIFIER` below `root`, sorted by start time."""
 
     def fits(path: Path) -> bool:
         try:
@@ -53,17 +53,17 @@ def find_runs(root: str | os.PathLike, kind: str = NETWORK) -> list[Path]:
         return True
 
     found = _folders(Path(root), lambda names: names >= _RUN_FILES)
-    # Names begin with the time.
+    # Names start with the time.
     return sorted((path for path in found if fits(path)), key=lambda path: path.name)
 
 
 def find_run(root: str | os.PathLike, chosen: str | os.PathLike | None = None, kind: str = NETWORK) -> Path:
-    """The run directory below `root` that was begun last.
+    """Find the most recent run directory below `root`.
 
     Args:
-        chosen: the run directory, where the user has named one; then nothing is searched.
+        chosen: the run directory given by the user; if given, nothing is searched.
         kind: `NETWORK` or `CLASSIFIER`.
-    Raises: NotebookError when there is none.
+    Raises: NotebookError when none is found.
     """
     if chosen:
         return Path(chosen)
@@ -78,17 +78,17 @@ def find_run(root: str | os.PathLike, chosen: str | os.PathLike | None = None, k
 
 
 def guided_options(root: str | os.PathLike, start: str | os.PathLike | None = None) -> list[str]:
-    """Options of rac_unet.train for a guided stage, whose readers are all attached classifiers.
+    """Return the options of rac_unet.train for guided training with all attached classifiers as readers.
 
     Args:
-        start: run directory of the network to begin from; None takes the last one attached.
+        start: run directory of the network for the warm start; None uses the most recent attached one.
     Raises: NotebookError when no classifier or no network is attached.
     """
     readers = find_runs(root, CLASSIFIER)
     if not readers:
         raise NotebookError(
-            f"no emotion readers in {root}; attach outputs of the notebook {_KERNELS[CLASSIFIER]}, those that are to "
-            "guide the training and not the judge's",
+            f"no emotion readers in {root}; attach the outputs of the notebook {_KERNELS[CLASSIFIER]} that are to "
+            "guide the training, but not that of the judge",
             "missing",
         )
     start = find_run(root, start)
@@ -97,11 +97,11 @@ def guided_options(root: str | os.PathLike, start: str | os.PathLike | None = No
 
 
 def find_previous(name: str, *roots: str | os.PathLike, kind: str = NETWORK) -> Path | None:
-    """The run to go on with: the last one called `name`, in the first of the folders that has one; None if none has.
+    """Find the run to resume: the most recent one with this name, in the first folder that has one; None if none has.
 
     Args:
-        name: what stands behind the time in the name of a run directory: the preset's name.
-        roots: where to look, what this session made before what is attached.
+        name: name of a run directory without the time, which is the preset's name.
+        roots: folders to search, this session's runs before attached ones.
         kind: `NETWORK` or `CLASSIFIER`.
     """
     pattern = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(name)}(-\d+)?")
@@ -109,20 +109,20 @@ def find_previous(name: str, *roots: str | os.PathLike, kind: str = NETWORK) -> 
         runs = find_runs(root, kind)
         fitting = [path for path in runs if pattern.fullmatch(path.name)]
         if fitting:
-            print(f"going on with {fitting[-1]}, by its own settings")
+            print(f"resuming {fitting[-1]} with its own settings")
             return fitting[-1]
         if runs:
-            print(f"{_list(runs)}: not of {name!r}, so not gone on with")
-    print(f"no run of {name!r} to go on with: a new one begins")
+            print(f"{_list(runs)}: not of {name!r}, so not resumed")
+    print(f"no run of {name!r} to resume: starting a new one")
     return None
 
 
 def take_over(run: Path, runs: str | os.PathLike) -> Path:
-    """Copy a run directory into the folder `runs`, whole or not at all, and make the copy writable.
+    """Copy a run directory atomically into the folder `runs`, and make the copy writable.
 
-    What is attached cannot be written to, and only what lies among this version's output can be attached again.
+    Attached inputs are read-only, and only the output of this notebook version can be attached again.
 
-    Returns: the copy; `run` itself where it lies in `runs` already.
+    Returns: the copy; `run` itself if it is in `runs` already.
     """
     target = Path(runs) / run.name
     if not target.exists():
@@ -131,25 +131,25 @@ def take_over(run: Path, runs: str | os.PathLike) -> Path:
 
 
 def find_source(root: str | os.PathLike, name: str | None = None) -> Path:
-    """The attached data set to prepare: the one called `name`, or the only one that holds no wheels.
+    """Find the attached data set to prepare: the one called `name`, or the only one without wheels.
 
-    Raises: NotebookError when there is none, or several and no name.
+    Raises: NotebookError when none is found, or several and no name is given.
     """
     found = {path.name: path for path in _attached(Path(root)) if not any(path.glob("*.whl"))}
     if name in found:
         return found[name]
     if name is None and len(found) == 1:
         return next(iter(found.values()))
-    there = ", ".join(sorted(found)) or "nothing but wheels"
+    there = ", ".join(sorted(found)) or "only wheels"
     if name is not None:
         raise NotebookError(f"no attached data set is called {name!r}; attached in {root}: {there}", "unknown_name")
     if not found:
         raise NotebookError(f"no data set to prepare in {root}; attach yours (a private one) with Add Input", "missing")
-    raise NotebookError(f"several data sets in {root}; name the one to use in SOURCES: {there}", "ambiguous")
+    raise NotebookError(f"several data sets in {root}; give the one to use in SOURCES: {there}", "ambiguous")
 
 
 def plain_names(runs: list[Path]) -> dict[str, Path]:
-    """Name -> run directory: what stands behind the time, or the whole name where two would be called alike."""
+    """Return name -> run directory: the name without the time, or the full name where two would be equal."""
     short = [re.sub(r"^\d{8}-\d{6}-", "", run.name) for run in runs]
     return {name if short.count(name) == 1 else run.name: run for name, run in zip(short, runs, strict=True)}
 
@@ -165,7 +165,7 @@ def _attached(root: Path) -> Iterator[Path]:
 
 
 def _folders(root: Path, wanted: Callable[[set[str]], bool], depth: int = _DEPTH) -> Iterator[Path]:
-    """Folders at or below `root` whose file names are `wanted`, in order; below one of these is not looked."""
+    """Yield folders at or below `root` whose file names are `wanted`, in order; matches are not searched further."""
     try:
         with os.scandir(root) as entries:
             found = [(entry.name, entry.is_dir()) for entry in entries]

@@ -1,4 +1,4 @@
-"""What a notebook runs on: versions, accelerators, and whether the packages there are those rac_unet asks for."""
+"""Describe the machine of a notebook: versions, accelerators, and missing or untested packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = ("rac_unet", "tensorflow", "keras", "numpy", "protobuf")
 
 
 def describe_machine() -> None:
-    """Print versions, processors and GPUs, and a warning for every package of another version than was tested.
+    """Print versions, processors and GPUs, and a warning for every package whose version was not tested.
 
     Raises: NotebookError naming the packages that are missing.
     """
@@ -26,15 +26,15 @@ def describe_machine() -> None:
     if missing:
         raise NotebookError(
             f"these packages are neither in this image nor among the attached wheels: {', '.join(missing)}; gather the "
-            "wheels anew with kaggle_kernels.gather_wheels and upload them",
+            "wheels again with kaggle_kernels.gather_wheels and upload them",
             "missing_extra",
         )
     for line in odd:
-        print(f"warning: {line}; it was not tested so")
+        print(f"warning: {line}; this version was not tested")
 
 
 def _unmet() -> tuple[list[str], list[str]]:
-    """Packages that rac_unet needs: names of those missing, and remarks about those of another version."""
+    """Return the missing requirements of rac_unet, and remarks on those with a version outside the tested range."""
     from packaging.requirements import Requirement
 
     missing, odd = [], []
@@ -44,12 +44,12 @@ def _unmet() -> tuple[list[str], list[str]]:
             continue
         found = _version(need.name)
         if found is None and need.name.startswith("opencv"):
-            # The same library under four names.
+            # The same library under other names.
             found = next((v for v in map(_version, ("opencv-python", "opencv-contrib-python")) if v), None)
         if found is None:
             missing.append(need.name)
         elif not need.specifier.contains(found, prereleases=True):
-            odd.append(f"{need.name} {found} is here, and rac_unet asks for {need.specifier}")
+            odd.append(f"{need.name} {found} is installed, but rac_unet needs {need.specifier}")
     return missing, odd
 
 
@@ -61,7 +61,7 @@ def _version(name: str) -> str | None:
 
 
 def _gpus() -> str:
-    """By the driver's own tool, so that TensorFlow is not imported here."""
+    """Return the names of the GPUs from nvidia-smi, without importing TensorFlow."""
     if not shutil.which("nvidia-smi"):
         return "no GPU"
     done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Run a command from a notebook: its output as it comes, and one clear message when it fails."""
+"""Run a command from a notebook: show its output line by line, and one message when it fails."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from rac_unet.core.errors import UserError
 
 
 class NotebookError(UserError):
-    """Something the user of a notebook can put right; shown there as one message, without a traceback."""
+    """An error that the user of a notebook can correct; shown as one message, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks an exception for this before it draws a traceback of its own.
+        # IPython calls this method of an exception instead of rendering a traceback.
         return [f"error: {self}"]
 
 
 def run(module: str, *words: object) -> None:
-    """Run `python -m module words…` in a process of its own, and show what it prints line by line.
+    """Run `python -m module words…` in a new process, and show its output line by line.
 
-    An interrupted cell interrupts the command, once, and waits for what it saves.
+    Interrupting the cell interrupts the command once and waits until it has saved its state.
 
     Args:
         module: rac_unet.train, data_prep.folder, …
-        words: its arguments; anything that is not text becomes text.
+        words: its arguments, converted to text.
     Raises: NotebookError with the command's last line when its exit code is not 0.
     """
     words = [str(word) for word in words]
-    told = shlex.join(["python", "-m", module, *words])
-    print(f"$ {told}", flush=True)
+    command = shlex.join(["python", "-m", module, *words])
+    print(f"$ {command}", flush=True)
     process = subprocess.Popen(
-        # In Jupyter an interrupt goes to the whole process group; the command's second one would cut its saving short.
+        # Jupyter interrupts the whole process group; a second interrupt would stop the command while it saves.
         [sys.executable, "-u", "-m", module, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         errors="replace", start_new_session=True, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
     )  # fmt: skip
@@ -51,13 +51,13 @@ def run(module: str, *words: object) -> None:
             process.terminate()
         process.wait()
     if process.returncode:
-        why = last[0].removeprefix("error: ") if last else "it said nothing"
-        said = f"{told.split(' --')[0]} ended with exit code {process.returncode}: {why}"
-        raise NotebookError(said, "failed_step")
+        why = last[0].removeprefix("error: ") if last else "it printed nothing"
+        message = f"{command.split(' --')[0]} ended with exit code {process.returncode}: {why}"
+        raise NotebookError(message, "failed_step")
 
 
 def _show(process: subprocess.Popen, last: deque[str]) -> None:
-    """Print lines until the process has no more; the last that is not empty stays in `last`."""
+    """Print the output of a process line by line; the last line that is not empty is put into `last`."""
     for line in process.stdout:
         print(line, end="", flush=True)
         if line.strip():

@@ -1,4 +1,4 @@
-"""Show pictures and curves below a notebook's cell."""
+"""Show pictures and training curves in a notebook."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ _LABELS = {
     "val_loss": "validation loss",
     "val_psnr_hole": "hole PSNR, dB",
     "val_psnr_composite": "composite PSNR, dB",
-    "val_accuracy": "read rightly",
-    "val_mean_class_accuracy": "read rightly, mean of emotions",
+    "val_accuracy": "accuracy",
+    "val_mean_class_accuracy": "mean accuracy of the emotions",
 }
 
 
 def show_pictures(*paths: str | os.PathLike) -> None:
-    """Show picture files, each below its name; one that is not there is said to be missing."""
+    """Show picture files, each below its name; missing files are named."""
     from IPython.display import Image, display
 
     if not paths:
-        print("no picture yet; the first is made at the first validation")
+        print("no pictures yet; the first is written at the first validation")
     for path in map(Path, paths):
-        print(path if path.is_file() else f"{path}: not there")
+        print(path if path.is_file() else f"{path}: not found")
         if path.is_file():
             display(Image(data=path.read_bytes()))
 
 
 def show_curve(history_file: str | os.PathLike) -> None:
-    """Draw a run's history.csv: loss in training and validation, and what else was measured on validation faces."""
+    """Plot a run's history.csv: training and validation loss, and other measures on validation faces."""
     from IPython.display import Image, display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     path = Path(history_file)
     if not path.is_file():
-        print(f"{path}: not there yet; it is written at the first validation")
+        print(f"{path} does not exist yet; it is written at the first validation")
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -45,12 +45,12 @@ def show_curve(history_file: str | os.PathLike) -> None:
     there = [name for name in _LABELS if rows and name in rows[0]]
     losses = [name for name in there if name.endswith("loss")]
     halves = {"loss": losses, "on validation faces": [name for name in there if name not in losses]}
-    # No pyplot, which would keep every figure of a long session.
+    # Without pyplot, which would keep all figures of a long session in memory.
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (title, columns) in zip(figure.subplots(1, 2), halves.items(), strict=True):
         for name in columns:
-            # A column that another version of rac_unet began or left out has empty cells.
+            # Columns that only some versions of rac_unet wrote have empty cells.
             values = [float(row[name] or "nan") for row in rows]
             axes.plot(epochs, values, marker="o" if len(rows) < 40 else None, label=_LABELS[name])
         axes.set_title(title, fontsize=10)
@@ -65,10 +65,10 @@ def show_curve(history_file: str | os.PathLike) -> None:
 
 
 def show_pairs(data: str | os.PathLike, output: str | os.PathLike) -> None:
-    """Draw one pair of each emotion to the PNG `output` and show it.
+    """Write a sheet with one pair of each emotion to the PNG file `output`, and show it.
 
     Args:
-        data: folder of pairs as images; TFRecord shards are not read here.
+        data: folder of pairs with image files; TFRecords are not supported.
     """
     import cv2
     import numpy as np
@@ -81,7 +81,7 @@ def show_pairs(data: str | os.PathLike, output: str | os.PathLike) -> None:
     rows = pairs.frame[pairs.has_truth].sample(frac=1, random_state=0).drop_duplicates("emotion")
     shown = pairs.take(rows.sort_values("emotion").index.to_numpy())
     if not len(shown):
-        print("no pair with a truth to show")
+        print("no pairs with ground truth to show")
         return
     columns = {
         name: np.stack([cv2.imread(path)[..., ::-1] for path in shown.paths(name)])

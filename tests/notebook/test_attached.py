@@ -1,4 +1,4 @@
-"""Attached things are found wherever Kaggle puts them, and what is missing or in doubt is said with what to do."""
+"""Attached inputs are found at all places that Kaggle uses; refusals of missing or ambiguous ones say what to do."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def file(path, text="x"):
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """Makes run directories with given times: `runs(folder, preset, stamp)`."""
+    """A function that creates a run directory with a given time: `runs(folder, preset, stamp)`."""
 
     def make(folder, preset, stamp, kind=None):
         monkeypatch.setattr("time.strftime", lambda _: stamp)
@@ -35,14 +35,14 @@ def runs(tmp_path, monkeypatch):
     "place", ["rac-unet-prepare-data", "notebooks/someone/rac-unet-prepare-data", "datasets/me/pairs"]
 )
 @pytest.mark.parametrize("form", ["", "pairs-tfds/rac_unet_pairs/1.0.0"])
-def test_pairs_are_found_wherever_they_lie(tmp_path, place, form):
+def test_pairs_are_found_at_all_places(tmp_path, place, form):
     folder = file(tmp_path / place / form / "pairs.csv").parent
-    # What lies inside a data set is not another one.
+    # A folder inside a data set is not another data set.
     file(folder / "quarantine/pairs.csv")
     assert notebook.find_pairs(tmp_path) == folder
 
 
-def test_pairs_that_are_missing_or_in_doubt(tmp_path):
+def test_missing_or_ambiguous_pairs_are_refused(tmp_path):
     with refused("missing", tmp_path, "rac-unet-prepare-data"):
         notebook.find_pairs(tmp_path)
     one, two = (file(tmp_path / name / "pairs.csv").parent for name in ("one", "two"))
@@ -51,7 +51,7 @@ def test_pairs_that_are_missing_or_in_doubt(tmp_path):
     assert notebook.find_pairs(tmp_path, two) == two
 
 
-def test_runs_are_told_apart_and_ordered(tmp_path, runs):
+def test_runs_are_distinguished_and_sorted(tmp_path, runs):
     late = runs(tmp_path / "a/runs", "smoke", "20260102-000000")
     early = runs(tmp_path / "notebooks/me/b/runs", "demo", "20260101-000000")
     judge = runs(tmp_path / "c", "classifier-unmasked", "20260103-000000", CLASSIFIER)
@@ -65,27 +65,27 @@ def test_runs_are_told_apart_and_ordered(tmp_path, runs):
     assert notebook.plain_names([early, again]) == {early.name: early, again.name: again}
 
 
-def test_a_run_that_is_missing_is_asked_for(tmp_path):
+def test_a_missing_run_is_refused(tmp_path):
     with refused("missing", tmp_path, "rac-unet-train,"):
         notebook.find_run(tmp_path)
     with refused("missing", tmp_path, "rac-unet-train-classifier,"):
         notebook.find_run(tmp_path, kind=CLASSIFIER)
 
 
-def test_only_a_run_of_the_same_name_is_gone_on_with(tmp_path, runs, capsys):
+def test_only_a_run_of_the_same_name_is_resumed(tmp_path, runs, capsys):
     here, attached = tmp_path / "runs", tmp_path / "input"
     assert notebook.find_previous("smoke", here, attached) is None
-    assert "a new one begins" in capsys.readouterr().out
+    assert "starting a new one" in capsys.readouterr().out
     old = runs(attached / "x", "rac_unet", "20260102-000000")
     assert notebook.find_previous("rac", here, attached) is None
     assert f"{old}: not of 'rac'" in capsys.readouterr().out
     assert notebook.find_previous("rac_unet", here, attached) == old
-    # What this session has begun is newer, whatever its name says.
+    # This session's run is preferred, even if its name has an earlier time.
     mine = runs(here, "rac_unet", "20260101-000000")
     assert notebook.find_previous("rac_unet", here, attached) == mine
 
 
-def test_a_run_is_taken_over_whole_and_writable(tmp_path, runs):
+def test_the_copy_of_a_run_is_complete_and_writable(tmp_path, runs):
     run = runs(tmp_path / "input", "smoke", "20260101-000000")
     file(run / "backup/state.npz", "state")
     for path in (run / "config.yaml", run / "backup"):
@@ -95,7 +95,7 @@ def test_a_run_is_taken_over_whole_and_writable(tmp_path, runs):
     assert all(path.stat().st_mode & stat.S_IWUSR for path in copy.rglob("*"))
     assert [path.name for path in copy.parent.iterdir()] == [run.name]
     file(copy / "history.csv")
-    # Taken over once, it is not set back.
+    # A second call does not overwrite the copy.
     assert notebook.take_over(run, tmp_path / "runs") == copy and (copy / "history.csv").exists()
 
 
@@ -111,7 +111,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path, runs, monkeypatch):
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_the_photographs_to_prepare(tmp_path):
+def test_finding_the_photographs_to_prepare(tmp_path):
     with refused("missing", tmp_path):
         notebook.find_source(tmp_path)
     file(tmp_path / "datasets/me/rac-unet-wheels/rac_unet-0.1.0-py3-none-any.whl")
@@ -126,7 +126,7 @@ def test_the_photographs_to_prepare(tmp_path):
         notebook.find_source(tmp_path, "rafdb")
 
 
-def test_a_guided_stage_takes_the_attached_readers_and_the_last_network(tmp_path, runs):
+def test_guided_training_uses_the_attached_readers_and_the_most_recent_network(tmp_path, runs):
     with refused("missing", tmp_path, "rac-unet-train-classifier"):
         notebook.guided_options(tmp_path)
     readers = [
