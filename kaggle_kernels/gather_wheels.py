@@ -1,11 +1,11 @@
-"""Gather what is uploaded to Kaggle: the wheels its image lacks, and the notebooks with your user name in them.
+"""Collect the files to upload to Kaggle: the wheels its image lacks, and the notebooks with your user name.
 
     python -m kaggle_kernels.gather_wheels --owner NAME --output upload
 
-upload/wheels         this project and the packages it needs that Kaggle has not: `kaggle datasets create`
+upload/wheels         this project and the packages it needs that Kaggle lacks: `kaggle datasets create`
 upload/<notebook>     each notebook with its metadata: `kaggle kernels push`
 
-Kaggle's own TensorFlow, Keras, NumPy and protobuf stay as they are: what `kaggle_packages.txt` lists is never fetched.
+Kaggle's TensorFlow, Keras, NumPy and protobuf are not replaced: packages in `kaggle_packages.txt` are not downloaded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ HERE = Path(__file__).resolve().parent
 PLACEHOLDER = "INSERT_USERNAME_HERE"
 METADATA_FILE = "kernel-metadata.json"
 PACKAGES_FILE = HERE / "kaggle_packages.txt"
-# Beside the required ones; left out where a package has no wheel.
+# In addition to the required packages; left out if a package has no wheel.
 OPTIONAL_EXTRAS = ("brisque",)
 # Kaggle's image is Ubuntu 22.04, whose C library is 2.35; older wheels run on it, too.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)] + ["manylinux2014_x86_64", "linux_x86_64"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build, download, write the folder; nothing is there when something fails."""
+    """Build and download the wheels, and write the folder; nothing remains after an error."""
     options = _parser().parse_args(arguments)
     output = Path(options.output)
     with new_folder(output) as folder:
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     for remark in left_out:
         print(f"note: {remark}")
     if options.owner == PLACEHOLDER:
-        print(f"note: no --owner given; write your Kaggle user name in place of {PLACEHOLDER} in every metadata file")
+        print(f"note: no --owner given; replace {PLACEHOLDER} by your Kaggle user name in all metadata files")
     print(f"wrote    {output / 'wheels'}")
     for name in kernels:
         print(f"wrote    {output / name}")
@@ -59,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def build_wheel(folder: Path) -> Path:
-    """This checkout's wheel, made in `folder`. Raises: UserError with what the build said last."""
+    """Build the wheel of this checkout in `folder`; raises UserError with the last message of a failed build."""
     root = HERE.parent
     with tempfile.TemporaryDirectory(prefix="rac_unet_wheel_") as scratch:
-        # From a copy: setuptools leaves a build folder that would feed old files to the next wheel.
+        # In a copy: setuptools leaves a build folder whose old files would get into the next wheel.
         source = Path(scratch) / "source"
         source.mkdir()
         for name in ("rac_unet", "data_prep"):
@@ -80,13 +80,13 @@ def build_wheel(folder: Path) -> Path:
 
 
 def download_needs(project: Path, folder: Path, python: str) -> list[str]:
-    """Download into `folder` what `project` needs and Kaggle lacks, and what that needs.
+    """Download the requirements of `project` that Kaggle lacks into `folder`, including indirect ones.
 
     Args:
         project: a wheel.
-        python: version of Kaggle's Python, as 3.12.
+        python: version of Kaggle's Python, such as 3.12.
     Returns: a remark for each optional package that was left out.
-    Raises: UserError when a package has no wheel that fits, or Kaggle's version of one does not do.
+    Raises: UserError when a package has no compatible wheel, or Kaggle's version of one is not compatible.
     """
     present, remarks = read_packages(), []
     _fetch_all(_needs(project, python), folder, python, present)
@@ -103,21 +103,21 @@ def download_needs(project: Path, folder: Path, python: str) -> list[str]:
 
 
 def read_packages() -> dict[str, str]:
-    """Normalised name -> version of what Kaggle's image has."""
+    """Return normalised name -> version of the packages in Kaggle's image."""
     lines = PACKAGES_FILE.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
     return {_normal(name): version for name, version in pairs}
 
 
 def write_dataset_metadata(folder: Path, owner: str) -> None:
-    """What `kaggle datasets create` reads (Kaggle/kaggle-cli, docs/datasets_metadata.md)."""
+    """Write the metadata for `kaggle datasets create` (Kaggle/kaggle-cli, docs/datasets_metadata.md)."""
     values = {"title": "RAC UNET wheels", "id": f"{owner}/rac-unet-wheels", "licenses": [{"name": "other"}]}
-    values["description"] = "rac_unet (MIT) and the packages it needs beside Kaggle's own, each under its own licence"
+    values["description"] = "rac_unet (MIT) and the packages it needs that Kaggle lacks, each under its own licence"
     (folder / "dataset-metadata.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def copy_kernels(folder: Path, owner: str) -> list[str]:
-    """Copy every notebook and its metadata, with the owner's name, into a folder of its own; returns their names."""
+    """Copy every notebook and its metadata with the owner's name into a subfolder; return the names."""
     names = sorted(path.parent.name for path in HERE.glob(f"*/{METADATA_FILE}"))
     for name in names:
         text = (HERE / name / METADATA_FILE).read_text(encoding="utf-8")
@@ -128,16 +128,14 @@ def copy_kernels(folder: Path, owner: str) -> list[str]:
 
 
 def _fetch_all(needs: list, folder: Path, python: str, present: dict[str, str]) -> None:
-    """Download each need that is not present, then what it needs itself."""
+    """Download each requirement that is not present, then its requirements."""
     todo = list(needs)
     while todo:
         need = todo.pop()
         name = _normal(need.name)
         if name in present:
             if not need.specifier.contains(present[name], prereleases=True):
-                raise UserError(
-                    f"{need} is needed, and {PACKAGES_FILE.name} says that Kaggle has {present[name]}", "mismatch"
-                )
+                raise UserError(f"{need} is needed, but Kaggle has {present[name]} ({PACKAGES_FILE.name})", "mismatch")
         elif not any(_normal(wheel.name.split("-")[0]) == name for wheel in folder.glob("*.whl")):
             todo += _needs(_download(need, folder, python), python, *need.extras)
         elif need.extras:
@@ -160,15 +158,15 @@ def _download(need, folder: Path, python: str) -> Path:
 
 
 def _needs(wheel: Path, python: str, *extras: str) -> list:
-    """What a wheel asks for on Kaggle's machine; with extras, also what these ask for."""
+    """Return the requirements of a wheel on Kaggle's machine, with those of the extras."""
     from packaging.requirements import Requirement
 
     with zipfile.ZipFile(wheel) as file:
         name = next(name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
-        told = HeaderParser().parsestr(file.read(name).decode("utf-8")).get_all("Requires-Dist") or []
+        required = HeaderParser().parsestr(file.read(name).decode("utf-8")).get_all("Requires-Dist") or []
     machine = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
     machine |= {"platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
-    needs = (Requirement(text) for text in told)
+    needs = (Requirement(text) for text in required)
     return [
         need
         for need in needs
@@ -182,36 +180,34 @@ def _normal(name: str) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return one_line(Exception(lines[-1].removeprefix("ERROR: "))) if lines else "it said nothing"
+    return one_line(Exception(lines[-1].removeprefix("ERROR: "))) if lines else "no message"
 
 
 def _owner(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]+", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no Kaggle user name; it is the last part of your profile's address"
+            f"{text!r} is not a Kaggle user name; it is the last part of your profile's address"
         )
     return text
 
 
 def _python_version(text: str) -> str:
     if not re.fullmatch(r"3\.\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no Python version; write 3.12")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Python version; use, for example, 3.12")
     return text
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m kaggle_kernels.gather_wheels",
-        description="Gather what is uploaded to Kaggle: the wheels its image lacks, and the notebooks.",
+        description="Collect the files to upload to Kaggle: the wheels its image lacks, and the notebooks.",
         epilog="example: python -m kaggle_kernels.gather_wheels --owner NAME --output upload",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--output", required=True, metavar="DIR", default=argparse.SUPPRESS, help="folder to make")
+    parser.add_argument("--output", required=True, metavar="DIR", default=argparse.SUPPRESS, help="output folder")
+    parser.add_argument("--owner", type=_owner, default=PLACEHOLDER, metavar="NAME", help="your Kaggle user name")
     parser.add_argument(
-        "--owner", type=_owner, default=PLACEHOLDER, metavar="NAME", help="your Kaggle user name, for the metadata"
-    )
-    parser.add_argument(
-        "--python", type=_python_version, default="3.12", metavar="X.Y", help="version of Python that Kaggle has"
+        "--python", type=_python_version, default="3.12", metavar="X.Y", help="version of Kaggle's Python"
     )
     return parser
 

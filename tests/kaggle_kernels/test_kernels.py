@@ -1,4 +1,4 @@
-"""The notebooks as files: metadata as Kaggle documents it, chained in the right order, short, and without outputs.
+"""The notebooks' files: metadata as documented by Kaggle, attached in the right order, short, without outputs.
 
 Fields and values are those of docs/kernels_metadata.md in Kaggle/kaggle-api (commit 8891e72a) and, for machine_shape,
 in Kaggle/kaggle-cli, as that repository is called now (commit 13dad8ee); its docs/kernels.md lists the accelerators.
@@ -46,7 +46,7 @@ def sources(name, kind):
 
 
 def faults(values):
-    """What Kaggle's documentation does not allow in a kernel-metadata.json."""
+    """Return the entries of a kernel-metadata.json that Kaggle's documentation does not allow."""
     found = [f"{key} is not a documented field" for key in set(values) - FLAGS - set(LISTS) - TEXTS - {"id_no"}]
     found += [
         f"{key} is missing" for key in ("id", "title", "code_file", "language", "kernel_type") if key not in values
@@ -65,7 +65,7 @@ def faults(values):
     return found
 
 
-def test_the_five_are_there_and_no_others():
+def test_there_are_five_notebooks():
     assert {path.parent.name for path in KERNELS.glob("*/kernel-metadata.json")} == set(NAMES)
 
 
@@ -78,7 +78,7 @@ def test_metadata_are_as_documented(name):
     assert (KERNELS / name / values["code_file"]).is_file()
     assert values["id"] == f"{gather_wheels.PLACEHOLDER}/rac-unet-{name}"
     assert "rac-unet-wheels" in sources(name, "dataset_sources")
-    # An accelerator is asked for by both or by neither.
+    # An accelerator is requested by both entries or by neither.
     assert (values["enable_gpu"] == "true") == ("machine_shape" in values)
 
 
@@ -87,14 +87,14 @@ def test_metadata_are_as_documented(name):
     [{"accelerator": "gpu"}, {"machine_shape": "T4"}, {"enable_gpu": "yes"}, {"language": "julia"}, {"title": "Other"},
      {"kernel_sources": ["no-owner"]}],
 )  # fmt: skip
-def test_metadata_that_are_not_are_found(change):
+def test_faulty_metadata_are_found(change):
     assert len(faults({**metadata("train"), **change})) == 1
 
 
-def test_the_notebooks_feed_each_other():
+def test_the_notebooks_attach_each_others_outputs():
     known = {f"rac-unet-{name}" for name in NAMES}
     assert all(set(sources(name, "kernel_sources")) <= known for name in NAMES)
-    # Those that train go on with their own last version.
+    # The training notebooks attach their own last version.
     for name in ("train", "train-classifier"):
         assert sources(name, "kernel_sources") == ["rac-unet-prepare-data", f"rac-unet-{name}"]
     made_by_train = {"rac-unet-train", "rac-unet-train-classifier", "rac-unet-prepare-data"}
@@ -113,14 +113,14 @@ def test_a_notebook_is_short_and_clean(name):
         assert len(cell.source.splitlines()) <= 16, cell.source
     (settings,) = (cell for cell in code if "parameters" in cell.metadata.get("tags", []))
     assert code[0] is settings and ast.parse(settings.source).body
-    # pip is asked for nothing but the attached files.
+    # pip installs only the attached files.
     assert '"--no-deps", "--no-index", *wheels' in code[1].source
     text = "\n".join(cell.source for cell in notebook.cells)
     assert "private" in text or name != "prepare-data"
     assert not re.search(r"(?<!/kaggle)/(work|root|tmp|home|Users)/", text) and "http" not in text
 
 
-def test_settings_of_train_are_ones_it_takes():
+def test_the_settings_of_the_train_notebook_are_accepted():
     from rac_unet.training.arguments import parse
 
     (cell,) = (cell for cell in read("train").cells if "parameters" in cell.metadata.get("tags", []))
@@ -133,7 +133,7 @@ def test_settings_of_train_are_ones_it_takes():
 
 
 def test_commands_of_the_notebooks_exist():
-    """Every `notebook.run("module"` names a module, and every function of rac_unet.notebook is there."""
+    """Every `notebook.run("module"` names a module, and every used function of rac_unet.notebook exists."""
     import importlib.util
 
     from rac_unet import notebook as functions
