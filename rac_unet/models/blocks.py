@@ -1,7 +1,7 @@
-"""The parts of the networks, as functions from Keras tensors to Keras tensors.
+"""Building blocks of the networks: functions from Keras tensors to Keras tensors.
 
-Only stock layers, so that an exported model loads where this package is not installed. Every function takes the name
-of the place it builds for; layers are called `{place}_conv1`, `{place}_bn1`, …
+They use stock layers only, so that an exported model loads where this package is not installed. Every function takes a
+name, the prefix of its layers' names: `{name}_conv1`, `{name}_bn1`, …
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ LEAKY_SLOPE = 0.01
 def convolution(x, filters, name, kernel_size=3, strides=1):
     """Convolution with bias that keeps H and W, or divides them by `strides`.
 
-    A strided one is padded by 1 on every side first, as PyTorch does; Keras's `same` would pad bottom and right only,
-    shifting every feature by half a pixel per level.
+    A strided convolution is padded by 1 on every side first, as PyTorch does. Keras's `same` would pad bottom and right
+    only, and shift every feature by half a pixel per level.
     """
     if strides == 1:
         return layers.Conv2D(filters, kernel_size, padding="same", name=name)(x)
@@ -26,7 +26,7 @@ def convolution(x, filters, name, kernel_size=3, strides=1):
 
 
 def batch_norm(x, name):
-    """Batch normalisation with PyTorch's constants."""
+    """Batch normalisation with PyTorch's default epsilon and momentum."""
     return layers.BatchNormalization(name=name, **BATCH_NORM)(x)
 
 
@@ -36,12 +36,12 @@ def leaky_relu(x, name):
 
 
 def emotion_planes(emotion, image_size, name="emotion", planes=4):
-    """Spread a label over the picture: (B, 7) one-hot -> (B, image_size, image_size, 4).
+    """Spread a label over the image: (B, 7) one-hot -> (B, image_size, image_size, 4).
 
-    A learned row of 4 numbers per emotion, the same at every pixel; an all-zero label gives all-zero planes.
+    Each emotion has a learned row of 4 numbers, the same at every pixel; an all-zero label gives all-zero planes.
     """
-    # Drawn as PyTorch draws an embedding: as strong as the picture beside it. Keras's default for a dense layer is a
-    # quarter of that variance, and the network then takes far longer to heed the label.
+    # Initialised as PyTorch initialises an embedding, to values as large as the image's. Keras's default for a dense
+    # layer has a quarter of that variance, and the network then takes far longer to use the label.
     table = initializers.RandomNormal(stddev=1.0)
     row = layers.Dense(planes, use_bias=False, kernel_initializer=table, name=f"{name}_embedding")(emotion)
     row = layers.RepeatVector(image_size * image_size, name=f"{name}_repeat")(row)
@@ -51,7 +51,7 @@ def emotion_planes(emotion, image_size, name="emotion", planes=4):
 def residual_down(x, filters, name):
     """Halve H and W: (B, H, W, C) -> (B, H/2, W/2, filters).
 
-    The strided convolution is both the first layer of the branch and the shortcut; no activation after the sum.
+    The strided convolution is both the first layer of the branch and the shortcut. No activation follows the sum.
     """
     shortcut = convolution(x, filters, f"{name}_conv1", strides=2)
     h = leaky_relu(batch_norm(shortcut, f"{name}_bn1"), f"{name}_act1")
@@ -62,15 +62,15 @@ def residual_down(x, filters, name):
 
 
 def attention_gate(skip, gating_signal, inter_filters, name):
-    """Scale a skip connection by coefficients learned from the decoder.
+    """Scale a skip connection by coefficients computed from it and the decoder.
 
-    Additive gate of Oktay et al. 2018 (arXiv:1804.03999); both tensors already share H and W.
+    Additive gate of Oktay et al. 2018 (arXiv:1804.03999); both tensors have the same H and W.
 
     Args:
         skip: (B, H, W, C) float, any range.
         gating_signal: (B, H, W, G) float.
         inter_filters: channels of the shared projection, usually C // 2.
-    Returns: (B, H, W, C); `skip` times a coefficient map in [0, 1].
+    Returns: (B, H, W, C), `skip` times a coefficient map in [0, 1].
     """
     g = batch_norm(convolution(gating_signal, inter_filters, f"{name}_gating_conv", 1), f"{name}_gating_bn")
     s = batch_norm(convolution(skip, inter_filters, f"{name}_skip_conv", 1), f"{name}_skip_bn")
@@ -83,7 +83,7 @@ def attention_gate(skip, gating_signal, inter_filters, name):
 def residual_up(x, skip, filters, name):
     """Double H and W and merge a skip: (B, H, W, C), (B, 2H, 2W, filters) -> (B, 2H, 2W, filters).
 
-    The residual is taken from the gated skip, as in the original's code (its figure draws the ungated one).
+    The residual is taken from the gated skip, as in the original's code (its figure shows the ungated skip).
     """
     u = layers.Conv2DTranspose(filters, 2, strides=2, name=f"{name}_upsample")(x)
     u = convolution(batch_norm(u, f"{name}_upsample_bn"), filters, f"{name}_conv1")
@@ -104,9 +104,9 @@ def double_convolution(x, filters, name):
 
 
 def residual_convolution(x, filters, name):
-    """Two 3 x 3 convolutions beside a 1 x 1 shortcut, without norm: (B, H, W, C) -> (B, H, W, filters), not negative.
+    """Residual block without norm: two 3 x 3 convolutions and a 1 x 1 shortcut, (B, H, W, C) -> (B, H, W, filters).
 
-    ReLU between the two and after the sum.
+    There is a ReLU between the two convolutions and one after the sum, so the output is 0 or more.
     """
     shortcut = convolution(x, filters, f"{name}_shortcut", 1)
     h = layers.ReLU(name=f"{name}_act1")(convolution(x, filters, f"{name}_conv1"))
@@ -115,20 +115,20 @@ def residual_convolution(x, filters, name):
 
 
 def max_pool(x, name):
-    """The largest of every 2 x 2 pixels: (B, H, W, C) -> (B, H/2, W/2, C)."""
+    """2 x 2 max pooling: (B, H, W, C) -> (B, H/2, W/2, C)."""
     return layers.MaxPooling2D(2, name=name)(x)
 
 
 def upsample(x, name):
-    """Every pixel twice along both axes, without weights: (B, H, W, C) -> (B, 2H, 2W, C)."""
+    """Nearest-neighbour up-sampling by 2, without weights: (B, H, W, C) -> (B, 2H, 2W, C)."""
     return layers.UpSampling2D(2, interpolation="nearest", name=name)(x)
 
 
 def coarse_attention_gate(skip, coarse, name):
     """Scale a skip connection by coefficients computed at half its resolution.
 
-    The additive gate as RA-UNET has it (Hosen and Islam, ASYU 2022): the skip comes down to the decoder's resolution
-    instead of the decoder up to the skip's, and the scaled skip passes a last 1 x 1 convolution and batch norm.
+    The additive gate of RA-UNET (Hosen and Islam, ASYU 2022): the skip is brought down to the decoder's resolution,
+    not the decoder up to the skip's, and the scaled skip passes a last 1 x 1 convolution and batch norm.
 
     Args:
         skip: (B, 2H, 2W, C) float, any range.
@@ -137,7 +137,7 @@ def coarse_attention_gate(skip, coarse, name):
     """
     filters = skip.shape[-1]
     gating = layers.ReLU(name=f"{name}_gating_act")(convolution(coarse, filters, f"{name}_gating_conv", 1))
-    # As large as its stride, so there is nothing to pad.
+    # The kernel is as large as the stride, so no padding is needed.
     s = layers.Conv2D(filters, 2, strides=2, name=f"{name}_skip_conv")(skip)
     g = convolution(gating, filters, f"{name}_gating_project", 1)
     g = layers.Conv2DTranspose(filters, 3, padding="same", name=f"{name}_gating_transpose")(g)

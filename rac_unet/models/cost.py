@@ -1,4 +1,4 @@
-"""What a network costs: floating-point operations of one forward pass, a multiply-add counted as two."""
+"""Count the floating-point operations of one forward pass; a multiply-add counts as two."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import keras
 
 
 def forward_flops(model: keras.Model) -> int:
-    """Operations per picture in convolutions and dense layers; the rest is under 2 % in every network here.
+    """Return operations per image in convolutions and dense layers; the rest is under 2 % in every network here.
 
     Args:
-        model: a functional model with fixed picture sizes.
+        model: a functional model with a fixed image size.
     """
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2DTranspose):
-            # Every input pixel meets the whole kernel once.
+            # Every input pixel is multiplied by the whole kernel once.
             total += 2 * math.prod(layer.kernel.shape) * _pixels(layer.input.shape)
         elif isinstance(layer, keras.layers.Conv2D):
             total += 2 * math.prod(layer.kernel.shape) * _pixels(layer.output.shape)
@@ -30,15 +30,15 @@ def _pixels(shape: tuple) -> int:
 
 
 def graph_flops(function) -> int:
-    """The same of any TensorFlow graph, as an exported network is one; counted from the operations themselves.
+    """Return operations per image of a TensorFlow graph, such as an exported network, from its operations.
 
     Args:
-        function: a `tf.function` with its shapes fixed but for the batch (`get_concrete_function()`, a signature).
+        function: a concrete function or a signature, with all shapes fixed except the batch size.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     total = 0
-    # Freezing also unfolds the functions within functions that a SavedModel is made of.
+    # Freezing also inlines the nested functions that a SavedModel consists of.
     for operation in convert_variables_to_constants_v2(function).graph.get_operations():
         tensors = {"Conv2D": (1, operation.outputs), "Conv2DBackpropInput": (1, operation.inputs[2:])}
         if operation.type in tensors:

@@ -1,9 +1,9 @@
-"""RAC-UNET at a phone's cost, which also says where the mask is.
+"""RAC-UNET-lite: a compact RAC-UNET for phones that also predicts the mask's occlusion map.
 
-RAC-UNET's parts (residual blocks, attention gates on the skips, the emotion as an input) at a hundredth of its
-arithmetic: the picture is halved before anything else looks at it, the widest levels are 8 and 16 px, a few channels at
-full resolution follow rims and teeth, and only operations are used that have a fast 8-bit form. With 32 filters: 1.35 M
-parameters, 1.4 GFLOP per 128 x 128 picture.
+It has RAC-UNET's parts (residual blocks, attention gates on the skips, the emotion as an input) at 3 % of its
+arithmetic: the first convolution halves the resolution, the widest levels are 8 and 16 px, a few channels at full
+resolution draw mask edges and teeth, and every operation has a fast 8-bit form. With 32 filters: 1.35 M parameters,
+1.4 GFLOP per 128 x 128 image.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from keras import layers
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.models import blocks
 
-# The map is stretched by this beyond 0 and 1 and cut there, so that below 0.115 a pixel passes through exactly.
-SURE = 0.15
+# The map is stretched beyond [0, 1] by this margin and clipped, so that a pixel below 0.115 is copied exactly.
+STRETCH = 0.15
 
 
 def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: bool = True) -> keras.Model:
@@ -23,13 +23,13 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
 
     Args:
         filters: channels at half resolution, 2 or more; the levels below have 2, 3 and 3.5 times as many.
-        image_size: side of the square picture, a multiple of 16.
-        conditioned: whether `emotion` is an input; an all-zero row is "no label".
+        image_size: side of the square image in pixels, a multiple of 16.
+        conditioned: whether `emotion` is an input; an all-zero row means no label.
     Returns: model from `{"masked_image": (B, S, S, 3) in [0, 1], "emotion": (B, 7) one-hot}` to
-        `inpainted_image` (B, S, S, 3) in [0, 1], exactly `masked_image` wherever the map is below 0.115;
-        `occlusion` (B, S, S, 1) in [0, 1], how surely each pixel is hidden by a mask;
-        `painted_image` (B, S, S, 3) in [0, 1], the whole face as painted;
-        `visible_emotion` (B, 7), probabilities of what can be read from the seen part, whatever the label says.
+        `inpainted_image` (B, S, S, 3) in [0, 1], equal to `masked_image` wherever the map is below 0.115;
+        `occlusion` (B, S, S, 1) in [0, 1], the probability that a mask hides the pixel;
+        `painted_image` (B, S, S, 3) in [0, 1], the whole face as the network paints it;
+        `visible_emotion` (B, 7), probabilities of the emotion read from the visible part, independent of the label.
     """
     widths = [filters, 2 * filters, 3 * filters, 7 * filters // 2]
     image = keras.Input((image_size, image_size, 3), name="masked_image")
@@ -47,7 +47,7 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
     seen = layers.GlobalAveragePooling2D(name="seen_pool")(skips.pop())
     seen = layers.Dense(2 * filters, activation="relu", name="seen_dense")(seen)
     whole = layers.Reshape((1, 1, widths[3]), name="seen_shift")(layers.Dense(widths[3], name="seen_shift_dense")(seen))
-    # Probabilities and pictures are float32 whatever the precision policy.
+    # Probabilities and images are always float32, whatever the precision policy.
     seen = layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="visible_emotion")(seen)
 
     x = _labelled(layers.Add(name="bottleneck_seen")([x, whole]), inputs, widths[3], "bottleneck")
@@ -62,19 +62,21 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
         if level < 3:
             x = _residual(x, width, f"up{level}b")
 
-    # Few channels at full resolution, beside the picture itself: enough to follow a mask's rim and to draw teeth.
+    # A few channels at full resolution, joined with the image, are enough to draw a mask's edge and teeth.
     x = layers.Conv2DTranspose(max(3 * filters // 8, 1), 2, strides=2, use_bias=False, name="fine_upsample")(x)
     x = layers.ReLU(name="fine_upsample_act")(blocks.batch_norm(x, "fine_upsample_bn"))
-    # In 8 bits all that is joined has one scale; this copy, changed by nothing, leaves the picture its own.
+    # In 8 bits, concatenated tensors share one scale; this copy lets the image itself keep its own.
     copy = layers.ReLU(max_value=1.0, name="fine_image")(image)
     x = _convolution(layers.Concatenate(name="fine_concat")([x, copy]), filters // 2, "fine")
     painted = _head(x, 3, "painted_image")
     occlusion = _head(x, 1, "occlusion")
-    share = layers.Rescaling(1 + 2 * SURE, -SURE, dtype="float32", name="share_stretched")(occlusion)
+    share = layers.Rescaling(1 + 2 * STRETCH, -STRETCH, dtype="float32", name="share_stretched")(occlusion)
     share = layers.ReLU(max_value=1.0, dtype="float32", name="share_painted")(share)
     rest = layers.Rescaling(-1.0, 1.0, dtype="float32", name="share_kept")(share)
-    parts = [layers.Multiply(dtype="float32", name="part_painted")([painted, share]),
-             layers.Multiply(dtype="float32", name="part_kept")([image, rest])]  # fmt: skip
+    parts = [
+        layers.Multiply(dtype="float32", name="part_painted")([painted, share]),
+        layers.Multiply(dtype="float32", name="part_kept")([image, rest]),
+    ]
     outputs = {
         "inpainted_image": layers.Add(dtype="float32", name="inpainted_image")(parts),
         "occlusion": occlusion,
@@ -85,13 +87,13 @@ def build_rac_unet_lite(filters: int = 32, image_size: int = 128, conditioned: b
 
 
 def _convolution(x, filters, name, kernel_size=3, strides=1, padding="same"):
-    """Convolution, batch norm and ReLU, which fold into one operation for inference."""
+    """Convolution, batch norm and ReLU, which a converter folds into one operation for inference."""
     x = layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
     return layers.ReLU(name=f"{name}_act")(blocks.batch_norm(x, f"{name}_bn"))
 
 
 def _residual(x, filters, name):
-    """Two convolutions beside a shortcut that keeps everything; ReLU after the sum."""
+    """Residual block: two convolutions and an identity shortcut, with a ReLU after the sum."""
     h = _convolution(x, filters, f"{name}_res1")
     h = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_res2_conv")(h)
     h = blocks.batch_norm(h, f"{name}_res2_bn")
@@ -99,7 +101,7 @@ def _residual(x, filters, name):
 
 
 def _labelled(x, inputs, filters, name):
-    """Shift every channel by a learned number per emotion; nothing for an all-zero label, or without one."""
+    """Shift every channel by a learned number per emotion; no shift for an all-zero label or without the input."""
     if "emotion" not in inputs:
         return x
     table = keras.initializers.RandomNormal(stddev=0.5)
@@ -109,6 +111,6 @@ def _labelled(x, inputs, filters, name):
 
 
 def _head(x, channels, name):
-    """A picture or a map in [0, 1]."""
+    """Convolution and sigmoid: an image or a map in [0, 1]."""
     x = layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"{name}_conv")(x)
     return layers.Activation("sigmoid", dtype="float32", name=name)(x)

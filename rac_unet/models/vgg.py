@@ -1,8 +1,8 @@
-"""VGG16 and VGG19 (Simonyan & Zisserman 2015, arXiv:1409.1556) as far as features are compared, frozen.
+"""Frozen VGG16 and VGG19 feature extractors (Simonyan & Zisserman 2015, arXiv:1409.1556), cut after the fourth block.
 
-One graph from an RGB picture in [0, 1] to four maps: resizing, normalisation and convolutions are all layers of it, so
-whoever holds the model cannot feed it the wrong pixels. Keras's published weights and torchvision's were trained on
-differently normalised pictures, and either set runs without complaint on the other's: hence `preprocessing`.
+One graph from an RGB image in [0, 1] to four feature maps. Resizing and normalisation are layers of it, so that a
+caller cannot preprocess wrongly. Keras's and torchvision's published weights were trained on differently normalised
+images, and either set runs on the other's without an error; `preprocessing` selects the right one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from keras import layers
 
 from rac_unet.core.registry import check_name
 
-# Convolutions in each of the four blocks that are kept; the fifth and the classifier are cut off.
+# Number of convolutions in each of the four blocks; the fifth block and the classifier are left out.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3), "vgg19": (2, 2, 4, 4)}
 FILTERS = (64, 128, 256, 512)
 PREPROCESSING = ("keras", "torchvision")
-# The size both sets of weights were trained at.
+# Both sets of weights were trained at this size.
 IMAGE_SIZE = 224
 
-# Of ImageNet. Keras's weights were converted from Caffe, which read BGR from 0 to 255 and only subtracted the mean.
+# ImageNet statistics. Keras's weights come from Caffe, which read BGR in [0, 255] and only subtracted the mean.
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 TORCHVISION_MEAN, TORCHVISION_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -28,16 +28,16 @@ TORCHVISION_MEAN, TORCHVISION_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 
 def build_vgg_features(name: str, preprocessing: str, image_size: int = IMAGE_SIZE) -> keras.Model:
     """Build a VGG cut after its fourth block, with random weights.
 
-    Convolutions are called as in `keras.applications` (`block1_conv1`, …); the layer `preprocess` holds the
-    normalisation and is not to be loaded over. Computed in float32 whatever the precision policy.
+    Convolutions are named as in `keras.applications` (`block1_conv1`, …). The layer `preprocess` holds the
+    normalisation: do not load weights into it. It computes in float32, whatever the precision policy.
 
     Args:
         name: vgg16 or vgg19.
-        preprocessing: whose weights are to be loaded: `keras` (BGR, 0 to 255, less Caffe's means) or `torchvision`
-            (RGB less the mean, divided by the deviation).
-        image_size: side in pixels to which pictures of any size are resized, bilinearly, first.
-    Returns: model, nothing of it trainable, from `image` (B, H, W, 3) RGB in [0, 1] to the last ReLU of each block by
-        name: `{"relu1_2": (B, S, S, 64), "relu2_2": (B, S/2, S/2, 128), "relu3_3": (B, S/4, S/4, 256),
+        preprocessing: the normalisation of the weights that will be loaded: `keras` (BGR in [0, 255] minus Caffe's
+            means) or `torchvision` (RGB minus the mean, divided by the standard deviation).
+        image_size: side in pixels; images of any size are first resized to it bilinearly.
+    Returns: frozen model from `image` (B, H, W, 3) RGB in [0, 1] to the last ReLU of each block by name:
+        `{"relu1_2": (B, S, S, 64), "relu2_2": (B, S/2, S/2, 128), "relu3_3": (B, S/4, S/4, 256),
         "relu4_3": (B, S/8, S/8, 512)}` for vgg16, `relu3_4` and `relu4_4` for vgg19.
     Raises: UserError for an unknown name.
     """
@@ -45,7 +45,7 @@ def build_vgg_features(name: str, preprocessing: str, image_size: int = IMAGE_SI
     check_name("preprocessing", preprocessing, PREPROCESSING)
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     x = layers.Resizing(image_size, image_size, interpolation="bilinear", dtype="float32", name="resize")(image)
-    # A layer of its own, since the convolutions pad with zeros of the normalised picture.
+    # Cannot be folded into block1_conv1, which pads the normalised image with zeros.
     preprocess = layers.Conv2D(3, 1, dtype="float32", name="preprocess")
     x = preprocess(x)
     taps = {}
@@ -64,9 +64,9 @@ def build_vgg_features(name: str, preprocessing: str, image_size: int = IMAGE_SI
 
 
 def normalisation(preprocessing: str) -> list[np.ndarray]:
-    """Kernel (1, 1, 3, 3) and bias (3,) of the 1x1 convolution that normalises RGB in [0, 1]."""
+    """Return kernel (1, 1, 3, 3) and bias (3,) of the 1 x 1 convolution that normalises RGB in [0, 1]."""
     if preprocessing == "keras":
-        # Reversed channels: output 0 is blue, input 2.
+        # Channels are reversed: output 0 is blue, which is input 2.
         kernel, bias = 255 * np.eye(3)[::-1], -np.array(CAFFE_MEAN_BGR)
     else:
         deviation = np.array(TORCHVISION_DEVIATION)

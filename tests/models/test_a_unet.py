@@ -1,4 +1,4 @@
-"""A-UNET: its size by hand, and its blocks."""
+"""A-UNET: its parameter count, computed by hand, and its blocks."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from rac_unet.models.cost import forward_flops
 
 
 def test_size_by_hand():
-    """Convolutions k*k*in*out + out, batch norms 4 numbers a channel of which 2 are trained; level by level."""
+    """Level by level: a convolution has k*k*in*out + out parameters, a batch norm 4 per channel, 2 of them trained."""
     widths = [64, 128, 256, 512, 1024]
     convolutions, norms, multiply_adds = 0, 0, 0
 
@@ -45,7 +45,7 @@ def test_it_has_no_residuals():
 
 
 def test_double_convolution_is_two_of_convolution_norm_and_relu():
-    """With kernels that copy one channel, the block is two scalings, each cut at 0."""
+    """With kernels that copy one channel, the block scales twice and clips at 0 each time."""
     x = keras.Input((4, 4, 1))
     model = keras.Model(x, blocks.double_convolution(x, 1, "b"))
     copy = np.zeros((3, 3, 1, 1))

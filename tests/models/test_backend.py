@@ -1,4 +1,4 @@
-"""Importing TensorFlow changes no setting of it; the setting does."""
+"""Importing TensorFlow does not change TF32; `set_tf32` does."""
 
 import pytest
 import tensorflow as tf
@@ -10,7 +10,7 @@ from rac_unet.train import _take_devices
 
 @pytest.fixture(params=[True, False])
 def switched(request):
-    """TF32 switched on or off, as it is again after the test."""
+    """TF32 switched on or off, restored after the test."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     set_tf32(request.param)
     yield request.param

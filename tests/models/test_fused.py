@@ -1,4 +1,4 @@
-"""Batch norms in one kernel: the same numbers as the stock layers', and weights that travel both ways."""
+"""Fused batch norms: the same numbers as the stock layers, and weights that copy both ways."""
 
 import keras
 import numpy as np
@@ -24,13 +24,13 @@ def _train(model, picture):
     return output, tape.gradient(total, model.trainable_variables)
 
 
-def test_training_is_the_stock_layers(pair):
+def test_training_equals_the_stock_layers(pair):
     stock, fused = pair
     picture = np.random.default_rng(0).normal(3, 2, (3, 6, 6, 5)).astype(np.float32)
     for _ in range(3):
         (wanted, slopes), (found, fused_slopes) = _train(stock, picture), _train(fused, picture)
         np.testing.assert_allclose(found, wanted, atol=1e-4)
-        # A bias before a batch norm has no slope but rounding, hence one scale for all.
+        # The gradient of a bias before a batch norm is only rounding, hence one scale for all.
         scale = max(float(tf.reduce_max(tf.abs(slope))) for slope in slopes)
         for a, b in zip(fused_slopes, slopes, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4 * scale)
@@ -46,7 +46,7 @@ def test_one_pixel_gives_numbers():
     assert np.isfinite(output).all() and np.isfinite(layer.moving_variance.numpy()).all()
 
 
-def test_weights_travel_both_ways(tmp_path):
+def test_weights_copy_both_ways(tmp_path):
     stock = build("rac_unet", filters=2, image_size=32)
     fused = fuse_batch_norms(stock)
     assert [w.path for w in fused.weights] == [w.path for w in stock.weights]

@@ -1,4 +1,4 @@
-"""Weights travel between this Keras and another one: `make kaggle` makes an environment with Kaggle's and runs this."""
+"""Weights load in another version of Keras and back; `make kaggle` makes an environment with Kaggle's and runs this."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from rac_unet.core.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-# Run by either Python: `save` makes weights and a picture from them, `load` reads them and paints the same picture.
+# Run by both Pythons: `save` writes weights and the image they paint, `load` reads them and paints the same image.
 SCRIPT = """
 import json, sys
 import numpy as np
@@ -38,13 +38,13 @@ print(json.dumps({"keras": keras.__version__}))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_weights_travel_both_ways(name, tmp_path):
+def test_weights_load_both_ways(name, tmp_path):
     other = os.environ.get("RAC_UNET_OTHER_PYTHON")
     if not other:
         pytest.skip("RAC_UNET_OTHER_PYTHON names no Python with another Keras; `make kaggle` makes one")
 
     def run(python, what):
-        # Not resolved: a virtual environment is found by the link's own place.
+        # Not resolved: Python finds its virtual environment from the link's own path.
         command = [str(ROOT / python), "-c", SCRIPT, what, str(tmp_path), name]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]

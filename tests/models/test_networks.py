@@ -1,4 +1,4 @@
-"""What every network promises, whichever it is: sizes, layers, precision, a label or none."""
+"""Properties of every network: sizes, layers, precision, with and without a label."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ from rac_unet.objectives.losses import make_loss
 from tests.refusals import refused
 
 ALL = every_network(filters=4, image_size=32)
-# The networks of the comparison, all built from the same parts; the mask-aware one has a test file of its own beside.
+# The networks of the comparison, built from the same blocks; the mask-aware one has a test file of its own.
 NETWORKS = {name: model for name, model in ALL.items() if model.name not in MASK_AWARE_MODELS}
 every = pytest.mark.parametrize("name", NETWORKS)
 # Every network in one of the two number formats, and the blocks they share in both.
@@ -37,7 +37,7 @@ MIXED = [
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request):
-    # So narrow, an unlucky start leaves a gate with dead units alone.
+    # At this width, an unlucky initialisation leaves a gate with dead units only.
     keras.utils.set_random_seed(0)
     return build_configured(NETWORKS[request.param])
 
@@ -76,7 +76,7 @@ def test_only_stock_layers(network):
         assert not isinstance(layer, keras.layers.Lambda)
 
 
-def test_layer_names_say_where(network):
+def test_layer_names_begin_with_their_place(network):
     places = ("stem_", "labelled_image", "emotion_", "down", "bottleneck", "up", "head_")
     for layer in network.layers:
         assert layer.name.startswith(places) or layer.name in ("masked_image", "emotion", "inpainted_image"), layer.name
@@ -84,12 +84,12 @@ def test_layer_names_say_where(network):
     assert {"stem_conv2" if network.name != "ra_unet" else "stem_shortcut"} <= names
     for level in (1, 2, 3, 4):
         assert {f"down{level}_conv1", f"up{level}_upsample", f"up{level}_gate_psi", f"up{level}_concat"} <= names
-    # The nearer the picture, the lower the number.
+    # Low numbers are nearest to the image.
     assert network.get_layer("up1_concat").output.shape[1] == 32 > network.get_layer("down4_conv2").output.shape[1] == 2
 
 
-def test_every_skip_goes_through_its_gate_alone(network):
-    """Half of every merge is the decoder's, half the gate's; nothing goes around them."""
+def test_every_skip_passes_only_its_gate(network):
+    """Half of every merge comes from the decoder and half from the gate, nothing else."""
     for level in (1, 2, 3, 4):
         decoder, gated = network.get_layer(f"up{level}_concat").input
         assert decoder.shape[:3] == gated.shape[:3]
@@ -112,7 +112,7 @@ def test_coefficients_lie_between_0_and_1_and_differ_by_place(network):
 
 
 def test_the_last_pixel_depends_on_every_weight_and_on_the_first_pixel(network):
-    """From corner to corner the way leads through the deepest level."""
+    """Two opposite corners are connected only through the deepest level."""
     inputs = {name: tf.constant(value) for name, value in make_inputs(network).items()}
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -129,7 +129,7 @@ def test_mixed_precision_gives_float32_pictures_and_finite_losses(name, policy):
     model = build_configured(NETWORKS[name], policy)
     assert model.get_layer("down1_conv2").compute_dtype == policy.removeprefix("mixed_")
     assert {w.dtype for w in model.weights} == {"float32"}
-    # Losses that look through an extractor have one of float32, whatever the policy; tests/objectives has them.
+    # Losses with a feature extractor use a float32 extractor under every policy; tests/objectives covers them.
     loss = make_loss({term: 1.0 for term in LOSSES if term not in (*FEATURE_LOSSES, *MASK_LOSSES)})
     truth = np.random.default_rng(1).random((2, 32, 32, 3)).astype(np.float32)
     targets = {"unmasked_image": truth, "occlusion": np.ones((2, 32, 32, 1), np.float32)}
@@ -144,13 +144,13 @@ def test_mixed_precision_gives_float32_pictures_and_finite_losses(name, policy):
     assert sum(float(tf.reduce_sum(tf.abs(slope))) for slope in slopes) > 0
 
 
-def test_unknown_network_lists_the_known():
+def test_an_unknown_network_is_refused_with_the_known_names():
     with refused("unknown_name", "rac_unet, ra_unet, a_unet"):
         build("unet")
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - set(LABELLED_MODELS)))
-def test_a_network_without_a_label_is_not_conditioned_on_one(name):
+def test_conditioning_an_unlabelled_network_is_refused(name):
     refusal = ("mismatch", "model.conditioned", name, "rac_unet_lite")
     with refused(*refusal):
         ModelConfig(name=name)

@@ -1,4 +1,4 @@
-"""RA-UNET: the size its structure is known by, its residual block and its own kind of gate."""
+"""RA-UNET: its known parameter count, its residual block and its gate."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def test_residual_block_without_its_branch_is_its_rectified_shortcut():
 
 
 def test_residual_block_rectifies_between_its_convolutions():
-    """Shortcut off, first convolution the negative of the picture, second a copy: what is left is max(-x, 0)."""
+    """Without a shortcut, if the first convolution negates and the second copies, the result is max(-x, 0)."""
     x = keras.Input((4, 4, 1))
     model = keras.Model(x, blocks.residual_convolution(x, 1, "b"))
     copy = np.zeros((3, 3, 1, 1))
@@ -50,7 +50,7 @@ def test_residual_block_rectifies_between_its_convolutions():
 
 
 def test_gate_against_its_definition():
-    """Everything anew in NumPy: 1 x 1 convolutions as products, the others as sums over their taps."""
+    """The gate written in NumPy: 1 x 1 convolutions as products, the others as sums over their taps."""
     rng = np.random.default_rng(0)
     skip, coarse = keras.Input((6, 6, 4)), keras.Input((3, 3, 5))
     model = keras.Model([skip, coarse], blocks.coarse_attention_gate(skip, coarse, "g"))

@@ -40,7 +40,7 @@ def test_the_label_changes_the_picture(small):
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-4
 
 
-def test_emotion_planes_are_the_tables_row_everywhere():
+def test_emotion_planes_repeat_the_embedding_row():
     label = keras.Input((7,))
     model = keras.Model(label, blocks.emotion_planes(label, 8))
     table = model.layers[1].get_weights()[0]
@@ -50,7 +50,7 @@ def test_emotion_planes_are_the_tables_row_everywhere():
 
 
 def test_strided_convolution_pads_as_pytorch_does():
-    """Kernel with a single 1 at its centre: output (i, j) must be input (2i, 2j), not (2i+1, 2j+1)."""
+    """With a kernel of a single 1 at its centre, output (i, j) is input (2i, 2j), not (2i+1, 2j+1)."""
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, blocks.convolution(image, 1, "c", strides=2))
     kernel = np.zeros((3, 3, 1, 1))

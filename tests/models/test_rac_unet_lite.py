@@ -1,4 +1,4 @@
-"""The compact network: what it puts out, how it composes, that its label is heeded and its reading is not."""
+"""RAC-UNET-lite: its outputs, the composite by the map, and what depends on the label."""
 
 import keras
 import numpy as np
@@ -25,8 +25,11 @@ def inputs(label=0, batch=2):
 def test_outputs_by_name_and_range(small):
     outputs = {name: value.numpy() for name, value in small(inputs()).items()}
     assert {name: value.shape[1:] for name, value in outputs.items()} == {
-        "inpainted_image": (32, 32, 3), "occlusion": (32, 32, 1), "painted_image": (32, 32, 3), "visible_emotion": (7,),
-    }  # fmt: skip
+        "inpainted_image": (32, 32, 3),
+        "occlusion": (32, 32, 1),
+        "painted_image": (32, 32, 3),
+        "visible_emotion": (7,),
+    }
     for value in outputs.values():
         assert value.dtype == np.float32 and value.min() >= 0 and value.max() <= 1
     np.testing.assert_allclose(outputs["visible_emotion"].sum(1), 1, atol=1e-5)
@@ -37,7 +40,7 @@ def test_size_on_a_phone(conditioned):
     import tensorflow as tf
 
     model = build("rac_unet_lite", filters=32, conditioned=conditioned)
-    # By 8-bit weights, and what goes with them, under 1.5 MB.
+    # With 8-bit weights and their scales, under 1.5 MB.
     assert 1.3e6 < model.count_params() < 1.4e6
     specs = {name: tf.TensorSpec((1, *tensor.shape[1:])) for name, tensor in model.input.items()}
     graph = tf.function(lambda named: model(named, training=False), input_signature=[specs])
@@ -52,7 +55,7 @@ def test_only_stock_layers(small):
 
 
 def test_composed_by_the_map(small):
-    """Where the map is 0 the input passes bit for bit, where it is 1 the painting; linear between."""
+    """The output equals the input bit for bit where the map is 0, the painting where it is 1, and blends between."""
     given = inputs()
     head = small.get_layer("occlusion_conv")
     kernel, bias = head.get_weights()

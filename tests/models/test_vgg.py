@@ -1,4 +1,4 @@
-"""The cut VGG against Keras's own, and its weights out of every kind of file."""
+"""The VGG feature extractors against Keras's own VGG, and weights from every kind of file."""
 
 import h5py
 import keras
@@ -20,7 +20,7 @@ TAPS = {
 
 @pytest.fixture(scope="module", params=["vgg16", "vgg19"])
 def reference(request, tmp_path_factory):
-    """Name, Keras's own network with random weights and biases, and those in Keras's published layout."""
+    """Return a name, Keras's own network with random weights, and a file of them in Keras's published layout."""
     build, preprocess = REFERENCES[request.param]
     keras.utils.set_random_seed(3)
     model = build(weights=None, include_top=False, input_shape=(32, 32, 3))
@@ -59,7 +59,7 @@ def test_equals_kerass_own_on_its_preprocessed_pictures(reference):
     assert ours.trainable_weights == []
 
 
-def test_our_own_files_bring_their_preprocessing(reference, tmp_path):
+def test_our_own_files_contain_their_preprocessing(reference, tmp_path):
     name, _, _, file = reference
     if name != "vgg16":
         pytest.skip("once is enough")
@@ -114,8 +114,11 @@ def test_pictures_of_any_size_are_resized_and_random_weights_repeat():
     image = np.random.default_rng(1).random((1, 16, 24, 3), np.float32)
     first = model(image)
     assert [tuple(m.shape) for m in first.values()] == [
-        (1, 32, 32, 64), (1, 16, 16, 128), (1, 8, 8, 256), (1, 4, 4, 512)
-    ]  # fmt: skip
+        (1, 32, 32, 64),
+        (1, 16, 16, 128),
+        (1, 8, 8, 256),
+        (1, 4, 4, 512),
+    ]
     again = build_vgg_features("vgg16", "keras", 32)
     draw_vgg_weights(again)
     np.testing.assert_array_equal(again(image)["relu4_3"], first["relu4_3"])

@@ -1,7 +1,7 @@
-"""Read a network's weights back out of a .tflite file, 8-bit or float.
+"""Read the weights of a .tflite file, 8-bit or float, and load them into a Keras network.
 
 A converter folds each batch norm that follows a convolution into it, and may round weights to 8 bits. Layers are found
-by the names that a converter gives its tensors, `NETWORK_1/LAYER_1/convolution`. Reading never imports TensorFlow.
+by the names that the converter gives to tensors, `NETWORK_1/LAYER_1/convolution`. Reading never imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from rac_unet.models.importing.torch_names import shortened
 if TYPE_CHECKING:
     import keras
 
-# Of operations with weights, which are their second input: the Keras layer, the bias's position among the inputs, and
-# the order in which a Keras kernel has the weights' axes.
-_HEAVY = {
+# Operations with weights (their second input): the Keras layer, the bias's position among the inputs, and the order of
+# axes that turns the weights into a Keras kernel.
+_WEIGHTED = {
     "CONV_2D": ("Conv2D", 2, (1, 2, 3, 0)),
     "TRANSPOSE_CONV": ("Conv2DTranspose", 3, (1, 2, 0, 3)),
     "FULLY_CONNECTED": ("Dense", 2, (1, 0)),
 }
-# How many times as many filters a network has as its first convolution has channels; once where it is not named.
+# `filters` of a network, divided by the channels of its first convolution; 1 for networks not listed.
 _FILTERS_PER_CHANNEL = {"rac_unet": 2}
 
 
 @dataclass(frozen=True)
 class LiteOperation:
-    """An operation with constants.
+    """One operation of a .tflite file that has constants.
 
     Attributes:
         kind: its name in LiteRT, such as `CONV_2D`.
-        names: layers that its tensors are named after, the most telling tensor first: weights, then bias and output.
+        names: layers that its tensors are named after, the most reliable first: weights, then bias and output.
         constants: position among the inputs -> float32 array, dequantised.
     """
 
@@ -49,12 +49,12 @@ class LiteOperation:
 
 @dataclass(frozen=True)
 class LiteWeights:
-    """What a .tflite file holds.
+    """The constants of a .tflite file.
 
     Attributes:
         path: the file.
-        network: the network it was made from, a name of `rac_unet.core.registry.MODELS`; None where it does not tell.
-        operations: those with constants, in the order in which they run.
+        network: name in `rac_unet.core.registry.MODELS` of the network it was made from; None if unknown.
+        operations: the operations with constants, in the order in which they run.
     """
 
     path: Path
@@ -63,15 +63,15 @@ class LiteWeights:
 
     @property
     def filters(self) -> int | None:
-        """The network's `filters`, which follow from its first convolution; None where there is none."""
+        """The network's `filters`, derived from its first convolution; None if it has no convolution."""
         first = next((each.constants[1] for each in self.operations if each.kind == "CONV_2D"), None)
         return None if first is None else len(first) * _FILTERS_PER_CHANNEL.get(self.network, 1)
 
 
 def read_lite(path: Path) -> LiteWeights:
-    """Read the constants of a .tflite file that LiteRT can open.
+    """Read the constants of a .tflite file.
 
-    Raises: UserError when it cannot be read, or its weights are stored in a way that is not known here.
+    Raises: UserError when the file cannot be read, or stores its weights in a format that is not supported.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -80,7 +80,7 @@ def read_lite(path: Path) -> LiteWeights:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(path).read_bytes(), 0))
         graph = model.subgraphs[0]
         codes = [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-        # Weights of 16 bits are made 32 by an operation of their own.
+        # Each 16-bit weight has an operation of its own that converts it to 32 bits.
         source = {
             each.outputs[0]: each.inputs[0] for each in graph.operators if codes[each.opcodeIndex] == "DEQUANTIZE"
         }
@@ -96,7 +96,7 @@ def read_lite(path: Path) -> LiteWeights:
             kind = codes[operation.opcodeIndex]
             if constants and kind != "DEQUANTIZE":
                 inputs = [source.get(t, t) for t in operation.inputs]
-                weights = [inputs[1]] if kind in _HEAVY else []
+                weights = [inputs[1]] if kind in _WEIGHTED else []
                 rest = [t for position, t in enumerate(inputs) if position in constants and t not in weights]
                 names = tuple(
                     frozenset().union(*(_layers_named(graph.tensors[t].name.decode()) for t in group))
@@ -106,7 +106,7 @@ def read_lite(path: Path) -> LiteWeights:
         scopes = [piece.split("/")[0] for t in graph.tensors for piece in t.name.decode().split(";")]
     except UserError:
         raise
-    except Exception as error:  # by what is damaged: struct.error, IndexError, KeyError, TypeError, ValueError, …
+    except Exception as error:  # struct.error, IndexError, KeyError, TypeError, ValueError, … depending on the damage
         raise UserError(
             f"{path} is a damaged .tflite file ({one_line(error)}); export it again", "unreadable"
         ) from None
@@ -115,25 +115,25 @@ def read_lite(path: Path) -> LiteWeights:
 
 
 def assign_weights(model: keras.Model, lite: LiteWeights) -> None:
-    """Give a network the weights of a file, so that it computes the same at inference.
+    """Load the weights of a file into a Keras network, so that it computes the same at inference.
 
-    Of a folded batch norm the scale is in the kernel before it, and the rest in its beta: its statistics are left at
-    mean 0 and variance 1, with which it changes nothing else.
-    Raises: UserError when the file is of another network, naming the layers.
+    The scale of a folded batch norm stays in the kernel before it, and its shift goes into beta; its statistics are set
+    to mean 0 and variance 1.
+    Raises: UserError naming the layers when the file belongs to another network.
     """
     import keras
 
     layers = {layer.name: layer for layer in model.layers if hasattr(layer, "kernel")}
     norms = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
     folded = _folded(model, norms)
-    for operation in (each for each in lite.operations if each.kind in _HEAVY):
-        _, bias_at, axes = _HEAVY[operation.kind]
+    for operation in (each for each in lite.operations if each.kind in _WEIGHTED):
+        _, bias_at, axes = _WEIGHTED[operation.kind]
         layer = layers.pop(_layer_of(operation, layers, folded, lite.path))
         kernel = operation.constants[1].transpose(axes)
         if kernel.shape != tuple(layer.kernel.shape):
             raise UserError(
-                f"{lite.path} is of another network: {layer.name} has weights {kernel.shape} there, "
-                f"{tuple(layer.kernel.shape)} here; give the settings of the network that it was made from",
+                f"{lite.path} belongs to another network: {layer.name} has weights {kernel.shape} in the file and "
+                f"{tuple(layer.kernel.shape)} in this network; use the model settings that the file was made with",
                 "mismatch",
             )
         layer.kernel.assign(kernel)
@@ -144,7 +144,7 @@ def assign_weights(model: keras.Model, lite: LiteWeights) -> None:
         if layer.use_bias:
             layer.bias.assign(np.broadcast_to(bias, layer.bias.shape))
     for name in list(norms):
-        # Where the convolution before it is used elsewhere too, a product and a sum are left of it.
+        # A batch norm is not folded where the convolution before it has other users; MUL and ADD remain of it.
         product, addend = (_single(lite, kind, name) for kind in ("MUL", "ADD"))
         if product is not None or addend is not None:
             _set_norm(
@@ -152,14 +152,14 @@ def assign_weights(model: keras.Model, lite: LiteWeights) -> None:
             )
     if layers or norms:
         raise UserError(
-            f"{lite.path} is of another network, or was converted in a way that is not known here: it has no weights "
-            f"for {shortened([*layers, *norms])}; export it with rac_unet.export",
+            f"{lite.path} belongs to another network, or was written by an unknown converter: it has no weights for "
+            f"{shortened([*layers, *norms])}; export it with rac_unet.export",
             "mismatch",
         )
 
 
 def _folded(model: keras.Model, norms: dict) -> dict[str, str]:
-    """Layer name -> name of the batch norm that alone uses what it puts out."""
+    """Return layer name -> name of the batch norm that is the only user of the layer's output."""
     import keras
 
     users: dict[int, list[str]] = {}
@@ -177,29 +177,29 @@ def _folded(model: keras.Model, norms: dict) -> dict[str, str]:
 
 
 def _layer_of(operation: LiteOperation, layers: dict, folded: dict[str, str], path: Path) -> str:
-    """Name of the one layer that an operation was made from; tensors of several layers bear several names."""
-    right = {name for name, layer in layers.items() if type(layer).__name__ == _HEAVY[operation.kind][0]}
-    for wanted in (lambda name: {name}, lambda name: {folded.get(name)}):
+    """Return the name of the layer that an operation was made from; its tensors may be named after several layers."""
+    candidates = {name for name, layer in layers.items() if type(layer).__name__ == _WEIGHTED[operation.kind][0]}
+    for aliases in (lambda name: {name}, lambda name: {folded.get(name)}):
         for names in operation.names:
-            found = [name for name in right if wanted(name) & names]
+            found = [name for name in candidates if aliases(name) & names]
             if len(found) == 1:
                 return found[0]
     named = sorted(frozenset().union(*operation.names) - {None})
     raise UserError(
-        f"{path} is of another network: its {operation.kind} of weights {operation.constants[1].shape}, named after "
-        f"{shortened(named) or 'nothing'}, fits no layer here; give the settings of the network that it was made from",
+        f"{path} belongs to another network: its {operation.kind} with weights {operation.constants[1].shape}, named "
+        f"after {shortened(named) or 'nothing'}, matches no layer; use the model settings that the file was made with",
         "mismatch",
     )
 
 
 def _single(lite: LiteWeights, kind: str, name: str) -> np.ndarray | None:
-    """The constant of the one operation of a kind that is named after a layer."""
+    """Return the constant of the operation of this kind that is named after a layer; None unless there is just one."""
     found = [each for each in lite.operations if each.kind == kind and name in each.names[1]]
     return next(iter(found[0].constants.values())).ravel() if len(found) == 1 else None
 
 
 def _set_norm(norm, product: np.ndarray, addend: np.ndarray) -> None:
-    """Make a batch norm multiply and add, with statistics that do nothing."""
+    """Set a batch norm to multiply by `product` and add `addend`, with neutral statistics."""
     shape = norm.gamma.shape
     norm.gamma.assign(np.broadcast_to(product * np.sqrt(1 + norm.epsilon), shape))
     norm.beta.assign(np.broadcast_to(addend, shape))
@@ -208,14 +208,14 @@ def _set_norm(norm, product: np.ndarray, addend: np.ndarray) -> None:
 
 
 def _layers_named(text: str) -> Iterator[str]:
-    """The names in a tensor's name that a layer may have; where Keras calls a layer again it appends a number."""
+    """Yield the layer names in a tensor's name, also without the number that Keras appends to repeated calls."""
     for piece in re.findall(r"[^/;]+", text):
         yield piece
         yield re.sub(r"_\d+$", "", piece)
 
 
 def _constant(model, tensor, path: Path) -> np.ndarray | None:
-    """A constant tensor as float32; None for what is computed, for shapes and other whole numbers."""
+    """Return a constant tensor as float32, dequantised; None for computed tensors, shapes and other integers."""
     content = model.buffers[tensor.buffer].data
     if content is None or not len(content):
         return None
@@ -224,7 +224,7 @@ def _constant(model, tensor, path: Path) -> np.ndarray | None:
     is_scaled = scale is not None and len(scale) > 0
     if tensor.type not in kinds or tensor.sparsity is not None:
         raise UserError(
-            f"{path}: {tensor.name.decode()} is stored in a way that is not supported here (type {tensor.type}"
+            f"{path}: {tensor.name.decode()} is stored in an unsupported format (type {tensor.type}"
             f"{', sparse' if tensor.sparsity is not None else ''}); export the network in float32, float16 or int8",
             "unsupported",
         )

@@ -1,7 +1,7 @@
-"""Read a PyTorch checkpoint into NumPy arrays, without running anything that is in the file.
+"""Read a PyTorch checkpoint into NumPy arrays without running any code of the file.
 
-A `.pth` file is a pickle, which can hold any program; PyTorch's own restricted reader, which makes tensors and nothing
-else, is the only one used. An `.npz` of the same tensors is read by NumPy alone, so that PyTorch is not needed.
+A `.pth` file is a pickle, which can contain any program. It is read only with `torch.load(weights_only=True)`, which
+creates nothing but tensors. An `.npz` file of the same tensors is read with NumPy and does not need PyTorch.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.models.importing.torch_names import shortened, unwrap_names
 
-# Where training programs put a state dict, next to the epoch and the optimizer; averaged weights where there are no
-# others.
+# Keys under which training programs save a state dict, next to the epoch and the optimizer. Averaged weights come last:
+# they are taken only if there are no others.
 WRAPPERS = (
     "state_dict", "model_state_dict", "model", "net", "network", "generator", "params", "weights", "module",
     "state_dict_ema", "model_ema", "params_ema", "ema_state_dict", "ema", "ema_model",
 )  # fmt: skip
-# Until 2.6 even the restricted reader could be made to run code by a crafted file (CVE-2025-32434).
+# Before 2.6, a crafted file could run code even with weights_only=True (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
-STATE_DICT_ADVICE = "where the model was made, save its tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+STATE_DICT_ADVICE = (
+    "in the program that made the model, save only its tensors: torch.save(model.state_dict(), 'weights.pth')"
+)
 NPZ_ADVICE = (
-    "where PyTorch is, write its tensors: numpy.savez('weights.npz', **{k: v.float().cpu().numpy() "
+    "or, where PyTorch is installed, convert the file: numpy.savez('weights.npz', **{k: v.float().cpu().numpy() "
     "for k, v in state_dict.items()})"
 )
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file.
+    """The tensors of a checkpoint file.
 
     Attributes:
-        arrays: entry name, without what wrappers put before it, -> array; floating-point ones are float32.
-        notes: what was done to them on the way, for people.
-        sha256: of the file, in hexadecimal.
+        arrays: entry name without the prefixes of wrappers -> array; floating-point arrays are float32.
+        notes: what was removed or converted, in readable sentences.
+        sha256: hexadecimal digest of the file.
     """
 
     arrays: dict[str, np.ndarray]
@@ -52,12 +54,12 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read the state dict in a `.pt`, `.pth` (or any other name PyTorch can read) or `.npz` file.
+    """Read the state dict of a `.pt`, `.pth` or `.npz` file; any other suffix is read with PyTorch.
 
-    It may lie under some of `WRAPPERS`, its names may begin with what `torch_names.unwrap_names` removes, its numbers
-    may be of any floating-point format.
-    Raises: UserError when there is no such file, it is damaged, holds anything but tensors, or needs a PyTorch that is
-        not there.
+    The state dict may be nested under keys of `WRAPPERS`, its names may have the prefixes that
+    `torch_names.unwrap_names` removes, and its tensors may have any floating-point type.
+    Raises: UserError when the file is missing, damaged or holds anything but tensors, or when PyTorch is needed and
+        missing or too old.
     """
     path = Path(path)
     if not path.is_file():
@@ -76,17 +78,19 @@ def _read_npz(path: Path, formats: Counter[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        # TypeError and AttributeError: np.load gives a bare array for what is really an .npy file.
+        # TypeError and AttributeError: np.load returns a bare array for an .npy file.
         raise UserError(
-            f"{path} is damaged, or not an .npz file of plain arrays ({_one_line(error)}); {NPZ_ADVICE}", "unreadable"
+            f"{path} is damaged, or not an .npz file of plain arrays ({_one_line(error)}); write it again, "
+            f"{NPZ_ADVICE}",
+            "unreadable",
         ) from None
     _refuse_odd(path, [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.kind not in "fiub"])
     if not arrays:
-        raise UserError(f"{path} holds no arrays; {NPZ_ADVICE}", "empty")
+        raise UserError(f"{path} holds no arrays; write it again, {NPZ_ADVICE}", "empty")
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             formats[array.dtype.name] += 1
-            # A float64 beyond float32's range becomes infinite, which is reported by name later.
+            # A float64 beyond float32's range becomes infinite, which `fill` reports with the entry's name.
             with np.errstate(over="ignore"):
                 arrays[name] = array.astype(np.float32, copy=False)
     return arrays
@@ -96,15 +100,16 @@ def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str
     torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # by what is wrong: UnpicklingError, RuntimeError, EOFError, KeyError, tarfile's, …
+    except Exception as error:  # UnpicklingError, RuntimeError, EOFError, KeyError, tarfile errors, …
         if any(sign in str(error) for sign in ("GLOBAL", "TorchScript", "Unsupported class")):
             raise UserError(
-                f"{path} holds more than tensors{_forbidden(error)}: a whole pickled model, other objects or code, "
-                f"none of which is ever run; {STATE_DICT_ADVICE}",
+                f"{path} holds more than tensors{_forbidden(error)}, such as a pickled model, other objects or code, "
+                f"which this program never runs; {STATE_DICT_ADVICE}",
                 "unsupported",
             ) from None
         raise UserError(
-            f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); fetch it again; {STATE_DICT_ADVICE}",
+            f"{path} is damaged, or not a PyTorch checkpoint ({_one_line(error)}); download it again, or "
+            f"{STATE_DICT_ADVICE}",
             "unreadable",
         ) from None
     return _tensors(path, unwrap(path, content, notes), formats, torch)
@@ -115,24 +120,24 @@ def _import_torch(path: Path):
         import torch
     except ImportError:
         raise UserError(
-            f"{path} needs PyTorch to be read, which is not installed: pip install 'rac_unet[torch]'; or {NPZ_ADVICE}",
+            f"reading {path} needs PyTorch, which is not installed: pip install 'rac_unet[torch]'; {NPZ_ADVICE}",
             "missing_extra",
         ) from None
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < SAFE_TORCH:
         wanted = ".".join(map(str, SAFE_TORCH))
         raise UserError(
-            f"PyTorch {torch.__version__} can be made to run code by the file it reads (CVE-2025-32434); "
-            f"pip install 'torch>={wanted}'; or {NPZ_ADVICE}",
+            f"reading {path} is not safe: a file can make PyTorch {torch.__version__} run code (CVE-2025-32434); "
+            f"pip install 'torch>={wanted}'; {NPZ_ADVICE}",
             "unsupported",
         )
     return torch
 
 
 def unwrap(path: Path, content: Any, notes: list[str]) -> Mapping[str, Any]:
-    """The state dict in what a training program saved; `notes` grows by what was dropped.
+    """Return the state dict inside the content of a checkpoint; append what was dropped to `notes`.
 
-    Raises: UserError when there is none.
+    Raises: UserError when there is no state dict.
     """
     while isinstance(content, Mapping) and (
         wrapper := next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), "")
@@ -166,14 +171,14 @@ def _tensors(path: Path, content: Mapping[str, Any], formats: Counter[str], torc
 def _refuse_odd(path: Path, odd: list[str]) -> None:
     if odd:
         raise UserError(
-            f"{path} is no state dict: these entries are not plain tensors of numbers: {shortened(odd)}; "
+            f"{path} is not a state dict: these entries are not plain tensors of numbers: {shortened(odd)}; "
             f"{STATE_DICT_ADVICE}",
             "wrong_type",
         )
 
 
 def _forbidden(error: Exception) -> str:
-    """What PyTorch's reader would not make, such as `posix.system`, out of its long advice; empty if unsaid."""
+    """Return the refused name in PyTorch's long message, such as ` (posix.system)`; empty if it names none."""
     found = re.search(r"(?:GLOBAL|Unsupported class) (\w[\w.]*)", str(error))
     return f" ({found.group(1)})" if found else ""
 
@@ -181,7 +186,7 @@ def _forbidden(error: Exception) -> str:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "weights_only" in text:
-        # Around its reason PyTorch explains how to read the file unsafely.
+        # Keep the reason only: the rest of PyTorch's message explains how to read the file unsafely.
         reason = re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", text)
         text = reason.group(1) if reason else type(error).__name__
     return text if len(text) <= 160 else text[:159] + "…"

@@ -1,7 +1,7 @@
-"""Which PyTorch model a checkpoint is of, and where each of its entries belongs in ours.
+"""Recognise the PyTorch model of a checkpoint, and map its entries to the layers of our Keras networks.
 
 The names are those of the original's modules and of torchvision's. Expected shapes are read from the Keras network
-that is to be filled, turned into PyTorch's order of axes:
+that receives the weights, in PyTorch's order of axes:
 
     convolution               PyTorch (out, in, h, w)    Keras (h, w, in, out)
     transposed convolution            (in, out, h, w)          (h, w, out, in)
@@ -21,19 +21,19 @@ from rac_unet.core.emotions import EMOTIONS, SOURCE_LABELS
 from rac_unet.core.errors import UserError
 
 LEVELS = 4  # of RAC-UNET
-# Convolutions of torchvision's `features`, by position there. The fifth block is not part of our extractors.
+# Positions of the convolutions in torchvision's `features`. The fifth block is not part of our extractors.
 VGG_CONVOLUTIONS = {
     "vgg16": ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),
     "vgg19": ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34)),
 }
 VGG_BLOCKS = 4
-# Share of names in common, of all names, from which a checkpoint counts as one of a model.
-LIKENESS = 0.5
-# Of a batch norm, the steps it was trained for; older PyTorch does not write it.
+# A checkpoint is recognised if it shares at least this part of all names with a model (intersection over union).
+LEAST_SIMILARITY = 0.5
+# A batch norm's number of training steps; older PyTorch does not write it.
 COUNTER = ".num_batches_tracked"
-# What wrappers put before every name: DataParallel and AveragedModel, Lightning and other training programs.
+# Prefixes of every name, from wrappers: DataParallel and AveragedModel, Lightning and other training programs.
 _PREFIXES = re.compile(r"^(?:(?:module|model|net|network|generator|ema_model)\.)+")
-# What torch.compile, FSDP and activation checkpointing put before the names of any module they wrap.
+# Prefixes that torch.compile, FSDP and activation checkpointing give to any module they wrap, at any depth.
 _INFIXES = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -46,7 +46,7 @@ class Part:
         module: its name in the state dict.
         entries: its entries in the order of the Keras layer's weights.
         layers: names of the Keras layers; more than one when the original shared a module.
-        rows: of an embedding, the order in which its rows are taken.
+        rows: for an embedding, the order in which to take its rows.
     """
 
     module: str
@@ -56,7 +56,7 @@ class Part:
 
     @property
     def names(self) -> list[str]:
-        """Full names of its entries."""
+        """Full names of the module's entries."""
         return [f"{self.module}.{entry}" for entry in self.entries]
 
 
@@ -65,10 +65,10 @@ class Kind:
     """A PyTorch model whose checkpoints can be imported.
 
     Attributes:
-        name: for programs.
-        title: for people.
-        parts: what it consists of.
-        dropped: how the names of those of its entries begin that have no place in ours.
+        name: identifier in code.
+        title: name in messages.
+        parts: its modules with weights.
+        dropped: prefixes of the entries that our network does not use.
     """
 
     name: str
@@ -78,11 +78,11 @@ class Kind:
 
     @property
     def names(self) -> list[str]:
-        """Full names of the entries it needs."""
+        """Full names of all required entries."""
         return [name for part in self.parts for name in part.names]
 
     def drops(self, name: str) -> bool:
-        """Whether an entry is known and left out."""
+        """Return whether an entry is known but not used."""
         return name.endswith(COUNTER) or name.startswith(self.dropped)
 
 
@@ -101,21 +101,19 @@ def _rac_unet(conditioned: bool) -> tuple[Part, ...]:
         _norm("contract0.1", "stem_bn"),
     ]
     if conditioned:
-        # By name from the folders 0..6 the original trained on to our order.
+        # The original trained on folders 0..6; reorder its rows by emotion name.
         folder = {name: row for row, name in SOURCE_LABELS["original_folders"].items()}
         rows = tuple(folder[name] for name in EMOTIONS)
         parts.append(Part("EmbedLayer", ("weight",), ("emotion_embedding",), rows))
     for k in range(1, LEVELS + 1):
         parts += [_weighted(f"contract{k}.conv{n}", f"down{k}_conv{n}") for n in (1, 2, 3)]
-        # The original normalises after its second and third convolution with one and the same module.
+        # The original shares one batch norm between its second and third convolution.
         parts += [_norm(f"contract{k}.batchnorm1", f"down{k}_bn1")]
         parts += [_norm(f"contract{k}.batchnorm2", f"down{k}_bn2", f"down{k}_bn3")]
-        parts += [
-            _weighted(f"expand{k}.up.0", f"up{k}_upsample"), _norm(f"expand{k}.up.1", f"up{k}_upsample_bn"),
-            _weighted(f"expand{k}.up.2", f"up{k}_conv1"), _norm(f"expand{k}.up.3", f"up{k}_bn1"),
-            _weighted(f"expand{k}.conv1.0", f"up{k}_conv2"), _norm(f"expand{k}.conv1.1", f"up{k}_bn2"),
-            _weighted(f"expand{k}.conv1.3", f"up{k}_conv3"), _norm(f"expand{k}.conv1.4", f"up{k}_bn3"),
-        ]  # fmt: skip
+        parts += [_weighted(f"expand{k}.up.0", f"up{k}_upsample"), _norm(f"expand{k}.up.1", f"up{k}_upsample_bn")]
+        parts += [_weighted(f"expand{k}.up.2", f"up{k}_conv1"), _norm(f"expand{k}.up.3", f"up{k}_bn1")]
+        parts += [_weighted(f"expand{k}.conv1.0", f"up{k}_conv2"), _norm(f"expand{k}.conv1.1", f"up{k}_bn2")]
+        parts += [_weighted(f"expand{k}.conv1.3", f"up{k}_conv3"), _norm(f"expand{k}.conv1.4", f"up{k}_bn3")]
         for theirs, ours in (("W_gate", "gating"), ("W_x", "skip"), ("psi", "psi")):
             parts += [_weighted(f"Att{k}.{theirs}.0", f"up{k}_gate_{ours}_conv")]
             parts += [_norm(f"Att{k}.{theirs}.1", f"up{k}_gate_{ours}_bn")]
@@ -162,10 +160,10 @@ KINDS = (
 
 
 def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Names without what wrappers put before them, and what was done to them, for people.
+    """Remove wrapper prefixes from the names; return the renamed arrays and notes on what was removed.
 
-    Where only some names have a prefix, those are taken that look most like a known model (Lightning saves the losses'
-    networks too, AveragedModel a counter).
+    If only some names have a prefix, the group is taken that is most similar to a known model (Lightning also saves the
+    losses' networks, AveragedModel a counter).
     """
     notes = []
     if wrapped := sorted({match.group() for name in arrays for match in _INFIXES.finditer(name)}):
@@ -175,61 +173,61 @@ def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray
     for name, array in arrays.items():
         prefix = match.group() if (match := _PREFIXES.match(name)) else ""
         groups.setdefault(prefix, {})[name.removeprefix(prefix)] = array
-    best = max(groups, key=lambda prefix: max(_likeness(kind, set(groups[prefix])) for kind in KINDS), default="")
-    if not best or (len(groups) > 1 and not any(_likeness(kind, set(groups[best])) for kind in KINDS)):
+    best = max(groups, key=lambda prefix: max(_similarity(kind, set(groups[prefix])) for kind in KINDS), default="")
+    if not best or (len(groups) > 1 and not any(_similarity(kind, set(groups[best])) for kind in KINDS)):
         return dict(arrays), notes
     others = [name for prefix, group in groups.items() if prefix != best for name in (prefix + own for own in group)]
-    dropped = f"; dropped those without it: {shortened(others, 6)}" if others else ""
+    dropped = f"; dropped the entries without it: {shortened(others, 6)}" if others else ""
     notes.append(
         f"removed the prefix {best!r} from {'the' if others else 'every'} name{'s' if others else ''}{dropped}"
     )
     return groups[best], notes
 
 
-def _likeness(kind: Kind, names: set[str]) -> float:
-    """Share of names in common, of all names, counters aside."""
+def _similarity(kind: Kind, names: set[str]) -> float:
+    """Return the share of names in common, of all names in either, counters excluded."""
     found = {name for name in names if not name.endswith(COUNTER)}
-    # What a kind drops counts as its own: `fc` tells torchvision's ResNet-18 from the original's classifier.
+    # Dropped entries count as the kind's own: `fc` separates torchvision's ResNet-18 from the original's classifier.
     wanted = set(kind.names) | {name for name in found if kind.drops(name)}
     return len(found & wanted) / max(len(found | wanted), 1)
 
 
 def shortened(items: list[str], most: int = 12) -> str:
-    """The items in one line, and how many more there are beyond `most`."""
+    """Return the first `most` items in one line, and how many more there are."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f", … and {rest:,} more" if rest > 0 else "")
 
 
 def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
-    """The model whose names the entries have most in common with.
+    """Return the known model whose entry names are most similar to the arrays' names.
 
-    Raises: UserError when that is less than half of them.
+    Raises: UserError when less than half of the names agree with any model.
     """
 
-    def likeness(kind: Kind) -> float:
-        return _likeness(kind, set(arrays))
+    def similarity(kind: Kind) -> float:
+        return _similarity(kind, set(arrays))
 
-    best = max(KINDS, key=likeness)
+    best = max(KINDS, key=similarity)
     if best.name == "rac_unet_unlabelled" and _takes_planes(arrays):
-        # Its table of emotions is missing; say that rather than that its first kernel has four channels too many.
+        # The emotion embedding is missing. Reporting that helps more than four channels too many in the first kernel.
         best = next(kind for kind in KINDS if kind.name == "rac_unet")
-    if likeness(best) < LIKENESS:
+    if similarity(best) < LEAST_SIMILARITY:
         known = "; ".join(kind.title for kind in KINDS)
         raise UserError(
-            f"its {len(arrays):,} entries are of no model that can be imported: {shortened(list(arrays), 6)}; "
-            f"known are {known}",
+            f"its {len(arrays):,} entries match no model that can be imported: {shortened(list(arrays), 6)}; "
+            f"supported are {known}",
             "unsupported",
         )
     return best
 
 
 def fill(model, kind: Kind, arrays: Mapping[str, np.ndarray]) -> int:
-    """Put a checkpoint's entries into the layers of ours; nothing is changed unless all of them fit.
+    """Load a checkpoint's entries into the layers of a Keras network; nothing is changed unless all of them fit.
 
     Args:
         model: keras.Model with the layers that `kind` names.
         arrays: entry name -> array.
-    Returns: trainable parameters in the entries used, each counted once.
+    Returns: number of trainable parameters in the entries used, each counted once.
     Raises: UserError listing every missing, unexpected, wrongly shaped and non-finite entry by name.
     """
     missing, shapes, bad, filled = [], [], [], {}
@@ -259,10 +257,10 @@ def fill(model, kind: Kind, arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def _axes(part: Part, entry: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The order in which an entry's axes make a Keras weight of `shape`, and the shape PyTorch keeps it in."""
+    """Return the transposition from an entry's axes to a Keras weight of `shape`, and the entry's shape in PyTorch."""
     order = tuple(range(len(shape)))
     if entry == "weight" and len(shape) == 4:
-        # The same for the transposed convolution: there both libraries have the channels the other way round.
+        # This also holds for transposed convolutions, where both libraries swap the two channel axes.
         order = (2, 3, 1, 0)
     elif entry == "weight" and len(shape) == 2 and part.rows is None:
         order = (1, 0)
@@ -287,6 +285,6 @@ def _takes_planes(arrays: Mapping[str, np.ndarray]) -> bool:
 
 
 def first_filters(kind: Kind, arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
-    """Channels of a RAC-UNET's or ResNet-18's first level; the default where the entries do not tell."""
+    """Return the channels of a RAC-UNET's or ResNet-18's first level; the default if the entry is missing."""
     array = arrays.get("contract0.0.weight" if kind.name.startswith("rac_unet") else "conv1.weight")
     return array.shape[0] if array is not None and array.ndim == 4 else default

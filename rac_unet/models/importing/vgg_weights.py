@@ -1,4 +1,4 @@
-"""Weights for `build_vgg_features` out of every file they come in: Keras's published HDF5 files and our own."""
+"""Load or draw the weights of `build_vgg_features`, from Keras's published HDF5 files or files saved here."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def load_vgg_weights(model: keras.Model, file: Path) -> None:
     """Load a file into a model of `build_vgg_features`.
 
     Args:
-        model: built with `keras` preprocessing; a file of ours brings its own, which replaces it.
-        file: Keras's `vgg…_notop.h5` or the one with the classifier; a model or its weights saved by
+        model: built with `keras` preprocessing; a file saved from such a model replaces it by its own.
+        file: Keras's `vgg…_notop.h5` or the file with the classifier; a model or its weights saved by
             `keras.applications` in that layout; or a `.weights.h5` or `.keras` file saved from such a model.
-    Raises: UserError when the file is damaged, not of this network, or holds values that are not numbers.
+    Raises: UserError when the file is damaged, belongs to another network, or holds values that are not numbers.
     """
     try:
         if file.suffix == ".keras":
             _copy(model, keras.saving.load_model(file, compile=False))
         else:
             _read_hdf5(model, file)
-    except Exception as error:  # h5py, zipfile and Keras fail in many ways of their own
+    except Exception as error:  # h5py, zipfile and Keras raise many different classes
         raise UserError(
             f"{file} holds no weights of {model.name.removesuffix('_features')} ({one_line(error)}); give the file "
-            "Keras publishes for it (…_tf_dim_ordering_tf_kernels_notop.h5), or one saved from this extractor",
+            "that Keras publishes (…_tf_dim_ordering_tf_kernels_notop.h5), or a file saved from this extractor",
             "unreadable",
         ) from error
     for variable in model.weights:
         if not np.isfinite(variable.value.numpy()).all():
             raise UserError(
-                f"{file} holds values that are not numbers (in {variable.path}); fetch it again", "diverged"
+                f"{file} holds values that are not numbers (in {variable.path}); download it again", "diverged"
             )
 
 
 def draw_vgg_weights(model: keras.Model, seed: int = 0) -> None:
-    """Random weights that keep the maps' strength from layer to layer (He et al. 2015), the same for the same seed."""
+    """Set random weights (He et al. 2015, which keeps the maps' variance through the layers) from a seed."""
     rng = np.random.default_rng(seed)
     for layer in _convolutions(model):
         shape = layer.kernel.shape
@@ -50,7 +50,7 @@ def draw_vgg_weights(model: keras.Model, seed: int = 0) -> None:
 
 def _read_hdf5(model: keras.Model, file: Path) -> None:
     with h5py.File(file) as stored:
-        # A whole model saved in the old format keeps its weights one group deeper.
+        # A whole model saved in the old format has its weights one group deeper.
         root = stored.get("model_weights", stored)
         if "block1_conv1" in root:
             for layer in _convolutions(model):
@@ -59,13 +59,13 @@ def _read_hdf5(model: keras.Model, file: Path) -> None:
                 layer.set_weights(_kernel_and_bias(root[layer.name], layer))
             return
     with warnings.catch_warnings():
-        # Keras warns of each container it misses and then raises for what is really missing.
+        # Keras warns about each missing container, then raises an error for weights that are really missing.
         warnings.simplefilter("ignore")
         model.load_weights(file)
 
 
 def _kernel_and_bias(group: h5py.Group, layer) -> list[np.ndarray]:
-    """The two arrays of a layer; their names below it differ between versions of Keras, their shapes do not."""
+    """Return a layer's kernel and bias by their shapes, since their names differ between versions of Keras."""
     arrays: list[np.ndarray] = []
     group.visititems(lambda _, item: arrays.append(item[()]) if isinstance(item, h5py.Dataset) else None)
     wanted = [tuple(layer.kernel.shape), tuple(layer.bias.shape)]
@@ -76,7 +76,7 @@ def _kernel_and_bias(group: h5py.Group, layer) -> list[np.ndarray]:
 
 
 def _copy(model: keras.Model, source: keras.Model) -> None:
-    """Convolutions by name, and the normalisation where the source has one."""
+    """Copy the convolutions by name, and the normalisation if the source has one."""
     theirs = {layer.name: layer for layer in source.layers}
     for layer in _convolutions(model):
         if layer.name not in theirs:

@@ -1,4 +1,4 @@
-"""A network's weights come back out of a .tflite file, with the batch norms that were folded into them."""
+"""Weights read from a .tflite file, including batch norms that the converter folded."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def test_a_network_is_rebuilt_from_its_file(network, files, kind, least):
         assert -10 * np.log10(error + 1e-12) > least, name
 
 
-def test_a_batch_norm_that_could_not_be_folded_comes_back_too(tmp_path):
+def test_a_batch_norm_that_could_not_be_folded_is_restored(tmp_path):
     image = keras.Input((8, 8, 3), name="masked_image")
     x = layers.Conv2D(4, 3, padding="same", name="shared_conv")(image)
     # As in a residual block whose shortcut is the convolution itself.

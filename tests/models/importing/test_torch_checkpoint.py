@@ -1,4 +1,4 @@
-"""Checkpoints without PyTorch: names and shapes of the original, every entry in its place, every fault by its name."""
+"""Checkpoints read without PyTorch: the original's names and shapes, where each entry goes, and every error's name."""
 
 import re
 import sys
@@ -93,11 +93,11 @@ def drawn(shapes, seed=0):
     """Random entries of these shapes; variances are positive."""
     rng = np.random.default_rng(seed)
     return {
-        name: np.int64(3) if not shape else np.asarray(
-            rng.uniform(0.5, 2, shape) if name.endswith("var") else rng.normal(size=shape), np.float32
-        )
+        name: np.int64(3)
+        if not shape
+        else np.asarray(rng.uniform(0.5, 2, shape) if name.endswith("var") else rng.normal(size=shape), np.float32)
         for name, shape in shapes.items()
-    }  # fmt: skip
+    }
 
 
 def empty(shapes):
@@ -146,7 +146,7 @@ def test_every_model_is_recognised_and_all_its_entries_are_known(shapes, kind):
     assert recognise(most).name == kind, "a file with entries missing is still one of its model"
 
 
-def test_other_models_are_not_taken_for_one():
+def test_other_models_are_not_recognised():
     alexnet = {}
     for position, n in ((0, 64), (3, 192), (6, 384), (8, 256), (10, 256)):
         alexnet |= weighted(f"features.{position}", n, 3, 3, 3)
@@ -176,7 +176,7 @@ def test_every_weight_of_the_classifier_is_filled():
     assert not any((weight.numpy() == 99).any() for weight in model.weights)
 
 
-def test_an_imagenet_start_leaves_the_head_alone():
+def test_imagenet_weights_leave_the_head_unchanged():
     state, model = drawn(resnet_shapes("fc", 9, 2)), build_resnet18(image_size=32, filters=2)
     head = [weight.numpy() for weight in model.get_layer("logits").weights]
     fill(model, recognise(state), state)
@@ -216,14 +216,14 @@ def test_dense_layer_by_its_definition():
     np.testing.assert_allclose(model.get_layer("logits")(x), expected, atol=1e-4)
 
 
-def test_emotion_rows_go_by_name(state, model):
+def test_emotion_rows_are_reordered_by_name(state, model):
     folders = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
     rows = model.get_layer("emotion_embedding")(np.eye(7, dtype=np.float32)).numpy()
     for folder, name in enumerate(folders):
         np.testing.assert_array_equal(rows[EMOTIONS.index(name)], state["EmbedLayer.weight"][folder])
 
 
-def test_the_shared_batch_norm_stands_in_both_places(state, model):
+def test_the_shared_batch_norm_fills_both_layers(state, model):
     x = np.random.default_rng(4).normal(size=(2, 3, 3, 16)).astype(np.float32)
     g, b, m, v = (state[f"contract2.batchnorm2.{e}"] for e in ("weight", "bias", "running_mean", "running_var"))
     expected = (x - m) / np.sqrt(v + 1e-5) * g + b
@@ -278,7 +278,7 @@ def test_a_long_list_is_cut_with_its_count(state):
     assert re.search(r"missing \(32\): .*, … and 20 more", refusal(arrays))
 
 
-def test_a_labelled_network_without_its_table_lacks_the_table(state):
+def test_a_labelled_network_without_its_embedding_reports_it_missing(state):
     said = refusal({name: value for name, value in state.items() if name != "EmbedLayer.weight"})
     assert "missing (1): EmbedLayer.weight (7, 4)" in said and "shape" not in said
 
@@ -315,7 +315,7 @@ def test_npz_needs_no_pytorch(state, tmp_path, monkeypatch):
         lambda name: f"_fsdp_wrapped_module.{name}",
     ],
 )
-def test_what_wrappers_put_before_the_names_is_removed(state, wrap):
+def test_prefixes_of_wrappers_are_removed(state, wrap):
     arrays, notes = unwrap_names({wrap(name): value for name, value in state.items()})
     assert arrays.keys() == state.keys() and recognise(arrays).name == "rac_unet" and notes
 
@@ -326,13 +326,13 @@ def test_entries_of_no_known_model_are_dropped_by_name(state):
     assert arrays.keys() == state.keys()
     assert all(name in notes[-1] for name in ("'model.'", *others))
     arrays, notes = unwrap_names({**state, "model.x": np.zeros(1)})
-    assert len(arrays) == len(state) + 1 and notes == [], "the model itself has no prefix: nothing is taken away"
+    assert len(arrays) == len(state) + 1 and notes == [], "the model itself has no prefix: nothing may be removed"
 
 
 @pytest.mark.parametrize(
     "wrappers", [["ema"], ["model", "state_dict"], ["net"], ["params_ema"], ["model_ema", "module"], ["state_dict"]]
 )
-def test_a_state_dict_is_found_in_what_programs_wrap_it_in(tmp_path, wrappers):
+def test_a_nested_state_dict_is_found(tmp_path, wrappers):
     content = {"a.weight": np.ones(2)}
     for wrapper in reversed(wrappers):
         content = {wrapper: content, "epoch": 3}
@@ -341,7 +341,7 @@ def test_a_state_dict_is_found_in_what_programs_wrap_it_in(tmp_path, wrappers):
     assert all(repr(wrapper) in note and "epoch" in note for wrapper, note in zip(wrappers, notes, strict=True))
 
 
-def test_the_weights_trained_go_before_their_average(tmp_path):
+def test_trained_weights_are_preferred_to_their_average(tmp_path):
     notes = []
     assert list(unwrap(tmp_path, {"ema": {"a": 1}, "model": {"b": 1}}, notes)) == ["b"] and "ema" in notes[0]
 
@@ -403,21 +403,21 @@ def test_npz_that_holds_no_numbers(tmp_path):
         read_checkpoint(tmp_path / "bare.npz")
 
 
-def test_pth_without_pytorch_says_both_ways(tmp_path, monkeypatch):
+def test_pth_without_pytorch_names_both_solutions(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "w.pth").write_bytes(b"anything")
     with refused("missing_extra", "w.pth", "rac_unet[torch]", "numpy.savez"):
         read_checkpoint(tmp_path / "w.pth")
 
 
-def test_a_pytorch_that_can_be_made_to_run_code_is_not_used(tmp_path, monkeypatch):
+def test_an_unsafe_pytorch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="2.5.1+cu121"))
     (tmp_path / "w.pth").write_bytes(b"anything")
     with refused("unsupported", "2.5.1", "torch>=2.6"):
         read_checkpoint(tmp_path / "w.pth")
 
 
-def test_no_file(tmp_path):
+def test_a_missing_file(tmp_path):
     for path in (tmp_path / "absent.pth", tmp_path):
         with refused("missing", path):
             read_checkpoint(path)

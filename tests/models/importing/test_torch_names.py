@@ -1,4 +1,4 @@
-"""The imported networks compute what PyTorch computes: modules written from the original's description, and ours."""
+"""Imported networks compute the same as PyTorch modules that are written from the original's description."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from rac_unet.models.vgg import build_vgg_features  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
 nn = torch.nn
-# For networks this small, PyTorch's threads only take time from TensorFlow's by waiting for each other.
+# For networks this small, PyTorch's waiting threads only slow TensorFlow down.
 torch.set_num_threads(1)
 FOLDERS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
@@ -49,18 +49,24 @@ class Gate(nn.Module):
 
 
 class Up(nn.Module):
-    """Residual up block; its gate stands beside it in the network."""
+    """Residual up block; its gate is a separate module of the network."""
 
     def __init__(self, n):
         super().__init__()
         self.up = nn.Sequential(
-            nn.ConvTranspose2d(2 * n, n, 2, 2), nn.BatchNorm2d(n),
-            nn.Conv2d(n, n, 3, padding=1), nn.BatchNorm2d(n), nn.LeakyReLU(0.01),
-        )  # fmt: skip
+            nn.ConvTranspose2d(2 * n, n, 2, 2),
+            nn.BatchNorm2d(n),
+            nn.Conv2d(n, n, 3, padding=1),
+            nn.BatchNorm2d(n),
+            nn.LeakyReLU(0.01),
+        )
         self.conv1 = nn.Sequential(
-            nn.Conv2d(2 * n, 2 * n, 3, padding=1), nn.BatchNorm2d(2 * n), nn.LeakyReLU(0.01),
-            nn.Conv2d(2 * n, n, 3, padding=1), nn.BatchNorm2d(n),
-        )  # fmt: skip
+            nn.Conv2d(2 * n, 2 * n, 3, padding=1),
+            nn.BatchNorm2d(2 * n),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(2 * n, n, 3, padding=1),
+            nn.BatchNorm2d(n),
+        )
 
     def forward(self, x, skip, gate):
         u = self.up(x)
@@ -116,7 +122,7 @@ class Basic(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 at any width, its head called as one likes."""
+    """ResNet-18 at any width, with any name for its head."""
 
     def __init__(self, f, classes, head):
         super().__init__()
@@ -137,9 +143,9 @@ class ResNet18(nn.Module):
 
 
 def lived_in(make, size, *label, seed=0):
-    """Random weights, with the scales of a trained network and statistics of pictures it has really seen.
+    """Random weights with the scales of a trained network, and batch norm statistics of real activations.
 
-    Statistics that do not fit would let the signal of the deep layers die away, and a mistake there with it.
+    With other statistics, the signal of the deep layers would vanish, and a mistake there would stay hidden.
     """
     torch.manual_seed(seed)
     module = make()
@@ -154,7 +160,7 @@ def lived_in(make, size, *label, seed=0):
 
 
 def through_a_file(module, path, model):
-    """Fill ours from the module's saved state dict; returns the kind that was recognised."""
+    """Fill our network from the module's saved state dict; returns the recognised kind."""
     torch.save(module.state_dict(), path)
     arrays = read_checkpoint(path).arrays
     kind = recognise(arrays)
@@ -172,7 +178,7 @@ def theirs(module, image, *rest, **options):
 
 
 def assert_agree(ours, expected):
-    """To 1e-4 of the expected values' range, which is far more than rounding and far less than any mistake."""
+    """Assert agreement to 1e-4 of the expected range: far more than rounding, far less than any mistake."""
     ours = np.asarray(ours)
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() <= 1e-4 * np.ptp(expected)
@@ -207,9 +213,9 @@ def test_rac_unet_in_a_batch_of_8(labelled):
 
 
 def test_the_comparison_would_notice_every_entry(labelled):
-    """Changing any entry's numbers by half of themselves changes the picture by twice what is allowed, or more.
+    """Changing any entry by half of its values changes the image by at least twice the tolerance.
 
-    To first order, by the gradient of the picture's projection on random directions; root mean square over the signs.
+    To first order: the gradient of the image's projection on random directions, as root mean square over the signs.
     """
     module, _ = labelled
     picture = module(torch.from_numpy(pictures(1, 32)).permute(0, 3, 1, 2), torch.tensor([3]))
@@ -354,7 +360,7 @@ def test_other_contents(tmp_path, content, words):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 half"])
-def test_what_is_no_checkpoint(tmp_path, content):
+def test_files_that_are_no_checkpoint(tmp_path, content):
     (tmp_path / "a.pth").write_bytes(content)
     with refused("unreadable", "a.pth") as error:
         read_checkpoint(tmp_path / "a.pth")
