@@ -1,14 +1,14 @@
-"""Discriminators, one that looks at patches and one at the lower face: the last stage of a training, against blur.
+"""Discriminators and hinge losses for adversarial training: one scores patches, one the whole lower face.
 
-Any loss that compares with the one truth paints the mean of all mouths that might be there. A network that is shown
-painted and real faces, with the map of what was painted, learns to tell them apart by what the mean lacks, and its
-gradient asks for just that. PatchGAN (Isola et al. 2017, arXiv:1611.07004), held to slope 1 by spectral normalisation
-(Miyato et al. 2018, arXiv:1802.05957), with the hinge loss (Lim and Ye 2017, arXiv:1705.02894).
+A loss that compares with the ground truth alone makes the network paint the mean of all plausible mouths, which is
+blurred. A discriminator sees real and painted faces with the occlusion map and learns what the mean lacks; its gradient
+pushes the network there. The patch discriminator is a PatchGAN (Isola et al. 2017, arXiv:1611.07004) with spectral
+normalisation (Miyato et al. 2018, arXiv:1802.05957) and the hinge loss (Lim and Ye 2017, arXiv:1705.02894).
 
-A conditional one has a score for each label and one for all; the score of a picture with a label is the sum of the two
-(a projection discriminator, Miyato and Koyama 2018, arXiv:1802.05637). It is shown real faces with their label, painted
-ones with what was asked for, and real ones with a wrong label (Reed et al. 2016, arXiv:1605.05396), so that what it
-asks for is a real face of that emotion.
+A conditional discriminator has one score without a label and one for each label; the score of an image with a label is
+the sum of the two (a projection discriminator, Miyato and Koyama 2018, arXiv:1802.05637). It is trained on real faces
+with their label, painted faces with the requested label, and real faces with a wrong label (Reed et al. 2016,
+arXiv:1605.05396), so that it scores both realism and emotion.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from keras import layers
 from rac_unet.core.emotions import EMOTIONS
 
 LEAKY_SLOPE = 0.2
-# The second discriminator sees what is below this share of the side. It must not see the eyes: they contradict what is
-# asked for, and nothing that is painted could change that.
+# The face discriminator sees the part below this share of the side. It must not see the eyes: they may contradict the
+# requested emotion, and the network cannot repaint them.
 LOWER_FACE = 0.4
 
 
 class SpectralConv2D(layers.Conv2D):
-    """A convolution whose kernel is divided by its largest singular value, estimated by one power iteration a step.
+    """Convolution with spectral normalisation: the kernel is divided by an estimate of its largest singular value.
 
-    Keras's wrapper writes the normalised kernel back into the variable, which no replica of a distributed step may do;
-    here the variable stays, the gradient passes through the quotient, and each replica follows the same estimate.
+    The estimate takes one power iteration a step. Keras's `SpectralNormalization` writes the normalised kernel back to
+    the variable, which a replica of a distributed step must not do. Here the variable is unchanged, the gradient passes
+    through the quotient, and all replicas use the same estimate.
     """
 
     def build(self, input_shape):
@@ -40,10 +41,10 @@ class SpectralConv2D(layers.Conv2D):
         )
 
     def call(self, inputs, training=False):
-        # In the layer's own precision; its largest singular value is float32's.
+        # The kernel may have half precision; its singular value is computed in float32.
         kernel = tf.convert_to_tensor(self.kernel)
         matrix = tf.reshape(tf.cast(kernel, tf.float32), [-1, self.filters])
-        # The handle's value, since in a replica a distributed variable would be assigned by all.
+        # Read and assign through the handle: assigning a distributed variable would synchronise all replicas.
         handle = self.direction.value.handle
         u = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
         fixed = tf.stop_gradient(matrix)
@@ -57,14 +58,14 @@ class SpectralConv2D(layers.Conv2D):
 
 
 def build_discriminator(image_size: int = 128, filters: int = 32, conditional: bool = False) -> keras.Model:
-    """Build the discriminator; it is trained beside the network and never leaves the run's backups.
+    """Build the patch discriminator; it is trained together with the network and saved in the run's backups only.
 
     Args:
-        image_size: side of the pictures.
-        filters: of its first convolution; doubled twice.
-        conditional: with a score for each emotion; see `labelled_scores`.
+        image_size: side of the images in pixels.
+        filters: channels of its first convolution; doubled twice.
+        conditional: whether it has a score for each emotion; see `labelled_scores`.
     Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, S / 8, S / 8, 1 or 8):
-        above 0 for a patch that looks real, of some 60 px around each place.
+        above 0 where the patch of some 60 px around a place looks real.
     """
     inputs = _inputs(image_size)
     x = layers.Concatenate(name="image_and_occlusion")([inputs["image"], inputs["occlusion"]])
@@ -75,13 +76,13 @@ def build_discriminator(image_size: int = 128, filters: int = 32, conditional: b
 
 
 def build_face_discriminator(image_size: int = 128, filters: int = 32, conditional: bool = False) -> keras.Model:
-    """Build the discriminator of the whole lower face, seen at half size: what patches cannot see, a second mouth.
+    """Build the discriminator of the whole lower face at half size; it finds faults larger than a patch.
 
     Args:
-        image_size, filters, conditional: as for `build_discriminator`; the first convolution's filters are doubled
-            twice, and there is a fourth.
-    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, 1, 1, 1 or 8): above 0 for
-        a lower face that looks real.
+        image_size, filters, conditional: as for `build_discriminator`; there is a fourth convolution with as many
+            filters as the third.
+    Returns: model from `{"image": (B, S, S, 3) in [0, 1], "occlusion": (B, S, S, 1)}` to (B, 1, 1, 1 or 8): above 0 if
+        the lower face looks real.
     """
     inputs = _inputs(image_size)
     x = layers.Concatenate(name="image_and_occlusion")([inputs["image"], inputs["occlusion"]])
@@ -89,18 +90,18 @@ def build_face_discriminator(image_size: int = 128, filters: int = 32, condition
     x = layers.Cropping2D(((round(LOWER_FACE * image_size / 2), 0), (0, 0)), name="lower_face")(x)
     for i, width in enumerate((filters, 2 * filters, 4 * filters, 4 * filters), 1):
         x = _halved(x, width, f"face{i}")
-    # As large as what is left: a weight for each place, since where a mouth is matters.
+    # The kernel covers the whole map, so that each place has its own weights: the position of a mouth matters.
     whole = tuple(x.shape[1:3])
     x = SpectralConv2D(_scores(conditional), whole, padding="valid", dtype="float32", name="face_score")(x)
     return keras.Model(inputs, x, name="face_discriminator")
 
 
 def labelled_scores(scores, emotion):
-    """The scores of pictures with a label; a plain discriminator's as they are.
+    """Return the scores of images with a label; scores of an unconditional discriminator are returned unchanged.
 
     Args:
-        scores: (B, s, s, 1 or 8) of a discriminator.
-        emotion: (B, 7) one-hot or a distribution; zeros for no label. None is for a plain discriminator.
+        scores: (B, s, s, 1 or 8), output of a discriminator.
+        emotion: (B, 7) one-hot or a distribution, zeros for no label; None for an unconditional discriminator.
     Returns: (B, s, s, 1).
     """
     if emotion is None:
@@ -109,16 +110,16 @@ def labelled_scores(scores, emotion):
 
 
 def composed(targets, outputs):
-    """The painted face as it is judged: known pixels from the truth, hidden ones from the network."""
+    """Return the composite: known pixels from the ground truth, hidden pixels from the network."""
     hidden = tf.cast(targets["occlusion"] > 0, tf.float32)
     return hidden * outputs["inpainted_image"] + (1 - hidden) * targets["unmasked_image"]
 
 
 def painter_hinge(scores, occlusion):
-    """What the network minimises: minus the mean score of the patches that hold something painted.
+    """Generator hinge loss: minus the mean score of the patches with hidden pixels, weighted by their hidden share.
 
     Args:
-        scores: (B, s, s, 1) of composed faces.
+        scores: (B, s, s, 1), scores of composites.
         occlusion: (B, S, S, 1), 1 = hidden.
     Returns: (B,) float32; 0 where nothing is hidden.
     """
@@ -126,12 +127,13 @@ def painter_hinge(scores, occlusion):
 
 
 def discriminator_hinge(real_scores, painted_scores, occlusion, wrong_scores=None):
-    """What the discriminator minimises: real patches below 1 and false ones above -1; (B,) float32, 0 or more.
+    """Discriminator hinge loss: penalises real patches with scores below 1 and false patches with scores above -1.
 
     Args:
         real_scores, painted_scores: (B, s, s, 1).
         occlusion: (B, S, S, 1), 1 = hidden.
-        wrong_scores: of real faces with a wrong label; then they and the painted ones count by half.
+        wrong_scores: scores of real faces with a wrong label; they and the painted faces then count half each.
+    Returns: (B,) float32, 0 or more.
     """
     false = tf.nn.relu(1 + painted_scores)
     if wrong_scores is not None:
@@ -140,8 +142,10 @@ def discriminator_hinge(real_scores, painted_scores, occlusion, wrong_scores=Non
 
 
 def _inputs(image_size: int) -> dict:
-    return {"image": keras.Input((image_size, image_size, 3), name="image"),
-            "occlusion": keras.Input((image_size, image_size, 1), name="occlusion")}  # fmt: skip
+    return {
+        "image": keras.Input((image_size, image_size, 3), name="image"),
+        "occlusion": keras.Input((image_size, image_size, 1), name="occlusion"),
+    }
 
 
 def _halved(x, width, name):
@@ -154,9 +158,9 @@ def _scores(conditional: bool) -> int:
 
 
 def _over_painted(values, occlusion):
-    """Mean over places, each weighed by the share of its cell that is hidden."""
+    """Return the mean over places, each weighted by the hidden share of its cell."""
     if values.shape[1] == 1:
-        # One judgement of the whole picture.
+        # A single score for the whole image counts fully if anything is hidden.
         return values[:, 0, 0, 0] * tf.cast(tf.reduce_any(occlusion > 0, axis=[1, 2, 3]), tf.float32)
     step = occlusion.shape[1] // values.shape[1]
     share = tf.nn.avg_pool2d(tf.cast(occlusion > 0, tf.float32), step, step, "VALID")

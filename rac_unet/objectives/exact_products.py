@@ -1,9 +1,9 @@
-"""Products with a constant matrix in full float32, also on GPUs that would keep 10 bits of mantissa (TF32).
+"""Matrix products with full float32 precision, also on GPUs that use TF32 (10 bits of mantissa).
 
-Structural losses subtract nearly equal means of squares; with 10 bits what is left is noise. TensorFlow switches TF32
-for a whole process and not for one operation (`tf.matmul` takes no precision), and float64 is tens of times slower on
-most GPUs. So where TF32 is in use each factor is split into what TF32 keeps and the rest, and the three products that
-matter are summed: three times the work of these small products, for errors of 2^-21 instead of 2^-11.
+Structural losses subtract nearly equal means of squares, and with 10 bits the difference is noise. TensorFlow switches
+TF32 for a whole process, not for one operation (`tf.matmul` takes no precision), and float64 is tens of times slower on
+most GPUs. If TF32 is in use, each factor is therefore split into the part that TF32 keeps and the rest, and the three
+relevant products are summed: three times the work of these small products, for errors of 2^-21 instead of 2^-11.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from rac_unet.models.backend import uses_tf32
 
-# Sign, exponent and the upper 10 bits of a float32's mantissa.
+# Bit mask of the sign, the exponent and the upper 10 bits of a float32's mantissa.
 _KEPT = np.int32(-(1 << 13))
 
 
 def times_matrix(x, matrix: np.ndarray):
-    """x @ matrix.
+    """Return x @ matrix.
 
     Args:
         x: (..., N) float32.
@@ -30,7 +30,7 @@ def times_matrix(x, matrix: np.ndarray):
 
 
 def matrix_times(matrix: np.ndarray, x):
-    """matrix @ x.
+    """Return matrix @ x.
 
     Args:
         matrix: (M, N) float32, constant.
@@ -53,7 +53,7 @@ def _exact(x, matrix: np.ndarray, product: Callable, gradient: Callable):
 
 
 def _split(x):
-    """What TF32 keeps of each number, and the rest; their sum is the number itself."""
+    """Split each number into the part that TF32 keeps and the rest; their sum is the number."""
     kept = tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), _KEPT), tf.float32)
     return kept, x - kept
 

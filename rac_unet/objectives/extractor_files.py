@@ -1,4 +1,4 @@
-"""Which file a feature extractor's weights come from: known, and fetched if need be, before TensorFlow is imported."""
+"""Find or download the weights file of a feature extractor, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PUBLISHED = {
 
 
 def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path | None:
-    """The file that `load_extractor(features, weights)` will read; never imports TensorFlow.
+    """Return the file that `load_extractor(features, weights)` will read; never imports TensorFlow.
 
     ImageNet weights are taken from Keras's cache (`models` in KERAS_HOME, by default ~/.keras) or downloaded into it.
 
     Args:
         features: vgg16, vgg19, or a path to a `.keras` file.
-        weights: for the first two, imagenet, none, or a path to a weights file.
-        prefix: of the options that name the two, for advice: `loss.` if the user writes `--loss.features`.
-    Returns: an existing file, or None where the weights are to be random.
-    Raises: UserError when there is no such file, or, within seconds, when it cannot be downloaded.
+        weights: for vgg16 and vgg19: imagenet, none, or a path to a weights file.
+        prefix: prefix of the two options in messages: `loss.` if the user writes `--loss.features`.
+    Returns: an existing file; None for random weights.
+    Raises: UserError when the file is missing, or, within seconds, when it cannot be downloaded.
     """
     option, weights_option = f"--{prefix}features", f"--{prefix}feature_weights"
     if features not in EXTRACTORS:
         if weights != "imagenet":
             raise UserError(
-                f"{weights_option} {weights} goes with {' or '.join(EXTRACTORS)}; {features} brings its own weights: "
-                f"leave {weights_option} out",
+                f"{weights_option} {weights} applies to {' and '.join(EXTRACTORS)} only; {features} contains its own "
+                f"weights: omit {weights_option}",
                 "usage",
             )
         return _existing(features, option, "a Keras model file whose outputs are feature maps")
@@ -53,9 +53,9 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
     except DownloadError as error:
         found = f"{file} is damaged, and a new one" if cached else f"{name} (ImageNet weights of {features})"
         raise UserError(
-            f"{found} cannot be downloaded from {PUBLISHER.split('/')[2]}: {error}. Put that file into {file.parent}, "
-            f"or name it where it lies (on Kaggle, attach a data set that has it): {weights_option} FILE. Or take "
-            f"another extractor, {option} FILE.keras, or an untrained one, {weights_option} none",
+            f"{found} cannot be downloaded from {PUBLISHER.split('/')[2]}: {error}. Copy that file into {file.parent}, "
+            f"or give its path (on Kaggle, attach a data set that contains it): {weights_option} FILE. Or use another "
+            f"extractor, {option} FILE.keras, or an untrained one, {weights_option} none",
             "download",
         ) from error
     return file
@@ -65,5 +65,5 @@ def _existing(path: str, option: str, wanted: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         problem, kind = ("is a folder", "wrong_type") if file.is_dir() else ("does not exist", "missing")
-        raise UserError(f"{option}: {file} {problem}; give {wanted}, or put it back there", kind)
+        raise UserError(f"{option}: {file} {problem}; give {wanted}", kind)
     return file

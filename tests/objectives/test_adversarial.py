@@ -1,4 +1,4 @@
-"""The discriminator and its hinge losses: by hand, and that it can tell two textures apart."""
+"""The discriminators and their hinge losses, against values by hand and trained to separate two textures."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from rac_unet.objectives.adversarial import (
 )
 
 
-def test_hinge_by_hand_counts_painted_patches_alone():
+def test_hinge_by_hand_counts_only_painted_patches():
     occlusion = np.zeros((1, 4, 4, 1), np.float32)
     occlusion[0, :2, :2] = 1  # one whole cell of four
     occlusion[0, 2, 2] = 0.3  # a quarter of another
@@ -35,14 +35,14 @@ def test_real_faces_with_a_wrong_label_share_the_weight_of_painted_ones():
     np.testing.assert_allclose(loss, [0.5 + (0.5 + 3.0) / 2], rtol=1e-6)
 
 
-def test_a_single_score_counts_whole_where_anything_is_hidden():
+def test_a_single_score_counts_fully_if_anything_is_hidden():
     occlusion = np.zeros((2, 4, 4, 1), np.float32)
     occlusion[0, 0, 0] = 0.2
     scores = tf.fill((2, 1, 1, 1), 3.0)
     np.testing.assert_array_equal(painter_hinge(scores, occlusion), [-3, 0])
 
 
-def test_a_label_adds_its_own_score_to_that_of_all():
+def test_the_score_of_a_label_is_added():
     scores = tf.constant([[10.0, 1, 2, 3, 4, 5, 6, 7]] * 3)[:, None, None]
     label = np.zeros((3, 7), np.float32)
     label[0, 2], label[1, :2] = 1, (0.25, 0.75)
@@ -50,7 +50,7 @@ def test_a_label_adds_its_own_score_to_that_of_all():
     assert labelled_scores(scores[..., :1], None).shape == (3, 1, 1, 1)
 
 
-def test_the_face_discriminator_sees_the_lower_face_alone():
+def test_the_face_discriminator_sees_only_the_lower_face():
     model = build_face_discriminator(32, filters=4, conditional=True)
     image = tf.random.stateless_uniform((1, 32, 32, 3), (1, 2))
     occlusion = tf.ones((1, 32, 32, 1))
@@ -65,8 +65,9 @@ def test_the_face_discriminator_sees_the_lower_face_alone():
 def test_composed_keeps_the_truth_where_nothing_is_hidden():
     occlusion = np.zeros((1, 2, 2, 1), np.float32)
     occlusion[0, 0, 0] = 0.1
-    made = composed({"occlusion": occlusion, "unmasked_image": tf.ones((1, 2, 2, 3))},
-                    {"inpainted_image": tf.zeros((1, 2, 2, 3))}).numpy()  # fmt: skip
+    made = composed(
+        {"occlusion": occlusion, "unmasked_image": tf.ones((1, 2, 2, 3))}, {"inpainted_image": tf.zeros((1, 2, 2, 3))}
+    ).numpy()
     assert (made[0, 0, 0] == 0).all() and made.sum() == 9
 
 
@@ -82,11 +83,11 @@ def test_the_kernel_is_divided_by_its_largest_singular_value():
     wanted = picture.numpy().reshape(-1, 3) @ (kernel / np.linalg.svd(kernel)[1][0])
     np.testing.assert_allclose(made.numpy().reshape(-1, 5), wanted, atol=1e-4)
     before = layer.direction.numpy()
-    layer(picture)  # judging moves nothing
+    layer(picture)  # inference changes no variable
     np.testing.assert_array_equal(layer.direction.numpy(), before)
 
 
-def test_it_learns_to_tell_noise_from_smooth():
+def test_it_learns_to_separate_noise_from_smooth_images():
     keras.utils.set_random_seed(0)
     model = build_discriminator(32, filters=4)
     optimizer = keras.optimizers.Adam(1e-2)
@@ -104,5 +105,5 @@ def test_it_learns_to_tell_noise_from_smooth():
         return loss
 
     losses = [float(step()) for _ in range(160)]
-    # Within 0.1 of its end by then, whichever way the roundings went; where nothing is learned it stays at 2.
+    # The loss has converged to within 0.1 by then, whatever the rounding; without learning it stays at 2.
     assert losses[0] > 1.5 and min(losses[-20:]) < 1

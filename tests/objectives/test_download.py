@@ -1,4 +1,4 @@
-"""A download is whole or it is not there, and nothing waits for a server that does not answer."""
+"""A download is complete or leaves no file, and it does not wait for a server that does not answer."""
 
 import hashlib
 import http.server
@@ -15,7 +15,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """`/whole`, `/other` bytes, `/short`: breaks off, `/drip`: a byte now and then, anything else: 404."""
+    """Server of `/whole`, `/other` (wrong bytes), `/short` (breaks off), `/drip` (a byte now and then); else 404."""
 
     def do_GET(self):
         if self.path not in ("/whole", "/other", "/short", "/drip"):
@@ -24,7 +24,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         if self.path == "/drip":
-            # Until it is hung up on, which is long before the file would be whole.
+            # Until the client disconnects, long before the file is complete.
             for _ in range(len(CONTENT)):
                 try:
                     self.wfile.write(b"x")
@@ -62,7 +62,7 @@ def test_whole_file_arrives_and_replaces(url, tmp_path, capsys):
     ("path", "words"),
     [("other", "not the published file"), ("short", "arrived|broke"), ("drip", "crawls"), ("gone", "404")],
 )
-def test_anything_else_leaves_no_trace(url, tmp_path, monkeypatch, path, words):
+def test_a_failed_download_leaves_no_file(url, tmp_path, monkeypatch, path, words):
     monkeypatch.setattr(download, "GRACE", 0.2)
     file = tmp_path / "weights.h5"
     file.write_bytes(b"before")
@@ -71,8 +71,8 @@ def test_anything_else_leaves_no_trace(url, tmp_path, monkeypatch, path, words):
     assert file.read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["weights.h5"]
 
 
-def test_silence_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.3)
+def test_a_silent_server_times_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,  # it would never answer
         pytest.raises(download.DownloadError, match="no answer|timed out"),
@@ -81,8 +81,8 @@ def test_silence_is_not_waited_for(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_lookup_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.3)
+def test_a_hanging_name_lookup_times_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     over, answered = threading.Event(), threading.Event()
 
     def lookup(*_, **__):

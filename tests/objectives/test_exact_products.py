@@ -1,4 +1,4 @@
-"""Structural losses on a GPU that rounds the factors of its products to 10 bits of mantissa, emulated."""
+"""Structural losses on an emulated GPU that rounds the factors of products to 10 bits of mantissa."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from rac_unet.objectives import exact_products, losses
 
 
 def _rounded(x):
-    """To the nearest float32 with 10 bits of mantissa; gradients pass."""
+    """Round to 10 bits of mantissa; gradients pass unchanged."""
     bits = tf.bitcast(x, tf.int32) + (1 << 12)
     near = tf.bitcast(tf.bitwise.bitwise_and(bits, np.int32(-(1 << 13))), tf.float32)
     return x + tf.stop_gradient(near - x)
@@ -16,7 +16,7 @@ def _rounded(x):
 
 @pytest.fixture
 def pictures():
-    """A face almost without contrast and one near it: variances are small differences of large means."""
+    """Two similar faces of low contrast, whose variances are small differences of large means."""
     rng = np.random.default_rng(0)
     truth = 0.7 + 0.01 * rng.random((2, 32, 32, 3))
     return tf.constant(truth, tf.float32), tf.constant(truth + 0.002 * rng.normal(size=truth.shape), tf.float32)
@@ -47,7 +47,7 @@ def test_losses_keep_their_precision_where_products_are_rounded(name, pictures, 
         assert rounded > 20 * full and full < 1e-3
 
 
-def test_both_sides_and_their_gradients_are_those_of_a_plain_product(monkeypatch):
+def test_left_and_right_products_and_gradients_equal_those_of_matmul(monkeypatch):
     monkeypatch.setattr(exact_products, "uses_tf32", lambda: True)
     rng = np.random.default_rng(0)
     matrix, x = rng.normal(size=(5, 4)).astype(np.float32), tf.constant(rng.normal(size=(2, 3, 5)), tf.float32)

@@ -1,4 +1,4 @@
-"""Extractors from names and files, their precision, and what is refused."""
+"""Feature extractors from names and files, their precision, and the files that are refused."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def test_a_model_file_is_opened_and_described(tmp_path):
     assert str(tmp_path) not in str(facts)
 
 
-def test_distance_is_per_picture_and_the_same_as_the_score(tmp_path):
+def test_distance_is_per_picture_and_equals_the_score(tmp_path):
     extractor = load_extractor(save_extractor(tmp_path / "small.keras"), image_size=32)
     truth, image = pictures()
     image[1] = truth[1]
@@ -81,7 +81,7 @@ def test_untrained_says_so_and_repeats():
     first = extractor.model.get_layer("block1_conv1").get_weights()[0]
     again = load_extractor("vgg16", "none").model.get_layer("block1_conv1").get_weights()[0]
     np.testing.assert_array_equal(first, again)
-    # Strength is kept from layer to layer, so that every depth counts.
+    # The variance is kept from layer to layer, so that every depth counts.
     spread = [float(tf.math.reduce_std(one)) for one in extractor.maps(pictures(1)[0])]
     assert max(spread) < 5 * min(spread)
 
@@ -101,7 +101,7 @@ def test_the_trained_extractor_of_the_development_files():
     assert (feature_distance(truth, near, extractor) < feature_distance(truth, image, extractor)).numpy().all()
 
 
-def test_files_that_are_no_extractors(tmp_path):
+def test_files_that_are_no_extractors_are_refused(tmp_path):
     with refused("wrong_type", "classifier.keras"):
         load_extractor(save_extractor(tmp_path / "classifier.keras", classify=True))
     two = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
@@ -133,7 +133,7 @@ def test_missing_files_name_their_option(features, weights, kind, named):
         find_extractor_file(features, weights, "loss.")
 
 
-def test_imagenet_weights_come_from_kerass_cache_if_whole(tmp_path, monkeypatch):
+def test_imagenet_weights_are_read_from_kerass_cache_if_intact(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setitem(extractor_files.PUBLISHED, "vgg16", ("v.h5", hashlib.md5(b"whole").hexdigest()))
     file = tmp_path / "models" / "v.h5"

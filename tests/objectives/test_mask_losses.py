@@ -18,7 +18,7 @@ def test_the_map_by_hand():
     assert 0 <= values[1] < 1e-5
 
 
-def test_a_map_that_is_surely_wrong_has_a_finite_gradient():
+def test_a_map_that_is_certain_and_wrong_has_a_finite_gradient():
     predicted = tf.zeros((1, 4, 4, 1))
     with tf.GradientTape() as tape:
         tape.watch(predicted)
@@ -26,7 +26,7 @@ def test_a_map_that_is_surely_wrong_has_a_finite_gradient():
     assert loss.numpy()[0] > 10 and np.isfinite(tape.gradient(loss, predicted)).all()
 
 
-def test_the_reading_by_hand():
+def test_visible_emotion_by_hand():
     targets = {"emotion": tf.one_hot([1, 3], 7)}
     read = np.full((2, 7), 0.1, np.float32)
     read[0, 1] = 0.4
@@ -34,7 +34,7 @@ def test_the_reading_by_hand():
     np.testing.assert_allclose(values, -np.log([0.4, 0.1]), rtol=1e-5)
 
 
-def test_the_whole_painting_counts():
+def test_painted_l1_counts_all_pixels():
     truth, painted = tf.zeros((1, 4, 4, 3)), tf.fill((1, 4, 4, 3), 0.25)
     assert painted_l1({"unmasked_image": truth}, {"painted_image": painted}).numpy() == [0.25]
 
