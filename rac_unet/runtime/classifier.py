@@ -1,8 +1,8 @@
-"""Emotion classifiers on disk: a run directory whose weights know the names of their classes.
+"""Read, write and run emotion classifiers: run directories whose weights files contain the class names.
 
-The original judged emotions with a classifier whose order of classes was not its folders', and nothing noticed. Here
-the names stand in config.yaml and again inside every weights file; both are compared when a classifier is opened, and
-what it says is read by name.
+The original scored emotions with a classifier whose class order differed from that of its folders, and nothing noticed
+it. Here the names are in config.yaml and in every weights file; both are compared when a classifier is opened, and its
+probabilities are ordered by name.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _CLASSES, _HEAD = "classes", "head"
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """What a classifier is; the section `classifier` of its config.yaml.
+    """Settings of a classifier; the section `classifier` of its config.yaml.
 
     Args:
         classes: the seven emotions in the order of the logits.
-        name: which network, from `CLASSIFIERS`.
+        name: the network, from `CLASSIFIERS`.
         filters: channels of the first stage; 64 is the standard network.
-        image_size: side of the square picture in pixels.
-        preprocessing: what the network does to RGB in [0, 1] first; see `PREPROCESSING` of its module.
-        head: `untrained` when only the layers before the logits have been trained, as in a start from ImageNet.
-        frame: (side, x, y) of the square of an upright crop that its training pictures show, side and centre as shares
-            of the crop's side; None for the whole crop. FER-2013's pictures are cut at (0.764, 0.5, 0.43).
+        image_size: side of the square image in pixels.
+        preprocessing: how the network normalises RGB in [0, 1]; see `PREPROCESSING` of its module.
+        head: `untrained` if only the layers before the logits have been trained, as with ImageNet weights.
+        frame: (side, x, y) of the square of an upright crop that its training images show, side and centre as shares
+            of the crop's side; None for the whole crop. FER-2013's images are cut at (0.764, 0.5, 0.43).
     Raises: UserError naming the section's key and value.
     """
 
@@ -75,11 +75,11 @@ class ClassifierConfig:
 
 
 def check_classes(names: Any, where: str) -> tuple[str, ...]:
-    """The names, when they are the seven emotions once each in whatever order; UserError with every fault otherwise."""
+    """Return the names if they are the seven emotions in any order; otherwise raise UserError with all faults."""
     if not isinstance(names, Sequence) or isinstance(names, str):
         raise UserError(f"{where}: expected a list of the seven emotions. Received: {names!r}", "bad_value")
     faults = [f"unknown {name!r}" for name in dict.fromkeys(map(str, names)) if name not in EMOTIONS]
-    faults += [f"{name!r} twice or more" for name in EMOTIONS if list(names).count(name) > 1]
+    faults += [f"{name!r} repeated" for name in EMOTIONS if list(names).count(name) > 1]
     faults += [f"{name!r} missing" for name in EMOTIONS if name not in names]
     if faults:
         raise UserError(
@@ -95,10 +95,10 @@ class Classifier:
     """A trained emotion classifier; made by `load_classifier`.
 
     Attributes:
-        name: the run directory it came from.
+        name: its run directory.
         classes: emotion names in the order of the logits.
-        image_size: side S of the square picture it takes, in pixels.
-        frame: what part of an upright crop that picture is; see `ClassifierConfig`.
+        image_size: side S of the square input image, in pixels.
+        frame: the part of an upright crop that the image shows; see `ClassifierConfig`.
     """
 
     name: str
@@ -108,38 +108,37 @@ class Classifier:
     frame: Frame | None = None
 
     def call(self, image: np.ndarray) -> np.ndarray:
-        """Logits in the classifier's own order.
+        """Return logits in the classifier's own order.
 
         Args:
             image: float32 (B, S, S, 3), RGB in [0, 1].
         Returns: float32 (B, 7), in the order of `classes`.
-        Raises: UserError when shape, type or range are not those.
+        Raises: UserError when shape, type or range are wrong.
         """
         image, size = np.asarray(image), self.image_size
         if image.ndim != 4 or image.shape[1:] != (size, size, 3) or not len(image):
             raise UserError(
-                f"{self.name} judges pictures of {size} x {size} px, (B, {size}, {size}, 3); received {image.shape}; "
+                f"{self.name} takes pictures of {size} x {size} px, (B, {size}, {size}, 3); received {image.shape}; "
                 f"resize them to {size} px",
                 "bad_value",
             )
         if image.dtype.kind != "f" or not (image.min() >= -1e-3 and image.max() <= 1 + 1e-3):
-            raise UserError(
-                f"{self.name}: pictures should be float32 in [0, 1]; received {image.dtype}, or beyond it", "bad_value"
-            )
+            received = f"{image.dtype}" + (" with values outside" if image.dtype.kind == "f" else "")
+            raise UserError(f"{self.name}: pictures should be float32 in [0, 1]; received {received}", "bad_value")
         return self._run(image.astype(np.float32, copy=False))
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Probabilities in the order of `rac_unet.core.emotions.EMOTIONS`, moved there by name.
+        """Return probabilities in the order of `rac_unet.core.emotions.EMOTIONS`.
 
         Args:
-            image: as `call` takes it.
+            image: as for `call`.
         Returns: float32 (B, 7), rows sum to 1.
         """
         return softmax(self.call(image)[:, [self.classes.index(name) for name in EMOTIONS]])
 
 
 def build_classifier(config: ClassifierConfig, precision: str = "float32"):
-    """The untrained network a config describes: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`.
+    """Build the untrained network of a config: keras.Model, `{"image": …}` -> `{"logits": (B, 7) float32}`.
 
     Args:
         precision: float32, mixed_bfloat16 or mixed_float16.
@@ -152,9 +151,9 @@ def build_classifier(config: ClassifierConfig, precision: str = "float32"):
 
 
 def write_classifier(path: str | os.PathLike, model, config: ClassifierConfig, provenance: dict[str, Any]) -> RunDir:
-    """Make a classifier's run directory at `path`, with `model`'s weights as its best and its last.
+    """Write a classifier's run directory at `path`, with `model`'s weights as both best and last weights.
 
-    Raises: UserError when something is there already; then, or when a write fails, nothing is left behind.
+    Raises: UserError when the path exists already; then, or when a write fails, nothing is left behind.
     """
     with new_run(path, classifier_yaml(config), provenance) as run:
         for file in (run.best_weights, run.last_weights):
@@ -163,7 +162,7 @@ def write_classifier(path: str | os.PathLike, model, config: ClassifierConfig, p
 
 
 def classifier_yaml(config: ClassifierConfig) -> str:
-    """Text of a classifier run's config.yaml."""
+    """Return the text of a classifier run's config.yaml."""
     import yaml
 
     section = {**asdict(config), "classes": list(config.classes), "frame": config.frame and list(config.frame)}
@@ -173,7 +172,7 @@ def classifier_yaml(config: ClassifierConfig) -> str:
 
 
 def write_classifier_weights(file: Path, model, config: ClassifierConfig) -> None:
-    """Write or replace one weights file of a classifier, the names of its classes inside it."""
+    """Write or replace a weights file of a classifier, with its class names inside."""
 
     def write(temporary: Path) -> None:
         import h5py
@@ -187,7 +186,7 @@ def write_classifier_weights(file: Path, model, config: ClassifierConfig) -> Non
 
 
 def read_classifier_config(run: RunDir) -> ClassifierConfig:
-    """The validated config of a classifier's run directory."""
+    """Read and check the config of a classifier's run directory."""
     where, values = run.config_file, read_yaml(run.config_file)
     keys, section = [field.name for field in fields(ClassifierConfig)], values.get(CLASSIFIER)
     if not isinstance(section, dict) or "classes" not in section:
@@ -203,11 +202,11 @@ def read_classifier_config(run: RunDir) -> ClassifierConfig:
 
 
 def read_classifier(path: str | os.PathLike):
-    """Rebuild a run's classifier with its best weights, trained head or not; what training on from it starts with.
+    """Load a run's classifier with its best weights, also with an untrained head, for example to train it further.
 
-    Returns: keras.Model as `build_classifier` makes it, and its ClassifierConfig.
-    Raises: UserError when it is no classifier's run, or the weights are missing, damaged, not numbers, or of a
-        classifier with other classes.
+    Returns: keras.Model of `build_classifier`, and its ClassifierConfig.
+    Raises: UserError when the path is not a classifier's run, or the weights are missing, damaged, non-finite, or
+        belong to a classifier with other classes.
     """
     run = open_run(path, kind=CLASSIFIER)
     config, file = read_classifier_config(run), run.best_weights
@@ -218,13 +217,13 @@ def read_classifier(path: str | os.PathLike):
         raise UserError(f"{run.config_file}: {error}", error.kind) from None
     try:
         with warnings.catch_warnings():
-            # Keras warns of each container it misses, and then raises for what is really missing.
+            # Keras warns about each missing container, then raises an error for weights that are really missing.
             warnings.simplefilter("ignore")
             model.load_weights(file)
-    except Exception as error:  # h5py and Keras fail in many ways of their own on a damaged file
+    except Exception as error:  # h5py and Keras raise many different classes for a damaged file
         text = " ".join(str(error).split())[:240]
         raise UserError(
-            f"{file} is damaged, or not of the network in {run.config_file} ({text})", "unreadable"
+            f"{file} is damaged, or does not match the network in {run.config_file} ({text})", "unreadable"
         ) from error
     bad = [variable.path for variable in model.weights if not np.isfinite(variable.value.numpy()).all()]
     if bad:
@@ -235,10 +234,11 @@ def read_classifier(path: str | os.PathLike):
 
 
 def refuse_untrained(run: RunDir, named: str | os.PathLike, kind: str = "wrong_type") -> None:
-    """Raise UserError of this kind where a classifier's logits have not been trained: its answers would be chance.
+    """Raise UserError if the head of a classifier is untrained, since its answers would be random.
 
     Args:
-        named: how the message calls it.
+        named: the classifier's name in the message.
+        kind: kind of the error.
     """
     if read_classifier_config(run).head == "untrained":
         raise UserError(
@@ -249,13 +249,13 @@ def refuse_untrained(run: RunDir, named: str | os.PathLike, kind: str = "wrong_t
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, (N, C); rows sum to 1."""
+    """Return the probabilities of logits (N, C); rows sum to 1."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def classifier_facts(path: str | os.PathLike) -> dict[str, Any]:
-    """Which classifier judged: its run's name, SHA-256 of its weights, and its classes, for provenance."""
+    """Return a classifier's entry for provenance: its run's name, the SHA-256 of its weights, and its classes."""
     run = open_run(path, kind=CLASSIFIER)
     return {
         "name": run.path.resolve().name,
@@ -265,9 +265,9 @@ def classifier_facts(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def load_classifier(path: str | os.PathLike) -> Classifier:
-    """Open a classifier's run directory (its best weights) to judge pictures with it.
+    """Load the best weights of a classifier's run directory for inference.
 
-    Raises: UserError as `read_classifier` does, and when its head was never trained: its answers would be chance.
+    Raises: UserError as `read_classifier`, and when its head is untrained.
     """
     refuse_untrained(open_run(path, kind=CLASSIFIER), path)
     model, config = read_classifier(path)
@@ -275,7 +275,7 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
 
     size = config.image_size
     signature = [{"image": tf.TensorSpec((None, size, size, 3), tf.float32)}]
-    # One graph for every batch size. Not in training mode: batch norm uses its stored statistics.
+    # One graph for every batch size.
     run_model = tf.function(
         lambda inputs: model(inputs, training=False)["logits"], input_signature=signature, jit_compile=False
     )
@@ -283,7 +283,7 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
 
 
 def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> None:
-    """Raise UserError unless the weights file says the same about itself as the run's config."""
+    """Raise UserError unless classes and head in the weights file equal those of the run's config."""
     import h5py
 
     try:
@@ -296,8 +296,8 @@ def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> No
         ) from None
     if classes is None or _HEAD not in attributes:
         raise UserError(
-            f"{file} does not say which classes its logits stand for; it is no emotion classifier's weights file, "
-            f"or was written by another program; restore the one that belongs to {run.path}",
+            f"{file} does not name the classes of its logits; it is not the weights file of an emotion classifier, or "
+            f"was written by another program; restore the file that belongs to {run.path}",
             "wrong_type",
         )
     classes = check_classes(classes, str(file))
@@ -305,7 +305,7 @@ def _check_weights_file(run: RunDir, file: Path, config: ClassifierConfig) -> No
         if inside != outside:
             shown = [value if isinstance(value, str) else ", ".join(value) for value in (inside, outside)]
             raise UserError(
-                f"{file} belongs to another classifier than {run.config_file}: {what} {shown[0]} in the weights, "
-                f"{shown[1]} in the config; restore the pair that belongs together",
+                f"{file} and {run.config_file} belong to different classifiers: {what} {shown[0]} in the weights, "
+                f"{shown[1]} in the config; restore the matching file",
                 "mismatch",
             )

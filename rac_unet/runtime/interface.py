@@ -1,4 +1,4 @@
-"""The names a network is spoken to by, whatever form it is stored in, and what opening one of them gives."""
+"""Names of a network's inputs and outputs, the same in every file format, and the result of opening a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 
 IMAGE, EMOTION, OUTPUT = "masked_image", "emotion", "inpainted_image"
-# What mask-aware networks say besides.
+# Additional outputs of mask-aware networks.
 OCCLUSION, PAINTED, VISIBLE = "occlusion", "painted_image", "visible_emotion"
 # The signature of a SavedModel and of a .tflite file.
 SIGNATURE = "serving_default"
@@ -23,14 +23,14 @@ Call = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Opened:
-    """A network as one kind of file gives it, not looked at yet.
+    """An opened network whose inputs and outputs have not been checked yet.
 
     Attributes:
-        shapes: input name -> shape with the batch first; None, -1 or a text where a side is not fixed.
-        outputs: names of what it returns.
+        shapes: input name -> shape with the batch first; None, -1 or a text for a side that is not fixed.
+        outputs: names of its outputs.
         call: input arrays by name -> output arrays by name, batch first.
-        parameters: how many weights it has, statistics of batch norm included; None where the form does not tell.
-        graph: gives its TensorFlow graph, a concrete function; None where there is no such graph.
+        parameters: number of weights, including batch norm statistics; None if the file format does not tell.
+        graph: function that returns its TensorFlow graph, a concrete function; None without TensorFlow.
     """
 
     shapes: dict[str, tuple]
@@ -41,7 +41,7 @@ class Opened:
 
 
 def check_interface(path: Path, opened: Opened) -> tuple[int, bool]:
-    """Picture size and whether an emotion is taken; raises UserError unless names and shapes fit."""
+    """Return the image size and whether there is an emotion input; raise UserError unless names and shapes fit."""
     shapes, outputs = opened.shapes, opened.outputs
     fits = IMAGE in shapes and set(shapes) <= {IMAGE, EMOTION} and OUTPUT in outputs
     shape = shapes.get(IMAGE, ())
@@ -50,13 +50,14 @@ def check_interface(path: Path, opened: Opened) -> tuple[int, bool]:
     if not fits:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none by name"
         raise UserError(
-            f"{path} is a network of another kind; inputs: {found}; outputs: {', '.join(outputs) or 'unnamed'}; "
-            f"expected {IMAGE} (B, S, S, 3), perhaps {EMOTION} (B, {len(EMOTIONS)}), and {OUTPUT}",
+            f"{path} is not an inpainting network; inputs: {found}; outputs: {', '.join(outputs) or 'unnamed'}; "
+            f"expected the inputs {IMAGE} (B, S, S, 3) and optionally {EMOTION} (B, {len(EMOTIONS)}), and the output "
+            f"{OUTPUT}",
             "wrong_type",
         )
     return int(shape[1]), EMOTION in shapes
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

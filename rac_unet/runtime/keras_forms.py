@@ -1,4 +1,4 @@
-"""A network that TensorFlow runs: a Keras model, a .keras file, a SavedModel folder."""
+"""Open networks that TensorFlow runs: a Keras model, a .keras file, a SavedModel folder."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from rac_unet.runtime.interface import SIGNATURE, Opened
 
 
 def open_keras_file(path: Path, threads: int | None) -> Opened:
-    """Open a .keras file; raises UserError when it is damaged or of a newer Keras."""
+    """Open a .keras file; raise UserError when it is damaged or made by a newer Keras."""
     metadata = _keras_metadata(path)
     limit_threads(threads)
     import keras
 
     try:
         model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # zipfile, h5py, JSON and every layer's constructor may object
+    except Exception as error:  # zipfile, h5py, JSON and every layer's constructor raise their own classes
         made_by = metadata.get("keras_version", "unknown")
         raise UserError(
-            f"{path} cannot be loaded ({one_line(error)}); it is damaged, has layers of its own, or was made by "
-            f"a newer Keras (made by {made_by}, this is {keras.__version__}); export it again here",
+            f"{path} cannot be loaded ({one_line(error)}); it is damaged, has custom layers, or was made by a newer "
+            f"Keras (made by {made_by}, installed is {keras.__version__}); export it again with this version",
             "unreadable",
         ) from error
     return open_model(model)
 
 
 def open_saved_model(path: Path, threads: int | None) -> Opened:
-    """Open a SavedModel folder; raises UserError when it is damaged or has no serving signature."""
+    """Open a SavedModel folder; raise UserError when it is damaged or has no serving signature."""
     limit_threads(threads)
     import tensorflow as tf
 
     try:
         model = tf.saved_model.load(str(path))
-    except Exception as error:  # protobuf, tf.errors and OSError, by what is damaged
+    except Exception as error:  # protobuf, tf.errors or OSError, depending on the damage
         raise UserError(
             f"{path} cannot be loaded as a SavedModel ({one_line(error)}); export it again", "unreadable"
         ) from error
@@ -48,7 +48,7 @@ def open_saved_model(path: Path, threads: int | None) -> Opened:
     shapes = {name: tuple(spec.shape) for name, spec in serve.structured_input_signature[1].items()}
 
     def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        # `model` in the closure: a signature alone does not keep its variables alive.
+        # Go through `model`: a reference to the signature alone does not keep its variables alive.
         outputs = model.signatures[SIGNATURE](**{name: tf.constant(v) for name, v in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -57,7 +57,7 @@ def open_saved_model(path: Path, threads: int | None) -> Opened:
 
 
 def open_model(model) -> Opened:
-    """A Keras model, as one graph for every batch size; called eagerly it is several times slower."""
+    """Open a Keras model as one graph for every batch size; an eager call is several times slower."""
     import tensorflow as tf
 
     shapes = {tensor.name: tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or []}
@@ -73,7 +73,7 @@ def open_model(model) -> Opened:
 
 
 def limit_threads(threads: int | None) -> None:
-    """Have TensorFlow use so many threads; they are the whole process's, and fixed once it has begun to compute."""
+    """Set TensorFlow's number of threads, for the whole process; raise UserError if it has computed before."""
     if threads is None:
         return
     started = "tensorflow" in sys.modules
@@ -86,8 +86,8 @@ def limit_threads(threads: int | None) -> None:
         if started and tf.config.threading.get_intra_op_parallelism_threads() == threads:
             return
         raise UserError(
-            "TensorFlow has begun to compute in this process, and its number of threads cannot be changed any more; "
-            f"open a network with {threads} threads in a new process",
+            "TensorFlow has already started to compute in this process, and its number of threads cannot be changed "
+            f"anymore; open the network with {threads} threads in a new process",
             "usage",
         ) from None
 
@@ -98,10 +98,10 @@ def _keras_metadata(path: Path) -> dict:
             missing = {"config.json", "model.weights.h5"} - set(archive.namelist())
             if missing:
                 raise UserError(
-                    f"{path} is not a Keras model: it holds no {sorted(missing)[0]}; export it again", "wrong_type"
+                    f"{path} is not a Keras model: it contains no {sorted(missing)[0]}; export it again", "wrong_type"
                 )
             return json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise UserError(
-            f"{path} is not a .keras file, or a damaged one ({one_line(error)}); export it again", "unreadable"
+            f"{path} is damaged, or not a .keras file ({one_line(error)}); export it again", "unreadable"
         ) from None

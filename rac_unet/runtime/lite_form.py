@@ -1,4 +1,4 @@
-"""A network in a .tflite file, run by LiteRT; TensorFlow is never imported."""
+"""Open a network in a .tflite file with LiteRT; TensorFlow is never imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rac_unet.core.errors import UserError, one_line
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.runtime.interface import SIGNATURE, Opened
 
-# Comes with the package, so it is not tried out first.
+# Files of the package are known to be intact and skip the trial.
 _OWN = Path(__file__).resolve().parents[1] / "weights"
 _TRIAL = """
 import sys
@@ -26,21 +26,20 @@ _TRIAL_SECONDS = 300
 
 
 def open_lite(path: Path, threads: int) -> Opened:
-    """Open a .tflite file for one picture at a time.
+    """Open a .tflite file; the images of a batch are run one after the other.
 
-    Pictures of a batch are run one after the other. LiteRT plans memory and packs weights anew for every batch size,
-    and on a processor a larger batch is no faster.
+    LiteRT plans memory and packs weights again for every batch size, and on a CPU a larger batch is not faster.
 
     Args:
-        threads: how many LiteRT may use.
-    Raises: UserError when the file is damaged, or holds no network that can be called by names.
+        threads: number of threads for LiteRT.
+    Raises: UserError when the file is damaged, or its network has no named inputs.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    _check_beginning(path)
+    _check_magic(path)
     if path.resolve().parent != _OWN:
         _try_out(path)
-    # What goes wrong with standard error is no fault of the file.
+    # Outside the try: an error in silencing standard error is not the file's fault.
     with silenced_stderr():
         try:
             network = Interpreter(model_path=str(path), num_threads=threads)
@@ -48,10 +47,10 @@ def open_lite(path: Path, threads: int) -> Opened:
             signatures = network.get_signature_list()
             runner = network.get_signature_runner(SIGNATURE) if SIGNATURE in signatures else None
             inputs, outputs = (runner.get_input_details(), runner.get_output_details()) if runner else ({}, {})
-        except Exception as error:  # ValueError, RuntimeError and whatever a delegate raises
+        except Exception as error:  # ValueError, RuntimeError and the errors of delegates
             raise UserError(
-                f"{path} cannot be loaded as a .tflite file ({one_line(error)}); it is damaged, or was made by a newer "
-                "converter than this LiteRT knows; export it again",
+                f"{path} cannot be loaded as a .tflite file ({one_line(error)}); it is damaged, or was made by a "
+                "converter that is newer than this LiteRT; export it again",
                 "unreadable",
             ) from error
     if runner is None:
@@ -69,9 +68,10 @@ def open_lite(path: Path, threads: int) -> Opened:
     others = sorted({np.dtype(d["dtype"]).name for d in (*inputs.values(), *outputs.values())} - {"float32"})
     if others:
         raise UserError(
-            f"{path} speaks {', '.join(others)}, not float32; export it again with float32 at both ends", "unsupported"
+            f"{path} has inputs or outputs of type {', '.join(others)} instead of float32; export it again",
+            "unsupported",
         )
-    # An interpreter has one set of tensors: two callers at a time would read each other's pictures.
+    # An interpreter has one set of tensors, which concurrent callers would overwrite.
     lock = threading.Lock()
 
     def call(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -81,7 +81,7 @@ def open_lite(path: Path, threads: int) -> Opened:
                 results = [runner(**{name: value[i : i + 1] for name, value in given.items()}) for i in range(count)]
         except (RuntimeError, ValueError) as error:
             raise UserError(
-                f"{path} cannot be run ({one_line(error)}); it is damaged: export it again", "unreadable"
+                f"{path} is damaged and cannot be run ({one_line(error)}); export it again", "unreadable"
             ) from error
         if count == 1:
             return results[0]
@@ -91,27 +91,27 @@ def open_lite(path: Path, threads: int) -> Opened:
 
 
 def _declared(detail: dict) -> np.ndarray:
-    """A tensor's shape as the file has it, -1 where it may change; scalars have none."""
+    """Return a tensor's shape as declared in the file, with -1 for a variable side."""
     return detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
 
 
-def _check_beginning(path: Path) -> None:
-    """Refuse what is surely no .tflite file: LiteRT's own message names no file."""
+def _check_magic(path: Path) -> None:
+    """Raise UserError unless the file starts like a .tflite file; LiteRT's own message does not name the file."""
     with path.open("rb") as file:
-        beginning = file.read(8)
-    if beginning[4:] != b"TFL3":
-        raise UserError(f"{path} is not a .tflite file, or a damaged one; export it again", "unreadable")
+        header = file.read(8)
+    if header[4:] != b"TFL3":
+        raise UserError(f"{path} is damaged, or not a .tflite file; export it again", "unreadable")
 
 
 def _try_out(path: Path) -> None:
-    """Refuse what LiteRT does not survive: some damaged files end the whole process, which no Python code can prevent.
+    """Open and run the file in another process first, and raise UserError if that process is killed.
 
-    So another process, which takes a fifth of a second to start, opens and runs it first. What it says of a file that
-    it merely cannot open is left for this one to find out.
+    Some damaged files make LiteRT abort the whole process, which Python cannot catch. The trial process starts in a
+    fifth of a second. Errors that it only raises are reported when this process opens the file.
     """
     if not sys.executable:
         return
-    # -P: nothing is imported from the working directory.
+    # -P: import nothing from the working directory.
     command = [sys.executable, "-P", "-c", _TRIAL, str(path)]
     try:
         died = subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS).returncode < 0

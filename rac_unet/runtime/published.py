@@ -1,4 +1,4 @@
-"""The files of weights that come with the package; their cards are in `rac_unet/weights/README.md`."""
+"""Paths of the weights files in the package; `rac_unet/weights/README.md` has their model cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's network with its trained weights, as a Keras model."""
+"""Load a run's network with its trained weights as a Keras model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WEIGHTS = ("best", "last")
 
 
 def load_network(run: RunDir, weights: str = "best"):
-    """Rebuild a run's network under float32, whatever precision it was trained in, with its weights.
+    """Load a run's network with its weights, in float32 whatever precision it was trained in.
 
     Args:
         weights: `best` (lowest validation loss) or `last`.
-    Returns: keras.Model, as `rac_unet.models.build` makes it.
-    Raises: UserError when the weights are missing, damaged, not numbers, or of another network than config.yaml's.
+    Returns: keras.Model of `rac_unet.models.build`.
+    Raises: UserError when the weights are missing, damaged, non-finite, or do not match the network in config.yaml.
     """
     config, file = run.config().model, weights_file(run, weights)
     from rac_unet.models import build_configured
@@ -28,12 +28,12 @@ def load_network(run: RunDir, weights: str = "best"):
     model = build_configured(config)
     try:
         with warnings.catch_warnings():
-            # Keras warns of each container it misses, in thousands, and then raises for what is really missing.
+            # Keras warns about each missing container, then raises an error for weights that are really missing.
             warnings.simplefilter("ignore")
             model.load_weights(file)
-    except Exception as error:  # h5py and Keras fail in many ways of their own on a damaged file
+    except Exception as error:  # h5py and Keras raise many different classes for a damaged file
         raise UserError(
-            f"{file} is damaged, or not of the network in {run.config_file} ({one_line(error)}); "
+            f"{file} is damaged, or does not match the network in {run.config_file} ({one_line(error)}); "
             "use the other weights, restore the file, or continue the run with --resume",
             "unreadable",
         ) from error
@@ -46,11 +46,12 @@ def load_network(run: RunDir, weights: str = "best"):
 
 
 def weights_file(run: RunDir, weights: str) -> Path:
-    """Path of a run's `best` or `last` weights; raises UserError when there are none of that name."""
+    """Return the path of a run's `best` or `last` weights; raise UserError if the file does not exist."""
     check_name("weights", weights, WEIGHTS)
     file = {"best": run.best_weights, "last": run.last_weights}[weights]
     if not file.is_file():
         raise UserError(
-            f"{run.path} has no {weights} weights yet ({file.name}); finish one epoch, or --resume it", "missing"
+            f"{run.path} has no {weights} weights yet ({file.name}); train it for at least one epoch (--resume)",
+            "missing",
         )
     return file

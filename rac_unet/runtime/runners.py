@@ -1,8 +1,8 @@
-"""A trained network, wherever it lies, as one callable with the same named inputs and outputs.
+"""Open a trained network of any format as one callable with the same named inputs and outputs.
 
-Scoring, prediction and comparison take a run directory or anything exported from one; this is the only place that
-knows how each is told apart. What runs a network (TensorFlow, LiteRT, ONNX Runtime) is imported when one is opened and
-not before, so that a mistyped path is answered at once.
+Scoring, prediction and comparison take a run directory or an export of one; only this module distinguishes the formats.
+TensorFlow, LiteRT or ONNX Runtime is imported only when a network is opened, so that a mistyped path is reported at
+once.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from rac_unet.runtime.run_weights import load_network
 
 @dataclass(frozen=True)
 class Runner:
-    """A network ready to run; made by `load_runner`.
+    """A loaded network; made by `load_runner`.
 
     Attributes:
-        name: file or folder it came from.
+        name: its file or folder.
         kind: `run`, `keras`, `savedmodel`, `litert` or `onnx`.
-        image_size: side S of the square picture it takes, in pixels.
-        conditioned: whether it takes an emotion.
-        parameters: how many weights it has, statistics of batch norm included; None where the file does not tell.
-        megabytes: size of its weights file, of the one file, or of the SavedModel folder on disk.
-        graph: gives the concrete function it runs; None where TensorFlow does not run it.
-        outputs: names of what it returns.
+        image_size: side S of the square input image, in pixels.
+        conditioned: whether it has an emotion input.
+        parameters: number of weights, including batch norm statistics; None if the file format does not tell.
+        megabytes: size on disk of the run's weights file, the exported file or the SavedModel folder.
+        graph: function that returns its concrete function; None without TensorFlow.
+        outputs: names of its outputs.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Runner:
 
         Args:
             masked_image: float32 (B, S, S, 3) in [0, 1].
-            emotion: float32 (B, 7), one-hot in the order of `rac_unet.core.emotions.EMOTIONS`; a row of zeros says no
-                emotion. Left unused by a network without that input.
-        Returns: output name -> array, every output the network has. `inpainted_image` is float32 (B, S, S, 3); of
-            networks that are not mask-aware it is unbounded, so clip it to [0, 1].
-        Raises: UserError when shape, type or range are not those, or when what comes out is not a number.
+            emotion: float32 (B, 7), one-hot in the order of `rac_unet.core.emotions.EMOTIONS`; a row of zeros means no
+                emotion. Ignored by a network without that input.
+        Returns: output name -> array, for all outputs. `inpainted_image` is float32 (B, S, S, 3); networks that are
+            not mask-aware do not bound it, so clip it to [0, 1].
+        Raises: UserError when shape, type or range are wrong, or when an output is not finite.
         """
         size = self.image_size
         image = np.asarray(masked_image)
@@ -70,7 +70,7 @@ class Runner:
                 "bad_value",
             )
         low, high = (float(image.min()), float(image.max())) if image.dtype.kind == "f" else (0.0, 0.0)
-        # Bytes, or floats up to 255, would go through the network without complaint and come out as rubbish.
+        # With bytes, or floats up to 255, the network would return nonsense without an error.
         if image.dtype.kind != "f" or not (low >= -1e-3 and high <= 1 + 1e-3):
             found = f"{image.dtype}" + (f" in [{low:g}, {high:g}]" if image.dtype.kind == "f" else "")
             raise UserError(
@@ -82,8 +82,8 @@ class Runner:
             shape = None if emotion is None else np.shape(emotion)
             if shape != wanted:
                 raise UserError(
-                    f"{self.name} takes an {EMOTION} beside each picture, one-hot {wanted} in the order "
-                    f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros says no emotion",
+                    f"{self.name} takes an {EMOTION} for each picture, one-hot {wanted} in the order "
+                    f"{', '.join(EMOTIONS)}; received {shape}; a row of zeros means no emotion",
                     "bad_value",
                 )
             inputs[EMOTION] = np.asarray(emotion, np.float32)
@@ -92,15 +92,15 @@ class Runner:
             broken = np.flatnonzero(~np.isfinite(value).all(axis=tuple(range(1, value.ndim))))
             if len(broken):
                 raise UserError(
-                    f"{self.name} gives an {name} of values that are not numbers ({len(broken)} of {len(image)} "
-                    f"pictures, first the {broken[0] + 1}. of its batch): its weights are broken; use another "
+                    f"{self.name} returns an {name} with values that are not numbers ({len(broken)} of {len(image)} "
+                    f"pictures, first number {broken[0] + 1} of its batch): its weights are broken; use another "
                     "checkpoint, or train it again with a lower learning rate",
                     "diverged",
                 )
         return outputs
 
     def flops(self) -> int | None:
-        """Floating-point operations of one picture, a multiply-add as two; None where there is no graph to count in."""
+        """Return floating-point operations per image, a multiply-add as two; None without a TensorFlow graph."""
         if self.graph is None:
             return None
         from rac_unet.models.cost import graph_flops
@@ -109,13 +109,13 @@ class Runner:
 
 
 def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
-    """Open a run directory (its best weights), a SavedModel folder, or a `.keras`, `.tflite` or `.onnx` file.
+    """Load a run directory (its best weights), a SavedModel folder, or a `.keras`, `.tflite` or `.onnx` file.
 
     Args:
-        threads: how many it may compute with; default: as many as there are cores. TensorFlow has one setting for the
-            whole process: for what it runs, a number is accepted only before it has begun to compute.
-    Raises: UserError when there is nothing at the path, when it is none of these kinds, damaged, or a network with
-        other inputs or outputs; when `threads` is less than 1, or comes too late.
+        threads: number of threads; by default one per core. TensorFlow has one setting for the whole process, and
+            accepts it only before it has started to compute.
+    Raises: UserError when the path does not exist, has none of these formats, is damaged, or is a network with other
+        inputs or outputs; when `threads` is less than 1 or set too late.
     """
     path = Path(path)
     if threads is not None and threads < 1:
@@ -127,28 +127,35 @@ def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
     opened = opener(path, threads)
     size, conditioned = check_interface(path, opened)
     return Runner(
-        str(path), kind, size, conditioned, opened.call, opened.parameters, _megabytes(path, kind),
-        opened.graph, opened.outputs,
-    )  # fmt: skip
+        str(path),
+        kind,
+        size,
+        conditioned,
+        opened.call,
+        opened.parameters,
+        _megabytes(path, kind),
+        opened.graph,
+        opened.outputs,
+    )
 
 
 def refuse_unknown(path: str | os.PathLike) -> None:
-    """Raise UserError unless something lies at the path that `load_runner` may open; its content is not looked at."""
+    """Raise UserError unless the path looks like something `load_runner` can open; its content is not read."""
     path = Path(path)
     if any(recognise(path) for _, _, recognise, _ in KINDS):
         return
     known = "; ".join(description for _, description, _, _ in KINDS)
     if not path.exists():
-        raise UserError(f"there is nothing at {path}; give one of: {known}", "missing")
+        raise UserError(f"{path} does not exist; give one of: {known}", "missing")
     run = next((folder for folder in path.absolute().parents if (folder / "config.yaml").is_file()), None)
-    hint = f". It belongs to the run {run}" if run else ""
+    hint = f". It is part of the run {run}" if run else ""
     if any(path.glob("*/config.yaml")):
-        hint = ". The run directories are the folders in it"
-    raise UserError(f"{path} is no network this program knows; give one of: {known}{hint}", "wrong_type")
+        hint = ". The run directories are its subfolders"
+    raise UserError(f"unsupported model: {path}; give one of: {known}{hint}", "wrong_type")
 
 
 def is_export(path: str | os.PathLike) -> bool:
-    """Whether something exported lies at the path, not a run directory."""
+    """Return whether the path is an exported network, not a run directory."""
     path = Path(path)
     return any(kind != "run" and recognise(path) for kind, _, recognise, _ in KINDS)
 
@@ -164,7 +171,7 @@ def _megabytes(path: Path, kind: str) -> float:
 
 
 def disk_bytes(path: Path) -> int:
-    """Size of a file, or of all files in a folder."""
+    """Return the size of a file, or of all files in a folder, in bytes."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return sum(each.stat().st_size for each in files)
 
@@ -173,7 +180,7 @@ def _is_file(ending: str) -> Callable[[Path], bool]:
     return lambda path: path.suffix == ending and path.is_file()
 
 
-# kind, description, test by path alone, opener: (path, threads) -> Opened. First match counts.
+# kind, description, test by path only, opener: (path, threads) -> Opened. The first match counts.
 KINDS = (
     (
         "savedmodel",
@@ -186,5 +193,5 @@ KINDS = (
     ("litert", "a .tflite file", _is_file(".tflite"), open_lite),
     ("onnx", "an .onnx file", _is_file(".onnx"), open_onnx),
 )
-# Those that take their number of threads with each network, instead of the process's.
+# Kinds whose number of threads is set for each network, not for the process.
 OWN_THREADS = ("litert", "onnx")

@@ -77,7 +77,7 @@ def test_every_output_comes_back_by_name(network, files, kind, allowed):
     for name, value in found.items():
         assert value.dtype == np.float32
         np.testing.assert_allclose(value, expected[name], atol=allowed, err_msg=name)
-    # Alone, a picture comes out as in a batch; and the emotion is heard.
+    # Alone, a picture comes out as in a batch; and the emotion matters.
     np.testing.assert_allclose(
         runner(image[1:2], emotion[1:2])["inpainted_image"], found["inpainted_image"][1:2], atol=1e-4
     )

@@ -60,7 +60,7 @@ def test_whole_file_arrives_and_replaces(url, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("other", "not the published file"), ("short", "arrived|broke"), ("drip", "crawls"), ("gone", "404")],
+    [("other", "not the published file"), ("short", "received|broke"), ("drip", "too slow"), ("gone", "404")],
 )
 def test_a_failed_download_leaves_no_file(url, tmp_path, monkeypatch, path, words):
     monkeypatch.setattr(download, "GRACE", 0.2)

@@ -1,4 +1,4 @@
-"""Classifiers on disk: their classes are read by name, and no weights file is taken for another's."""
+"""Classifiers on disk: their classes are read by name, and weights files of other classifiers are refused."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path):
-    """A copy to spoil."""
+    """A copy of the run that a test may damage."""
     shutil.copytree(made[0].path, tmp_path / "judge")
     return RunDir(tmp_path / "judge")
 
@@ -53,14 +53,14 @@ def test_round_trip(made):
     assert [path.name for path in run.path.parent.iterdir()] == ["judge"]
 
 
-def test_probabilities_are_moved_by_name():
+def test_probabilities_are_reordered_by_name():
     logits = np.log(np.array([[1, 2, 3, 4, 5, 6, 7]], np.float32))
     judged = Classifier("x", ALPHABETICAL, 4, lambda image: logits).probabilities(np.zeros((1, 4, 4, 3), np.float32))
     # surprise is the last of the alphabet, fear the third, …
     np.testing.assert_allclose(judged[0] * 28, [7, 3, 2, 4, 6, 1, 5], rtol=1e-5)
 
 
-def test_very_sure_logits_do_not_overflow():
+def test_large_logits_do_not_overflow():
     logits = np.array([[1e4, 0, 0, 0, 0, 0, -1e4]], np.float32)
     judged = Classifier("x", EMOTIONS, 4, lambda image: logits).probabilities(np.zeros((1, 4, 4, 3), np.float32))
     np.testing.assert_array_equal(judged, [[1, 0, 0, 0, 0, 0, 0]])
@@ -103,26 +103,26 @@ def edit(run, **values):
     run.config_file.write_text(yaml.safe_dump(content))
 
 
-def test_weights_of_another_order_are_noticed(run):
+def test_weights_with_another_class_order_are_refused(run):
     edit(run, classes=list(EMOTIONS))
     with refused("mismatch", run.best_weights, run.config_file, ", ".join(ALPHABETICAL), ", ".join(EMOTIONS)):
         load_classifier(run.path)
 
 
-def test_weights_without_names_are_noticed(run, made):
+def test_weights_without_class_names_are_refused(run, made):
     made[1].save_weights(run.best_weights)
     with refused("wrong_type", run.best_weights):
         load_classifier(run.path)
 
 
-def test_weights_with_odd_names_are_noticed(run):
+def test_weights_with_wrong_class_names_are_refused(run):
     with h5py.File(run.best_weights, "r+") as archive:
         archive.attrs["classes"] = json.dumps(["anger"] * 7)
     with refused("bad_value", run.best_weights, "'anger' twice", "'fear' missing"):
         load_classifier(run.path)
 
 
-def test_a_head_is_not_trained_by_editing_the_config(made, run):
+def test_editing_head_in_the_config_is_refused(made, run):
     config = ClassifierConfig(ALPHABETICAL, image_size=32, filters=4, head="untrained")
     write_classifier_weights(run.best_weights, made[1], config)
     with refused("mismatch", run.best_weights, "head untrained", "trained in the config"):
@@ -145,7 +145,7 @@ def test_damaged_weights(run, made):
         load_classifier(run.path)
 
 
-def test_weights_that_are_no_numbers(run, made):
+def test_non_finite_weights_are_refused(run, made):
     kernel = made[1].get_layer("logits").kernel
     before = kernel.numpy()
     kernel.assign(np.full(before.shape, np.nan))
@@ -177,14 +177,14 @@ def test_faults_of_the_config_name_the_file(run, key, value, refusal):
         load_classifier(run.path)
 
 
-def test_an_existing_run_stays(made):
+def test_an_existing_run_is_not_overwritten(made):
     before = sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*"))
     with pytest.raises(UserError, match=re.escape(str(made[0].path))):
         write_classifier(made[0].path, made[1], ClassifierConfig(EMOTIONS, image_size=32, filters=4), {})
     assert sorted(path.stat().st_mtime_ns for path in made[0].path.rglob("*")) == before
 
 
-def test_neither_kind_of_run_is_taken_for_the_other(made, tmp_path):
+def test_networks_and_classifiers_refuse_each_others_runs(made, tmp_path):
     painter = create(tmp_path, "painter", RunConfig(), {})
     with refused("wrong_type", painter.path):
         load_classifier(painter.path)

@@ -1,4 +1,4 @@
-"""The file that reads emotions behind masks: written from a classifier, read without TensorFlow, used for `auto`."""
+"""The emotion reader of masked faces: written from a classifier, loaded without TensorFlow, used for `auto`."""
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ FER = (0.764, 0.5, 0.43)
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A reader file of random weights, crops, their logits (mean over mirror images), and how far it is from them."""
+    """Return a reader file of random weights, crops, their logits (mean with the mirror image) and the file's error."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -36,7 +36,7 @@ def written(tmp_path_factory):
     return path, crops, logits, difference
 
 
-def test_it_reads_what_the_classifier_reads_in_the_frame(written):
+def test_it_equals_the_classifier_on_the_frame(written):
     path, crops, logits, difference = written
     reader = load_emotion_reader(path, 1)
     read = reader(crops)
@@ -49,14 +49,14 @@ def test_it_reads_what_the_classifier_reads_in_the_frame(written):
     assert 0 <= difference < 0.01
 
 
-def test_what_lies_outside_the_frame_does_not_count(written):
+def test_pixels_outside_the_frame_do_not_count(written):
     path, crops, _, _ = written
     reader, others = load_emotion_reader(path), crops.copy()
     others[:, :6], others[:, 104:], others[:, :, :15], others[:, :, 113:] = 0, 1, 0.5, 0
     np.testing.assert_array_equal(reader(crops), reader(others))
 
 
-def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
+def test_a_file_with_other_probabilities_is_not_kept(tmp_path, monkeypatch):
     from rac_unet.exporting import reader_writing
 
     config = ClassifierConfig(EMOTIONS, "small_reader", 2, 48, "grey")
@@ -69,7 +69,7 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_reader_is_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with refused("missing", "none.tflite"):
         load_emotion_reader(tmp_path / "none.tflite")
     with refused("wrong_type", PUBLISHED.name):
@@ -81,7 +81,7 @@ def test_what_is_no_reader_is_refused(tmp_path):
 
 @pytest.fixture
 def reader(monkeypatch, tmp_path):
-    """A published reader that is sure of fear, and a list of what it was given."""
+    """Replace the published reader by one that always reads fear; return a list of its inputs."""
     given, opened = [], []
 
     def read(crops):
@@ -96,7 +96,7 @@ def reader(monkeypatch, tmp_path):
     return given, opened
 
 
-def test_auto_is_read_by_the_published_reader_with_the_published_network_alone(reader, monkeypatch):
+def test_auto_uses_the_published_reader_only_with_the_published_network(reader, monkeypatch):
     given, opened = reader
     photo, unmasker = drawn_photo(people=2), Unmasker()
     named = unmasker.unmask(photo, "anger")
@@ -110,7 +110,7 @@ def test_auto_is_read_by_the_published_reader_with_the_published_network_alone(r
     assert Unmasker().unmask(photo).faces[0].emotion == "happiness" and len(opened) == 1
 
 
-def test_the_emotion_is_read_in_the_usual_crop_where_a_wider_one_is_painted(reader):
+def test_the_emotion_is_read_in_the_usual_crop_when_a_wider_crop_is_painted(reader):
     given, _ = reader
     photo, unmasker = drawn_photo(edge=120), Unmasker()
     (usual,) = unmasker.look(photo)

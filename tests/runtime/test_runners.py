@@ -1,4 +1,4 @@
-"""A network behaves the same wherever it lies, and what cannot be opened is refused by name."""
+"""A network behaves the same in every format, and files that cannot be opened are refused by name."""
 
 import shutil
 import subprocess
@@ -60,12 +60,12 @@ def runners(exports):
     return {kind: load_runner(path) for kind, path in exports.items()}
 
 
-def test_every_kind_costs_the_same(runners, run):
+def test_every_kind_reports_the_same_cost(runners, run):
     network = load_network(run)
     expected, parameters = forward_flops(network), network.count_params()
     for kind, runner in runners.items():
         if kind == "litert":
-            # Not told by the file, and so not claimed.
+            # The file format does not contain it.
             assert runner.flops() is None and runner.parameters is None
             continue
         assert runner.flops() == expected > 0, kind
@@ -79,7 +79,7 @@ def test_every_kind_gives_the_same_pictures(runners):
         assert (runner.kind, runner.image_size, runner.conditioned) == (kind, 32, True)
         assert results[kind].shape == (3, 32, 32, 3) and results[kind].dtype == np.float32
         np.testing.assert_allclose(results[kind], results["run"], atol=1e-4)
-        # A batch of one is the same picture as in a batch of three, and the emotion is heard.
+        # A batch of one is the same picture as in a batch of three, and the emotion matters.
         np.testing.assert_allclose(runner(image[:1], emotion[:1])["inpainted_image"], results[kind][:1], atol=1e-4)
         assert np.abs(runner(image, emotion[::-1])["inpainted_image"] - results[kind])[0].max() > 1e-3
 
@@ -102,7 +102,7 @@ def test_the_network_is_float32_and_made_of_stock_layers(run):
         assert layer.dtype_policy.name == "float32", layer
 
 
-def test_unfit_pictures_are_refused(runners):
+def test_pictures_of_wrong_shape_or_range_are_refused(runners):
     runner = runners["keras"]
     image, emotion = pictures()
     with refused("bad_value", "32 x 32", "(1, 64, 64, 3)"):
@@ -141,7 +141,7 @@ def test_damaged_models_are_refused(exports, tmp_path):
         load_runner(folder)
 
 
-def test_a_network_of_another_kind_is_refused(tmp_path):
+def test_a_network_with_other_inputs_is_refused(tmp_path):
     image = keras.Input((32, 32, 3), name="photo")
     path = tmp_path / "other.keras"
     keras.Model(image, keras.layers.Conv2D(3, 1)(image)).save(path)
@@ -184,13 +184,13 @@ def test_a_network_that_paints_nan_is_refused():
         runner(np.concatenate([dark, bright]))
 
 
-def test_every_output_is_looked_at():
+def test_every_output_is_checked():
     outputs = {"inpainted_image": np.zeros((2, 32, 32, 3)), "visible_emotion": np.array([[np.inf, 0], [0, 0]])}
     with refused("diverged", "visible_emotion", "1 of 2", "1."):
         Runner("net.keras", "keras", 32, False, lambda inputs: outputs)(np.zeros((2, 32, 32, 3), np.float32))
 
 
-def test_threads_come_too_late_once_tensorflow_computes(exports):
+def test_threads_are_refused_once_tensorflow_computes(exports):
     load_runner(exports["keras"])
     cores = tf.config.threading.get_intra_op_parallelism_threads()
     with refused("usage", f"{cores + 1} threads"):
@@ -198,7 +198,7 @@ def test_threads_come_too_late_once_tensorflow_computes(exports):
 
 
 @pytest.mark.slow
-def test_a_new_process_takes_the_number_of_threads(exports):
+def test_a_new_process_uses_the_number_of_threads(exports):
     code = (
         "import sys\n"
         "from rac_unet.runtime.runners import load_runner\n"
