@@ -1,4 +1,4 @@
-"""How well an exported network agrees with the one it was made from."""
+"""Measure how closely an exported network agrees with the original."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.runtime.interface import EMOTION, IMAGE, OUTPUT, Call
 
-# Equal pictures would be infinitely alike.
+# The PSNR of equal images would be infinite.
 MAX_PSNR = 100.0
 Batches = list[dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Differences between two networks over the same pictures.
+    """Differences between two networks over the same images.
 
     Attributes:
         largest, mean: absolute difference over all values of `inpainted_image`.
-        psnr: of `inpainted_image` clipped to [0, 1], in dB for a peak of 1; mean over pictures, at most 100.
-        largest_of: largest absolute difference of each output, by name.
-        psnr_of: the same figure as `psnr` of each output that is a picture, by name.
-        scale: largest value of the original, or 1 where that is less.
-        pictures: how many were compared.
+        psnr: PSNR of `inpainted_image` clipped to [0, 1], in dB for a peak of 1; mean over images, at most 100.
+        largest_of: output name -> largest absolute difference.
+        psnr_of: output name -> PSNR, for each output that is an image.
+        scale: largest absolute value of the original's outputs, at least 1.
+        pictures: number of compared images.
     """
 
     largest: float
@@ -38,11 +38,11 @@ class Agreement:
 
 
 def random_batches(inputs: dict[str, tuple], one_by_one: bool = False) -> Batches:
-    """Four random pictures, the same every time, each with another emotion, the last with none.
+    """Return four random images from a fixed seed, three with different emotions and the last without a label.
 
     Args:
         inputs: input name -> shape, batch first.
-        one_by_one: each by itself, for what takes one picture at a time; otherwise batches of 1 and 3.
+        one_by_one: use batches of 1, for networks that take one image at a time; otherwise batches of 1 and 3.
     """
     rng = np.random.default_rng(0)
     label = np.zeros((4, len(EMOTIONS)), np.float32)
@@ -53,19 +53,19 @@ def random_batches(inputs: dict[str, tuple], one_by_one: bool = False) -> Batche
 
 
 def real_batches(pictures: dict[str, np.ndarray], inputs: dict[str, tuple], one_by_one: bool = False) -> Batches:
-    """Pictures of a data set in batches of 16, or each by itself."""
+    """Return images of a data set in batches of 16, or of 1."""
     count, step = len(pictures[IMAGE]), 1 if one_by_one else 16
     return split_batches(pictures, inputs, list(range(step, count, step)))
 
 
 def split_batches(given: dict[str, np.ndarray], inputs: dict[str, tuple], at: list[int]) -> Batches:
-    """The named inputs cut at these positions; what the network does not take is left out."""
+    """Split the network's inputs into batches at these positions; arrays it does not take are left out."""
     parts = {name: np.split(given[name], at) for name in inputs}
     return [{name: parts[name][i] for name in inputs} for i in range(len(at) + 1)]
 
 
 def run_batches(call: Call, batches: Batches) -> Batches:
-    """What TensorFlow's processor kernels make of each batch: an accelerator's would blur the comparison."""
+    """Run each batch on the CPU; the reduced precision of an accelerator would disturb the comparison."""
     import tensorflow as tf
 
     with tf.device("/CPU:0"):
@@ -73,9 +73,9 @@ def run_batches(call: Call, batches: Batches) -> Batches:
 
 
 def measure(expected: Batches, received: Batches) -> Agreement:
-    """Compare what two networks made of the same batches.
+    """Compare the outputs of two networks on the same batches.
 
-    Raises: UserError when names, shapes or types differ, or a value is no number.
+    Raises: UserError when names, shapes or types differ, or a value is not finite.
     """
     for wanted, found in zip(expected, received, strict=True):
         _check_form(wanted, found)

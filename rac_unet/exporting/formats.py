@@ -1,4 +1,4 @@
-"""The formats a network can be exported to: how each is written, loaded, and how alike it must be."""
+"""Export formats: how each is written and loaded, and how closely it must agree with the original network."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from rac_unet.exporting.lite_writing import write_lite_float16, write_lite_float
 from rac_unet.exporting.onnx_writing import check_onnx_installed, write_onnx
 from rac_unet.exporting.tensorflow_writing import write_keras, write_saved_model
 
-# Of the largest output, or of 1 where that is less: a fortieth of one of 255 grey levels. Fused kernels and other
-# orders of summation differ by about 1e-6.
+# Relative to the largest output, at least 1; 1e-4 is a fortieth of a grey level. Fused kernels and other orders of
+# summation differ by about 1e-6.
 TOLERANCE = 1e-4
-# What a SavedModel folder may hold; a folder with anything else in it is never replaced.
+# Entries of a SavedModel folder; a folder with any other entry is never replaced.
 _SAVED_MODEL_ENTRIES = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a network.
+    """An export format.
 
     Attributes:
-        file_name: default name in the run's export folder; `{model}` stands for the network's name.
-        write: (keras.Model, path) -> None; where `calibrated`, (keras.Model, path, calibration pictures) -> None.
-        lines: code that loads it and makes `outputs`, with `{path}` and `{inputs}` to fill in.
-        item: how one entry of `{inputs}` is written, from `{name}`.
-        meaning: for `--help`.
-        tolerance: largest difference from the run's network, relative to its largest output; None where its numbers
-            are coarser, and pictures must be alike by `least_psnr` instead.
-        least_psnr: dB that each output picture must have against the run's network's.
-        one_by_one: whether it takes one picture at a time.
-        calibrated: whether writing it needs pictures of the training split.
-        check_installed: raises UserError where a package is missing.
+        file_name: default name in the run's export folder; `{model}` is replaced by the network's name.
+        write: (keras.Model, path) -> None; if `calibrated`, (keras.Model, path, calibration images) -> None.
+        lines: Python code that loads the export and computes `outputs`, with the fields `{path}` and `{inputs}`.
+        item: template of one entry of `{inputs}`, with the field `{name}`.
+        meaning: description in `--help`.
+        tolerance: largest allowed difference from the run's network, relative to its largest output; None for a format
+            of lower precision, which is checked by `least_psnr` instead.
+        least_psnr: PSNR in dB that each output image must reach against the run's network.
+        one_by_one: whether the export takes one image at a time.
+        calibrated: whether writing needs images of the training split.
+        check_installed: function that raises UserError if a package is missing.
     """
 
     file_name: str
@@ -47,17 +47,17 @@ class Format:
     check_installed: Callable[[], None] = lambda: None
 
     def loading_lines(self, path: Path, inputs) -> list[str]:
-        """Python lines that load the export from `path` and run it on variables named as the inputs."""
+        """Return Python lines that load the export from `path` and run it on variables named like the inputs."""
         given = ", ".join(self.item.format(name=name) for name in inputs)
         return [line.format(path=repr(str(path)), inputs=given) for line in self.lines]
 
     @property
     def ending(self) -> str:
-        """Of its file's name; empty for a folder."""
+        """Suffix of the file name; empty for a folder."""
         return Path(self.file_name).suffix
 
     def is_older_export(self, path: Path) -> bool:
-        """Whether what is at the path may be replaced."""
+        """Return whether the path is an export that may be replaced."""
         if self.ending:
             return path.is_file()
         return path.is_dir() and {entry.name for entry in path.iterdir()} <= _SAVED_MODEL_ENTRIES
@@ -79,7 +79,7 @@ FORMATS = {
             'outputs = model.signatures["serving_default"]({inputs})',
         ),
         "{name}=tf.constant({name})",
-        "a folder for TensorFlow and its servers",
+        "a folder for TensorFlow and TensorFlow Serving",
     ),
     "keras": Format(
         "{model}.keras",
@@ -90,20 +90,36 @@ FORMATS = {
             "outputs = model({{{inputs}}}, training=False)",
         ),
         '"{name}": {name}',
-        "one file for the same or a newer Keras",
+        "a .keras file for this or a newer version of Keras",
     ),
     "litert_float32": Format(
-        "{model}_float32.tflite", write_lite_float32, _LITE_LINES, "{name}={name}", "a .tflite file, no TensorFlow",
+        "{model}_float32.tflite",
+        write_lite_float32,
+        _LITE_LINES,
+        "{name}={name}",
+        "a .tflite file, which runs without TensorFlow",
         one_by_one=True,
     ),
     "litert_float16": Format(
-        "{model}_float16.tflite", write_lite_float16, _LITE_LINES, "{name}={name}",
-        "the same, half the size: float16 weights", tolerance=None, least_psnr=50.0, one_by_one=True,
+        "{model}_float16.tflite",
+        write_lite_float16,
+        _LITE_LINES,
+        "{name}={name}",
+        "a .tflite file with float16 weights, half the size",
+        tolerance=None,
+        least_psnr=50.0,
+        one_by_one=True,
     ),
     "litert_int8": Format(
-        "{model}_int8.tflite", write_lite_int8, _LITE_LINES, "{name}={name}",
-        "the same, a quarter of the size and fastest: all in int8, calibrated on training pictures",
-        tolerance=None, least_psnr=30.0, one_by_one=True, calibrated=True,
+        "{model}_int8.tflite",
+        write_lite_int8,
+        _LITE_LINES,
+        "{name}={name}",
+        "a .tflite file in int8, a quarter of the size and the fastest; calibrated on training pictures",
+        tolerance=None,
+        least_psnr=30.0,
+        one_by_one=True,
+        calibrated=True,
     ),
     "onnx": Format(
         "{model}.onnx",
@@ -115,7 +131,7 @@ FORMATS = {
             "outputs = dict(zip(names, network.run(names, {{{inputs}}})))",
         ),
         '"{name}": {name}',
-        "one file for ONNX Runtime; needs pip install 'rac_unet[export]'",
+        "an .onnx file for ONNX Runtime; needs pip install 'rac_unet[export]'",
         check_installed=check_onnx_installed,
     ),
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""Run a few lines of Python where this package does not exist: what an export must survive."""
+"""Run Python lines in a new process that cannot import this package, to check an export."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ with np.load(given, allow_pickle=False) as file:
         batches.setdefault(i, {})[name] = file[key]
 inputs = set(next(iter(batches.values())))
 body = ast.parse(lines).body
-at_work = [any(isinstance(node, ast.Name) and node.id in inputs for node in ast.walk(line)) for line in body]
-first = at_work.index(True) if True in at_work else len(body)
-once, each = (compile(ast.Module(part, []), "<how to load it>", "exec") for part in (body[:first], body[first:]))
+uses_input = [any(isinstance(node, ast.Name) and node.id in inputs for node in ast.walk(line)) for line in body]
+first = uses_input.index(True) if True in uses_input else len(body)
+once, each = (compile(ast.Module(part, []), "<loading lines>", "exec") for part in (body[:first], body[first:]))
 names = {}
 exec(once, names)
 for i, batch in batches.items():
@@ -41,26 +41,32 @@ np.savez(made, **results)
 
 
 def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
-    """Run loading lines in a new Python process that cannot import `rac_unet`, on each batch.
+    """Run loading lines on each batch in a new Python process that cannot import `rac_unet`.
 
     Args:
-        lines: Python code that finds the inputs as variables and leaves `outputs`, a dict of tensors. Those before the
-            first that names an input load the network, and are run once.
+        lines: Python code that reads the inputs as variables and sets `outputs`, a dict of tensors. The lines before
+            the first that uses an input load the network and are run once.
     Returns: per batch, output name -> array.
-    Raises: UserError when the process fails, with its reason.
+    Raises: UserError with the reason when the process fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "given.npz"), Path(folder, "made.npz")
         np.savez(given, **{f"{i}/{name}": value for i, batch in enumerate(batches) for name, value in batch.items()})
-        # No accelerator: the parent may hold all its memory, and products of reduced precision blur the comparison.
+        # No accelerator: this process may hold all its memory, and its reduced precision would disturb the comparison.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-        # -P: nothing is imported from the working directory.
+        # -P: import nothing from the working directory.
         command = [sys.executable, "-P", "-c", _FRESH_PROCESS, "\n".join(lines), str(given), str(made)]
         try:
             done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
-                stdin=subprocess.DEVNULL, timeout=CHECK_SECONDS,
-            )  # fmt: skip
+                command,
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=CHECK_SECONDS,
+            )
         except subprocess.TimeoutExpired:
             raise UserError(f"a fresh process did not finish within {CHECK_SECONDS} seconds", "failed_check") from None
         if done.returncode < 0:
@@ -68,7 +74,7 @@ def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[di
                 f"a fresh process was killed by signal {-done.returncode}; is there enough memory?", "failed_check"
             )
         if done.returncode:
-            raise UserError(f"a fresh process could not run it: {_reason(done.stderr)}", "failed_check")
+            raise UserError(f"a fresh process could not load or run it: {_reason(done.stderr)}", "failed_check")
         with np.load(made, allow_pickle=False) as file:
             results: list[dict[str, np.ndarray]] = [{} for _ in batches]
             for key in file.files:
@@ -78,10 +84,10 @@ def run_fresh(lines: list[str], batches: list[dict[str, np.ndarray]]) -> list[di
 
 
 def _reason(stderr: str) -> str:
-    """The line that names the error in a traceback; the last line when there is none."""
+    """Return the line of a traceback that names the error; the last line if there is no traceback."""
     lines = [line for line in stderr.splitlines() if line.strip()]
     if not lines:
-        return "it said nothing"
+        return "it printed no error"
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
     named = [line for line in lines[starts[-1] + 1 :] if not line[0].isspace()] if starts else lines[-1:]
     return (named or lines[-1:])[0][:300]

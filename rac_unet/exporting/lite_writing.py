@@ -1,4 +1,4 @@
-"""Write a network as a .tflite file: in float32, with float16 or int8 weights, or all in int8."""
+"""Write a network as a .tflite file: in float32, with float16 or int8 weights, or entirely in int8."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rac_unet.core.errors import UserError
 from rac_unet.exporting.tensorflow_writing import quiet_converter, write_saved_model
 from rac_unet.runtime.interface import SIGNATURE
 
-# What takes nearly all of a network's time. Left in float32, int8 would gain nothing.
+# Operations that take nearly all of a network's time; int8 gains nothing if they stay in float32.
 HEAVY = ("CONV_2D", "TRANSPOSE_CONV", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
-# Where float32 comes in and goes out.
+# Conversions between float32 and int8.
 _BORDER = ("QUANTIZE", "DEQUANTIZE")
 
 
 def write_lite_float32(model, path: Path) -> None:
-    """Weights and arithmetic in float32."""
+    """Write a .tflite file with float32 weights and arithmetic."""
     _write(model, path, lambda converter, tf: None)
 
 
 def write_lite_float16(model, path: Path) -> None:
-    """Weights in float16, half the size; the arithmetic is float32 where the processor has nothing else."""
+    """Write a .tflite file with float16 weights, half the size; it computes in float32 unless the CPU has float16."""
 
     def choose(converter, tf) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -33,7 +33,7 @@ def write_lite_float16(model, path: Path) -> None:
 
 
 def write_lite_weights8(model, path: Path) -> None:
-    """Weights in int8, a quarter of the size; what flows between them stays float32, so nothing is calibrated."""
+    """Write a .tflite file with int8 weights, a quarter of the size; activations stay float32 without calibration."""
 
     def choose(converter, tf) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -42,16 +42,16 @@ def write_lite_weights8(model, path: Path) -> None:
 
 
 def write_lite_int8(model, path: Path, calibration: dict[str, np.ndarray]) -> None:
-    """Weights and arithmetic in int8; what goes in and comes out stays float32.
+    """Write a .tflite file with int8 weights and arithmetic; inputs and outputs stay float32.
 
     Args:
-        calibration: input name -> (N, …) float32, pictures as the network will see them.
-    Raises: UserError when an operation that takes most of the time could not be converted.
+        calibration: input name -> (N, …) float32, typical inputs of the network.
+    Raises: UserError when an operation of `HEAVY` could not be converted.
     """
     names = list(model.input)
 
     def examples():
-        # By name: positions are not in one order from Keras to LiteRT.
+        # By name: Keras and LiteRT order the inputs differently.
         for i in range(len(calibration[names[0]])):
             yield {name: calibration[name][i : i + 1] for name in names}
 
@@ -62,13 +62,11 @@ def write_lite_int8(model, path: Path, calibration: dict[str, np.ndarray]) -> No
 
     _write(model, path, choose)
     if left := sorted(set(float_operations(path.read_bytes())) & set(HEAVY)):
-        raise UserError(
-            f"{', '.join(left)} would still compute in float32, so that int8 would gain nothing", "unsupported"
-        )
+        raise UserError(f"{', '.join(left)} would still compute in float32, and int8 would gain nothing", "unsupported")
 
 
 def float_operations(content: bytes) -> list[str]:
-    """Names of the operations of a .tflite file that compute in float32; input and output conversions not counted."""
+    """Return the names of a .tflite file's operations that compute in float32, without conversions to and from int8."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -86,11 +84,11 @@ def float_operations(content: bytes) -> list[str]:
 
 
 def _write(model, path: Path, choose) -> None:
-    """One picture at a time: with every shape fixed, memory is planned once and all operations go to one delegate."""
+    """Convert a network for batches of 1: with fixed shapes, LiteRT plans memory once and one delegate runs it all."""
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder, quiet_converter():
-        # From a Keras model the converter mixes up the inputs.
+        # Converting the Keras model directly would mix up its inputs.
         write_saved_model(model, Path(folder, "model"), batch=1)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder, "model")), signature_keys=[SIGNATURE])
         choose(converter, tf)

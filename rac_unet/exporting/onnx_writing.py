@@ -1,4 +1,4 @@
-"""Write a network as an .onnx file, in float32, for any number of pictures."""
+"""Write a network as an .onnx file in float32 for any batch size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rac_unet.core.errors import UserError
 from rac_unet.exporting.tensorflow_writing import quiet_converter, serving_function
 from rac_unet.runtime.onnx_form import INSTALL
 
-# Of 2022: known to every runtime in use, and all that these networks need.
+# From 2022: supported by all current runtimes, and sufficient for these networks.
 OPSET = 17
 
 
 def check_onnx_installed() -> None:
-    """Raise UserError unless an .onnx file can be written and run here; imports none of it."""
+    """Raise UserError unless the packages for ONNX are installed; imports none of them."""
     import importlib.util
 
     missing = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -22,7 +22,7 @@ def check_onnx_installed() -> None:
 
 
 def write_onnx(model, path: Path) -> None:
-    """Inputs and outputs by the network's own names, the batch left open."""
+    """Write an .onnx file with the network's own names of inputs and outputs, and a variable batch size."""
     check_onnx_installed()
     with quiet_converter():
         import onnx

@@ -1,4 +1,4 @@
-"""Write an emotion classifier of masked faces as the one file that `predict --emotion auto` reads emotions with."""
+"""Write an emotion classifier of masked faces as the .tflite file that `predict --emotion auto` uses."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from rac_unet.runtime.interface import IMAGE, VISIBLE
 if TYPE_CHECKING:
     from rac_unet.runtime.classifier import ClassifierConfig
 
-# Side of the crops that `predict` cuts for the published network.
+# Side in pixels of the crops that `predict` cuts for the published network.
 CROP = 128
-# Largest mean difference of probabilities from the classifier's own, and how many crops are compared.
+# Largest allowed mean difference from the classifier's probabilities, and the number of crops compared.
 _ALLOWED, CHECKED = 0.01, 64
 
 
 def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop: int = CROP):
-    """The classifier behind all that is done to a crop before: keras.Model, `masked_image` -> `visible_emotion`.
+    """Combine preprocessing and classifier into one keras.Model, `masked_image` -> `visible_emotion`.
 
-    The crop is cut to the classifier's frame and averaged down to its size; logits are the mean of those of the picture
-    and of its mirror image, divided by the temperature, in the order of `EMOTIONS`.
+    The crop is cut to the classifier's frame and averaged down to its size. The logits are the mean over the image and
+    its mirror image, divided by the temperature, in the order of `EMOTIONS`.
 
     Args:
-        model: as `read_classifier` gives it; its last layer is changed.
+        model: model of `read_classifier`; its last layer is changed.
+        config: settings of that classifier.
+        temperature: divisor of the logits.
         crop: side of the crops in pixels.
     """
     import keras
@@ -56,12 +58,12 @@ def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop
 
 
 def write_reader(model, path: Path, crops: np.ndarray) -> float:
-    """Write what `reader_model` made as a .tflite file with 8-bit weights, and check what it reads in some crops.
+    """Write a model of `reader_model` as a .tflite file with 8-bit weights, and check its probabilities.
 
     Args:
-        crops: (N, S, S, 3) float32 in [0, 1].
-    Returns: mean difference of its probabilities from the model's.
-    Raises: UserError when that is too much; then nothing is left at the path that was not there.
+        crops: (N, S, S, 3) float32 in [0, 1], used for the check.
+    Returns: mean absolute difference of the file's probabilities from the model's.
+    Raises: UserError when the difference is too large; the path is then unchanged.
     """
     expected = model({IMAGE: crops}, training=False)[VISIBLE].numpy()
     with placed(path) as temporary:
@@ -69,8 +71,8 @@ def write_reader(model, path: Path, crops: np.ndarray) -> float:
         difference = float(np.abs(load_emotion_reader(temporary)(crops) - expected).mean())
         if not difference <= _ALLOWED:
             raise UserError(
-                f"the file's probabilities differ from the classifier's by {difference:.3f} on average, "
-                f"allowed is {_ALLOWED}; nothing was written",
+                f"the file's probabilities differ from the classifier's by {difference:.3f} on average; the limit is "
+                f"{_ALLOWED}; nothing was written",
                 "failed_check",
             )
     return difference

@@ -1,4 +1,4 @@
-"""Pictures of a data set for what is done to a network after training: calibrating it, and comparing its exports."""
+"""Sample images of a data set to calibrate and to check exported networks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from rac_unet.runtime.interface import EMOTION, IMAGE
 if TYPE_CHECKING:
     from rac_unet.data.pairs import PairSet
 
-# Of the calibration pictures one in so many goes without its label, as in a training that knows "no label".
+# One calibration image in this many has no label, as in a training with dropped labels.
 UNLABELLED = 8
 
 
 def read_pictures(pairs: PairSet, split: str, count: int, image_size: int) -> dict[str, np.ndarray]:
-    """Up to `count` pairs of a split that have a truth, drawn at random, the same every time.
+    """Read up to `count` pairs with ground truth of a split, drawn at random with a fixed seed.
 
     Returns: masked_image, unmasked_image (N, S, S, 3), occlusion (N, S, S, 1) and emotion (N, 7), float32 in [0, 1].
-    Raises: UserError when the split has none, or its pictures cannot be brought to `image_size`.
+    Raises: UserError when the split has no such pairs, or its images cannot be resized to `image_size`.
     """
     chosen = _with_truth(pairs, split)
     return _read(chosen, np.random.default_rng(0).permutation(len(chosen))[:count], image_size)
 
 
 def calibration_pictures(pairs: PairSet, count: int, image_size: int) -> dict[str, np.ndarray]:
-    """Training pictures that show a converter which values occur: every emotion in turn, some without a label.
+    """Read training images for the calibration of int8: all emotions in turn, some without a label.
 
-    The corners of the first picture hold a black and a white pixel. So the range of what comes in is exactly [0, 1],
-    and each of the 256 grey levels has a code of its own.
+    The first image gets a black and a white pixel in two corners, so that the input range is exactly [0, 1] and each of
+    the 256 grey levels has its own code.
 
     Returns: masked_image (N, S, S, 3) and emotion (N, 7), float32 in [0, 1].
     Raises: as `read_pictures`.
@@ -39,7 +39,7 @@ def calibration_pictures(pairs: PairSet, count: int, image_size: int) -> dict[st
     chosen = _with_truth(pairs, "train")
     shuffled = np.random.default_rng(0).permutation(len(chosen))
     emotions = chosen.emotion_ids[shuffled]
-    # The first of every emotion, then the second of every emotion, and so on.
+    # First one image of every emotion, then a second of every emotion, and so on.
     turn = np.array([(emotions[:i] == emotion).sum() for i, emotion in enumerate(emotions)])
     pictures = _read(chosen, shuffled[np.argsort(turn, kind="stable")][:count], image_size)
     pictures[EMOTION][UNLABELLED - 1 :: UNLABELLED] = 0
@@ -51,9 +51,9 @@ def _with_truth(pairs: PairSet, split: str) -> PairSet:
     chosen = pairs.split(split).with_truth()
     if not len(chosen):
         counts = ", ".join(f"{count:,} in {name}" for name, count in pairs.split_counts().items())
-        there = f", but {counts}" if counts else ""
+        others = f", but {counts}" if counts else ""
         raise UserError(
-            f"{pairs.root} has no pairs in split {split!r}{there}; give another data set with --data D", "empty"
+            f"{pairs.root} has no pairs in split {split!r}{others}; give another data set with --data D", "empty"
         )
     return chosen
 

@@ -1,4 +1,4 @@
-"""Write a network for TensorFlow and Keras: a SavedModel folder, a .keras file."""
+"""Write a network as a SavedModel folder or a .keras file."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from rac_unet.runtime.interface import SIGNATURE
 
 
 def write_keras(model, path: Path) -> None:
-    """One .keras file."""
+    """Write a .keras file."""
     model.save(path)
 
 
 def write_saved_model(model, path: Path, batch: int | None = None) -> None:
-    """One signature, `serving_default`. Keras's own `export` would store every weight twice.
+    """Write a SavedModel folder with the signature `serving_default`; Keras's `export` would store each weight twice.
 
     Args:
-        batch: how many pictures it takes at a time; any number when left out.
+        batch: fixed batch size; None for any.
     """
     import tensorflow as tf
 
     serve = serving_function(model, batch)
     module = tf.Module()
-    # What a SavedModel stores is what its root object refers to.
+    # A SavedModel stores only variables that its root object references.
     module.weights = list(serve.get_concrete_function().graph.variables)
     with quiet_loggers("tensorflow"):
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
 
 
 def serving_function(model, batch: int | None = None):
-    """The network as a `tf.function` of a dict of named inputs, at inference."""
+    """Return the network at inference as a `tf.function` of a dict of named inputs."""
     import tensorflow as tf
 
     shapes = {name: (batch, *tensor.shape[1:]) for name, tensor in model.input.items()}
@@ -44,7 +44,7 @@ def serving_function(model, batch: int | None = None):
 
 @contextlib.contextmanager
 def quiet_loggers(*names: str) -> Iterator[None]:
-    """Only errors from these loggers: TensorFlow says where it put the assets that there are none of."""
+    """Silence everything below errors from these loggers: TensorFlow reports assets even if there are none."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -58,7 +58,7 @@ def quiet_loggers(*names: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_converter() -> Iterator[None]:
-    """Nothing from a converter but its exceptions: what it says is for its developers."""
+    """Silence a converter's logs and warnings, which are for its developers; exceptions are raised as usual."""
     with warnings.catch_warnings(), quiet_loggers("tensorflow", "tf2onnx"), silenced_stderr():
         warnings.simplefilter("ignore")
         yield

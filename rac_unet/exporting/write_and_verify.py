@@ -1,7 +1,7 @@
-"""Write a run's network for use elsewhere, and prove that it works there before it gets its name.
+"""Export a run's network and verify it in a fresh process before it is renamed into place.
 
-A new Python process, in which `rac_unet` cannot be imported, loads what was written by the very lines that are shown
-to the user, and its pictures are compared with the run's own network. What fails is removed.
+A new Python process that cannot import `rac_unet` loads the export with the same lines that are printed for the user,
+and its outputs are compared with those of the run's own network. An export that fails the check is removed.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ CHECKED, CALIBRATED = 16, 100
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and how well it agreed.
+    """A verified export.
 
     Attributes:
         format: its name in `FORMATS`.
         path: file or folder.
-        size: bytes, of all its files.
-        inputs, outputs: name -> shape, None for the batch where that is open.
-        agreement: how alike its pictures are to the run's network's.
-        allowed: what was asked of it, in words.
-        real: whether validation pictures were compared, not noise alone.
+        size: bytes of all its files.
+        inputs, outputs: name -> shape, None for a variable batch size.
+        agreement: comparison with the run's network.
+        allowed: the requirement of the format, in words.
+        real: whether validation images were compared, not only noise.
         lines: Python lines that load and run it.
     """
 
@@ -63,17 +63,17 @@ class Exported:
 
 
 def plan_output(run: RunDir, format: str, output: Path | None = None, overwrite: bool = False) -> Path:
-    """Where an export goes; needs no TensorFlow, so that a refusal comes at once.
+    """Return the path of an export; without TensorFlow, so that errors are reported at once.
 
-    Raises: UserError when something is there already and `overwrite` is not set, or is not an older export; when a
-        package is missing that the format needs.
+    Raises: UserError when the path exists and `overwrite` is not set or it is not an older export; when a package is
+        missing that the format needs.
     """
     check_name("--format", format, FORMATS)
     form = FORMATS[format]
     path = Path(output) if output else run.export() / form.file_name.format(model=run.config().model.name)
     if form.ending and path.suffix != form.ending:
         raise UserError(
-            f"--output {path}: the name of a {format} export must end in {form.ending}, or nothing loads it",
+            f"--output {path}: the name of a {format} export must end in {form.ending}, or no program will load it",
             "bad_value",
         )
     form.check_installed()
@@ -102,21 +102,21 @@ def export_network(
 
     Args:
         format: a name from `FORMATS`.
-        output: file or folder to make; default in the run's export folder.
+        output: file or folder to write; by default in the run's export folder.
         weights: `best` or `last`.
-        overwrite: replace an older export of that name, once the new one is proven.
-        pairs: data set whose training pictures calibrate int8, and with some of whose validation pictures every format
-            is checked; without one, noise checks the formats that need no calibration.
-        calibrated: how many training pictures to calibrate with.
-        allow_loss: keep an export whose pictures are less alike than its format asks for; never one in float32.
-    Raises: UserError when the output exists, the weights are damaged, pictures are needed and there are none, it
-        cannot be written, or the check fails; then nothing is left and an older export stays as it was.
+        overwrite: replace an older export of that name, after the new one has passed its check.
+        pairs: data set whose training images calibrate int8, and whose validation images are used in the check of
+            every format; without it, formats that need no calibration are checked with noise.
+        calibrated: number of training images for calibration.
+        allow_loss: keep an export below its format's `least_psnr`; float32 formats are always checked.
+    Raises: UserError when the output exists, the weights are damaged, a data set is missing, the export cannot be
+        written, or its check fails; nothing is then written, and an older export is unchanged.
     """
     path = plan_output(run, format, output, overwrite)
     weights_file(run, weights)
     form = FORMATS[format]
     if form.calibrated and pairs is None:
-        raise UserError(f"{format} is calibrated on training pictures; give a data set of pairs with --data D", "usage")
+        raise UserError(f"{format} is calibrated on training pictures; give a pairs data set with --data D", "usage")
     model = load_network(run, weights)
     inputs = {name: tuple(tensor.shape) for name, tensor in model.input.items()}
     batches, calibration = _pictures(form, inputs, pairs, calibrated)
@@ -126,7 +126,7 @@ def export_network(
             form.write(model, temporary, *calibration)
         except UserError:
             raise
-        except Exception as error:  # a full disk is an OSError, a RuntimeError or a tf.errors.OpError, by the writer
+        except Exception as error:  # a full disk raises OSError, RuntimeError or tf.errors.OpError in different writers
             raise UserError(
                 f"cannot write {path} ({one_line(error)}); check permissions and free space", "unwritable"
             ) from error
@@ -134,7 +134,7 @@ def export_network(
             agreement = measure(expected, run_fresh(form.loading_lines(temporary, inputs), batches))
             allowed = check_agreement(form, agreement, allow_loss)
         except UserError as error:
-            raise UserError(f"the export did not pass its check and was removed: {error}", "failed_check") from None
+            raise UserError(f"the export failed its check and was removed: {error}", "failed_check") from None
         size = disk_bytes(temporary)
     first = 1 if form.one_by_one else None
     shapes = [{name: (first, *t.shape[1:]) for name, t in side.items()} for side in (model.input, model.output)]
@@ -144,26 +144,26 @@ def export_network(
 
 
 def check_agreement(form: Format, agreement: Agreement, allow_loss: bool = False) -> str:
-    """What the format asks for, in words; raises UserError when the agreement is less than that."""
+    """Return the format's requirement in words; raise UserError if the agreement does not meet it."""
     if form.tolerance is not None:
         worst, allowed = max(agreement.largest_of.values()), form.tolerance * agreement.scale
         if worst > allowed:
             raise UserError(
-                f"its pictures differ from the run's by up to {worst:.2g}; allowed is {allowed:.2g}", "failed_check"
+                f"its outputs differ from the run's by up to {worst:.2g}; the limit is {allowed:.2g}", "failed_check"
             )
         return f"allowed {allowed:.2g}"
     name = min(agreement.psnr_of, key=agreement.psnr_of.get)
     if agreement.psnr_of[name] < form.least_psnr and not allow_loss:
         raise UserError(
             f"its {name} has {agreement.psnr_of[name]:.1f} dB PSNR against the run's, less than {form.least_psnr:g}; "
-            "take another format, calibrate on more pictures, or keep it with --allow_loss",
+            "use another format, calibrate on more pictures, or keep it with --allow_loss",
             "failed_check",
         )
-    return f"asked for {form.least_psnr:g} dB" + (", or less" if allow_loss else "")
+    return f"required {form.least_psnr:g} dB" + (", or less" if allow_loss else "")
 
 
 def _pictures(form: Format, inputs: dict[str, tuple], pairs: PairSet | None, calibrated: int) -> tuple[Batches, list]:
-    """The batches to check with, and what the writer is given besides: calibration pictures, or nothing."""
+    """Return the batches for the check, and further arguments of the writer: calibration images, or none."""
     noise = random_batches(inputs, form.one_by_one)
     if pairs is None:
         return noise, []
@@ -172,6 +172,6 @@ def _pictures(form: Format, inputs: dict[str, tuple], pairs: PairSet | None, cal
     pictures = read_pictures(pairs, split, CHECKED, size)
     pictures[EMOTION][UNLABELLED - 1 :: UNLABELLED] = 0
     real = real_batches(pictures, inputs, form.one_by_one)
-    # Noise is far from anything that int8 was calibrated for, and says nothing about it.
+    # Noise is far from the images that int8 was calibrated on and tells nothing about its quality.
     batches = real if form.tolerance is None else noise + real
     return batches, [calibration_pictures(pairs, calibrated, size)] if form.calibrated else []

@@ -1,4 +1,4 @@
-"""Two networks are compared by names, shapes and values, and the figures are what a hand would compute."""
+"""Two networks are compared by names, shapes and values; the figures equal values computed by hand."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_equal_pictures_and_those_beyond_white():
     bright = [outputs(value=3.0)]
     assert measure(bright, bright).psnr == MAX_PSNR
     beyond = measure(bright, [outputs(value=2.0)])
-    # To look at, both are white.
+    # Clipped for display, both are white.
     assert (beyond.psnr, beyond.largest, beyond.scale) == (MAX_PSNR, 1.0, 3.0)
 
 
@@ -49,7 +49,7 @@ def test_other_names_shapes_and_values_are_refused():
             measure(wanted, [found])
 
 
-def test_what_a_format_asks_for():
+def test_requirements_of_formats():
     exact, coarse = FORMATS["onnx"], FORMATS["litert_int8"]
     near, far, lost = (measure([outputs(value=0.5)], [outputs(value=v)]) for v in (0.50001, 0.51, 0.7))
     check_agreement(exact, near)
@@ -59,7 +59,7 @@ def test_what_a_format_asks_for():
     with refused("failed_check", "inpainted_image", "14.0 dB", "30", "--allow_loss"):
         check_agreement(coarse, lost)
     check_agreement(coarse, lost, allow_loss=True)
-    # A map that is lost is as bad as a picture.
+    # A wrong map fails like a wrong image.
     map_lost = measure([outputs(occlusion=np.zeros((1, 4, 4, 1)))], [outputs(occlusion=np.ones((1, 4, 4, 1)))])
     with refused("failed_check", "occlusion", "0.0 dB"):
         check_agreement(coarse, map_lost)
@@ -76,7 +76,7 @@ def test_random_batches_are_the_same_pictures_in_batches_or_one_by_one():
     assert set(random_batches({"masked_image": (None, 4, 4, 3)})[0]) == {"masked_image"}
 
 
-def test_real_batches_lose_no_picture():
+def test_real_batches_contain_every_picture():
     pictures = {"masked_image": np.random.default_rng(0).random((37, 4, 4, 3)), "emotion": np.eye(7)[np.arange(37) % 7]}
     for one_by_one, sizes in ((False, [16, 16, 5]), (True, [1] * 37)):
         batches = real_batches(pictures, SHAPES, one_by_one)

@@ -1,4 +1,4 @@
-"""Files for LiteRT and ONNX Runtime: written, run without TensorFlow, refused where they are no such thing."""
+"""Files for LiteRT and ONNX Runtime are written, run without TensorFlow, and refused if damaged."""
 
 import json
 import re
@@ -26,7 +26,7 @@ KINDS = ("float32.tflite", "float16.tflite", "int8.tflite", "onnx")
 
 def pictures(count=3):
     rng = np.random.default_rng(5)
-    # Smooth, as faces are: of noise, which no 8-bit step can follow, int8 makes less.
+    # Smooth like faces: noise changes by more than int8 can represent well.
     coarse = rng.random((count, 4, 4, 3), np.float32)
     return np.kron(coarse, np.ones((1, 8, 8, 1), np.float32)), np.eye(7, dtype=np.float32)[[3, 0, 5][:count]]
 
@@ -39,7 +39,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def files(network, tmp_path_factory):
-    """The same network in each form, by the ending of its name."""
+    """Files of the same network in each format, by suffix."""
     folder = tmp_path_factory.mktemp("files")
     image, emotion = pictures()
     calibration = {"masked_image": image, "emotion": np.concatenate([emotion[:2], emotion[:1] * 0])}
@@ -72,8 +72,9 @@ def test_every_output_comes_back_by_name(network, files, kind, allowed):
     assert runner.parameters is None and runner.flops() is None
     found = runner(image, emotion)
     assert {name: value.shape for name, value in found.items()} == {
-        **{name: (3, 32, 32, channels) for name, channels in OUTPUTS.items()}, "visible_emotion": (3, 7),
-    }  # fmt: skip
+        **{name: (3, 32, 32, channels) for name, channels in OUTPUTS.items()},
+        "visible_emotion": (3, 7),
+    }
     for name, value in found.items():
         assert value.dtype == np.float32
         np.testing.assert_allclose(value, expected[name], atol=allowed, err_msg=name)
@@ -94,8 +95,8 @@ def test_sizes_and_arithmetic(files, network):
     assert {"CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"} <= set(floats) & set(HEAVY)
 
 
-def test_pixels_that_are_surely_seen_pass_int8_untouched(tmp_path):
-    """Where the map says "seen", int8 gives back each grey level."""
+def test_visible_pixels_pass_int8_unchanged(tmp_path):
+    """Where the map is below 0.115, int8 returns each grey level exactly."""
     keras.utils.set_random_seed(2)
     network = build("rac_unet_lite", filters=2, image_size=32)
     head = network.get_layer("occlusion_conv")
@@ -111,7 +112,7 @@ def test_pixels_that_are_surely_seen_pass_int8_untouched(tmp_path):
 
 
 def test_heavy_operations_left_in_float_are_refused(files, network, tmp_path, monkeypatch):
-    """With a converter that left it all as it was, as one does that is not told what to calibrate with."""
+    """The converter leaves everything in float32, as it does without calibration data."""
     monkeypatch.setattr(lite_writing, "_write", lambda model, path, choose: shutil.copy(unconverted, path))
     unconverted = file_of(files, "float32.tflite")
     with refused("unsupported", "CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV"):
@@ -132,12 +133,12 @@ def test_damaged_files_are_refused(files, tmp_path, kind):
         damaged.write_bytes(content)
         with pytest.raises(UserError, match=re.escape(str(damaged))) as error:
             load_runner(damaged)
-        # Zeros may also hit what says how the network is called.
+        # The zeros may also overwrite the network's signature.
         assert error.value.kind == "unreadable" or (name, error.value.kind) == ("flipped", "unsupported")
 
 
 def test_a_lite_file_that_ends_the_process_is_refused(files, tmp_path, monkeypatch):
-    """Some damaged files make LiteRT abort; a trial that aborts stands for one, which another version may survive."""
+    """Some damaged files make LiteRT abort; an aborting trial replaces one, since other versions may survive it."""
     copy = tmp_path / "copy.tflite"
     shutil.copy(files[0] / "net_float32.tflite", copy)
     assert load_runner(copy).conditioned
@@ -172,7 +173,7 @@ def test_a_lite_file_of_another_kind_is_refused(tmp_path):
         load_runner(other)
 
 
-def test_unfit_input_and_threads_are_refused(files):
+def test_wrong_inputs_and_threads_are_refused(files):
     runner = load_runner(file_of(files, "int8.tflite"))
     image, emotion = pictures()
     with refused("bad_value", "masked_image", "255"):
@@ -197,11 +198,11 @@ def test_lite_and_onnx_need_no_tensorflow(files):
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
     means, heavy = json.loads(done.stdout)
     assert heavy == [] and len(means) == len(paths) and all(0 < mean < 1 for mean in means)
-    # LiteRT's announcements are not the user's business.
+    # LiteRT's log must not reach the user.
     assert "XNNPACK" not in done.stderr
 
 
-def test_without_its_packages_onnx_says_what_to_install(tmp_path, monkeypatch):
+def test_missing_onnx_packages_are_named(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with refused("missing_extra", "ONNX Runtime", "rac_unet[export]"):

@@ -1,4 +1,4 @@
-"""Calibration sees every emotion, faces without a label, and black and white; comparisons see pairs as they are."""
+"""Calibration images cover all emotions, missing labels, black and white; check images are pairs as stored."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,11 @@ def test_pairs_are_read_as_they_are_on_disk(pairs):
     count = len(pairs.split("val"))
     found = read_pictures(pairs, "val", 1000, 64)
     assert {name: value.shape for name, value in found.items()} == {
-        "masked_image": (count, 64, 64, 3), "emotion": (count, 7), "unmasked_image": (count, 64, 64, 3),
+        "masked_image": (count, 64, 64, 3),
+        "emotion": (count, 7),
+        "unmasked_image": (count, 64, 64, 3),
         "occlusion": (count, 64, 64, 1),
-    }  # fmt: skip
+    }
     assert all(value.dtype == np.float32 and value.min() >= 0 and value.max() <= 1 for value in found.values())
     files = [cv2.imread(path)[..., ::-1] for path in pairs.split("val").paths("masked")]
     for picture in np.round(255 * found["masked_image"]).astype(np.uint8):
@@ -34,7 +36,7 @@ def test_pairs_are_read_as_they_are_on_disk(pairs):
     np.testing.assert_array_equal(again["masked_image"], found["masked_image"][:2])
 
 
-def test_calibration_shows_every_emotion_in_turn(pairs):
+def test_calibration_takes_every_emotion_in_turn(pairs):
     found = calibration_pictures(pairs, 16, 32)
     assert found["masked_image"].shape == (16, 32, 32, 3)
     labels = found["emotion"]
@@ -47,7 +49,7 @@ def test_calibration_shows_every_emotion_in_turn(pairs):
     ]
 
 
-def test_what_is_not_there_is_said(pairs):
+def test_a_split_without_pairs_is_refused(pairs):
     few = pairs.split("train")
     with refused("empty", "'val'", "train", "--data"):
         read_pictures(few, "val", 5, 64)

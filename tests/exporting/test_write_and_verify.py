@@ -1,4 +1,4 @@
-"""An export is proven in a fresh process or it does not exist; what stood there before is not lost."""
+"""An export is kept only if it passes its check in a fresh process; otherwise an older export is unchanged."""
 
 import contextlib
 import dataclasses
@@ -54,7 +54,7 @@ def replace_writer(monkeypatch, name, write):
 
 
 def load_here(lines, batches):
-    """Stands in for the fresh process, which spends many seconds on importing TensorFlow."""
+    """Replace the fresh process, which takes many seconds to import TensorFlow."""
     runner = load_runner(lines[1].split("'")[1])
     return [runner(**batch) for batch in batches]
 
@@ -68,13 +68,13 @@ def test_a_saved_model_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
     assert exported.outputs == {"inpainted_image": (None, 32, 32, 3)}
     assert exported.agreement.pictures == 4 and exported.agreement.largest <= 1e-4 and not exported.real
     assert list(path.parent.iterdir()) == [path]
-    # Each weight once: 4 bytes a parameter, and an index.
+    # Each weight is stored once: 4 bytes per parameter, and an index.
     parameters = build("rac_unet", filters=2, image_size=32).count_params()
     assert (path / "variables" / "variables.data-00000-of-00001").stat().st_size < 1.1 * 4 * parameters
 
 
 def test_every_network_loads_where_the_package_is_not(tmp_path):
-    """All in one process, whose imports are what takes long."""
+    """All in one process, since its imports take most of the time."""
     batch = {"masked_image": np.random.default_rng(0).random((2, 32, 32, 3), np.float32)}
     batch["emotion"] = np.eye(7, dtype=np.float32)[[2, 5]]
     expected, lines = {}, ["made = {}"]
@@ -102,7 +102,7 @@ def test_a_fresh_process_cannot_import_the_package():
         run_fresh(["import os", "os.kill(os.getpid(), 9)"], batches)
 
 
-def test_a_network_with_a_changed_weight_is_removed_and_the_older_export_stays(run, tmp_path, monkeypatch):
+def test_an_export_with_a_changed_weight_is_removed_and_the_older_export_kept(run, tmp_path, monkeypatch):
     path = tmp_path / "tiny.keras"
     path.write_bytes(b"older")
 
@@ -135,8 +135,8 @@ def test_a_cut_off_file_does_not_become_an_export(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(run, tmp_path, monkeypatch):
-    """With a writer that makes only the outline of a SavedModel, since the renaming is what is tested."""
+def test_a_folder_is_replaced_completely_or_not_at_all(run, tmp_path, monkeypatch):
+    """The writer makes only the outline of a SavedModel, since this tests the renaming."""
     path = tmp_path / "savedmodel"
     (path / "assets.extra").mkdir(parents=True)
     (path / "saved_model.pb").write_text("older")
@@ -180,7 +180,7 @@ def test_overwriting_replaces_nothing_but_an_older_export(run, tmp_path):
     assert plan_output(run, "savedmodel") == run.path / "export" / "savedmodel"
 
 
-def test_what_loads_a_network_is_run_once(tmp_path):
+def test_loading_lines_are_run_once(tmp_path):
     count = tmp_path / "count"
     lines = [f"open({str(count)!r}, 'a').write('x')", "outputs = {'same': masked_image}"]
     run_fresh(lines, [{"masked_image": np.full((1, 2), value, np.float32)} for value in range(3)])
@@ -198,7 +198,7 @@ def test_int8_is_calibrated_and_checked_on_pictures_of_the_data_set(lite_run, to
     path = tmp_path / "net.tflite"
     exported = export_network(lite_run, "litert_int8", path, pairs=pairs, calibrated=12)
     assert given["masked_image"].shape == (12, 32, 32, 3) and (given["emotion"].sum(1) == 0).sum() == 1
-    # LiteRT was the fresh process's; one picture at a time.
+    # The fresh process used LiteRT, which takes one image at a time.
     assert exported.inputs == {"masked_image": (1, 32, 32, 3), "emotion": (1, 7)} and exported.real
     assert set(exported.outputs) == {"inpainted_image", "occlusion", "painted_image", "visible_emotion"}
     assert exported.agreement.pictures == min(16, len(pairs.split("val")))
@@ -206,7 +206,7 @@ def test_int8_is_calibrated_and_checked_on_pictures_of_the_data_set(lite_run, to
     assert list(tmp_path.iterdir()) == [path] and exported.size == path.stat().st_size
     picture = read_pictures(pairs, "val", 1, 32)
     inputs = {name: picture[name] for name in ("masked_image", "emotion")}
-    # The lines that were printed give what was checked.
+    # The printed lines give the checked outputs.
     (received,) = run_fresh(exported.lines, [inputs])
     expected = load_runner(path)(**inputs)
     np.testing.assert_allclose(received["inpainted_image"], expected["inpainted_image"], atol=1e-4)
@@ -237,7 +237,7 @@ def test_int8_needs_pictures(lite_run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONVERTED)
 def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
-    """The other two .tflite formats come from the same converter, which has less to do for them."""
+    """The other two .tflite formats use the same converter, with fewer steps."""
     config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=name in LABELLED_MODELS))
     run = make_run(tmp_path / "runs", config)
     installed = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
@@ -246,8 +246,8 @@ def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
         assert exported.path.parent == run.export() and exported.path.stat().st_size == exported.size
 
 
-def test_the_other_networks_give_the_converters_nothing_else_to_do():
-    """The compact one is converted above and in test_lite_and_onnx.py."""
+def test_the_other_networks_have_no_further_operations_to_convert():
+    """The compact network is converted above and in test_lite_and_onnx.py."""
     converted = set.union(*(operations(name) for name in CONVERTED))
     assert len(converted) > 15
     for name in set(MODELS) - {*CONVERTED, "rac_unet_lite"}:
@@ -255,6 +255,6 @@ def test_the_other_networks_give_the_converters_nothing_else_to_do():
 
 
 def operations(name):
-    """Kinds of layers, each with what decides which operation it becomes."""
+    """Kinds of layers, with the settings that decide which operation each becomes."""
     layers = [(type(layer).__name__, layer.get_config()) for layer in build(name, filters=2, image_size=32).layers]
     return {(kind, *(str(config.get(key)) for key in DECISIVE)) for kind, config in layers}
