@@ -1,4 +1,4 @@
-"""Many photos, one after the other: read, unmask, write, and account for every one of them."""
+"""Unmask a batch of photos: read, unmask and write each one, and count the results."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rac_unet.unmasking.output import ALL, OutputFolder, Planned, Settings
 from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import FaceResult
 
-# What a file system says to one name, and not to every file that is written.
+# Errors of a file system that concern one file's name, not every file.
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
 @dataclass
 class Account:
-    """What became of the photos of a batch; the first four are numbers of photos and add up to all that were begun.
+    """Counts of a batch's results; the first four cover every processed photo exactly once.
 
     Attributes:
-        unmasked, without_mask, without_face: photos written; the last two unchanged.
-        skipped: (photo, reason), nothing written.
-        faces, painted: numbers of faces found and painted, in photos finished before too.
-        first_only: photos with several frames or pages, of which the first was used.
-        flattened: see-through photos that lie on white in a format without transparency.
+        unmasked, without_mask, without_face: numbers of photos written, the last two unchanged.
+        skipped: (photo, reason) of photos for which nothing was written.
+        faces, painted: numbers of faces found and painted, also in photos finished by an earlier call.
+        first_only: number of photos with several frames or pages, of which only the first was used.
+        flattened: number of transparent photos written on white, in a format without transparency.
     """
 
     unmasked: int = 0
@@ -53,11 +53,11 @@ def unmask_photos(
     account: Account,
     report: Callable[[Path, str], None],
 ) -> None:
-    """Do the photos in order; what one of them is not good for is noted in `account.skipped` and ends nothing.
+    """Unmask the photos in order; a photo that cannot be processed is added to `account.skipped`.
 
     Args:
-        account: counted up as photos are finished, so that it is right whenever this is left.
-        report: called after each photo with its path and what was done, in a few words.
+        account: updated after each photo, so that it is right even if an exception ends the batch.
+        report: called after each photo with its path and a short description of the result.
     Raises: OSError when the output cannot be written (full disk, no permission); UserError when the network is broken.
     """
     for plan in plans:
@@ -68,11 +68,11 @@ def unmask_photos(
             said = _skip(account, path, str(reason))
         except (MemoryError, cv2.error) as error:
             small = isinstance(error, MemoryError) or "Insufficient memory" in str(error)
-            said = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot work on it")
+            said = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot process it")
         except OSError as error:
             if error.errno not in _BAD_NAME:
                 raise
-            said = _skip(account, path, f"its result cannot be named: {error.strerror}")
+            said = _skip(account, path, f"the file system refuses the result's name: {error.strerror}")
         else:
             said = "; ".join([_count(account, faces), *remarks])
             account.first_only += photo.frames > 1
@@ -86,7 +86,7 @@ def _unmask_photo(
     content = read_photo_bytes(plan.photo.path)
     start = time.perf_counter()
     with silenced_stderr():
-        # The libraries below Pillow write their own remarks about damaged photos.
+        # The libraries behind Pillow print warnings about damaged photos.
         photo = decode_photo(content, full_size=True)
     if settings.emotion == ALL:
         sevens, faces = unmasker.unmask_all(photo.pixels)
@@ -102,7 +102,7 @@ def _unmask_photo(
         if settings.side_by_side:
             pictures[".side_by_side"] = draw_side_by_side(before, after)
         if not result.painted and photo.kind == KINDS[settings.format]:
-            # Unchanged, to the last byte.
+            # Copied byte for byte.
             pictures[""] = content
     painted = sum(face.masked for face in faces)
     if settings.mark and painted and settings.emotion != ALL:
@@ -127,7 +127,7 @@ def _remarks(photo: Photo, settings: Settings) -> list[str]:
     if photo.frames > 1:
         remarks.append(f"only the first of {photo.frames} {'pages' if photo.kind == 'TIFF' else 'frames'} is used")
     if _is_flattened(photo, settings):
-        remarks.append(f"its transparency is lost, which {settings.format} cannot hold")
+        remarks.append(f"its transparency is lost, since {settings.format} does not support it")
     return remarks
 
 
@@ -164,7 +164,7 @@ def _count(account: Account, faces: list[FaceResult]) -> str:
 
 
 def _describe(faces: list[FaceResult]) -> str:
-    """`2 faces: happiness (83 %), no mask`."""
+    """Return a photo's faces in words, such as `2 faces: happiness (83 %), no mask`."""
     if not faces:
         return "no face found, photo unchanged"
     if not any(face.masked for face in faces):

@@ -1,4 +1,4 @@
-"""Pictures for looking: a face asked for each of the seven emotions, photo beside result, the visible mark."""
+"""Draw sheets of a face with each of the seven emotions, side-by-side images and the visible mark."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_emotion_sheets(faces: list[SevenFaces], mark: bool = False) -> list[np.ndarray]:
-    """Pages of up to eight rows, a face each: the photo's crop, then the seven emotions under their names.
+    """Draw pages of up to eight faces, one per row: the photo's crop, then the seven emotions under their names.
 
     Args:
-        mark: write 'synthetic' into each painted picture.
+        mark: whether to write 'synthetic' into each painted image.
     Returns: pages (H, 1280, 3) uint8 RGB.
     """
     pages = []
@@ -34,15 +34,15 @@ def draw_emotion_sheets(faces: list[SevenFaces], mark: bool = False) -> list[np.
 
 
 def draw_side_by_side(photo: np.ndarray, result: np.ndarray) -> np.ndarray:
-    """Photo on the left and result on the right, (H, 2 W, 3) uint8 RGB, or both with transparency."""
+    """Return the photo on the left and the result on the right, (H, 2 W, 3) uint8 RGB or (H, 2 W, 4) RGBA."""
     return np.hstack([photo, result])
 
 
 def draw_mark(image: np.ndarray, text: str = "synthetic") -> None:
-    """Write a word into the lower left corner, in place; its letters are a thirtieth of the shorter side high.
+    """Write a word into the lower left corner, in place, with letters of a thirtieth of the shorter side.
 
     Args:
-        image: (H, W, 3) or (H, W, 4) uint8; the word and its ground are opaque.
+        image: (H, W, 3) or (H, W, 4) uint8; the word and its background become opaque.
     """
     height = max(8, min(image.shape[:2]) // 30)
     scale = cv2.getFontScaleFromHeight(_FONT, height, 1)

@@ -1,4 +1,4 @@
-"""Which photos are meant: files, folders with all below them, and patterns; each with its place below the output."""
+"""Find the photos given as files, folders and patterns, and the path of each result below the output folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path, PurePath
 from rac_unet.photos.listing import LeftOut, find_photos, match_pattern
 from rac_unet.photos.writing import is_signed
 
-# By which predict's own files are known beside its results: the list of what was skipped, and how each report begins.
+# Predict's own files: the name of the list of skipped photos, and the first bytes of each report.
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo to be read.
+    """An input photo.
 
     Attributes:
-        path: as it was given, or below the folder that was given.
-        place: where its result belongs below the output folder, without the ending; no two are alike.
+        path: the given path, or a path below the given folder.
+        place: path of its result below the output folder, without the suffix; unique.
     """
 
     path: Path
@@ -30,13 +30,13 @@ class PhotoFile:
 
 @dataclass
 class Listing:
-    """What was given.
+    """The photos found for the given paths and patterns.
 
     Attributes:
-        photos: each file once, in the order it was given; folders by name.
-        missing: (name, reason) of what cannot be looked into.
-        left_out: what else was found in folders: files that are no photos by their names, links to what is listed.
-        own_files: how many files were left out because they are results.
+        photos: each file once, in the given order; files of folders sorted by name.
+        missing: (name, reason) of paths that cannot be read.
+        left_out: other files in the folders: no photos by their names, or links to listed files.
+        own_files: number of files left out because they are results.
     """
 
     photos: list[PhotoFile] = field(default_factory=list)
@@ -46,21 +46,21 @@ class Listing:
 
     @property
     def other_files(self) -> int:
-        """How many files in folders are no photos by their names."""
+        """Number of files in folders that are not photos by their names."""
         return self.left_out.passed.total()
 
 
 def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
-    """Find the photos that words of a command line mean.
+    """Find the photos of command-line arguments.
 
-    A folder's structure is mirrored below the output; with several folders each has its own name there. Single files
-    are mirrored from their common parent, what a pattern finds from its first folder without a wildcard. Links to
-    folders are followed; each file is taken once. Results, of this call or another, are never taken as input, unless
-    one is named itself.
+    A folder's structure is mirrored below the output; if several folders are given, each gets a subfolder of its name.
+    Single files are mirrored relative to their common parent, matches of a pattern relative to its last folder before a
+    wildcard. Links to folders are followed, and each file is taken once. Results of this call or an earlier one are not
+    taken as input, unless the file itself is given.
 
     Args:
-        given: paths and patterns (`*`, `?`, `[…]`, `**`), for shells that leave those to the program.
-        output: folder of the results, which may lie within a folder of photos.
+        given: paths and patterns (`*`, `?`, `[…]`, `**`); patterns are for shells that do not expand them.
+        output: folder of the results, which may be inside a folder of photos.
     """
     listing = Listing()
     listing.left_out.ignored = lambda path: _is_account(Path(path), Path(output))
@@ -86,7 +86,7 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
                 else:
                     files.append((match, below))
         else:
-            listing.missing.append((word, "there is nothing at this path"))
+            listing.missing.append((word, "this path does not exist"))
     if alone:
         parent = os.path.commonpath([os.path.abspath(path.parent) for path in alone])
         files += [(path, PurePath(os.path.relpath(os.path.abspath(path), parent))) for path in alone]
@@ -116,9 +116,10 @@ def _note_missing(folder: Path, listing: Listing) -> None:
 
 
 def _is_result(path: Path, given: Path, output: Path) -> bool:
-    """Whether a file found in a folder is a result: its mark or its report says so.
+    """Return whether a file found in a folder is a result, by its mark or its report.
 
-    All in the output folder are, unless the photos are in it themselves (`given`, the folder that was named, is there).
+    All files in the output folder are results, unless the photos are inside it (if `given`, the folder that was given,
+    is inside).
     """
     own, parent, top = (os.path.join(os.path.realpath(each), "") for each in (output, path.parent, given))
     if parent.startswith(own) and not top.startswith(own):
@@ -127,7 +128,7 @@ def _is_result(path: Path, given: Path, output: Path) -> bool:
 
 
 def has_report(path: Path) -> bool:
-    """Whether a report next to a file names it as its result: an unchanged copy of a photo has no mark."""
+    """Return whether a report next to a file lists it as a result; an unchanged copy of a photo has no mark."""
     try:
         content = path.with_suffix(".json").read_bytes()
         return content.startswith(REPORT_START) and path.name in json.loads(content)["results"]
@@ -136,7 +137,7 @@ def has_report(path: Path) -> bool:
 
 
 def _is_account(path: Path, output: Path) -> bool:
-    """Whether a file is what predict writes beside its results: skipped.csv, or a report, known by its beginning."""
+    """Return whether a file in the output folder is skipped.csv or a report, recognised by its first bytes."""
     folder, own = (os.path.join(os.path.realpath(each), "") for each in (path.parent, output))
     if not folder.startswith(own):
         return False
@@ -158,7 +159,7 @@ def _place(files: list[tuple[Path, PurePath]], listing: Listing) -> None:
         seen.add(real)
         stem, number = place.with_suffix("") if place.suffix else place, 1
         free = stem
-        # a.jpg and a.png; and some file systems take A and a for the same.
+        # For a.jpg next to a.png, and for file systems that do not distinguish A and a.
         while str(free).casefold() in taken:
             number += 1
             free = stem.with_name(f"{stem.name}-{number}")

@@ -1,9 +1,9 @@
-"""Whether a face that seems to have a mask is worth painting: evidence besides the size of the map.
+"""Decide from further evidence whether a face that seems to have a mask is inpainted.
 
-Textures, letters and bitonal scans make the detector see faces, and on what is no face the network's map is chance. It
-differs when the same crop is mirrored, while the map of a real mask hardly does. Thresholds were chosen on one half of
-the pictures of `tests/mask_free.py` and of 250 photos with real masks; the least sum was raised from 1.475 when the
-network's second edition painted one picture of the other half, at the cost of three real masks in 224.
+Textures, letters and bitonal scans cause false detections, and outside faces the network's map is random: it changes
+when the crop is mirrored, while the map of a real mask hardly changes. The thresholds were chosen on one half of the
+pictures of `tests/mask_free.py` and of 250 photos with real masks. The least sum was raised from 1.475 after the
+network's second edition had painted one picture of the other half; this loses three real masks in 224.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import numpy as np
 from rac_unet.faces.detect import Face
 from rac_unet.unmasking.pasting import SURELY_HIDDEN
 
-# Least likeness of the two maps, least trust, and least sum of evidence.
+# Least agreement of the two maps, least trust, and least sum of evidence.
 _LEAST_AGREEMENT, _LEAST_TRUST, _LEAST_SUM = 0.4, 0.0, 1.6
 _PER_AGREEMENT, _PER_TRUST = 0.8, 0.5
-# Grey levels, 0..1, that count as neither black nor white, and the most that may be black or white: faxes and scans of
-# two levels have 0.67 or more, photographs 0.57 or less. The network has seen none, and paints grey into them.
+# Grey levels in [0, 1] between black and white, and the largest allowed share of black and white pixels: faxes and
+# bitonal scans have 0.67 or more, photographs 0.57 or less. The network was not trained on scans, and paints grey in.
 _DARKEST, _LIGHTEST, _MOST_BLACK_OR_WHITE = 16 / 255, 239 / 255, 0.62
-# Detector's score plus trust: a face below the first may be one on its head that was taken for an upright one. It is,
-# when the face seen the other way round has so much more: bare faces had 0.5 more, those with real masks 0.2 at most.
+# Detector's score plus trust. A face below the first value may be an upside-down face detected as upright. It is one if
+# the turned detection has more by the second value: bare faces had 0.5 more, faces with real masks at most 0.2.
 _MAYBE_TURNED, _SURER = 1.5, 0.33
 
 
 def map_agreement(occlusion: np.ndarray, mirrored: np.ndarray) -> float:
-    """How much two maps of a crop are alike, 0..1: their intersection over their union.
+    """Return the intersection over union of the maps of a crop and of its mirror image, in [0, 1].
 
     Args:
-        occlusion: (S, S) in [0, 1], of the crop.
-        mirrored: (S, S) in [0, 1], of the mirrored crop.
+        occlusion: (S, S) in [0, 1], map of the crop.
+        mirrored: (S, S) in [0, 1], map of the mirrored crop.
     """
     one, other = occlusion > SURELY_HIDDEN, mirrored[:, ::-1] > SURELY_HIDDEN
     return float((one & other).sum() / max((one | other).sum(), 1))
 
 
 def is_convincing(face: Face, crop: np.ndarray, agreement: float) -> bool:
-    """Whether the evidence for a face and its mask is enough to paint it.
+    """Return whether there is enough evidence for a face and its mask to inpaint it.
 
     Args:
-        face: as found; without a trust (NaN), as where its place was given, it is trusted fully.
+        face: the detected face; NaN as its trust (its position was given) counts as full trust.
         crop: (S, S, 3) in [0, 1].
-        agreement: see `map_agreement`.
+        agreement: result of `map_agreement`.
     """
     grey = crop.mean(-1)
     if ((grey < _DARKEST) | (grey > _LIGHTEST)).mean() > _MOST_BLACK_OR_WHITE:
@@ -52,10 +52,10 @@ def is_convincing(face: Face, crop: np.ndarray, agreement: float) -> bool:
 
 
 def may_be_turned(face: Face) -> bool:
-    """Whether a face is so doubtful that it may be one that lies or stands on its head."""
+    """Return whether a detection is so weak that the face may be turned sideways or upside down."""
     return face.score + face.trust < _MAYBE_TURNED
 
 
 def is_surer(face: Face, other: Face) -> bool:
-    """Whether there is far more evidence for one face than for another at the same place."""
+    """Return whether a face has far more evidence than another face at the same place."""
     return face.score + face.trust > other.score + other.trust + _SURER

@@ -1,6 +1,6 @@
-"""The folder that predict writes: a result and a JSON beside it for each photo, whole or not at all.
+"""Write predict's output folder: for each photo a result and a JSON report, each file complete or not at all.
 
-The JSON is written last, so it says that a photo is finished; by it a second run knows what need not be done again.
+The report is written last, so that it marks a photo as finished; a second call skips finished photos.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, wit
 from rac_unet.unmasking.inputs import SKIPPED, PhotoFile, has_report
 
 _SKIPPED_START = b"photo,reason\n"
-# The emotion of which a sheet of all seven is made, and no result.
+# Value of --emotion that makes a sheet of all seven emotions instead of a result.
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What results depend on beside the photo; a folder of results has one of each.
+    """The settings that results depend on; all results in a folder have the same settings.
 
-    Attributes: as the options of predict; `model` is a name and a hash.
+    Attributes: options of predict; `model` is a name and a hash.
     """
 
     emotion: str
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Planned:
-    """A photo and the files to be made of it; `result` may get company (`…-2.png`, `….side_by_side.png`)."""
+    """A photo, its result and its report; further results have related names (`…-2.png`, `….side_by_side.png`)."""
 
     photo: PhotoFile
     result: Path
@@ -51,19 +51,25 @@ class Planned:
 
 
 class OutputFolder:
-    """Args: folder (made when the first file is written), and what its results depend on."""
+    """The output folder of predict.
+
+    Args:
+        folder: its path; created with the first file.
+        settings: settings of all its results.
+    """
 
     def __init__(self, folder: Path, settings: Settings):
         self.folder, self._settings = folder, settings
         self._ending = ENDINGS[settings.format]
 
     def plan(self, photos: list[PhotoFile], overwrite: bool) -> tuple[list[Planned], list[Planned]]:
-        """What is to be made, and what is finished already.
+        """Return the photos to process and the photos that are finished already.
 
-        Raises: UserError when a file of others is in the place of one of ours, or a result would replace a photo.
+        Raises: UserError when a file not written by predict has the name of a result, or a result would replace an
+            input photo.
         """
         skipped = self.folder / SKIPPED
-        # It is replaced, or removed, when all is done.
+        # The list will be replaced or removed at the end.
         if os.path.lexists(skipped) and not _begins(skipped, _SKIPPED_START):
             raise UserError(f"{_taken(skipped)}; give another --output, or remove it", "exists")
         inputs = {os.path.realpath(photo.path) for photo in photos}
@@ -73,7 +79,7 @@ class OutputFolder:
             plan = Planned(photo, place.with_name(place.name + self._ending), place.with_name(place.name + ".json"))
             if os.path.realpath(plan.result) in inputs:
                 raise UserError(
-                    f"the result {plan.result} would replace a photo that was given; give another folder with --output",
+                    f"the result {plan.result} would replace an input photo; give another folder with --output",
                     "exists",
                 )
             report = _read_report(plan.report)
@@ -96,15 +102,16 @@ class OutputFolder:
         """Write a photo's pictures, then its report.
 
         Args:
-            pictures: ending of the name ("" for the result) -> (H, W, 3) or (H, W, 4) uint8, or the bytes of a file.
-            metadata: the photo's own.
-            painted: how many faces are synthetic; the pictures are marked when there are any.
-            report: what the JSON says of the photo.
-        Raises: UnreadablePhoto when the format cannot hold a picture, or a file of others has its name; OSError.
+            pictures: suffix of the name ("" for the result) -> (H, W, 3) or (H, W, 4) uint8, or the bytes of a file.
+            metadata: metadata of the photo.
+            painted: number of synthetic faces; the images are marked if it is not 0.
+            report: the photo's entries in the JSON report.
+        Raises: UnreadablePhoto when the format cannot store an image, or a file not written by predict has its name;
+            OSError.
         """
         names = {part: plan.result.with_name(plan.report.stem + part + self._ending) for part in pictures}
         for path in names.values():
-            # How many sheets a photo has is not known while planning.
+            # `plan` does not know the number of sheets.
             if os.path.lexists(path) and not _is_ours(path, plan):
                 raise UnreadablePhoto(_taken(path))
         contents = {
@@ -126,7 +133,7 @@ class OutputFolder:
         write_file(plan.report, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
 
     def write_skipped(self, rows: list[tuple[str, str]]) -> Path | None:
-        """Write skipped.csv (photo, reason), or remove an old one where nothing was skipped; returns its path."""
+        """Write skipped.csv (photo, reason) and return its path; remove an old file if nothing was skipped."""
         import csv
         import io
 
@@ -138,12 +145,12 @@ class OutputFolder:
         writer = csv.writer(text, lineterminator="\n")
         text.write(_SKIPPED_START.decode())
         writer.writerows(rows)
-        # Names need not be valid Unicode on every file system.
+        # File names need not be valid Unicode.
         write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
         return path
 
     def _results(self, plan: Planned) -> list[Path]:
-        """The files that a photo is sure to become."""
+        """Return the result files that every photo has."""
         if self._settings.emotion == ALL:
             parts = [".emotions"]
         else:
@@ -154,8 +161,8 @@ class OutputFolder:
         if report["settings"] != asdict(self._settings):
             different = [k for k, v in asdict(self._settings).items() if report["settings"].get(k) != v]
             raise UserError(
-                f"{plan.report} was made with other settings ({', '.join(different)}); give another --output, or "
-                "--overwrite to make everything again",
+                f"{plan.report} was written with other settings ({', '.join(different)}); give another --output, or "
+                "--overwrite to process all photos again",
                 "changed",
             )
         if report["file"] == _file_facts(plan.photo.path):
@@ -171,14 +178,16 @@ class OutputFolder:
 def encode_result(
     picture: np.ndarray, kind: str, metadata: PhotoMetadata, synthetic: bool, quality: int = QUALITY
 ) -> bytes:
-    """Bytes of a picture file with the photo's metadata put right, and marked as synthetic where it is.
+    """Encode an image with the photo's metadata, adapted to the upright image, and the synthetic mark if it applies.
 
     Args:
         picture: (H, W, 3) uint8 RGB, or (H, W, 4) for png and webp; upright.
         kind: png (lossless), jpeg or webp.
-        metadata: the photo's own.
-        quality: of jpeg and webp, 1..100.
-    Raises: UnreadablePhoto when the format cannot hold the picture.
+        metadata: metadata of the photo.
+        synthetic: whether to mark the image as synthetic.
+        quality: quality of jpeg and webp, 1 to 100.
+    Returns: bytes of the file.
+    Raises: UnreadablePhoto when the format cannot store the image.
     """
     height, width = picture.shape[:2]
     carried, said = marked(upright_metadata(metadata, width, height), synthetic, own_version())
@@ -188,14 +197,14 @@ def encode_result(
 
 
 def faces_of(plan: Planned) -> tuple[int, int]:
-    """How many faces the report of a finished photo counts, and how many of them were painted."""
+    """Return the numbers of faces and of painted faces in a finished photo's report."""
     faces = (_read_report(plan.report) or {}).get("faces")
     faces = [face for face in faces if isinstance(face, dict)] if isinstance(faces, list) else []
     return len(faces), sum(face.get("masked") is True for face in faces)
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
-    """By which a photo is known again: name, size, and time of its last change."""
+    """Return name, size and modification time of a photo, which identify it in a later call."""
     try:
         facts = path.stat()
     except OSError:
@@ -204,7 +213,7 @@ def _file_facts(path: Path) -> dict[str, Any]:
 
 
 def _read_report(path: Path) -> dict | None:
-    """A report of ours; None when there is none, or it is something else."""
+    """Return a report of predict; None if there is none, or the file is something else."""
     try:
         report = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -217,7 +226,7 @@ def _read_report(path: Path) -> dict | None:
 
 
 def _is_ours(path: Path, plan: Planned) -> bool:
-    """Whether a file can be replaced: predict wrote it, or it is the copy of the photo that has no report yet."""
+    """Return whether a file may be replaced: predict wrote it, or it is an unchanged copy of the photo."""
     if is_signed(path) or has_report(path):
         return True
     try:
@@ -235,4 +244,4 @@ def _begins(path: Path, start: bytes) -> bool:
 
 
 def _taken(path: Path) -> str:
-    return f"{path} is there already and was not written by predict"
+    return f"{path} exists already and was not written by predict"

@@ -1,9 +1,9 @@
-"""Put a painted face back into the photo: only inside the map of the mask, with a soft edge, in the photo's own light.
+"""Paste a painted face into the photo, only inside the mask's map, with a soft edge and matched to the photo's light.
 
-The map that a network predicts is cleaned and grown a little, since the rim of a mask throws shadows and is blurred in
-most photos. The mask and its rim are painted over wholly; the soft edge lies around them, within the grown map, so
-every pixel outside it stays as it was, bit for bit. The network's painting is also valid on the skin around the map,
-where the photo is known: what it is off by there, spread smoothly, is taken off inside as well.
+The network's map is cleaned and grown a little, since the edge of a mask casts a shadow and is blurred in most photos.
+The mask and its rim are replaced completely. The soft edge is around them, inside the grown map; all pixels outside are
+unchanged, bit for bit. The network also paints the skin around the map, where the photo is known: the difference there,
+smoothly extended, corrects light and colour inside.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# A pixel is in the map when it is likelier hidden than not; around such pixels less is enough.
+# A region of pixels above the second probability is in the map if enough of them are above the first.
 SURELY_HIDDEN, MAYBE_HIDDEN = 0.5, 0.3
-# Lengths in shares of the crop's side: the rim belongs to the mask, around it comes the soft edge, which is longer
-# where a mask goes on beyond the crop.
+# Lengths in shares of the crop's side: rim of the mask, soft edge around it, soft edge where a mask extends beyond the
+# crop, width of the ring of known pixels, and reach of the light correction.
 _RIM, _EDGE, _CROP_EDGE, _RING, _REACH = 0.008, 0.02, 0.03, 0.11, 0.12
-# Shares of the crop's pixels: islands below this are noise, and so are holes; a hand before the mask is larger, and the
-# piece of a strap is hardly smaller than the first.
+# Islands and holes below these shares of the crop's pixels are noise. A hand in front of the mask is larger than the
+# second, and a piece of a strap hardly smaller than the first.
 _SPECK, _HOLE = 0.002, 0.02
-# A face's own mask has its middle in this ellipse, in shares of the crop's side: x, y, half its width, half its height.
-# Outside are the masks of neighbours, collars and the like.
+# The centre of a face's own mask is in this ellipse, in shares of the crop's side: x, y, half width, half height.
+# Masks of neighbours, collars and similar objects are outside.
 _FACE = (0.5, 0.58, 0.45, 0.37)
-# The correction of light and colour is at most this, in units of the full range.
+# Largest correction of light and colour, relative to the full range.
 _MOST_CORRECTION = 0.3
-# Mean difference between a pixel's largest and smallest channel, of the full range, in photos without colour.
+# A photo has no colour if a pixel's largest and smallest channel differ by less than this on average, relative to the
+# full range.
 _COLOURLESS = 0.01
-# Standard deviation of added grain, of 255 grey levels: less is not seen, more is pattern and not grain.
+# Standard deviation of added grain in grey levels of 255: less is invisible, more is a pattern and not grain.
 _LEAST_GRAIN, _MOST_GRAIN = 0.3, 6.0
-# A face is pasted in strips of so many rows, which stay in the processor's cache: memory for all of a large face at
-# once takes as long to get as the work does. The side of the tile of grain is a multiple. Grain is measured in some
-# strips, which have about so many pixels together.
+# A face is pasted in strips of this many rows, which fit the processor's cache; allocating memory for a large face at
+# once would take as long as the work. The side of the grain tile is a multiple. Grain is measured in strips of about
+# this many pixels in total.
 _STRIP, _GRAIN_PIXELS = 32, 60_000
-# From this magnification on the painting is enlarged so many times by the cubic and then placed by the linear, which
-# looks the same and takes a fifth of the time.
+# From this magnification on, the painting is enlarged by this factor with cubic and then placed with linear
+# interpolation, which looks the same and takes a fifth of the time.
 _LARGE, _ENLARGED = 2.0, 3
 
 
 @dataclass(frozen=True)
 class FaceMap:
-    """Where in a face crop the painting goes.
+    """The region of a face crop that is replaced by the painting.
 
     Attributes:
-        weight: (S, S) float32 in [0, 1], share of the painting; 0 outside the grown map.
-        ring: (S, S) float32 in {0, 1}, known pixels near the map, clear of its rim.
+        weight: (S, S) float32 in [0, 1], opacity of the painting; 0 outside the grown map.
+        ring: (S, S) float32 in {0, 1}, known pixels near the map, without its rim.
     """
 
     weight: np.ndarray
@@ -59,18 +60,18 @@ class FaceMap:
 
 
 def face_map(occlusion: np.ndarray, eyes: np.ndarray | None = None) -> FaceMap:
-    """The map to paint in.
+    """Clean and grow a network's occlusion map to the region that is replaced.
 
     Args:
         occlusion: (S, S) float32, a network's probabilities that a pixel is hidden by a mask.
-        eyes: (2, N, 2) outlines of both eyes, x, y in crop pixels. The map does not grow into an eye: nothing is missed
-            sooner in a face.
+        eyes: (2, N, 2) outlines of both eyes, x, y in crop pixels. The map does not grow into an eye, where a change
+            would be noticed most.
     """
     size = len(occlusion)
     hidden = _cleaned(occlusion)
     rim, edge = _RIM * size, max(1.5, _EDGE * size)
     away = _distance(~hidden)
-    # Beyond the crop nothing is painted, so where the mask goes on there, the map ends too.
+    # Nothing is painted outside the crop, so the map fades out where the mask extends beyond it.
     cut = hidden.copy()
     cut[1:-1, 1:-1] = False
     fading = (1 + _distance(~cut)) / max(1.5, _CROP_EDGE * size)
@@ -86,30 +87,30 @@ def face_map(occlusion: np.ndarray, eyes: np.ndarray | None = None) -> FaceMap:
 
 
 def matched_to_photo(painted: np.ndarray, crop: np.ndarray, ring: np.ndarray) -> np.ndarray:
-    """The painting with its brightness and colour brought to the photo's.
+    """Match the brightness and colour of the painting to the photo.
 
     Args:
         painted: (S, S, 3) float32 in [0, 1].
-        crop: (S, S, 3) float32 in [0, 1], the photo, right wherever `ring` is not 0.
-        ring: (S, S) float32, how far a pixel may be believed.
+        crop: (S, S, 3) float32 in [0, 1], the photo, valid wherever `ring` is not 0.
+        ring: (S, S) float32, weights of the known pixels.
     Returns: (S, S, 3) float32 in [0, 1].
     """
     if ring.sum() < 12:
         return painted
     known = ring > 0
     if np.ptp(crop[known], axis=-1).mean() < _COLOURLESS:
-        # A photo in black and white stays one.
+        # Keep black-and-white photos without colour.
         painted = np.repeat(painted.mean(axis=-1, keepdims=True), 3, axis=-1)
     size, off = len(painted), crop - painted
     middle = _median(off[known])
-    # Hair, background or a collar differ for reasons other than light: Tukey's weight leaves them out.
+    # Hair, background or a collar differ for other reasons than light; Tukey's biweight excludes them.
     distance = np.abs(off - middle).max(axis=-1)
     limit = 4 * max(float(_median(distance[known])), 0.02)
     weight = ring * np.clip(1 - (distance / limit) ** 2, 0, None) ** 2
     sigma = _REACH * size
     spread = cv2.GaussianBlur(weight, (0, 0), sigma)
     smooth = cv2.GaussianBlur(off * weight[..., None], (0, 0), sigma)
-    # Far from every known pixel the mean of all of them takes over.
+    # Far from all known pixels, their mean takes over.
     mean = (off * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
     little = np.float32(0.02)
     correction = (smooth + little * mean) / (spread[..., None] + little)
@@ -120,9 +121,10 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
     """Blend a painted crop into the photo, in place, at the photo's own resolution.
 
     Args:
-        photo: (H, W, 3) uint8 RGB, changed where the map says so and nowhere else.
-        region: (H, W) bool, set where the photo may have been changed.
+        photo: (H, W, 3) uint8 RGB, changed only inside the map.
+        region: (H, W) bool, set to True where the photo may have been changed.
         painted: (S, S, 3) float32 in [0, 1].
+        where: the map.
         matrix: (2, 3) photo pixel (x, y, 1) -> crop pixel, as `AlignedFace.matrix`.
     """
     box = _bounds(where.weight, matrix, photo.shape)
@@ -139,7 +141,7 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
         if not inside.any():
             continue
         target = photo[top : strip[3], x0:x1]
-        # Where the weight is 0 this is the photo's own value, exactly; the conversion rounds and keeps to 0..255.
+        # Where the weight is 0, adding keeps the photo's exact value; the conversion rounds and clips to 0..255.
         off = cv2.subtract(colours.within(strip), target, dtype=cv2.CV_32F)
         if grain is not None:
             first = (top - y0) % 256
@@ -150,8 +152,7 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
 
 
 def _cleaned(occlusion: np.ndarray) -> np.ndarray:
-    """(S, S) bool: what is surely hidden and what hangs together with it, without specks, small holes and masks that
-    are not this face's."""
+    """Return (S, S) bool: connected regions with surely hidden pixels, without specks, holes and other faces' masks."""
     pixels = occlusion.size
     maybe = (occlusion > MAYBE_HIDDEN).astype(np.uint8)
     count, labels, stats, middles = cv2.connectedComponentsWithStats(maybe)
@@ -169,12 +170,12 @@ def _cleaned(occlusion: np.ndarray) -> np.ndarray:
 
 
 def _distance(where: np.ndarray) -> np.ndarray:
-    """How far each pixel of `where` is from the nearest that is not; 0 outside, very large where there is none."""
+    """Return each pixel's distance to the nearest pixel outside `where`; 0 outside, very large if there is none."""
     return cv2.distanceTransform(where.astype(np.uint8), cv2.DIST_L2, 5)
 
 
 def _filled(outlines: np.ndarray, size: int) -> np.ndarray:
-    # 4 binary digits of fractions of a pixel.
+    # OpenCV takes coordinates in fixed point, here with 4 fractional bits.
     corners = np.rint(16 * np.asarray(outlines)).astype(np.int32)
     return cv2.fillPoly(np.zeros((size, size), np.uint8), list(corners), 1, shift=4).astype(bool)
 
@@ -185,7 +186,7 @@ def _dilated(where: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _bounds(where: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 of the photo's pixels that the crop's pixels other than 0 can reach; None when there are none."""
+    """Return x0, y0, x1, y1 of the photo's pixels that non-zero crop pixels can affect; None if there are none."""
     rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
     if not len(rows):
         return None
@@ -198,12 +199,12 @@ def _bounds(where: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> tu
 
 
 class _Layer:
-    """A crop's values, to be had in the photo's pixels, averaged where the photo is coarser than the crop.
+    """A crop resampled to the photo's pixels, averaged if the photo is coarser than the crop.
 
     Args:
-        crop: (S, S) or (S, S, 3) float32; colours stay in 0..255.
+        crop: (S, S) or (S, S, 3) float32; colours are clipped to 0..255.
         matrix: (2, 3) photo pixel (x, y, 1) -> crop pixel.
-        interpolation: OpenCV's, for a photo about as fine as the crop.
+        interpolation: OpenCV's interpolation for a photo of about the crop's resolution.
     """
 
     def __init__(self, crop: np.ndarray, matrix: np.ndarray, interpolation: int = cv2.INTER_LINEAR):
@@ -214,7 +215,7 @@ class _Layer:
         elif zoom >= _LARGE and interpolation == cv2.INTER_CUBIC:
             crop, interpolation = _resized(crop, _ENLARGED * size, cv2.INTER_CUBIC), cv2.INTER_LINEAR
         if crop.ndim == 3:
-            # The cubic swings over.
+            # Cubic interpolation overshoots.
             crop = np.clip(crop, 0, 255)
         ratio = size / len(crop)
         # x_crop = (x_resized + 0.5) * ratio - 0.5
@@ -222,10 +223,10 @@ class _Layer:
         self._crop, self._interpolation = crop, interpolation
 
     def within(self, box: tuple[int, int, int, int]) -> np.ndarray:
-        """(H, W) or (H, W, 3) float32 in the photo's pixels from x0, y0 to before x1, y1."""
+        """Return (H, W) or (H, W, 3) float32 in the photo's pixels from x0, y0 to x1, y1 (exclusive)."""
         x0, y0, x1, y1 = box
         back = self._back - [[0, 0, x0], [0, 0, y0]]
-        # Mirroring would bring the map's far side in; nothing is pasted beyond the crop, where the weight is 0.
+        # Weights are 0 outside the crop, so that nothing is pasted there; colours repeat the border.
         border = cv2.BORDER_REPLICATE if self._crop.ndim == 3 else cv2.BORDER_CONSTANT
         values = cv2.warpAffine(self._crop, back, (x1 - x0, y1 - y0), flags=self._interpolation, borderMode=border)
         if self._interpolation == cv2.INTER_CUBIC:
@@ -238,7 +239,7 @@ def _resized(crop: np.ndarray, side: int, interpolation: int) -> np.ndarray:
 
 
 def _missing_grain(photo: np.ndarray, colours: _Layer, weights: _Layer, where: FaceMap, matrix: np.ndarray) -> float:
-    """Grey levels of grain that the photo has around the map and the painting lacks in it; 0 where there is none."""
+    """Return the standard deviation in grey levels of the grain that the painting lacks compared with the photo."""
     rings = _Layer(where.ring, matrix)
     x0, y0, x1, y1 = _bounds(where.weight + where.ring, matrix, photo.shape)
     every = max(1, (x1 - x0) * (y1 - y0) // _GRAIN_PIXELS)
@@ -261,20 +262,20 @@ def _grain_tile() -> np.ndarray:
 
 
 def _fine(image: np.ndarray) -> np.ndarray:
-    """The finest detail of (H, W, 3) float32, without the outermost pixels; white noise of 1 comes out as 6.
+    """Return the finest detail of (H, W, 3) float32, without the outermost pixels; white noise is scaled by 6.
 
-    The mask of Immerkaer 1996: blind to planes and edges that are straight lines.
+    The kernel of Immerkaer 1996, which ignores planes and straight edges.
     """
     grey = cv2.transform(image, np.full((1, 3), 1 / 3))
     return cv2.filter2D(grey, -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))[1:-1, 1:-1]
 
 
 def _deviation(fine: np.ndarray) -> float:
-    """Robust standard deviation of the noise whose `_fine` detail this is."""
+    """Return a robust standard deviation of the noise from its `_fine` detail."""
     return float(_median(np.abs(fine[:: 1 + len(fine) // 20_000]).ravel())) / 0.6745 / 6
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """`np.median` over the first axis; that one imports numpy.ma, which takes longer than a photo."""
+    """Return the median over the first axis; `np.median` imports numpy.ma, which takes longer than a photo."""
     ranked = np.sort(values, axis=0)
     return ranked[(len(ranked) - 1) // 2 : len(ranked) // 2 + 1].mean(axis=0)

@@ -1,4 +1,4 @@
-"""What comes out of a photo: the unmasked picture and what is to be said of each face."""
+"""The result of unmasking a photo: the image and a record of each face."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from rac_unet.unmasking.output import encode_result
 
 @dataclass(frozen=True)
 class FaceResult:
-    """What was done with one face.
+    """The result for one face.
 
     Attributes:
-        box: x0, y0, x1, y1 of the face in photo pixels, as the detector found it.
-        masked: whether a mask was seen on it; if not, nothing was painted.
-        emotion: the emotion that was painted; None where none was asked for, or nothing painted.
-        confidence: of an emotion that was read from the visible part (`auto`), 0..1; None for a chosen one.
-        occlusion_area: share of the face crop that lies in the map of the mask, 0..1.
+        box: x0, y0, x1, y1 of the detected face in photo pixels.
+        masked: whether it has a mask; if not, nothing was painted.
+        emotion: the painted emotion; None if none was requested or nothing was painted.
+        confidence: probability of an emotion read from the visible part (`auto`), 0 to 1; None for a requested emotion.
+        occlusion_area: share of the face crop covered by the mask's map, 0 to 1.
     """
 
     box: tuple[float, float, float, float]
@@ -39,15 +39,15 @@ class FaceResult:
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """A photo without masks.
+    """An unmasked photo.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB; outside `occlusion` every pixel is the photo's own.
-        occlusion: (H, W) bool, where something was painted: the maps of the masks, with their soft edges.
-        faces: largest first.
+        image: (H, W, 3) uint8 RGB; equal to the photo outside `occlusion`.
+        occlusion: (H, W) bool, the painted pixels: the maps of the masks with their soft edges.
+        faces: the faces, largest first.
         original: the photo as it was read, upright.
-        metadata: the photo's file's own; empty for a photo that came as an array.
-        rgba: (H, W, 4) uint8, the photo with its own transparency; None for an opaque one. `image` lies on white.
+        metadata: metadata of the photo's file; empty for a photo given as an array.
+        rgba: (H, W, 4) uint8, the photo with its transparency; None for an opaque photo. `image` is laid on white.
     """
 
     image: np.ndarray
@@ -59,14 +59,14 @@ class PhotoResult:
 
     @property
     def painted(self) -> int:
-        """How many faces were painted."""
+        """Number of painted faces."""
         return sum(face.masked for face in self.faces)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write `image` as .png (lossless), .jpg or .webp, with the photo's metadata and the mark that it is synthetic.
+        """Write `image` as .png (lossless), .jpg or .webp, with the photo's metadata and the synthetic mark.
 
-        The photo's transparency is kept in .png and .webp.
-        Raises: UserError for another ending, and for a picture that the format cannot hold.
+        .png and .webp keep the photo's transparency.
+        Raises: UserError for another suffix, and for an image that the format cannot store.
         """
         kinds = {".jpeg": "jpeg", **{ending: kind for kind, ending in ENDINGS.items()}}
         ending = Path(path).suffix.lower()
@@ -83,7 +83,7 @@ class PhotoResult:
 
 @dataclass(frozen=True)
 class SevenFaces:
-    """One masked face asked for each emotion; `crop` and each of `painted` are (S, S, 3) uint8 RGB."""
+    """One masked face painted with each emotion; `crop` and each of `painted` are (S, S, 3) uint8 RGB."""
 
     crop: np.ndarray
     painted: dict[str, np.ndarray]

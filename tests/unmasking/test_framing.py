@@ -1,4 +1,4 @@
-"""A wider crop where a mask runs out of the usual one below, and crops for people to look at."""
+"""The wider crop for masks that extend below the usual crop, and crops for display."""
 
 import cv2
 import numpy as np
@@ -23,20 +23,20 @@ def test_a_map_runs_out_below_and_nowhere_else():
     assert not runs_out(map_of(60, 110, 30, 100), middle, photo)
     assert runs_out(map_of(60, 128, 30, 100), middle, photo)
     assert not runs_out(map_of(0, 110, 0, 80), middle, photo) and not runs_out(map_of(60, 110, 40, 128), middle, photo)
-    # The tip of a shadow is no reason.
+    # A few pixels are not enough.
     tip = np.zeros((SIZE, SIZE), np.float32)
     tip[60:110, 30:100] = tip[110:, 62:66] = 1
     assert not runs_out(face_map(tip), middle, photo)
 
 
-def test_where_the_photo_ends_there_is_nothing_more_to_see():
+def test_a_map_at_the_photos_border_does_not_run_out():
     below = map_of(60, 128, 30, 100)
     matrix = np.float64([[0.5, 0, 0], [0, 0.5, 0]])
     assert not runs_out(below, matrix, (2 * SIZE - 20, 400, 3)) and runs_out(below, matrix, (2 * SIZE, 400, 3))
 
 
 @pytest.mark.parametrize("angle", [0, 35, 180])
-def test_the_wider_frame_shows_more_below_and_on_both_sides(angle):
+def test_the_wider_crop_shows_more_below_and_on_both_sides(angle):
     matrix = cv2.getRotationMatrix2D((150, 120), angle, 0.6)
     points = np.zeros((68, 2), np.float32)
     points[np.r_[0:17, 27:48]] = TEMPLATE * 200 + 60
@@ -51,7 +51,7 @@ def test_the_wider_frame_shows_more_below_and_on_both_sides(angle):
     assert np.abs(seen - expected).max() < 0.1 and VISIBLE.size == 18
 
 
-def test_what_is_beyond_the_photo_is_grey_for_people():
+def test_pixels_outside_the_photo_are_grey_for_display():
     crop = np.full((8, 8, 3), 50, np.uint8)
     shown = without_reflection(crop, np.float64([[1, 0, 2], [0, 1, -1]]), (6, 100, 3))
     assert (shown[:5, 2:] == 50).all() and (shown[:, :2] == 224).all() and (shown[5:] == 224).all()

@@ -1,4 +1,4 @@
-"""Which files are meant by files, folders and patterns, and where their results belong."""
+"""Photos found for files, folders and patterns, and the paths of their results."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from rac_unet.unmasking.output import encode_result
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """a/x.jpg a/x.png a/deep/x.JPG a/notes.txt a/.hidden.jpg b/x.jpg, in the working folder."""
+    """Files a/x.jpg a/x.png a/deep/x.JPG a/notes.txt a/.hidden.jpg b/x.jpg in the working folder."""
     monkeypatch.chdir(tmp_path)
     for name in ("a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/notes.txt", "a/.hidden.jpg", "b/x.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -32,15 +32,18 @@ def test_a_folder_is_mirrored(tree):
     assert listing.other_files == 2 and listing.missing == []
 
 
-def test_a_phones_photos_are_named_though_they_cannot_be_read(tree):
+def test_photos_of_iphones_are_listed_even_if_they_cannot_be_read(tree):
     (tree / "b/IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     assert places(list_photos(["b"], "out")) == {"b/x.jpg": "x", "b/IMG_0001.HEIC": "IMG_0001"}
 
 
-def test_several_folders_have_their_own_names(tree):
+def test_several_folders_keep_their_names(tree):
     assert places(list_photos(["a", "b"], "out")) == {
-        "a/x.jpg": "a/x", "a/x.png": "a/x-2", "a/deep/x.JPG": "a/deep/x", "b/x.jpg": "b/x",
-    }  # fmt: skip
+        "a/x.jpg": "a/x",
+        "a/x.png": "a/x-2",
+        "a/deep/x.JPG": "a/deep/x",
+        "b/x.jpg": "b/x",
+    }
     assert (
         places(list_photos([".", "b"], "out"))["b/x.jpg"] == "b/x"
         or tree.name in places(list_photos([".", "b"], "out"))["b/x.jpg"]
@@ -53,7 +56,7 @@ def test_files_and_patterns(tree):
     assert places(list_photos(["**/x.jpg"], "out")) == {"a/x.jpg": "a/x", "b/x.jpg": "b/x"}
     assert places(list_photos(["a/**/x.*"], "out")) == {"a/x.jpg": "x", "a/x.png": "x-2", "a/deep/x.JPG": "deep/x"}
     assert places(list_photos(["a/*"], "out"))["a/deep/x.JPG"] == "deep/x"
-    assert places(list_photos(["a/notes.txt"], "out")) == {"a/notes.txt": "notes"}, "a file that is named is meant"
+    assert places(list_photos(["a/notes.txt"], "out")) == {"a/notes.txt": "notes"}, "a file given by name is taken"
 
 
 def test_a_file_is_taken_once(tree):
@@ -61,10 +64,11 @@ def test_a_file_is_taken_once(tree):
     assert sorted(photo.path.name for photo in listing.photos) == ["x.JPG", "x.jpg", "x.png"]
 
 
-def test_what_is_not_there_is_told(tree):
+def test_missing_paths_are_listed(tree):
     assert list_photos(["nowhere.jpg", "no*.jpg", "a"], "out").missing == [
-        ("nowhere.jpg", "there is nothing at this path"), ("no*.jpg", "no file matches this pattern"),
-    ]  # fmt: skip
+        ("nowhere.jpg", "this path does not exist"),
+        ("no*.jpg", "no file matches this pattern"),
+    ]
     assert list_photos(["b", "nothing/"], "out").missing[0][0] == "nothing/"
 
 
@@ -78,7 +82,7 @@ def test_the_output_folder_is_never_input(tree):
     assert list_photos(["a/**/*.png"], "a/out").own_files == 2
 
 
-def test_among_the_photos_themselves_results_are_known_by_their_mark(tree):
+def test_results_among_photos_are_recognised_by_their_mark(tree):
     (tree / "a/x.png").write_bytes(encode_result(np.zeros((2, 3, 3), np.uint8), "png", PhotoMetadata(), False))
     for given, output in ((["a"], "a"), (["a"], "."), (["a/*"], "a")):
         listing = list_photos(given, output)
@@ -86,22 +90,22 @@ def test_among_the_photos_themselves_results_are_known_by_their_mark(tree):
             {"a/x.jpg", "a/deep/x.JPG", "a/notes.txt"} if "a/*" in given else {"a/x.jpg", "a/deep/x.JPG"}
         )
         assert listing.own_files == 1
-    assert set(places(list_photos(["a/x.png"], "a"))) == {"a/x.png"}, "a file that is named is meant"
+    assert set(places(list_photos(["a/x.png"], "a"))) == {"a/x.png"}, "a file given by name is taken"
 
 
-def test_what_predict_notes_beside_its_results_is_no_other_file(tree):
+def test_reports_are_not_counted_as_other_files(tree):
     (tree / "a/out/deep").mkdir(parents=True)
     for name in ("a/out/x.json", "a/out/deep/y.json", "a/x.json"):
         (tree / name).write_text(json.dumps({"photo": "x.jpg", "size": [1, 1]}, indent=1))
     (tree / "a/out/mine.json").write_text("{}")
     for name in ("a/out/skipped.csv", "a/out/deep/skipped.csv"):
         (tree / name).write_text("photo,reason\n")
-    # Not in the output folder, not ours, and beside notes.txt.
+    # Files outside the output folder are counted, like notes.txt.
     others = list_photos(["a"], "nowhere").other_files
     assert list_photos(["a"], "a/out").other_files == others - 3
 
 
-def test_folders_named_like_photos_broken_links_and_endless_ones(tree):
+def test_folders_named_like_photos_broken_links_and_link_loops(tree):
     (tree / "b/folder.jpg").mkdir()
     (tree / "b/folder.jpg/y.png").write_text("x")
     os.symlink(tree / "gone.jpg", tree / "b/link.jpg")
@@ -110,7 +114,7 @@ def test_folders_named_like_photos_broken_links_and_endless_ones(tree):
     assert set(places(list_photos(["b/link.jpg"], "out"))) == {"b/link.jpg"}
 
 
-def test_no_place_is_given_twice_even_where_case_does_not_count(tree):
+def test_result_paths_are_unique_even_without_case(tree):
     (tree / "a/X.jpg").write_text("x")
     (tree / "a/x-2.jpg").write_text("x")
     found = [str(photo.place).casefold() for photo in list_photos(["a"], "out").photos]
@@ -118,7 +122,7 @@ def test_no_place_is_given_twice_even_where_case_does_not_count(tree):
     assert all(not PurePath(place).is_absolute() and ".." not in PurePath(place).parts for place in found)
 
 
-def test_a_link_to_its_own_parent_gives_no_photo_twice(tree):
+def test_a_link_to_its_own_parent_repeats_no_photo(tree):
     os.symlink(tree / "a", tree / "a/deep/up")
     os.symlink(tree / "b", tree / "a/linked")
     everything = {"a/x.jpg", "a/deep/x.JPG", "a/linked/x.jpg"}
@@ -133,8 +137,8 @@ def test_a_folder_behind_a_dead_link_is_missing(tree):
     assert [name for name, _ in list_photos(["b"], "out").missing] == ["b/deep"]
 
 
-def test_results_in_another_folder_are_no_photos_either(tree):
-    """Painted ones have the mark, unchanged copies a report next to them; both count wherever they were made."""
+def test_results_in_another_folder_are_not_taken_as_photos(tree):
+    """Painted results have the mark, unchanged copies have a report; both are recognised in any folder."""
     for name in ("a/out1", "a/deep/out2"):
         (tree / name).mkdir(parents=True)
         (tree / name / "painted.png").write_bytes(
@@ -148,10 +152,10 @@ def test_results_in_another_folder_are_no_photos_either(tree):
     assert set(found) == {"a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/out1/added.jpg", "a/deep/out2/added.jpg"}
     assert list_photos(["a"], "out3").own_files == 4 and list_photos(["a/**/*.png"], "out3").own_files == 2
     named = ["a/out1/painted.png", "a/out1/copied.jpg"]
-    assert set(places(list_photos(named, "out3"))) == set(named), "a file that is named is meant"
+    assert set(places(list_photos(named, "out3"))) == set(named), "a file given by name is taken"
 
 
-def test_a_report_that_names_other_files_makes_no_result(tree):
+def test_a_report_that_lists_other_files_does_not_count(tree):
     for content in ("{}", '{"results": ["x.jpg"]}', json.dumps({"photo": 1, "results": ["y.png"]}, indent=1)):
         (tree / "b/x.json").write_text(content)
         assert set(places(list_photos(["b"], "out"))) == {"b/x.jpg"}

@@ -1,4 +1,4 @@
-"""Which faces are painted: those with masks, and hardly anything of what has none."""
+"""Faces with masks are painted, and hardly any picture without a mask is changed."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def face(score=0.8, trust=0.85):
 GREY = np.full((8, 8, 3), 0.5)
 
 
-def test_agreement_is_that_of_the_maps_in_the_same_pixels():
+def test_agreement_compares_the_same_pixels():
     one = np.zeros((4, 4))
     one[2:, :3] = 1
     assert map_agreement(one, one[:, ::-1]) == 1
@@ -34,45 +34,45 @@ def test_agreement_is_that_of_the_maps_in_the_same_pixels():
     assert map_agreement(one, np.zeros((4, 4))) == map_agreement(one * 0, one * 0) == 0
 
 
-def test_each_evidence_is_needed():
+def test_each_kind_of_evidence_is_needed():
     assert is_convincing(face(), GREY, 0.9)
     assert not is_convincing(face(), GREY, 0.2)
     assert not is_convincing(face(score=0.4, trust=0.3), GREY, 0.9)
     assert not is_convincing(face(score=0.9, trust=-0.2), GREY, 1.0)
-    # Small or unlikely faces need a map that is the surer.
+    # Weak detections need maps that agree better.
     unlikely = face(score=0.6, trust=0.6)
     assert is_convincing(unlikely, GREY, 0.9) and not is_convincing(unlikely, GREY, 0.6)
 
 
-def test_how_much_surer():
+def test_more_evidence_than_another_face():
     assert may_be_turned(face(0.6, 0.5)) and not may_be_turned(face(0.8, 0.85))
     assert is_surer(face(0.95, 0.9), face(0.6, 0.5)) and not is_surer(face(0.8, 0.6), face(0.7, 0.6))
 
 
-def test_a_face_whose_place_is_known_is_trusted():
+def test_a_face_with_a_given_position_is_trusted():
     assert is_convincing(face(score=1.0, trust=float("nan")), GREY, 0.9)
     assert not may_be_turned(face(score=1.0, trust=float("nan")))
 
 
-def test_crops_of_two_levels_are_no_photographs():
+def test_bitonal_crops_are_refused():
     dots = np.random.default_rng(0).integers(0, 2, (32, 32, 1)).repeat(3, -1).astype(float)
     assert not is_convincing(face(), dots, 0.9)
     assert is_convincing(face(), 0.2 + 0.6 * dots, 0.9)
 
 
-# Drawn ones on which `predict` painted before it asked for evidence, two of each kind, and some more.
+# Drawings that `predict` painted on before it required evidence, two of each kind, and some more.
 PAINTED_BEFORE = ("130 scan", "189 texture", "263 shapes", "279 shapes", "281 shapes", "283 shapes")
 
 
-def test_textures_and_letters_stay_as_they_are(unmasker):
+def test_textures_and_letters_are_unchanged(unmasker):
     pictures = drawn_pictures()
     chosen = [each for each in pictures if each.name in PAINTED_BEFORE] + pictures[3:70:20]
     assert len(chosen) == len(PAINTED_BEFORE) + 4
     assert [each.name for each, changed in changed_pictures(unmasker, chosen) if changed] == []
 
 
-def test_a_face_on_its_head_is_not_taken_for_an_upright_masked_one(monkeypatch):
-    """Where the upright reading of it is doubtful, and the other one far surer."""
+def test_an_upside_down_face_is_not_taken_for_an_upright_masked_face(monkeypatch):
+    """If the upright detection is weak and the turned detection much stronger, the turned face is taken."""
     monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
     unmasker, photo = Unmasker("green.tflite"), drawn_photo()
     detector = unmasker._detector
@@ -84,15 +84,15 @@ def test_a_face_on_its_head_is_not_taken_for_an_upright_masked_one(monkeypatch):
     for upright, expected in ((sure, sure), (doubtful, turned)):
         monkeypatch.setattr(detector, "detect_all", lambda image, face=upright: [face])
         assert [cut.face for cut in unmasker.look(photo)] == [expected]
-    # Nothing is surer of itself.
+    # A face does not have more evidence than itself.
     monkeypatch.setattr(detector, "detect_turned", lambda image, least=0.4: [doubtful])
     (cut,) = unmasker.look(photo)
     assert cut.face is doubtful and cut.masked
 
 
 @pytest.mark.slow
-def test_few_pictures_without_a_mask_are_changed_and_real_masks_are_still_seen(unmasker, shared):
-    """A fifth of what `python -m tests.mask_free` measures, and of the real masks."""
+def test_few_pictures_without_a_mask_are_changed_and_real_masks_are_still_found(unmasker, shared):
+    """Runs a fifth of the pictures of `python -m tests.mask_free`, and a fifth of the real masks."""
     pictures = (drawn_pictures() + photographs(shared / "faces"))[::5]
     changed = [each.name for each, changed in changed_pictures(unmasker, pictures) if changed]
     assert len(pictures) == 100 and len(changed) <= 1, changed

@@ -1,4 +1,4 @@
-"""The folder of results: what is finished stays, what is somebody else's is never touched."""
+"""The output folder: finished photos are skipped, and files not written by predict are never replaced."""
 
 import dataclasses
 import io
@@ -39,14 +39,17 @@ def write(output, planned, painted=1):
     output.write(planned, {"": PICTURE}, PhotoMetadata(), painted, {"photo": str(planned.photo.path), "faces": []})
 
 
-def test_results_lie_where_the_photos_did_and_a_second_run_has_nothing_to_do(photos, tmp_path):
+def test_results_mirror_the_photos_folders_and_a_second_call_skips_them(photos, tmp_path):
     output, todo, finished = plan(photos, tmp_path)
     assert len(todo) == 2 and finished == [] and not (tmp_path / "out").exists()
     for planned in todo:
         write(output, planned)
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")) == [
-        "a.json", "a.png", "deep/b.json", "deep/b.png",
-    ]  # fmt: skip
+        "a.json",
+        "a.png",
+        "deep/b.json",
+        "deep/b.png",
+    ]
     assert (read_photo(tmp_path / "out/deep/b.png") == PICTURE).all()
     report = json.loads((tmp_path / "out/a.json").read_text())
     assert report["synthetic"] is True and report["results"] == ["a.png"] and report["settings"]["model"] == "net@1"
@@ -55,7 +58,7 @@ def test_results_lie_where_the_photos_did_and_a_second_run_has_nothing_to_do(pho
     assert len(plan(photos, tmp_path, overwrite=True)[1]) == 2
 
 
-def test_a_photo_that_changed_or_whose_result_is_gone_is_done_again(photos, tmp_path):
+def test_a_changed_photo_or_a_missing_result_is_processed_again(photos, tmp_path):
     output, todo, _ = plan(photos, tmp_path)
     for planned in todo:
         write(output, planned)
@@ -64,7 +67,7 @@ def test_a_photo_that_changed_or_whose_result_is_gone_is_done_again(photos, tmp_
     assert len(plan(photos, tmp_path)[1]) == 2
 
 
-def test_a_result_without_its_report_is_made_again(photos, tmp_path):
+def test_a_result_without_its_report_is_processed_again(photos, tmp_path):
     output, todo, _ = plan(photos, tmp_path)
     write(output, todo[0])
     todo[0].report.unlink()
@@ -82,7 +85,7 @@ def test_other_settings_or_another_photo_are_refused(photos, tmp_path):
         plan(list_photos(["elsewhere"], "out").photos, tmp_path)
 
 
-def test_files_of_others_are_never_replaced(photos, tmp_path):
+def test_files_not_written_by_predict_are_never_replaced(photos, tmp_path):
     (tmp_path / "out").mkdir()
     for name in ("a.png", "a.json"):
         (tmp_path / "out" / name).write_text("mine")
@@ -95,18 +98,18 @@ def test_files_of_others_are_never_replaced(photos, tmp_path):
         plan(list_photos(["in/a.png"], "in").photos, tmp_path, folder="in", overwrite=True)
 
 
-def test_a_list_of_others_is_neither_replaced_nor_removed(photos, tmp_path):
+def test_another_skipped_csv_is_neither_replaced_nor_removed(photos, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/skipped.csv").write_text("path,reason\nmine\n")
     with refused("exists", tmp_path / "out/skipped.csv"):
         plan(photos, tmp_path)
     assert (tmp_path / "out/skipped.csv").read_text() == "path,reason\nmine\n"
     (tmp_path / "out/skipped.csv").write_text("photo,reason\nmine\n")
-    assert len(plan(photos, tmp_path)[1]) == 2, "one of a call before"
+    assert len(plan(photos, tmp_path)[1]) == 2, "a list of an earlier call"
 
 
 def foreign(path):
-    """Somebody's picture that mentions this package, where a search through its bytes would find it."""
+    """A picture of another program that contains this package's name in its bytes."""
     info = PngInfo()
     info.add_text("Comment", "my figure for the rac_unet paper, synthetic: face painted by rac_unet")
     Image.new("RGB", (4, 4)).save(path, pnginfo=info)
@@ -121,7 +124,7 @@ def foreign(path):
         ("a.emotions.png", dataclasses.replace(SETTINGS, emotion="all")),
     ],
 )
-def test_a_picture_of_others_that_names_rac_unet_is_not_replaced(photos, tmp_path, name, settings):
+def test_another_programs_picture_that_names_rac_unet_is_not_replaced(photos, tmp_path, name, settings):
     (tmp_path / "out").mkdir()
     before = foreign(tmp_path / "out" / name)
     for overwrite in (False, True):
@@ -130,7 +133,7 @@ def test_a_picture_of_others_that_names_rac_unet_is_not_replaced(photos, tmp_pat
     assert (tmp_path / "out" / name).read_bytes() == before
 
 
-def test_a_page_that_was_not_foreseen_replaces_nothing_either(photos, tmp_path):
+def test_a_second_sheet_replaces_no_other_file(photos, tmp_path):
     output, todo, _ = plan(photos, tmp_path, dataclasses.replace(SETTINGS, emotion="all"))
     (tmp_path / "out").mkdir()
     before = foreign(tmp_path / "out/a.emotions-2.png")
@@ -141,8 +144,8 @@ def test_a_page_that_was_not_foreseen_replaces_nothing_either(photos, tmp_path):
     assert (tmp_path / "out/a.emotions-2.png").read_bytes() == before
 
 
-def test_an_unchanged_copy_without_its_report_is_made_again(photos, tmp_path):
-    """It has no mark, and stopping between the two files leaves it so."""
+def test_an_unchanged_copy_without_its_report_is_processed_again(photos, tmp_path):
+    """It has no mark; stopping between writing the two files leaves it so."""
     (tmp_path / "out").mkdir()
     shutil.copy("in/a.jpg", tmp_path / "out/a.png")
     assert len(plan(photos, tmp_path)[1]) == 2
@@ -151,14 +154,14 @@ def test_an_unchanged_copy_without_its_report_is_made_again(photos, tmp_path):
         plan(photos, tmp_path)
 
 
-def test_bytes_are_written_as_they_are(photos, tmp_path):
+def test_bytes_are_written_unchanged(photos, tmp_path):
     output, todo, _ = plan(photos, tmp_path)
     output.write(todo[0], {"": b"a file"}, PhotoMetadata(), 0, {"photo": "a", "faces": []})
     assert (tmp_path / "out/a.png").read_bytes() == b"a file"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_the_mark_is_in_every_format_and_only_where_something_was_painted(kind):
+def test_every_format_has_the_mark_only_if_something_was_painted(kind):
     synthetic, unchanged = (encode_result(PICTURE, kind, PhotoMetadata(), painted) for painted in (True, False))
     xmp = [read_metadata(Image.open(io.BytesIO(content))).xmp for content in (synthetic, unchanged)]
     assert SOURCE_TYPE.encode() in xmp[0] and b"synthetic: face painted by rac_unet" in synthetic
@@ -166,7 +169,7 @@ def test_the_mark_is_in_every_format_and_only_where_something_was_painted(kind):
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
-def test_transparency_is_kept_where_the_format_can(kind):
+def test_transparency_is_kept_if_the_format_supports_it(kind):
     alpha = np.arange(54, dtype=np.uint8).reshape(6, 9, 1) * 4
     content = encode_result(np.concatenate([PICTURE, alpha], axis=2), kind, PhotoMetadata(), False)
     assert (np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3:] == alpha).all()
@@ -178,7 +181,7 @@ def test_a_picture_too_large_for_its_format(kind, side):
         encode_result(np.zeros((1, side, 3), np.uint8), kind, PhotoMetadata(), False)
 
 
-def test_skipped_photos_are_listed_and_the_list_goes_with_them(tmp_path):
+def test_skipped_photos_are_listed_and_an_old_list_is_removed(tmp_path):
     output = OutputFolder(tmp_path / "out", SETTINGS)
     assert output.write_skipped([]) is None
     rows = [("a, b.jpg", "file is empty"), (os.fsdecode(b"\xff.jpg"), "file is missing")]

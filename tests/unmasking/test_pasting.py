@@ -1,4 +1,4 @@
-"""Pasting a painted face: the map cleaned, the light matched, and not a bit changed outside."""
+"""Pasting a painted face: cleaning the map, matching the light, and no change outside the map."""
 
 import cv2
 import numpy as np
@@ -21,21 +21,21 @@ def photo(height=300, width=260, seed=0):
 
 
 def placing(scale, angle, x, y):
-    """Photo pixel -> crop pixel, for a crop that shows the photo at (x, y), turned, `scale` crop pixels a pixel."""
+    """Matrix photo pixel -> crop pixel of a crop at (x, y), turned, with `scale` crop pixels per photo pixel."""
     return cv2.getRotationMatrix2D((x, y), angle, scale) + [[0, 0, SIZE / 2 - x], [0, 0, SIZE / 2 - y]]
 
 
-def test_the_map_holds_what_is_hidden_and_grows_a_little():
+def test_the_map_covers_hidden_pixels_and_grows_a_little():
     hidden = disc((64, 80), 30)
     where = face_map(hidden.astype(np.float32))
     assert (where.weight[hidden] > 0.9).all()
     assert (where.weight[~disc((64, 80), 36)] == 0).all() and 0 < where.area - hidden.mean() < 0.08
-    # From the edge inwards it rises, so that no seam is seen.
+    # It rises from the edge inwards, so that there is no visible seam.
     assert 0 < where.weight[80, 64 + 33] < where.weight[80, 64 + 32] <= where.weight[80, 64 + 31] <= 1
     assert not (where.ring * where.weight).any() and where.ring.sum() > 500
 
 
-def test_specks_go_and_holes_close_but_a_hand_stays():
+def test_specks_and_holes_are_removed_but_a_hand_is_kept():
     hidden = disc((64, 80), 40)
     hidden[disc((64, 75), 4)] = False
     hidden[disc((64, 98), 12)] = False
@@ -45,7 +45,7 @@ def test_specks_go_and_holes_close_but_a_hand_stays():
 
 
 def test_only_this_faces_mask_is_painted_over():
-    """A neighbour's mask, a collar; but pieces of a strap belong to it."""
+    """A neighbour's mask or a collar is not; pieces of a strap are."""
     hidden = disc((64, 80), 30)
     neighbour, collar, strap = disc((4, 80), 12), np.zeros_like(hidden), np.zeros_like(hidden)
     collar[122:, 40:90] = True
@@ -54,7 +54,7 @@ def test_only_this_faces_mask_is_painted_over():
     assert not weight[neighbour].any() and not weight[collar].any() and (weight[strap] == 1).all()
 
 
-def test_the_rim_is_painted_wholly_and_the_crops_border_is_an_edge_only_where_the_mask_goes_on():
+def test_the_rim_is_opaque_and_the_map_fades_where_the_mask_leaves_the_crop():
     hidden = np.zeros((SIZE, SIZE), bool)
     hidden[60:126, 40:90] = True
     weight = face_map(hidden.astype(np.float32)).weight
@@ -64,7 +64,7 @@ def test_the_rim_is_painted_wholly_and_the_crops_border_is_an_edge_only_where_th
     assert 0 < rows[127] < rows[126] < rows[125] < 1 and rows[120] == 1
 
 
-def test_the_map_does_not_grow_into_an_eye_but_covers_what_of_it_is_hidden():
+def test_the_map_does_not_grow_into_an_eye_but_covers_its_hidden_part():
     hidden = np.zeros((SIZE, SIZE), bool)
     hidden[52:110, 20:108] = True
     # One eye ends a pixel above the mask, the other is half below it.
@@ -73,21 +73,21 @@ def test_the_map_does_not_grow_into_an_eye_but_covers_what_of_it_is_hidden():
     assert (
         usual[50, 42] > 0.5 and usual[51, 86] > 0.9 and max(spared[46:51, 42].max(), spared[48:52, 86].max()) < 1 / 255
     )
-    # Away from the eyes nothing is different, and hidden parts of an eye are painted.
+    # Far from the eyes nothing changes, and hidden parts of an eye are painted.
     assert (spared[:, 60:68] == usual[:, 60:68]).all() and (spared[62:, 20:108] == usual[62:, 20:108]).all()
     assert spared[52, 86] > 0.8 and spared[53:58, 86].min() > 0.99
 
 
-def test_what_is_nowhere_sure_is_no_mask():
+def test_a_region_without_surely_hidden_pixels_is_no_mask():
     assert face_map(np.full((SIZE, SIZE), 0.4, np.float32)).area == 0
     assert face_map(np.zeros((SIZE, SIZE), np.float32)).area == 0
     doubtful = np.where(disc((64, 80), 30), 0.35, 0).astype(np.float32)
     doubtful[disc((64, 80), 20)] = 0.9
-    assert face_map(doubtful).weight[80, 64 + 28] > 0.9, "what hangs together with the sure part belongs to it"
+    assert face_map(doubtful).weight[80, 64 + 28] > 0.9, "pixels connected to the sure part belong to it"
     assert face_map(np.ones((64, 64), np.float32)).area == 1
 
 
-def test_the_painting_takes_on_the_light_of_the_photo():
+def test_the_painting_is_matched_to_the_light_of_the_photo():
     truth = cv2.GaussianBlur(np.random.default_rng(1).random((SIZE, SIZE, 3), np.float32), (0, 0), 6)
     slope = np.linspace(-0.08, 0.08, SIZE, dtype=np.float32)[None, :, None]
     painted = np.clip(truth * 0.5 + 0.2 + slope + (0.05, 0, -0.05), 0, 1).astype(np.float32)
@@ -108,7 +108,7 @@ def test_hair_and_background_do_not_mislead_the_light():
     assert np.abs(found[where.weight > 0] - 0.6).max() < 0.02
 
 
-def test_a_photo_in_black_and_white_stays_one():
+def test_a_black_and_white_photo_stays_without_colour():
     grey = np.repeat(np.random.default_rng(2).random((SIZE, SIZE, 1), np.float32), 3, axis=-1)
     painted = np.random.default_rng(4).random((SIZE, SIZE, 3), np.float32)
     where = face_map(disc((64, 75), 35).astype(np.float32))
@@ -116,7 +116,7 @@ def test_a_photo_in_black_and_white_stays_one():
     assert np.ptp(matched_to_photo(painted, grey * (1, 0.8, 0.6), where.ring), axis=-1).max() > 0.3
 
 
-def test_without_known_pixels_the_painting_stays():
+def test_without_known_pixels_the_painting_is_unchanged():
     painted = np.full((SIZE, SIZE, 3), 0.5, np.float32)
     assert matched_to_photo(painted, painted * 0, np.zeros((SIZE, SIZE), np.float32)) is painted
 
@@ -125,13 +125,13 @@ def test_without_known_pixels_the_painting_stays():
 @pytest.mark.parametrize(
     ("angle", "x", "y"), [(0, 130, 150), (25, 130, 150), (-170, 60, 250), (0, 5, 290), (10, 400, 900)]
 )
-def test_outside_the_map_every_pixel_is_the_same_and_inside_it_is_painted(scale, angle, x, y):
+def test_pixels_outside_the_map_are_unchanged_and_inside_are_painted(scale, angle, x, y):
     before = photo()
     image, region = before.copy(), np.zeros(before.shape[:2], bool)
     where = face_map(disc((64, 70), 30).astype(np.float32))
     paste_face(image, region, np.full((SIZE, SIZE, 3), (1, 0, 0), np.float32), where, placing(scale, angle, x, y))
     assert (image[~region] == before[~region]).all()
-    # Where the painting counts for all is where the map's middle lies in the photo.
+    # The painting is opaque where the middle of the map is in the photo.
     back = cv2.invertAffineTransform(placing(scale, angle, x, y))
     column, row = np.rint(back @ (64, 70, 1)).astype(int)
     if 0 <= row < 300 and 0 <= column < 260:
@@ -170,6 +170,6 @@ def test_the_grain_of_the_photo_is_matched():
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (7,), (8, 3), (9, 3)])
-def test_the_median_is_numpys(shape):
+def test_the_median_equals_numpys(shape):
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     assert (pasting._median(values) == np.median(values, axis=0)).all()
