@@ -11,9 +11,7 @@ from rac_unet.core.config import PUBLISHED, RunConfig, write_yaml
 from rac_unet.core.errors import UserError, one_line, run_command
 from rac_unet.core.registry import EXTRACTORS
 from rac_unet.models.backend import import_tensorflow, set_tf32
-from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.training.arguments import Request, parse
-from rac_unet.training.warm_start import BEGUN_FROM, warm_start, warm_start_facts
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,9 +25,11 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     """Train a new run directory; `argv` is the command line, for its provenance."""
     from rac_unet.core import rundir
     from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.objectives.extractor_files import find_extractor_file
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
+    from rac_unet.training.warm_start import BEGUN_FROM, warm_start, warm_start_facts
 
     config = _with_whole_paths(request.config)
     if config.loss.needs_features:
@@ -74,12 +74,14 @@ def resume(request: Request, began: float) -> int:
     """Continue a run directory where its newest backup left it."""
     from rac_unet.core.files.whole import write_text
     from rac_unet.core.rundir import open_run
+    from rac_unet.objectives.extractor_files import find_extractor_file
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides
     from rac_unet.training.guiding.readers import check_readers, load_readers
     from rac_unet.training.reporting import Log
     from rac_unet.training.state import find_backups
+    from rac_unet.training.warm_start import warm_start
 
     found = open_run(request.resume, need_weights=False)
     resuming.refuse_imported(found)

@@ -6,7 +6,6 @@ import argparse
 import importlib
 import re
 import sys
-import typing
 from pathlib import Path
 from unittest import mock
 
@@ -39,10 +38,9 @@ def reference() -> str:
 
 def _parser(name: str) -> argparse.ArgumentParser:
     if name == "rac_unet.train":
-        from rac_unet.core.config import RunConfig
-        from rac_unet.training.arguments import _config_parser
+        from rac_unet.training.arguments import make_parser
 
-        return _config_parser(RunConfig())
+        return make_parser()
     return importlib.import_module(name)._parser()
 
 
@@ -67,9 +65,7 @@ def _section(parser: argparse.ArgumentParser) -> str:
 
 
 def _is_shown(action: argparse.Action) -> bool:
-    # jsonargparse adds an option for a whole section, `--data FILE`, and one that prints the settings.
-    whole_section = (action.help or "").startswith("Path to a configuration file")
-    return "--help" not in action.option_strings and action.help is not argparse.SUPPRESS and not whole_section
+    return "--help" not in action.option_strings and action.help is not argparse.SUPPRESS
 
 
 def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
@@ -85,30 +81,15 @@ def _value(action: argparse.Action) -> str:
     """What follows the option: a placeholder or the choices; empty for a flag."""
     if action.nargs == 0:
         return ""
-    kind = _type(action)
-    choices = action.choices or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
-    if kind is bool:
-        choices = ("true", "false")
-    name = action.metavar or action.dest.rpartition(".")[2].upper()
-    if choices and (action.metavar is None or not action.option_strings):
-        name = "{" + ",".join(word if isinstance(word, str) else str(word).lower() for word in choices) + "}"
+    name = action.metavar or action.dest.upper()
+    if action.choices and (action.metavar is None or not action.option_strings):
+        name = "{" + ",".join(action.choices) + "}"
     return {"+": f"{name} …", "*": f"[{name} …]", "?": f"[{name}]"}.get(action.nargs, name)
 
 
-def _type(action: argparse.Action) -> object:
-    # jsonargparse keeps the annotation of a setting in its own kind of action.
-    return getattr(action, "_typehint", None) or action.type
-
-
 def _meaning(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    if not hasattr(parser, "add_class_arguments"):
-        # What argparse's formatter adds to an option without a default says nothing.
-        return re.sub(r" \(default: (None|False)\)$", "", parser._get_formatter()._expand_help(action))
-    # jsonargparse adds Python's types, in other words in each version.
-    if "." not in action.dest or action.default in (None, [], {}):
-        return action.help
-    default = str(action.default).lower() if isinstance(action.default, bool) else action.default
-    return f"{action.help} (default: {default})"
+    # What argparse's formatter adds to an option without a default says nothing.
+    return re.sub(r" \(default: (None|False)\)$", "", parser._get_formatter()._expand_help(action))
 
 
 if __name__ == "__main__":

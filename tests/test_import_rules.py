@@ -231,6 +231,10 @@ def test_commands_can_be_asked_for_help_without_tensorflow(command):
     assert not TENSORFLOW & tops(reach(command, "always"))
 
 
+def test_the_command_line_of_train_needs_no_arrays():
+    assert not {"numpy", "cv2"} & tops(reach("rac_unet.train", "always"))
+
+
 def modules_imported_by(*words):
     """Exit code, stdout, and the modules that `python words…` imported."""
     done = subprocess.run([sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True)

@@ -128,7 +128,7 @@ def test_the_metadata_says_what_is_needed(python, tmp_path):
     code += "; print(*(f'{k}: {v}' for k, v in m.items()), '', m.get_payload() or m['Description'], sep='\\n')"
     said = run(python, tmp_path, "-c", code)
     assert "Name: rac_unet" in said and "License: MIT" in said and "Requires-Python: <3.14,>=3.11" in said
-    for package in ("tensorflow", "keras", "numpy", "jsonargparse[signatures]", "ai-edge-litert"):
+    for package in ("tensorflow", "keras", "numpy", "pyyaml", "ai-edge-litert"):
         assert f"Requires-Dist: {package}" in said
     assert "# " in said.split("\n\n", 1)[1], "README.md is the long description"
 

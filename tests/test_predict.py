@@ -272,7 +272,7 @@ def test_500_strange_files_end_nothing_and_are_all_accounted_for(folder, capsys)
     assert len(turned) >= 8 * 5 and all(each["synthetic"] for each in turned)
 
 
-HEAVY = {"tensorflow", "keras", "pandas", "matplotlib", "jsonargparse", "yaml"}
+HEAVY = {"tensorflow", "keras", "pandas", "matplotlib", "yaml"}
 
 
 def modules_of(*words):

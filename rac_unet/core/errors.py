@@ -31,14 +31,14 @@ KINDS = {
     "unsupported": "something valid that is not supported here: a format, a layer, a version",
     "bad_layout": "a table or folder whose layout or header is not understood",
     "bad_row": "a row of a table that is wrong",
-    "ambiguous": "input with two readings, between which nothing is guessed",
+    "ambiguous": "input that can be read in two ways; nothing is guessed",
     "mismatch": "two things that do not fit together: weights and network, classes, data sets, image sizes",
-    "changed": "data or settings that are not those a run began with",
+    "changed": "data or settings other than those a run started with",
     "empty": "nothing to work on: no photos, no faces, a split without pairs",
     "missing_extra": "an optional library that is not installed",
     "download": "a file that cannot be downloaded",
     "device": "a device or worker that is not available or was lost",
-    "diverged": "training or a network that gives values that are not numbers",
+    "diverged": "a training or network whose values are no longer finite",
     "failed_step": "another command, run as a step of this one, that ended with an error",
     "failed_check": "a written file that does not pass its check",
 }  # fmt: skip
@@ -79,14 +79,14 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(message if self.add_help is False else f"{message}; see --help", "usage")
+        raise UserError(f"{message}; see --help", "usage")
 
     def format_help(self) -> str:
         return f"{super().format_help()}\n{TRACEBACK_HELP}\n"
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], int | float]:
-    """An argument's type: an int or float from `low` to `high`; what is not, is told the limits."""
+    """An argparse type: an int or float from `low` to `high`; the message for any other text names the limits."""
     limits = f"{low:g} or more" if high == math.inf else f"{low:g}..{high:g}"
 
     def parse(text: str) -> int | float:

@@ -1,9 +1,11 @@
 """Settings: what is accepted, what is refused and with which words."""
 
+import re
+
 import pytest
 
 from rac_unet.core import config, registry
-from rac_unet.training.arguments import parse
+from rac_unet.training.arguments import parse, with_overrides
 from tests.refusals import refused
 
 
@@ -38,6 +40,7 @@ def test_yaml_numbers_written_as_text_are_numbers():
         ({"loss": {"feature_weights": "imagnet"}}, "unknown_name", ["loss.feature_weights", "'imagenet'"]),
         ({"loss": {"terms": {"occlusion": 1}}}, "mismatch", ["loss.terms", "occlusion", "rac_unet_lite", "'rac_unet'"]),
         ({"data": {"cache": "ram"}}, "bad_value", ["data.cache", "auto, memory, disk, off", "'ram'"]),
+        ({"training": {"tf32": 1}}, "bad_value", ["training.tf32", "auto, true, false", "1"]),
         ({"optimizer": {"learning_rate": float("nan")}}, "bad_value", ["optimizer.learning_rate", "finite", "nan"]),
         ({"training": {"precision": "float8"}}, "bad_value", ["training.precision", "mixed_bfloat16", "'float8'"]),
         ({"training": 3}, "bad_layout", ["'training'", "epochs", "3"]),
@@ -78,15 +81,39 @@ def test_loss_terms_from_the_command_line_replace_the_presets():
     [
         (["--model.filtres", "3"], "usage", ["'--model.filtres'", "'--model.filters'"]),
         (["--epochs", "3"], "usage", ["'--epochs'", "--training.epochs"]),
-        (["--model.filters", "x"], "usage", ["model.filters"]),
+        (["--model"], "usage", ["'--model'", "--model.filters"]),
+        (["--model.filt", "4"], "usage", ["'--model.filt'", "'--model.filters'"]),
+        (["--nonsense=3"], "usage", ["'--nonsense'", "--preset", "--loss.terms"]),
+        (["pairs"], "usage", ["'pairs'", "--data.path"]),
+        (["--model.filters"], "usage", ["--model.filters"]),
+        (["--model.filters", "x"], "usage", ["model.filters", "'x'"]),
+        (["--model.filters", "7"], "bad_value", ["model.filters", "even", "7"]),
         (["--model.name", "ra_unet"], "mismatch", ["ra_unet", "--model.conditioned false"]),
         (["--data.cache", "ram"], "usage", ["data.cache", "memory"]),
         (["--preset", "nope"], "unknown_name", ["--preset", "'nope'", "smoke"]),
         (["--config", "nowhere.yaml"], "missing", ["nowhere.yaml"]),
         (["--preset", "smoke", "--config", "c.yaml"], "usage", ["--preset", "--config"]),
         (["--resume", "runs/x", "--model.filters", "4"], "usage", ["--model.filters", "--training.max_hours"]),
+        (["--resume", "runs/x", "--preset", "smoke"], "usage", ["--resume", "--preset"]),
+        (["--resume", "runs/x", "--modle.filters", "4"], "usage", ["'--modle.filters'", "'--model.filters'"]),
     ],
 )
 def test_command_line_mistakes(argv, kind, named):
     with refused(kind, *named):
         parse(argv)
+
+
+def test_a_resumed_run_takes_only_the_settings_given():
+    request = parse(["--resume", "runs/x", "--training.max_hours", "2", "--data.path", "null"])
+    assert (str(request.resume), request.overrides) == ("runs/x", {"training.max_hours": 2.0, "data.path": None})
+    own = config.from_dict({"model": {"filters": 8}, "data": {"path": "there"}, "training": {"max_hours": 1}})
+    made = with_overrides(own, request.overrides)
+    assert (made.model.filters, made.data.path, made.training.max_hours) == (8, None, 2.0)
+
+
+def test_help_shows_the_defaults_of_the_preset(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(["--help", "--preset", "smoke"])
+    shown = re.search(r"--model\.filters FILTERS.*?\(default: (\d+)\)", capsys.readouterr().out, re.S)
+    filters = config.from_dict(config.read_yaml(config.preset_path("smoke"))).model.filters
+    assert stop.value.code == 0 and int(shown[1]) == filters != config.RunConfig().model.filters

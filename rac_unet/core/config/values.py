@@ -1,4 +1,4 @@
-"""One setting's value: what may stand in a YAML file for it, and how a wrong one is refused."""
+"""One setting's value: convert it from YAML's types to the setting's, or refuse it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from rac_unet.core.errors import UserError
 
 
 def coerce(value: Any, section: type, key: str, where: str) -> Any:
-    """The value as the dataclass wants it: YAML writes 1e-4 as text and 1 for 1.0.
+    """Convert a value to the type of its dataclass field: YAML reads 1e-4 as text, and 1 as an int.
 
     Args:
         section: dataclass that has the field `key`.
-        where: how to name the setting to the user.
-    Raises: UserError naming the type or the values wanted.
+        where: what to call the setting in messages.
+    Raises: UserError naming the expected type or values.
     """
     kind = typing.get_type_hints(section)[key]
     if typing.get_origin(kind) is Literal:
         valid = typing.get_args(kind)
-        check(value in valid, where, value, "one of " + ", ".join(str(word).lower() for word in valid))
+        # 1 equals True, and would be kept as 1.
+        same = any(value == word and type(value) is type(word) for word in valid)
+        check(same, where, value, "one of " + ", ".join(str(word).lower() for word in valid))
         return value
     if typing.get_origin(kind) is dict:
         if not isinstance(value, dict):
@@ -41,7 +43,7 @@ def coerce(value: Any, section: type, key: str, where: str) -> Any:
 
 
 def finite_number(value: Any, where: str) -> float:
-    """The value as a number; raises UserError when it is none, or not finite."""
+    """The value as a float; raises UserError when it is no number, or not finite."""
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -53,6 +55,6 @@ def finite_number(value: Any, where: str) -> float:
 
 
 def check(condition: bool, where: str, value: Any, wanted: str) -> None:
-    """Raise UserError unless the condition holds, saying what was wanted and what came."""
+    """Raise UserError unless the condition holds, with the expected and the received value."""
     if not condition:
         raise UserError(f"{where}: expected {wanted}. Received: {value!r}", "bad_value")
