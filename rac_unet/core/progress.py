@@ -1,4 +1,8 @@
-"""A progress line with rate and time left: redrawn in place on a terminal, plain lines in a log."""
+"""A progress line with rate and time left: redrawn in place on a terminal, plain lines in a log.
+
+Not tqdm, which writes carriage returns instead of lines where there is no terminal: in log files and in notebooks that
+run commands.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from typing import TextIO
 
 
 class Progress:
-    """Count finished things and say how fast they come.
+    """Count finished items, and show their number, rate and time left.
 
     Args:
-        total: how many there are in all.
-        done: how many were finished before this process started; left out of the rate.
+        total: number of items.
+        done: how many were finished before this process started; they do not count for the rate.
         noun: what is counted, in the plural.
-        stream: where to write, default stderr, so that stdout holds results alone.
-        enabled: False keeps quiet and still measures the rate.
+        stream: where to write; default stderr, so that stdout has only results.
+        enabled: False writes nothing and still measures the rate.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class Progress:
             self._draw()
 
     def close(self) -> None:
-        """Draw the final state, once."""
+        """Write the final state."""
         if self._enabled and self._done > self._before:
             self._draw()
             if self._terminal:
@@ -55,7 +59,7 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Things per second in this process so far."""
+        """Items per second in this process so far."""
         return (self._done - self._before) / max(self.seconds, 1e-9)
 
     def _draw(self) -> None:

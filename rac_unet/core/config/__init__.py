@@ -1,4 +1,4 @@
-"""What a run is made of: frozen dataclasses, validated, in and out of YAML, overridden from the command line."""
+"""A run's settings: frozen dataclasses, validated, to and from YAML. Their `Args` are the help of `train`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rac_unet.core.registry import (
     check_terms,
 )
 
-# Settings of earlier versions that a config.yaml may still have; they changed nothing that was learned.
+# Settings of earlier versions that a config.yaml may still have; they did not change what was learned.
 RETIRED = {("training", "backup_minutes")}
 
 # What `training.init_from` calls the network that comes with the package.
 PUBLISHED = "published"
 
-# Settings that do not change what is learned, so that a run may go on with others. Where files lie is among them, since
-# their contents are compared.
+# Settings that do not change what is learned, so that a run may be resumed with others. Paths of files are among them,
+# since their contents are compared.
 NO_MATTER = {
     ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
     ("guidance", "readers"), ("training", "init_from"),
@@ -39,20 +39,21 @@ NO_MATTER = {
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the pairs come from and how they are fed.
+    """Where the pairs come from, and how they are augmented.
 
     Args:
-        path: Folder with a pairs.csv, as made by data_prep. Without it a toy data set is made once and reused.
-        toy_count: Toy faces to make when there is no path.
-        toy_mode: natural, or ambiguous: nothing above the mask tells the emotion, only the label does.
-        cache: Keep decoded pictures in memory, on disk, or not at all; auto takes memory if they fit a quarter of it.
+        path: Folder with a pairs.csv, as made by data_prep. Without it, a toy data set is drawn once and reused.
+        toy_count: Toy faces to draw when there is no path.
+        toy_mode: natural, or ambiguous: only the label says the emotion, nothing above the mask shows it.
+        cache: Keep decoded pictures in memory, on disk, or not at all (off); auto takes memory if they fit into a
+            quarter of it.
         augment: Flip and mildly relight the training pairs, both pictures alike.
-        jitter: With augment, also zoom, turn and shift them, by up to this share (0.08 is 8 %, 4.6 degrees, and 4 % of
+        jitter: With augment, also zoom, rotate and shift them by up to this share (0.08 is 8 %, 4.6 degrees, and 4 % of
             the side), since no detector places a masked face exactly.
         relight: With augment, how strongly exposure and white balance are changed: 1 is mild, 0 not at all.
-        mixup: With augment, share of training pairs blended with another face, at most half and half.
-        recolour: With augment, share of training pairs whose mask is given another colour, the face left as it is.
-        label_dropout: Share of training pairs whose label is withheld (all zeros), so that "no label" is learned too.
+        mixup: With augment, share of training pairs that are blended with another face, at most half and half.
+        recolour: With augment, share of training pairs whose mask gets another colour; the face stays as it is.
+        label_dropout: Share of training pairs whose label is set to zeros, so that "no label" is learned too.
     """
 
     path: str | None = None
@@ -68,8 +69,8 @@ class DataConfig:
 
     def __post_init__(self):
         check(self.toy_count >= 70, "data.toy_count", self.toy_count, "at least 70, ten faces of each emotion")
-        check(0 <= self.jitter <= 0.3, "data.jitter", self.jitter, "from 0 to 0.3 (0.08 is much already)")
-        check(0 <= self.relight <= 5, "data.relight", self.relight, "from 0 to 5 (1 is mild, 3 is much)")
+        check(0 <= self.jitter <= 0.3, "data.jitter", self.jitter, "from 0 to 0.3 (0.08 is already strong)")
+        check(0 <= self.relight <= 5, "data.relight", self.relight, "from 0 to 5 (1 is mild, 3 is strong)")
         check(0 <= self.mixup <= 1, "data.mixup", self.mixup, "from 0 to 1")
         check(0 <= self.recolour <= 1, "data.recolour", self.recolour, "from 0 to 1")
         check(0 <= self.label_dropout < 1, "data.label_dropout", self.label_dropout, "0 or more and below 1")
@@ -80,10 +81,10 @@ class ModelConfig:
     """The network.
 
     Args:
-        name: Which network.
-        filters: Channels of the first level; each level down doubles them. 64 is the original, with 66 M parameters.
-        image_size: Side of the square picture in pixels, a multiple of 16.
-        conditioned: Whether the emotion label is an input; false for ra_unet and a_unet, which take none.
+        name: The architecture, such as rac_unet_lite or a_unet.
+        filters: Channels of the first level; each level below doubles them. 64 is the original, with 66 M parameters.
+        image_size: Side of the square input in pixels, a multiple of 16.
+        conditioned: Whether the emotion label is an input; must be false for ra_unet and a_unet, which take none.
     """
 
     name: str = "rac_unet"
@@ -101,16 +102,16 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What training minimises.
+    """The loss that training minimises.
 
     Args:
-        terms: Name and weight of each loss term; their weighted sum is minimised and each is logged.
-        features: What the perceptual term looks through: vgg19, vgg16, or a .keras file from RGB in [0, 1] to feature
-            maps. Without that term it is not used.
-        feature_weights: Of vgg19 and vgg16: imagenet (Keras's file, downloaded once), none (random), or a .h5, .keras
-            file.
-        adversarial: Weight of a small discriminator that separates painted from real faces (hinge loss), trained
-            together with the network; 0 for none. For the last stage of a training, started with --init_from.
+        terms: Name and weight of each loss term; their weighted sum is minimised, and each is logged.
+        features: Feature extractor of the terms perceptual and unit_features: vgg19, vgg16, or a .keras file from RGB
+            in [0, 1] to feature maps. Not used without these terms.
+        feature_weights: Weights of vgg19 and vgg16: imagenet (Keras's file, downloaded once), none (random), or a .h5
+            or .keras file.
+        adversarial: Weight of a small discriminator that separates inpainted from real faces (hinge loss) and is
+            trained together with the network; 0 for none. For the last stage of a training, started with --init_from.
     """
 
     terms: dict[str, float] = field(default_factory=lambda: {"ms_ssim_l1": 1.0})
@@ -128,21 +129,21 @@ class LossConfig:
 
     @property
     def needs_features(self) -> bool:
-        """Whether a term looks through the feature extractor."""
+        """Whether a term uses the feature extractor."""
         return any(name in FEATURE_LOSSES for name in self.terms)
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How it is minimised (Adam).
+    """The optimizer (Adam).
 
     Args:
         learning_rate: Highest learning rate.
         schedule: constant, or cosine: down to zero over the run's steps.
         warmup_steps: Steps of linear rise from near zero before that; at most a tenth of the run.
-        beta_2: Adam's memory of squared gradients.
-        clip_norm: Gradients with a larger global norm are scaled down to it; 0 switches that off.
-        ema: Decay of a moving average of the weights, which is then what is validated and kept; 0 for none.
+        beta_2: Decay of Adam's average of squared gradients.
+        clip_norm: Gradients with a larger global norm are scaled down to it; 0 for no clipping.
+        ema: Decay of a moving average (EMA) of the weights, which is then validated and kept; 0 for none.
     """
 
     learning_rate: float = 1e-4
@@ -162,34 +163,34 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long, how many at a time, and what is written on the way.
+    """Duration, batches, devices, and what is saved when.
 
     Args:
         epochs: Passes over the training pairs; may be a fraction. A resumed run may have others if its learning rate is
             constant.
         batch_size: Pairs per step, shared out equally among the devices.
-        max_hours: Stop cleanly when the command has run this long, everything counted; 0 for no limit.
+        max_hours: Stop cleanly after this time, counted from the start of the command; 0 for no limit.
         strategy: one device; mirrored over this machine's GPUs; multi_worker over the machines named in TF_CONFIG; tpu;
-            or auto, whatever is there.
-        replicas: Devices to train on, 0 for all. Without a GPU, mirrored splits the processor into so many.
-        scaling: With several devices, none shares batch_size out among them; linear and sqrt give each of them
-            batch_size pairs and multiply the learning rate by their number or its square root.
-        precision: Number format of the computation; weights, outputs and losses stay float32. auto takes what the
-            device is fastest with.
-        tf32: Let GPUs from Ampere on multiply float32 with 10 bits of mantissa instead of 23; auto leaves it as
-            TensorFlow has it, which is on. false costs most of their speed in float32 and none in mixed precision.
-            Structural losses (SSIM, MS-SSIM) keep full precision either way.
-        jit_compile: Compile the step with XLA; auto does on a single GPU. Half as fast on CPUs.
-        steps_per_call: Steps taken before Python looks up again; 0 for as many as suit the device.
-        freeze_batch_norm: Normalise by the stored statistics, as at inference, and leave them as they are; for a stage
-            that begins with --init_from, whose pictures the statistics should not follow.
-        deterministic: The same operations in the same order, so that a run is repeated to the last bit; slower.
-        seed: Of the weights, the order of the pairs and the augmentation.
-        validate_steps: Steps between validations, each of which chooses best weights; 0 for once an epoch.
+            or auto: all devices that are found.
+        replicas: Devices to train on, 0 for all. Without a GPU, mirrored splits the CPU into this many.
+        scaling: With several devices, none divides batch_size among them; linear and sqrt give batch_size pairs to each
+            and multiply the learning rate by their number or its square root.
+        precision: Number format of the computation; weights, outputs and losses stay float32. auto takes the fastest
+            of the device.
+        tf32: Let GPUs from Ampere on multiply float32 with 10 bits of mantissa instead of 23; auto leaves TensorFlow's
+            default, which is on. false costs most of their speed in float32 and none in mixed precision. Structural
+            losses (SSIM, MS-SSIM) keep full precision either way.
+        jit_compile: Compile the step with XLA; auto does so on a single GPU. Half as fast on CPUs.
+        steps_per_call: Steps per call of the compiled function; 0 for as many as suit the device.
+        freeze_batch_norm: Normalise by the stored statistics, as at inference, and do not update them; for a stage
+            that starts with --init_from on pictures that the statistics should not follow.
+        deterministic: The same operations in the same order, so that a run can be repeated bit for bit; slower.
+        seed: Seed of the weights, the order of the pairs and the augmentation.
+        validate_steps: Steps between validations, each of which may update the best weights; 0 for once an epoch.
         sample_every: Validations between sample sheets.
-        backup_seconds: Least time between two backups within an epoch; more where a backup takes over a fiftieth of it.
-            Every validation makes one anyway.
-        init_from: Run directory of the same network, whose best weights to start with, a .tflite file, or `published`
+        backup_seconds: Least time between two backups within an epoch; longer where backups would take over a fiftieth
+            of it. Every validation makes one anyway.
+        init_from: Run directory of the same network whose best weights to start with, a .tflite file, or `published`
             for the network that comes with the package; --init_from sets it and takes that network too.
     """
 
@@ -226,7 +227,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run, whole."""
+    """All settings of a training run."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -239,19 +240,19 @@ class RunConfig:
         check_terms(self.loss.terms, self.model.name)
         if self.guidance.is_on and not self.model.conditioned:
             raise UserError(
-                f"guidance.readers: guidance asks for emotions, and model.conditioned is false, so {self.model.name} "
+                f"guidance.readers: guidance requests emotions, and model.conditioned is false, so {self.model.name} "
                 "takes no label; leave guidance out, or train a conditioned network",
                 "mismatch",
             )
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
-    """Plain nested dictionaries, in the order of the dataclasses."""
+    """The config as nested dictionaries, in the order of the dataclasses."""
     return dataclasses.asdict(config)
 
 
 def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
-    """Build a validated config from nested dictionaries; what is left out keeps its default.
+    """Build a validated config from nested dictionaries; missing settings get their defaults.
 
     Raises: UserError naming the key or value that is wrong, and the valid ones.
     """
@@ -275,10 +276,10 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The settings by which two configs train differently, a line each: `model.filters: 8 before, 16 now`.
+    """The settings by which two configs train differently, one line each: `model.filters: 8 before, 16 now`.
 
     Args:
-        before, now: nested dictionaries as `to_dict` gives them; what one lacks has its default.
+        before, now: nested dictionaries as `to_dict` returns them; missing settings get their defaults.
     """
     old, new = (to_dict(from_dict(values)) for values in (before, now))
     return [
@@ -290,7 +291,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Parse a YAML file of a run; raises UserError with the line when it is not YAML."""
+    """Parse a YAML file of settings; raises UserError with the line when it is not YAML."""
     import yaml
 
     try:
@@ -302,19 +303,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(config: RunConfig) -> str:
-    """The config as YAML text; `from_dict(read_yaml(…))` gives it back."""
+    """The config as YAML text, from which `from_dict(read_yaml(…))` restores it."""
     import yaml
 
     return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the package."""
+    """Names of the presets that come with the package."""
     folder = resources.files("rac_unet") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def preset_path(name: str) -> Path:
-    """Path of a preset's YAML file; raises UserError with the names when there is none."""
+    """Path of a preset's YAML file; raises UserError with the valid names when there is none."""
     check_name("--preset", name, preset_names())
     return Path(str(resources.files("rac_unet") / "presets" / f"{name}.yaml"))

@@ -1,4 +1,4 @@
-"""The section `guidance` of a run's config: asking for emotions that a picture does not show."""
+"""The section `guidance` of a run's settings: training on requested emotions that the photograph does not show."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from rac_unet.core.registry import check_name
 
 @dataclass(frozen=True)
 class GuidanceConfig:
-    """Asking for emotions that are not there, which emotion readers and the discriminator judge.
+    """Guidance: request emotions that the faces do not show, judged by emotion readers and the discriminator.
 
-    A picture asked for another emotion than its own has no ground truth. The likeness terms of the loss compare it with
-    a donor, or leave it out; the readers, the colour term and the discriminator judge it. Off without readers.
+    A face with another requested emotion than its own has no ground truth. The likeness terms of the loss compare it
+    with a donor, or skip it; the readers, the colour term and the discriminator judge it. Off without readers.
 
     Args:
-        readers: Run directories of emotion classifiers (train_classifier) that judge what is painted,
-            frozen; their losses are averaged.
-        weight: Of the readers' cross-entropy for the emotion asked for, on pictures asked for another than their own; 0
-            leaves it out.
-        asked: Share of each batch that is asked for another emotion than its own.
-        margin: Cross-entropy in nats below which a reader stops pushing; 0.35 is a probability of 0.7.
-        emotion_weights: How often each emotion is asked for, relative to the others; 1 where it is not named.
-        colour: Weight of a low-pass term on pictures asked for another emotion: skin keeps the ground truth's colour.
+        readers: Run directories of emotion classifiers (train_classifier) that judge the inpainted faces; they stay
+            frozen, and their losses are averaged.
+        weight: Weight of the readers' cross-entropy for the requested emotion, where it is not the face's own; 0 for
+            none.
+        asked: Share of each batch for which another emotion than the face's own is requested.
+        margin: Cross-entropy in nats below which a reader has no more effect; 0.35 is a probability of 0.7.
+        emotion_weights: How often each emotion is requested, relative to the others; 1 for those not named.
+        colour: Weight of a low-pass term where another emotion is requested: skin keeps the ground truth's colour.
         conditional: The discriminator (loss.adversarial) also sees the label: real faces with their own and with a
-            wrong one, painted faces with the emotion asked for.
-        donors: Weight of the likeness terms on pictures asked for another emotion. Above 0 the emotion asked for is
-            that of the neighbour in the batch, whose lower face, its colour and light made this picture's, is the
-            ground truth. 0 asks for emotions at random, without a ground truth.
+            wrong one, inpainted faces with the requested one.
+        donors: Weight of the likeness terms where another emotion is requested. Above 0, the requested emotion is that
+            of the next face in the batch, and that face's lower half, adapted in colour and light, is the ground truth.
+            0 requests emotions at random, without a ground truth.
         two_scales: A second discriminator judges the whole lower face at half its size.
     """
 
@@ -50,10 +50,10 @@ class GuidanceConfig:
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
         check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
         check(not (self.donors and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
-              "nothing where guidance.donors is above 0, which asks for the emotions of the data")  # fmt: skip
+              "nothing where guidance.donors is above 0, which requests the emotions of the data")  # fmt: skip
         for name, weight in self.emotion_weights.items():
             check_name("guidance.emotion_weights", name, EMOTIONS)
-            check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never asked for) or more")
+            check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never requested) or more")
         count = sum(self.emotion_weights.get(name, 1.0) > 0 for name in EMOTIONS)
         check(count >= 2, "guidance.emotion_weights", self.emotion_weights, "at least two emotions above 0")
 
