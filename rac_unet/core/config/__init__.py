@@ -30,11 +30,21 @@ PUBLISHED = "published"
 # Settings that do not change what is learned, so that a run may be resumed with others. Paths of files are among them,
 # since their contents are compared.
 NO_MATTER = {
-    ("data", "path"), ("data", "cache"), ("loss", "features"), ("loss", "feature_weights"),
-    ("guidance", "readers"), ("training", "init_from"),
-    *(("training", key) for key in ("max_hours", "strategy", "replicas", "tf32", "jit_compile", "steps_per_call",
-                                    "sample_every", "backup_seconds")),
-}  # fmt: skip
+    ("data", "path"),
+    ("data", "cache"),
+    ("loss", "features"),
+    ("loss", "feature_weights"),
+    ("guidance", "readers"),
+    ("training", "max_hours"),
+    ("training", "strategy"),
+    ("training", "replicas"),
+    ("training", "tf32"),
+    ("training", "jit_compile"),
+    ("training", "steps_per_call"),
+    ("training", "sample_every"),
+    ("training", "backup_seconds"),
+    ("training", "init_from"),
+}
 
 
 @dataclass(frozen=True)
