@@ -16,7 +16,7 @@ from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.reports.tables import describe_pictures, reading_table, score_table
 from rac_unet.runtime.classifier import load_classifier
 from rac_unet.runtime.runners import is_export, refuse_unknown
-from rac_unet.scoring.brisque import load_brisque
+from rac_unet.scoring.brisque import require_brisque
 from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
 from rac_unet.training.warm_start import BEGUN_FROM, begun_from, guides_of
 
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
             "--plausibility looks through a feature extractor, and the run's loss has none; name one with --features",
             "usage",
         )
-    naturalness = load_brisque() if args.brisque else None
+    if args.brisque:
+        require_brisque()
     from rac_unet.pairing.opening import open_pairs, read_pairs
 
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
@@ -92,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.control:
         refuse_unlabelled(runner)
     progress = Progress(len(scored), noun="pictures")
-    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifiers, naturalness)
+    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifiers, args.brisque)
     progress.close()
 
     trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))

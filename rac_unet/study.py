@@ -48,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         read_pairs(args.data)
     find_extractor_file(plan.features, plan.feature_weights)
     if plan.brisque:
-        from rac_unet.scoring.brisque import load_brisque
+        from rac_unet.scoring.brisque import require_brisque
 
-        load_brisque()
+        require_brisque()
     study = _Study(plan, args.data, args.output, args.runs / args.output.resolve().name, args.max_minutes)
     study.refuse_other_settings()
     try:

@@ -96,7 +96,7 @@ def test_tables_of_results_are_those_of_the_reports():
     """After `<!-- results/NAME/table.csv -->` every row and every figure is the report's, bold where it is best."""
     import pandas as pd
 
-    from rac_unet.scoring.figures import FIGURES
+    from rac_unet.scoring.metric_table import COMPARED
 
     tables = [
         (name, *table)
@@ -110,13 +110,13 @@ def test_tables_of_results_are_those_of_the_reports():
     for name, path, text in tables:
         report = pd.read_csv(ROOT / path).set_index("system")
         head, _, *rows = ([cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines())
-        figures = [next(f for f in FIGURES if f.heading == heading.rstrip(" ↑↓")) for heading in head[1:]]
+        metrics = [next(m for m in COMPARED if m.title == heading.rstrip(" ↑↓")) for heading in head[1:]]
         assert set(report.index[report["kind"] == "network"]) <= {row[0] for row in rows}
         for system, *cells in rows:
-            for figure, cell in zip(figures, cells, strict=True):
-                mean, low, high = (report.loc[system, figure.column + end] for end in ("", "_low", "_high"))
-                value = "–" if pd.isna(mean) else figure.text(mean)
-                if report.loc[system, f"{figure.column}_best"]:
+            for metric, cell in zip(metrics, cells, strict=True):
+                mean, low, high = (report.loc[system, metric.name + end] for end in ("", "_low", "_high"))
+                value = "–" if pd.isna(mean) else metric.text(mean)
+                if report.loc[system, f"{metric.name}_best"]:
                     value = f"**{value}**"
-                expected = value if value == "–" else f"{value} [{figure.text(low)}, {figure.text(high)}]"
-                assert cell == expected, (name, path, system, figure.heading)
+                expected = value if value == "–" else f"{value} [{metric.text(low)}, {metric.text(high)}]"
+                assert cell == expected, (name, path, system, metric.title)

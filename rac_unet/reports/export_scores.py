@@ -15,6 +15,7 @@ from rac_unet.exporting.fresh_process import run_fresh
 from rac_unet.exporting.write_and_verify import check_agreement
 from rac_unet.runtime.interface import OUTPUT
 from rac_unet.runtime.keras_forms import open_model
+from rac_unet.scoring.metric_table import BY_NAME
 from rac_unet.scoring.metrics import compose, is_masked, psnr
 
 NETWORK = "network"
@@ -27,7 +28,7 @@ _COLUMNS = (
     ("largest_difference", "largest difference", None),
     ("mean_difference", "mean difference", None),
     ("psnr_to_network", "PSNR to the network dB", 1),
-    ("psnr_composite", "composite PSNR dB ↑", 2),
+    ("psnr_composite", BY_NAME["psnr_composite"].arrow, BY_NAME["psnr_composite"].digits),
     ("psnr_composite_change", "change dB", 2),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
-from rac_unet.scoring.figures import ALL_FIGURES, Figure
+from rac_unet.scoring.metric_table import METRICS, TRUTH, Metric
 
 WIDTH = 30
 
@@ -35,7 +35,7 @@ def describe_pictures(own: float, begun_from: dict | None) -> str:
 def score_table(metrics: dict) -> str:
     """The overall figures and, for the network, those of each mask group, source, and emotion with 10 pictures."""
     overall, settings = metrics["overall"], metrics["settings"]
-    columns = [figure for figure in ALL_FIGURES if figure.column in overall["network"]]
+    columns = [metric for metric in METRICS if metric.printed and metric.name in overall["network"]]
     lines = [
         f"{overall['n']:,} pictures of {settings['image_size']} px, {100 * overall['hidden_share']:.1f} % hidden; "
         "mean [95 % interval]; ↑ higher is better, ↓ lower is better",
@@ -43,20 +43,21 @@ def score_table(metrics: dict) -> str:
     ]
     if features := settings.get("features"):
         lines.insert(1, f"feature distance by {features['description']}")
-    if truth := overall.get("truth_brisque"):
-        lines.insert(1, f"BRISQUE of the truth: {truth['mean']:.1f} [{truth['low']:.1f}, {truth['high']:.1f}]")
+    for metric in METRICS:
+        if metric.measure and (truth := overall.get(metric.column(TRUTH))):
+            mean, low, high = (metric.text(metric.scale * truth[key]) for key in ("mean", "low", "high"))
+            name = metric.title.removeprefix(f"{metric.view} ")
+            lines.insert(1, f"{name} of the truth: {mean} [{low}, {high}]")
 
     def row(name: str, figures: dict) -> str:
-        def cell(figure: Figure) -> str:
-            mean = figures.get(figure.column)
+        def cell(metric: Metric) -> str:
+            mean = figures.get(metric.name)
             if not mean:
                 return "–"
-            value, low, high = (
-                figure.text(mean[key] * (100 if figure.percent else 1)) for key in ("mean", "low", "high")
-            )
+            value, low, high = (metric.text(metric.scale * mean[key]) for key in ("mean", "low", "high"))
             return f"{value} [{low}, {high}]"
 
-        return f"{name:<14}" + "".join(f"{cell(figure):>{WIDTH}}" for figure in columns)
+        return f"{name:<14}" + "".join(f"{cell(metric):>{WIDTH}}" for metric in columns)
 
     systems = [name for name in overall if isinstance(overall[name], dict) and "psnr_raw" in overall[name]]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]

@@ -8,18 +8,20 @@ other and with the truth, no more.
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 
 from rac_unet.core.errors import UserError
 
+# The package is not made for threads.
+_one_at_a_time = threading.Lock()
 
-def load_brisque() -> Callable[[np.ndarray], np.ndarray]:
-    """`brisque`, ready to be called. Raises: UserError when the package is not installed."""
+
+def require_brisque() -> None:
+    """Raise UserError when the package is not installed."""
     _scorer()
-    return brisque
 
 
 def brisque(image: np.ndarray) -> np.ndarray:
@@ -33,7 +35,7 @@ def brisque(image: np.ndarray) -> np.ndarray:
     """
     scorer = _scorer()
     pictures = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with _one_at_a_time, warnings.catch_warnings(), np.errstate(all="ignore"):
         # A flat picture divides by zero, a root is not always found; both end as NaN or stay a number.
         warnings.simplefilter("ignore")
         values = np.array([scorer.score(picture) for picture in pictures], np.float64)

@@ -16,32 +16,32 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset
-from rac_unet.objectives.ssim import MS_SSIM_WINDOW, scales_that_fit
 from rac_unet.runtime.classifier import Classifier
 from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
 from rac_unet.scoring.emotions.reading import read_names
-from rac_unet.scoring.metrics import compose, distances_to, score_images, score_map
+from rac_unet.scoring.metric_table import (
+    BRISQUE,
+    BY_NAME,
+    FEATURES,
+    METRICS,
+    NETWORK,
+    TRUTH,
+    GroundTruth,
+    describe_settings,
+    score_images,
+    score_truth,
+)
+from rac_unet.scoring.metrics import compose
 from rac_unet.scoring.shown_faces import evenly_chosen, faces_to_show
 from rac_unet.scoring.statistics import summarise
 
-NETWORK = "network"
 SYSTEMS = (NETWORK, *BASELINES)
-FIGURES = (
-    "psnr_hole", "psnr_composite", "psnr_raw", "ssim_composite", "ssim_raw", "ms_ssim_composite", "ms_ssim_raw",
-)  # fmt: skip
 COMPARED_FACES = 24
 # Of the sheet of seven emotions.
 SHEET_FACES = 24
-FEATURE_FIGURES = (
-    "feature_distance_composite", "feature_distance_raw",
-    "unit_feature_distance_composite", "unit_feature_distance_raw",
-)  # fmt: skip
-MAP_FIGURES = ("map_iou", "map_claims")
-UNIT_DISTANCE = "squared difference of features of unit length, mean over places, summed over depths"
-BRISQUE_FIGURES = ("brisque_composite", "brisque_raw")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Evaluation:
 
     Attributes:
         scores: a row per picture: key, emotion, identity, mask_style, source, pixels (hash of masked picture, truth and
-            map), hidden (share of pixels), then every figure as `<system>_<figure>`.
+            map), hidden (share of pixels), then every metric as `<system>_<metric>`.
         shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
         shown_rows: their row numbers in `scores`.
         spread: masked, truth and occlusion of up to 24 faces, evenly chosen over all, as `shown`.
@@ -76,7 +76,7 @@ def evaluate(
     advance: Callable[[int], Any],
     extractor=None,
     judges: Sequence[Classifier] = (),
-    naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
+    with_brisque: bool = False,
 ) -> Evaluation:
     """Score pictures.
 
@@ -88,7 +88,7 @@ def evaluate(
         judges: where the emotion of each picture is to be read, in columns `judge_column(who, "reads", number)`: of the
             truth, the masked input, and the composite painted with the true label and, where the network takes one,
             without.
-        naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted; also of the truth, to compare with.
+        with_brisque: whether BRISQUE is wanted; also of the truth, to compare with.
     Raises: UserError when the data set has no training pairs.
     """
     pictures = Pictures(scored, runner.image_size)
@@ -97,9 +97,9 @@ def evaluate(
     spread_rows = evenly_chosen(len(scored), SHEET_FACES)
     columns: dict[str, list[np.ndarray]] = {}
     shown: dict[int, dict[str, np.ndarray]] = {}
-    # TensorFlow's many small operations leave a core idle; two systems at a time do not. BRISQUE's package is not made
-    # for threads.
-    pool = ThreadPoolExecutor(1 if naturalness else 2)
+    given = [name for name, there in ((FEATURES, extractor), (BRISQUE, with_brisque)) if there]
+    # TensorFlow's many small operations leave a core idle; two systems at a time do not.
+    pool = ThreadPoolExecutor(2)
     seen = 0
     for inputs, targets in make_scoring_dataset(scored, pictures, batch_size):
         masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
@@ -111,20 +111,17 @@ def evaluate(
             "mean_face": np.broadcast_to(mean_face, masked.shape),
             "telea": telea(masked, occlusion),
         }
-        distances = distances_to(truth, extractor) if extractor else None
         columns.setdefault("pixels", []).append(_digests(masked, truth, occlusion))
         columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
-        score = functools.partial(
-            score_images, truth, occlusion=occlusion, distances=distances, naturalness=naturalness
-        )
-        for system, figures in zip(SYSTEMS, pool.map(score, [images[name] for name in SYSTEMS]), strict=True):
-            for figure, values in figures.items():
-                columns.setdefault(f"{system}_{figure}", []).append(values)
-        if OCCLUSION in outputs:
-            for figure, values in score_map(occlusion, outputs[OCCLUSION]).items():
-                columns.setdefault(f"{NETWORK}_{figure}", []).append(values)
-        if naturalness:
-            columns.setdefault("truth_brisque", []).append(naturalness(truth))
+        ground = GroundTruth(truth, occlusion, extractor)
+        maps = [outputs.get(OCCLUSION) if name == NETWORK else None for name in SYSTEMS]
+        score = functools.partial(score_images, ground, given=given)
+        found = pool.map(score, [images[name] for name in SYSTEMS], maps)
+        for system, scores in zip(SYSTEMS, found, strict=True):
+            for name, values in scores.items():
+                columns.setdefault(BY_NAME[name].column(system), []).append(values)
+        for name, values in score_truth(ground, given).items():
+            columns.setdefault(name, []).append(values)
         if judges:
             read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
             if runner.conditioned:
@@ -201,20 +198,21 @@ def summarise_scores(
         trained_styles: the mask styles of the training split.
         features: `Extractor.facts()` of the one that measured feature distances; None where there are none.
     """
-    brisque = BRISQUE_FIGURES if "truth_brisque" in scores else ()
-    figures = FIGURES + (FEATURE_FIGURES if features else ()) + brisque
 
     def group(rows: pd.DataFrame) -> dict[str, Any]:
+        def means(who: str) -> dict[str, Any]:
+            found = {}
+            for metric in METRICS:
+                if metric.measure and metric.column(who) in rows:
+                    mean = summarise(rows[metric.column(who)], rows["identity"])
+                    if mean:
+                        found[metric.column(who).removeprefix(f"{who}_")] = mean.as_dict()
+            return found
+
         people = int(rows["identity"].nunique())
         result: dict[str, Any] = {"n": len(rows), "people": people, "hidden_share": float(rows["hidden"].mean())}
-        for system in SYSTEMS:
-            means = {figure: summarise(rows[f"{system}_{figure}"], rows["identity"]) for figure in figures}
-            if system == NETWORK and f"{NETWORK}_{MAP_FIGURES[0]}" in rows:
-                means |= {name: summarise(rows[f"{NETWORK}_{name}"], rows["identity"]) for name in MAP_FIGURES}
-            result[system] = {figure: mean.as_dict() for figure, mean in means.items() if mean}
-        if brisque and (mean := summarise(rows["truth_brisque"], rows["identity"])):
-            result["truth_brisque"] = mean.as_dict()
-        return result
+        result |= {system: means(system) for system in SYSTEMS}
+        return result | {f"{TRUTH}_{name}": mean for name, mean in means(TRUTH).items()}
 
     present = [emotion for emotion in EMOTIONS if (scores["emotion"] == emotion).any()]
     seen, source = scores["mask_style"].isin(list(trained_styles)), scores["source"]
@@ -227,25 +225,12 @@ def summarise_scores(
     return {
         "settings": {
             "image_size": image_size,
-            "ssim": {"window": 11, "sigma": 1.5},
-            "ms_ssim": {"window": MS_SSIM_WINDOW, "scales": scales_that_fit(image_size)},
-            "psnr": "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0",
+            **describe_settings(scores, image_size),
             "interval": "95 %, percentile bootstrap over identities",
-            "better": "higher for psnr, ssim and ms_ssim"
-            + (", lower for feature_distance" if features else "")
-            + (", lower for brisque" if brisque else ""),
-            **({"feature_distance": "L1 between feature maps, mean over each, summed over depths"} if features else {}),
-            **({"unit_feature_distance": UNIT_DISTANCE} if features else {}),
             **({"features": features} if features else {}),
-            **({"brisque": _describe_brisque(scores)} if brisque else {}),
         },
         "overall": group(scores),
         "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},
         **by_mask,
         **by_source,
     }
-
-
-def _describe_brisque(scores: pd.DataFrame) -> str:
-    undefined = int(scores["network_brisque_raw"].isna().sum())
-    return "clipped to [0, 1], not stretched" + (f"; undefined for {undefined} painted pictures" if undefined else "")

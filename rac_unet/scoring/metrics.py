@@ -8,7 +8,6 @@ since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -74,97 +73,28 @@ def _graph(name: str, shape: tuple[int, ...]):
     return tf.function(compute, input_signature=[spec, spec], jit_compile=False)
 
 
-def feature_distance(truth: np.ndarray, image: np.ndarray, extractor) -> np.ndarray:
-    """What the perceptual loss minimises: L1 between feature maps, summed over depths; lower is better.
+def map_iou(hidden: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """How well a network has found the mask: intersection over union of the two maps.
 
     Args:
-        truth, image: (B, H, W, 3) float in [0, 1].
-        extractor: of `rac_unet.objectives.features.load_extractor`; figures of different ones must not be compared.
-    Returns: (B,) float32, 0 for equal pictures.
-    """
-    return distances_to(truth, extractor)(image)["feature_distance"]
-
-
-def distances_to(truth: np.ndarray, extractor) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Both feature distances from one batch to many; the truth goes through the extractor once.
-
-    Returns: function of (B, H, W, 3) to name -> (B,) float32: `feature_distance`, and `unit_feature_distance` (see
-        `rac_unet.objectives.features`), 0 for equal pictures.
-    """
-    from rac_unet.objectives.features import map_distance, unit_map_distance
-
-    true_maps = extractor.maps(truth)
-
-    def measure(image: np.ndarray) -> dict[str, np.ndarray]:
-        maps = extractor.maps(image)
-        return {
-            "feature_distance": map_distance(true_maps, maps).numpy(),
-            "unit_feature_distance": unit_map_distance(true_maps, maps).numpy(),
-        }
-
-    return measure
-
-
-def score_map(occlusion: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """How well a network has found the mask.
-
-    Args:
-        occlusion: (B, S, S, 1), > 0 where hidden.
+        hidden: (B, S, S, 1), above 0 where hidden.
         predicted: the same shape, in [0, 1]; from 0.5 on it claims the pixel.
-    Returns: name -> (B,) float64: `map_iou`, intersection over union, NaN where neither holds a pixel; `map_claims`,
-        the share of the seen pixels that are claimed.
+    Returns: (B,) float64, NaN where neither has a pixel.
     """
-    hidden, claimed = occlusion > 0, predicted >= 0.5
-    axes = (1, 2, 3)
-    both, either = (hidden & claimed).sum(axes), (hidden | claimed).sum(axes)
-    seen = np.maximum((~hidden).sum(axes), 1)
+    hidden, claimed = hidden > 0, predicted >= 0.5
+    both, either = (hidden & claimed).sum((1, 2, 3)), (hidden | claimed).sum((1, 2, 3))
     iou = np.full(len(hidden), np.nan)
     np.divide(both, either, out=iou, where=either > 0)
-    return {"map_iou": iou, "map_claims": (claimed & ~hidden).sum(axes) / seen}
+    return iou
+
+
+def map_claims(hidden: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The share of the seen pixels that a network claims for the mask; (B,) float64. Arguments as for `map_iou`."""
+    hidden, claimed = hidden > 0, predicted >= 0.5
+    seen = np.maximum((~hidden).sum((1, 2, 3)), 1)
+    return (claimed & ~hidden).sum((1, 2, 3)) / seen
 
 
 def compose(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
     """Known pixels of `truth`, hidden ones (occlusion > 0) of `image`; (B, H, W, C)."""
     return np.where(occlusion > 0, image, truth)
-
-
-def score_images(
-    truth: np.ndarray,
-    image: np.ndarray,
-    occlusion: np.ndarray,
-    distances: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
-    naturalness: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> dict[str, np.ndarray]:
-    """All figures of a batch.
-
-    Args:
-        truth: (B, S, S, 3) float in [0, 1].
-        image: the same shape; clipped to [0, 1] here.
-        occlusion: (B, S, S, 1), > 0 where hidden.
-        distances: `distances_to(truth, extractor)`, where feature distances are wanted.
-        naturalness: `rac_unet.scoring.brisque.brisque`, where that is wanted.
-    Returns: name -> (B,): psnr_raw, psnr_composite, psnr_hole (dB), ssim_raw, ssim_composite, ms_ssim_raw,
-        ms_ssim_composite; with `distances` also [unit_]feature_distance_raw and [unit_]feature_distance_composite, with
-        `naturalness` brisque_raw and brisque_composite. Those of the composite and of the hole are NaN where nothing
-        is hidden.
-    """
-    image = np.clip(image, 0, 1).astype(np.float32)
-    composite = compose(truth, image, occlusion)
-    measures = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
-    if naturalness:
-        measures["brisque"] = lambda _, picture: naturalness(picture)
-    # Of a masked input and of inpainting both views are one picture.
-    same = np.array_equal(image, composite)
-    scores = {"psnr_hole": psnr(truth, image, occlusion > 0)}
-    for name, measure in measures.items():
-        scores[f"{name}_raw"] = measure(truth, image)
-        scores[f"{name}_composite"] = scores[f"{name}_raw"] if same else measure(truth, composite)
-    if distances:
-        raw = distances(image)
-        for view, found in (("raw", raw), ("composite", raw if same else distances(composite))):
-            scores |= {f"{name}_{view}": values for name, values in found.items()}
-    # Where nothing is hidden the composite is the truth itself, which would flatter every mean.
-    masked = is_masked(occlusion)
-    if not masked.all():
-        scores = {name: np.where(masked, v, np.nan) if "_composite" in name else v for name, v in scores.items()}
-    return scores

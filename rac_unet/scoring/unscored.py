@@ -16,7 +16,7 @@ from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
 from rac_unet.scoring.emotions.reading import read_names
-from rac_unet.scoring.metrics import score_map
+from rac_unet.scoring.metrics import map_claims
 from rac_unet.scoring.shown_faces import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
@@ -76,13 +76,13 @@ def claims_on_bare_faces(runner: Runner, bare: PairSet, batch_size: int) -> dict
     found: dict[str, Any] = {"n": len(bare)}
     if OCCLUSION in runner.outputs:
         claims = [
-            score_map(
+            map_claims(
                 targets["occlusion"].numpy(),
                 runner(inputs["masked_image"].numpy(), inputs["emotion"].numpy())[OCCLUSION],
             )
             for inputs, targets in make_scoring_dataset(bare, Pictures(bare, runner.image_size), batch_size)
         ]
-        values = np.concatenate([each["map_claims"] for each in claims])
+        values = np.concatenate(claims)
         found["map_claims"] = summarise(values, bare.frame["identity"].astype(str)).as_dict()
     return found
 

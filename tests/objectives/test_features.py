@@ -14,7 +14,7 @@ import tensorflow as tf
 from rac_unet.objectives import download, extractor_files
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.objectives.features import feature_distance, load_extractor
-from rac_unet.scoring.metrics import feature_distance as score
+from rac_unet.scoring.metric_table import FEATURES, GroundTruth, score_images
 from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,8 @@ def test_distance_is_per_picture_and_equals_the_score(tmp_path):
     image[1] = truth[1]
     distance = feature_distance(truth, image, extractor).numpy()
     assert distance[0] > 0.01 and distance[1] == 0
-    np.testing.assert_allclose(score(truth, image, extractor), distance, rtol=1e-4)
+    scores = score_images(GroundTruth(truth, np.ones((2, 32, 32, 1)), extractor), image, given=[FEATURES])
+    np.testing.assert_allclose(scores["feature_distance_raw"], distance, rtol=1e-4)
 
 
 def test_float32_whatever_the_policy(tmp_path):

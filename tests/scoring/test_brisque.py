@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rac_unet.scoring import brisque as module
-from rac_unet.scoring.brisque import brisque, load_brisque
+from rac_unet.scoring.brisque import brisque, require_brisque
 from tests.refusals import refused
 
 
@@ -57,6 +57,6 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     module._scorer.cache_clear()
     try:
         with refused("missing_extra", "pip install 'rac_unet[brisque]'"):
-            load_brisque()
+            require_brisque()
     finally:
         module._scorer.cache_clear()

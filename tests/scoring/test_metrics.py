@@ -1,12 +1,14 @@
-"""Figures against values worked out by hand."""
+"""Metrics against values worked out by hand."""
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from rac_unet.scoring import metric_table
 from rac_unet.scoring.baselines import telea
-from rac_unet.scoring.metrics import compose, ms_ssim, psnr, score_images, score_map, ssim
+from rac_unet.scoring.metric_table import BRISQUE, GroundTruth, score_images
+from rac_unet.scoring.metrics import compose, map_claims, map_iou, ms_ssim, psnr, ssim
 from rac_unet.scoring.statistics import paired_difference, summarise
 
 
@@ -30,7 +32,7 @@ def test_hole_composite_and_raw_by_hand():
     occlusion = np.zeros((1, 32, 32, 1), np.float32)
     occlusion[:, :8] = 0.2  # a quarter of the pixels; barely hidden is hidden
     image[:, :8] = 0.7
-    scores = score_images(truth, image, occlusion)
+    scores = score_images(GroundTruth(truth, occlusion), image)
     assert scores["psnr_hole"][0] == pytest.approx(-10 * np.log10(0.04), abs=1e-4)
     assert scores["psnr_composite"][0] == pytest.approx(-10 * np.log10(0.04 / 4), abs=1e-4)
     assert scores["psnr_raw"][0] == pytest.approx(-10 * np.log10(0.04 / 4 + 0.01 * 3 / 4), abs=1e-4)
@@ -40,7 +42,7 @@ def test_nothing_hidden_has_no_figure_of_hole_or_composite():
     truth = np.zeros((2, 32, 32, 3), np.float32)
     occlusion = np.zeros((2, 32, 32, 1), np.float32)
     occlusion[1, 0] = 1
-    scores = score_images(truth, truth + 0.1, occlusion)
+    scores = score_images(GroundTruth(truth, occlusion), truth + 0.1)
     for name, values in scores.items():
         # The composite of a bare face is the truth itself, and would count as perfect.
         assert np.isfinite(values).tolist() == [name.endswith("_raw"), True], name
@@ -51,14 +53,13 @@ def test_map_by_hand():
     occlusion[0, :4] = 0.1  # barely hidden is hidden
     predicted[0, 1:6] = 0.5
     predicted[1, 0, :3] = 0.9  # a bare face, three pixels of which are claimed
-    scores = score_map(occlusion, predicted)
-    np.testing.assert_allclose(scores["map_iou"], [30 / 60, 0, np.nan])
-    np.testing.assert_allclose(scores["map_claims"], [20 / 60, 0.03, 0])
+    np.testing.assert_allclose(map_iou(occlusion, predicted), [30 / 60, 0, np.nan])
+    np.testing.assert_allclose(map_claims(occlusion, predicted), [20 / 60, 0.03, 0])
 
 
 def test_unbounded_output_is_clipped():
     truth = np.ones((1, 32, 32, 3), np.float32)
-    assert score_images(truth, truth * 7, np.ones((1, 32, 32, 1)))["psnr_raw"][0] == 100
+    assert score_images(GroundTruth(truth, np.ones((1, 32, 32, 1))), truth * 7)["psnr_raw"][0] == 100
 
 
 def test_compose_keeps_known_pixels_bit_for_bit():
@@ -120,19 +121,21 @@ def test_ms_ssim_agrees_with_a_direct_computation():
     np.testing.assert_allclose(ms_ssim(truth, image), theirs, atol=1e-4)
 
 
-def test_brisque_is_asked_once_where_both_views_are_one_picture():
+def test_brisque_is_asked_once_where_both_views_are_one_picture(monkeypatch):
     asked = []
 
     def naturalness(picture):
         asked.append(picture)
         return picture.mean(axis=(1, 2, 3))
 
+    monkeypatch.setattr(metric_table, "brisque", naturalness)
     truth = np.full((1, 32, 32, 3), 0.5, np.float32)
     occlusion = np.zeros((1, 32, 32, 1), np.float32)
     occlusion[:, :16] = 1
-    pasted = score_images(truth, compose(truth, truth + 0.2, occlusion), occlusion, None, naturalness)
+    ground = GroundTruth(truth, occlusion)
+    pasted = score_images(ground, compose(truth, truth + 0.2, occlusion), given=[BRISQUE])
     assert len(asked) == 1 and pasted["brisque_raw"] is pasted["brisque_composite"]
-    painted = score_images(truth, truth + 0.2, occlusion, None, naturalness)
+    painted = score_images(ground, truth + 0.2, given=[BRISQUE])
     assert len(asked) == 3
     assert painted["brisque_raw"][0] == pytest.approx(0.7) and painted["brisque_composite"][0] == pytest.approx(0.6)
 

@@ -15,7 +15,7 @@ from rac_unet.reports.comparison.requests import requests_as_html
 from rac_unet.reports.comparison.systems import System
 from rac_unet.reports.tables import pictures_words
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS
-from rac_unet.scoring.figures import FIGURES, Figure
+from rac_unet.scoring.metric_table import COMPARED, MAIN, Metric
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,13 +27,13 @@ NOTE = (
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """The figures that any system has, best in bold, n in the last column."""
-    figures = [figure for figure in FIGURES if figure.column in table]
-    head = ["system", *(figure.arrow for figure in figures), "n"]
+    """The metrics that any system has, best in bold, n in the last column."""
+    metrics = [metric for metric in COMPARED if metric.name in table]
+    head = ["system", *(metric.arrow for metric in metrics), "n"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for _, row in table.iterrows():
-        cells = [_cell(row, figure, "**{}**") for figure in figures]
-        n = max(int(row[f"{figure.column}_n"]) for figure in figures if row[f"{figure.column}_n"] > 0)
+        cells = [_cell(row, metric, "**{}**") for metric in metrics]
+        n = max(int(row[f"{metric.name}_n"]) for metric in metrics if row[f"{metric.name}_n"] > 0)
         lines.append(f"| {row['system']} | " + " | ".join(cells) + f" | {n:,} |")
     return "\n".join([*lines, "", NOTE, describe_training(table)]) + "\n"
 
@@ -95,28 +95,28 @@ def comparison_page(title: str, systems: list[System], table: pd.DataFrame, note
     return make_page(title, parts)
 
 
-def _cell(row: pd.Series, figure: Figure, mark: str) -> str:
-    if pd.isna(row.get(figure.column, np.nan)):
+def _cell(row: pd.Series, metric: Metric, mark: str) -> str:
+    if pd.isna(row.get(metric.name, np.nan)):
         return "–"
-    text = figure.text(row[figure.column])
-    if figure.of_set:
+    text = metric.text(row[metric.name])
+    if metric.of_set:
         return text
-    if row[f"{figure.column}_best"]:
+    if row[f"{metric.name}_best"]:
         text = mark.format(text)
-    low, high = (figure.text(row[f"{figure.column}_{end}"]) for end in ("low", "high"))
+    low, high = (metric.text(row[f"{metric.name}_{end}"]) for end in ("low", "high"))
     return f"{text} [{low}, {high}]"
 
 
 def _html_table(table: pd.DataFrame) -> str:
-    figures = [figure for figure in FIGURES if figure.column in table]
+    metrics = [metric for metric in COMPARED if metric.name in table]
     better = {
         True: "<br><span class='soft'>higher is better</span>",
         False: "<br><span class='soft'>lower is better</span>",
     }
-    heads = "".join(f"<th>{escape(figure.heading)}{better[figure.higher]}</th>" for figure in figures)
+    heads = "".join(f"<th>{escape(metric.title)}{better[metric.higher]}</th>" for metric in metrics)
     rows = "".join(
         f"<tr><td>{escape(row['system'])}</td>"
-        + "".join(f"<td>{_cell(row, figure, '<strong>{}</strong>')}</td>" for figure in figures)
+        + "".join(f"<td>{_cell(row, metric, '<strong>{}</strong>')}</td>" for metric in metrics)
         + "</tr>"
         for _, row in table.iterrows()
     )
@@ -146,11 +146,11 @@ def _cost_table(table: pd.DataFrame) -> str:
 
 def _boxes(systems: list[System]) -> str:
     figure, axes = new_figure(6.5, 0.5 * len(systems) + 1.2)
-    values = [system.values(FIGURES[0]) for system in systems]
+    values = [system.values(MAIN) for system in systems]
     axes.boxplot([v[np.isfinite(v)] for v in values], orientation="horizontal", showfliers=False, showmeans=True,
                  whis=(5, 95), tick_labels=[system.name for system in systems])  # fmt: skip
     axes.invert_yaxis()
-    axes.set_xlabel("hole PSNR, dB\nbox: half of the pictures; whiskers: 5 to 95 %; triangle: mean")
+    axes.set_xlabel(f"{MAIN.heading}, {MAIN.unit}\nbox: half of the pictures; whiskers: 5 to 95 %; triangle: mean")
     return figure_url(figure)
 
 
@@ -164,7 +164,7 @@ def _curves(systems: list[System]) -> str | None:
         axes.plot(seen, system.history["val_psnr_hole"], STYLES[number % len(STYLES)],
                   color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
     axes.set_xlabel("training pictures seen")
-    axes.set_ylabel("validation hole PSNR, dB")
+    axes.set_ylabel(f"validation {MAIN.heading}, {MAIN.unit}")
     axes.legend(frameon=False, fontsize=8)
     return figure_url(figure)
 
@@ -182,7 +182,7 @@ def _costs(table: pd.DataFrame, cost: str, words: str) -> str | None:
     # In a box of their own: systems of one size lie upon each other, and so would their names.
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_xlabel(words)
-    axes.set_ylabel("hole PSNR, dB")
+    axes.set_ylabel(f"{MAIN.heading}, {MAIN.unit}")
     return figure_url(figure)
 
 
@@ -235,7 +235,7 @@ def _faces(systems: list[System]) -> list[str]:
         return []
     place = {key: number for number, key in enumerate(drawn[0].scores["key"])}
     rows = [place[key] for key in keys]
-    mean = np.nanmean([system.values(FIGURES[0])[rows] for system in drawn], axis=0)
+    mean = np.nanmean([system.values(MAIN)[rows] for system in drawn], axis=0)
     order = np.argsort(-mean)
     third = len(order) // 2
     groups = {"Best": order[:2], "Median": order[third : third + 2], "Worst": order[-2:]}

@@ -18,12 +18,11 @@ import pandas as pd
 
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.whole import replace_file
-from rac_unet.scoring.figures import FIGURES, Figure
+from rac_unet.scoring.metric_table import COMPARED, NETWORK, TRUTH, Metric
 from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
 FACES_FILE = "faces.jpg"
 FACE_ROWS = ("masked", "network", "truth")
-TRUTH = "truth"
 BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting",
              TRUTH: "the truth"}  # fmt: skip
 
@@ -65,23 +64,13 @@ class System:
         # Evaluations of before this was recorded say only that there was one.
         return self.provenance.get("training", {}).get("begun_from", {}).get("pictures_seen")
 
-    def values(self, figure: Figure, system: str = "network") -> np.ndarray | None:
-        """(N,) float64, NaN where undefined; None where this folder has no such figure."""
-        # The truth has one view.
-        view = "brisque" if system == TRUTH and figure.column == "brisque_composite" else figure.column
-        column = self.scores.get(f"{system}_{view}")
-        if column is None:
-            return None
-        values = column == self.scores["emotion"] if figure.column == "reads" else column
-        return values.to_numpy(np.float64) * (100 if figure.percent else 1)
+    def values(self, metric: Metric, who: str = NETWORK) -> np.ndarray | None:
+        """(N,) float64 in the metric's unit, NaN where undefined; None where this folder does not have it."""
+        return metric.values(self.scores, who)
 
-    def set_value(self, figure: Figure, system: str = "network") -> float | None:
-        """A figure of all pictures together, of the network or of the truth; None where this folder has no such one."""
-        keys = {"network": figure.of_set, TRUTH: figure.of_truth}.get(system)
-        found: Any = self.metrics if keys else None
-        for key in keys or ():
-            found = (found or {}).get(key)
-        return found
+    def set_value(self, metric: Metric, who: str = NETWORK) -> float | None:
+        """A metric of all pictures together, of the network or of the truth; None where this folder has none."""
+        return metric.set_value(self.metrics, who)
 
 
 def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
@@ -189,11 +178,11 @@ def _same_pictures(first: System, other: System, where: str) -> bool:
 
 
 def make_table(systems: list[System]) -> pd.DataFrame:
-    """A row per system and baseline, for each figure mean, low, high and n; and which is best.
+    """A row per system and baseline, for each metric mean, low, high and n; and which is best.
 
-    Columns `<figure>`, `<figure>_low`, `<figure>_high`, `<figure>_n`, and `<figure>_best`: True for the best system and
+    Columns `<metric>`, `<metric>_low`, `<metric>_high`, `<metric>_n`, and `<metric>_best`: True for the best system and
     for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder,
-    as do the figures that the truth itself has, and are never marked; nor are figures of all pictures together, which
+    as do the values that the truth itself has, and are never marked; nor are metrics of all pictures together, which
     have neither interval nor paired difference.
     """
     people = systems[0].scores["identity"]
@@ -209,10 +198,10 @@ def make_table(systems: list[System]) -> pd.DataFrame:
         if found := _summaries(systems[0], name, people):
             rows.append({"system": title, "kind": "baseline", **found})
     table = pd.DataFrame(rows)
-    for figure in FIGURES:
-        if figure.column in table:
-            best = _best(systems, figure, people)
-            table[f"{figure.column}_best"] = best + [False] * (len(table) - len(best))
+    for metric in COMPARED:
+        if metric.name in table:
+            best = _best(systems, metric, people)
+            table[f"{metric.name}_best"] = best + [False] * (len(table) - len(best))
     return table
 
 
@@ -254,21 +243,21 @@ def _cost(cost: dict[str, Any]) -> dict[str, Any]:
 
 def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
     cells: dict[str, Any] = {}
-    for figure in FIGURES:
-        if (value := system.set_value(figure, who)) is not None:
-            cells |= {figure.column: value, f"{figure.column}_n": len(system.scores)}
+    for metric in COMPARED:
+        if (value := system.set_value(metric, who)) is not None:
+            cells |= {metric.name: value, f"{metric.name}_n": len(system.scores)}
             continue
-        values = system.values(figure, who)
+        values = system.values(metric, who)
         mean: Mean | None = None if values is None else summarise(values, people)
         if mean:
-            cells |= {figure.column: mean.mean, f"{figure.column}_low": mean.low, f"{figure.column}_high": mean.high,
-                      f"{figure.column}_n": mean.n}  # fmt: skip
+            cells |= {metric.name: mean.mean, f"{metric.name}_low": mean.low, f"{metric.name}_high": mean.high,
+                      f"{metric.name}_n": mean.n}  # fmt: skip
     return cells
 
 
-def _best(systems: list[System], figure: Figure, people: pd.Series) -> list[bool]:
-    values = [system.values(figure) for system in systems]
-    sign = 1 if figure.higher else -1
+def _best(systems: list[System], metric: Metric, people: pd.Series) -> list[bool]:
+    values = [system.values(metric) for system in systems]
+    sign = 1 if metric.higher else -1
     means = [-math.inf if v is None or np.isnan(v).all() else sign * float(np.nanmean(v)) for v in values]
     leader = int(np.argmax(means))
     if sum(mean > -math.inf for mean in means) < 2:
