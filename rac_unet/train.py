@@ -27,6 +27,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     from rac_unet.core.provenance import device_name, make_provenance
     from rac_unet.objectives.extractor_files import find_extractor_file
     from rac_unet.pairing.opening import open_pairs
+    from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
     from rac_unet.training.warm_start import BEGUN_FROM, warm_start, warm_start_facts
@@ -35,7 +36,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     _refuse_untrained_statistics(config)
-    readers = check_readers(config.guidance.readers)
+    readers, donors = check_readers(config.guidance.readers), read_donors(config.guidance)
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
     if readers:
@@ -56,7 +57,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
-        **({"guidance": {"readers": readers}} if readers else {}),
+        **({"guidance": {"readers": readers} | donor_facts(donors, config.guidance)} if readers else {}),
         **({BEGUN_FROM: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
@@ -78,6 +79,7 @@ def resume(request: Request, began: float) -> int:
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training import resuming
     from rac_unet.training.arguments import with_overrides
+    from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, load_readers
     from rac_unet.training.reporting import Log
     from rac_unet.training.state import find_backups
@@ -93,9 +95,10 @@ def resume(request: Request, began: float) -> int:
             advice = "with --resume, say --loss.features or --loss.feature_weights anew"
             raise UserError(f"{error}; {advice}", error.kind) from error
     try:
-        readers = check_readers(config.guidance.readers)
+        readers, donors = check_readers(config.guidance.readers), read_donors(config.guidance)
     except UserError as error:
-        raise UserError(f"{error}; with --resume, say --guidance.readers anew", error.kind) from error
+        advice = "with --resume, say --guidance.readers or --guidance.donor_faces anew"
+        raise UserError(f"{error}; {advice}", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
     run = resuming.open_to_resume(request.resume, request.runs, distribution.is_chief)
@@ -105,6 +108,7 @@ def resume(request: Request, began: float) -> int:
     extractor = _extractor(config)
     resuming.refuse_changed_features(run, extractor)
     resuming.refuse_changed_readers(run, readers)
+    resuming.refuse_changed_donors(run, donor_facts(donors, config.guidance))
     opened = load_readers(config.guidance.readers, distribution.strategy)
     initial = None if find_backups(run.backup) else warm_start(config, pairs)
     if distribution.is_chief and config != run.config():
@@ -166,7 +170,8 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
     if training.init_from and training.init_from != PUBLISHED:
         training = replace(training, init_from=whole(training.init_from))
     if guidance.is_on:
-        guidance = replace(guidance, readers=[whole(path) for path in guidance.readers])
+        guidance = replace(guidance, readers=[whole(path) for path in guidance.readers],
+                           donor_faces=guidance.donor_faces and whole(guidance.donor_faces))  # fmt: skip
     return replace(config, data=data, loss=loss, guidance=guidance, training=training)
 
 

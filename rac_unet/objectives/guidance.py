@@ -3,26 +3,31 @@
 A likeness loss on photographs that are nearly all neutral or happy teaches a network to read the eyes and to ignore the
 label. Asked for another emotion it has no ground truth, but frozen classifiers can read whether the emotion shows. They
 are pleased by patterns that no face has, so they stop pushing once they read it (a hinge on their cross-entropy) and
-see crops that are moved, zoomed, blurred and relit at random. A neighbour in the batch can be the ground truth: its
-lower face, in this picture's light. Nothing depends on more than a picture and its neighbour, so that a batch shared by
-several devices is the same batch.
+see crops that are moved, zoomed, blurred and relit at random. A donor can be the ground truth: the lower face of
+someone who shows the emotion, in this picture's light. Nothing depends on more than a picture and its neighbour, so
+that a batch split over several devices gives the same result.
 """
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.objectives.losses import low_pass_over_hole, over_hole
+from rac_unet.objectives.losses import gaussian_matrix, low_pass_over_hole, over_hole
 
-# Random numbers for each pair: one whether it is asked, one for what, one for a wrong label; then for each reader.
-ASK_DRAWS, READER_DRAWS = 3, 5
+# Random numbers for each pair: whether it is asked, for what, a wrong label, a donor; then for each reader.
+ASK_DRAWS, READER_DRAWS = 4, 5
 # How far a reader's crop may be off: share of its side, log of its size; how much wider its pixels may be; log of gain.
 SHIFT, ZOOM_LOG, BLUR, GAIN_LOG = 0.05, 0.1, 1.0, 0.2
 # The low-pass filter's deviation, as a share of the picture's side: wider than lips, narrower than a cheek.
 COLOUR_SIGMA = 1 / 16
-# Wider than an open mouth: light and skin, not what is to be replaced.
-LIGHT_SIGMA = 1 / 8
+# A donor is given this picture's brightness and tint, low-passed. Brightness: wider than an open mouth, which is to be
+# replaced. Tint: lips and skin differ less in it than two photographs do.
+LIGHT_SIGMA, TINT_SIGMA = 1 / 8, 1 / 16
+# Deviation of the soft edge of a donor's face.
+EDGE_SIGMA = 1 / 40
 
 
 def other_emotion(emotion, draw, weights):
@@ -46,24 +51,36 @@ def other_emotion(emotion, draw, weights):
 def neighbours(values):
     """(B, …) of each picture's neighbour in the batch: pairs 0 and 1, 2 and 3 change places, a last one stays.
 
-    A batch shared out to devices in even parts has the same neighbours.
+    A batch split evenly over devices has the same neighbours.
     """
     places = tf.range(tf.shape(values)[0])
     other = tf.minimum(tf.bitwise.bitwise_xor(places, 1), tf.shape(values)[0] - 1)
     return tf.gather(values, other)
 
 
-def transplanted(targets):
-    """The neighbour's face behind each picture's mask, in this picture's colour and light.
+def transplanted(targets, donor):
+    """A donor's face behind each picture's mask, in this picture's light and tint.
 
     Crops are aligned, so that mouths fall on mouths. Over the hidden pixels the low-passed difference of the two faces
-    (a Gaussian of an eighth of the side) is taken away; the others are the picture's own.
+    is added, of brightness and of tint apart; near the mask's edge the picture's own face shows through, so that there
+    is no seam.
 
-    Returns: (B, S, S, 3) float32 in [0, 1].
+    Args:
+        targets: with `unmasked_image` and `occlusion`.
+        donor: (B, S, S, 3) float32 in [0, 1], aligned faces.
+    Returns: (B, S, S, 3) float32 in [0, 1]; equal to `unmasked_image` where nothing is hidden.
     """
-    truth, donor = targets["unmasked_image"], neighbours(targets["unmasked_image"])
-    light, hidden = low_pass_over_hole(truth - donor, targets["occlusion"], LIGHT_SIGMA)
-    return tf.where(hidden > 0, tf.clip_by_value(donor + light, 0.0, 1.0), truth)
+    truth, occlusion = targets["unmasked_image"], targets["occlusion"]
+    difference = truth - donor
+    brightness = tf.reduce_mean(difference, axis=-1, keepdims=True)
+    light, hidden = low_pass_over_hole(brightness, occlusion, LIGHT_SIGMA)
+    tint, _ = low_pass_over_hole(difference - brightness, occlusion, TINT_SIGMA)
+    side = truth.shape[1]
+    blur = tf.constant(gaussian_matrix(side, side * EDGE_SIGMA, 2 * math.ceil(3 * side * EDGE_SIGMA) + 1))
+    # Beyond the picture's border a mask goes on; an edge is one half there, and 0 at the mask's own.
+    around = tf.einsum("rh,bhwc,sw->brsc", blur, 1 - hidden, blur)
+    opacity = hidden * tf.clip_by_value(1 - 2 * around, 0.0, 1.0)
+    return truth + opacity * (tf.clip_by_value(donor + light + tint, 0.0, 1.0) - truth)
 
 
 def is_masked(occlusion):

@@ -35,6 +35,7 @@ from rac_unet.objectives.losses import make_loss
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
 from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, describe
+from rac_unet.training.guiding.donors import load_donors, read_donors
 from rac_unet.training.guiding.readers import Reader
 from rac_unet.training.hardware.devices import choose, device_facts
 from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
@@ -110,7 +111,9 @@ class Trainer:
             fast = "mixed_bfloat16" if self._choices.precision == "mixed_bfloat16" else "float32"
             self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
         self._readers = readers
-        self._guidance = Guidance(config, readers, train) if config.guidance.is_on else None
+        found = read_donors(config.guidance)
+        donors = load_donors(found, size) if found else None
+        self._guidance = Guidance(config, readers, train, donors) if config.guidance.is_on else None
         self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),
                                   config, self.distribution, self._choices.jit_compile, self._adversary,
                                   self._guidance)  # fmt: skip
@@ -125,7 +128,7 @@ class Trainer:
             f"{', products in TF32' * uses_tf32()}{', XLA' * self._choices.jit_compile}, "
             f"{self.distribution.description}, batch of {training.batch_size}"
         )
-        for line in describe(config, readers) if self._guidance else ():
+        for line in describe(config, readers, donors) if self._guidance else ():
             log(line)
 
     @property

@@ -192,6 +192,21 @@ def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
         )
 
 
+def refuse_changed_donors(run: RunDir, facts: dict) -> None:
+    """Raise UserError when the donor faces are not those the run started with.
+
+    Args:
+        facts: as `rac_unet.training.guiding.donors.donor_facts` gives them.
+    """
+    then, now = (given.get("donors", {}).get("fingerprint") for given in (run.provenance().get("guidance", {}), facts))
+    if then and then != now:
+        raise UserError(
+            f"guidance.donor_faces of {run.path} are not those it started with (fingerprint {then[:12]}… then, "
+            f"{str(now)[:12]}… now); restore them, or start a new run",
+            "changed",
+        )
+
+
 def _backed_up_config(run: RunDir) -> dict | None:
     for path in find_backups(run.backup):
         try:

@@ -35,6 +35,7 @@ NO_MATTER = {
     ("loss", "features"),
     ("loss", "feature_weights"),
     ("guidance", "readers"),
+    ("guidance", "donor_faces"),
     ("training", "max_hours"),
     ("training", "strategy"),
     ("training", "replicas"),

@@ -27,9 +27,10 @@ class GuidanceConfig:
         colour: Weight of a low-pass term where another emotion is requested: skin keeps the ground truth's colour.
         conditional: The discriminator (loss.adversarial) also sees the label: real faces with their own and with a
             wrong one, inpainted faces with the requested one.
-        donors: Weight of the likeness terms where another emotion is requested. Above 0, the requested emotion is that
-            of the next face in the batch, and that face's lower half, adapted in colour and light, is the ground truth.
-            0 requests emotions at random, without a ground truth.
+        donors: Weight of the likeness terms where another emotion is requested. Above 0, the lower half of another face
+            that shows the emotion, adapted in colour and light, is the ground truth. 0 leaves these terms out.
+        donor_faces: Table of the donors, made by find_donors. Each composite is labelled with the emotion that the
+            readers see in it. Without a table the donor is the next face in the batch, with its own label.
         two_scales: A second discriminator judges the whole lower face at half its size.
     """
 
@@ -40,6 +41,7 @@ class GuidanceConfig:
     emotion_weights: dict[str, float] = field(default_factory=dict)
     colour: float = 0.5
     donors: float = 0.0
+    donor_faces: str | None = None
     conditional: bool = True
     two_scales: bool = True
 
@@ -49,8 +51,9 @@ class GuidanceConfig:
         check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
         check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
-        check(not (self.donors and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
-              "nothing where guidance.donors is above 0, which requests the emotions of the data")  # fmt: skip
+        by_neighbours = self.donors and not self.donor_faces
+        check(not (by_neighbours and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
+              "nothing where guidance.donors is above 0 without guidance.donor_faces")  # fmt: skip
         for name, weight in self.emotion_weights.items():
             check_name("guidance.emotion_weights", name, EMOTIONS)
             check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never requested) or more")

@@ -30,6 +30,7 @@ from rac_unet.objectives.guidance import (
     reader_loss,
     transplanted,
 )
+from rac_unet.training.guiding.donors import Donors
 from rac_unet.training.guiding.readers import Reader, emotion_frequencies
 
 
@@ -69,13 +70,15 @@ class Guidance:
         config: the run's, with readers.
         readers: as `load_readers` opens them.
         train: the training pairs.
+        donors: as `load_donors` gives them; None takes neighbours in the batch, where the config weighs donors.
     Raises: UserError when all pairs have the same emotion.
     """
 
     TERMS = ("readers", "readers_accuracy", "colour", "donors")
 
-    def __init__(self, config: RunConfig, readers: Sequence[Reader], train: PairSet):
+    def __init__(self, config: RunConfig, readers: Sequence[Reader], train: PairSet, donors: Donors | None = None):
         self.readers, self._settings, self._terms = readers, config.guidance, config.loss.terms
+        self._donors = donors
         self.label_shares = emotion_frequencies(train)
         given = config.guidance.emotion_weights
         self._asked_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
@@ -95,16 +98,15 @@ class Guidance:
             never asked for another.
         """
         mine, own = draws[:, -self.draws :], targets["emotion"]
-        if self._settings.donors:
-            shown = neighbours(own)
-            strongest = tf.argmax(shown, axis=1)
-            differs = strongest != tf.argmax(own, axis=1)
-            # Half as the donor's label says, half as users ask.
-            other = tf.where(mine[:, 1:2] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
-        else:
-            other = other_emotion(own, mine[:, 1], self._asked_weights)
-            differs = tf.reduce_any(other > 0, axis=1)
+        other, differs, donor = self._request(own, targets["unmasked_image"], mine)
         chosen = (mine[:, 0] < self._settings.asked) & is_masked(targets["occlusion"]) & differs
+        face = targets["unmasked_image"]
+        if donor is not None:
+            pasted = transplanted(targets, donor)
+            face = tf.where(chosen[:, None, None, None], pasted, face)
+            if self._donors:
+                # Under other eyes a donor's mouth can mean another emotion.
+                other = self._emotion_read(pasted)
         is_asked = chosen[:, None]
         painted = tf.where(is_asked, other, inputs["emotion"])
         labels = Labels(
@@ -113,10 +115,24 @@ class Guidance:
             other_emotion(own, mine[:, 2], self.label_shares),
             tf.cast(chosen, tf.float32),
         )
-        if self._settings.donors:
-            face = tf.where(chosen[:, None, None, None], transplanted(targets), targets["unmasked_image"])
-            targets = {**targets, "unmasked_image": face}
-        return {**inputs, "emotion": painted}, targets, labels
+        return {**inputs, "emotion": painted}, {**targets, "unmasked_image": face}, labels
+
+    def _request(self, own, face, draws):
+        """What pictures may be asked for, whether that is another emotion than their own, and the donors or None."""
+        if self._settings.donors and not self._donors:
+            shown = neighbours(own)
+            strongest = tf.argmax(shown, axis=1)
+            # Half as the donor's label says, half as users ask.
+            other = tf.where(draws[:, 1:2] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
+            return other, strongest != tf.argmax(own, axis=1), neighbours(face)
+        other = other_emotion(own, draws[:, 1], self._asked_weights)
+        donor = self._donors.pick(other, draws[:, 3]) if self._donors else None
+        return other, tf.reduce_any(other > 0, axis=1), donor
+
+    def _emotion_read(self, face):
+        """(B, 7) one-hot: the emotion that the readers together see in faces."""
+        read = tf.add_n([tf.nn.softmax(read_emotion(reader, face)) for reader in self.readers])
+        return tf.one_hot(tf.argmax(read, axis=1), len(EMOTIONS))
 
     def loss(self, targets, outputs, terms, labels: Labels, draws):
         """What the network minimises in a step, without the discriminator.
@@ -191,7 +207,7 @@ class Guidance:
         return own + asked * guidance, terms
 
 
-def describe(config: RunConfig, readers: Sequence[Reader]) -> list[str]:
+def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None) -> list[str]:
     """What the log says of guidance: who reads, and what a training had better not do without."""
     settings = config.guidance
     named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)
@@ -199,6 +215,9 @@ def describe(config: RunConfig, readers: Sequence[Reader]) -> list[str]:
         f"guidance {100 * settings.asked:g} % of each batch asked for another emotion; "
         f"{len(readers)} reader{'s' * (len(readers) > 1)}: {named}"
     ]
+    if donors:
+        counts = ", ".join(f"{name} {count}" for name, count in zip(EMOTIONS, donors.counts, strict=True))
+        lines.append(f"donors   {len(donors.images):,} faces: {counts}")
     if not config.loss.adversarial:
         lines.append(
             "warning  guidance without a discriminator (loss.adversarial: 0): readers are pleased by patterns that no "
