@@ -58,6 +58,12 @@ def read_donors(settings: GuidanceConfig) -> PairSet | None:
         return None
     from rac_unet.data import pairs as table
 
+    if not settings.donor_faces:
+        raise UserError(
+            "guidance.donor_faces: guidance.donors is above 0 and needs a table of donors; make one with "
+            "`python -m rac_unet.find_donors`, or set guidance.donors to 0",
+            "usage",
+        )
     try:
         found = table.read(settings.donor_faces).split("train").with_truth()
     except UserError as error:
