@@ -10,6 +10,7 @@ from rac_unet.objectives.guidance import (
     SHIFT,
     is_masked,
     low_pass_colour,
+    neighbours,
     other_emotion,
     reader_crops,
     reader_loss,
@@ -105,21 +106,27 @@ def test_low_pass_colour_counts_a_tint_in_full_and_detail_hardly():
     assert colour[3] == 0  # nothing hidden
 
 
-def test_a_transplant_has_the_neighbours_detail_in_the_pictures_own_light():
-    side, rng = 32, np.random.default_rng(0)
-    detail = rng.choice([-0.1, 0.1], size=(3, side, side, 3)).astype(np.float32)
-    level = np.float32([0.3, 0.6, 0.5])[:, None, None, None]
-    truth = level + detail
-    occlusion = np.zeros((3, side, side, 1), np.float32)
-    occlusion[:, 12:, 4:28] = 1
-    made = transplanted({"unmasked_image": tf.constant(truth), "occlusion": tf.constant(occlusion)}).numpy()
-    hidden = occlusion[..., 0] > 0
-    np.testing.assert_array_equal(made[~hidden], truth[~hidden])
-    np.testing.assert_allclose(made[2], truth[2], atol=1e-6)  # the last of an odd batch has no neighbour
-    for mine, other in ((0, 1), (1, 0)):
-        np.testing.assert_allclose(made[mine][hidden[mine]].mean(), level[mine].item(), atol=0.01)
-        expected = (level[mine] + detail[other])[hidden[mine]]
-        assert np.abs(made[mine][hidden[mine]] - expected).mean() < 0.02
+def test_neighbours_change_places_and_the_last_of_an_odd_batch_stays():
+    assert neighbours(tf.range(5)).numpy().tolist() == [1, 0, 3, 2, 4]
+
+
+def test_a_transplant_has_the_donors_detail_in_the_pictures_own_light():
+    side, rng = 64, np.random.default_rng(0)
+    detail = rng.choice([-0.1, 0.1], size=(2, side, side, 1)).astype(np.float32)
+    own = np.float32([0.3, 0.4, 0.2]) + detail[:1]
+    donor = np.float32([0.6, 0.5, 0.8]) + detail[1:]
+    occlusion = np.zeros((1, side, side, 1), np.float32)
+    occlusion[:, 24:, 8:56] = 1
+    made = transplanted({"unmasked_image": tf.constant(own), "occlusion": tf.constant(occlusion)}, donor).numpy()[0]
+    hidden = occlusion[0, ..., 0] > 0
+    np.testing.assert_array_equal(made[~hidden], own[0][~hidden])
+    # Far from the mask's edge: level and tint of the picture, detail of the donor.
+    inside = made[36:60, 20:44]
+    np.testing.assert_allclose(inside.mean(axis=(0, 1)), [0.3, 0.4, 0.2], atol=0.01)
+    expected = np.float32([0.3, 0.4, 0.2]) + detail[1, 36:60, 20:44]
+    assert np.abs(inside - expected).mean() < 0.03
+    # At the edge the picture's own pixels go on.
+    assert np.abs(made[24, 20:44] - own[0, 24, 20:44]).mean() < 0.2 * np.abs(donor[0, 24] - own[0, 24]).mean()
 
 
 def test_a_reader_asks_for_no_more_than_a_distribution():

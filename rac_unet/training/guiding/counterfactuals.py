@@ -207,7 +207,7 @@ class Guidance:
         return own + asked * guidance, terms
 
 
-def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None) -> list[str]:
+def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None) -> list[str]:
     """What the log says of guidance: who reads, and what a training had better not do without."""
     settings = config.guidance
     named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)

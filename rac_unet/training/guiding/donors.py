@@ -50,20 +50,14 @@ class Donors:
 
 
 def read_donors(settings: GuidanceConfig) -> PairSet | None:
-    """The table of donors, checked; None where guidance does without. Does not import TensorFlow.
+    """Read the table of donors; None where the settings name none. Does not import TensorFlow.
 
     Raises: UserError when the table is no data set, or an emotion that may be asked for has no donor.
     """
-    if not (settings.is_on and settings.donors):
+    if not (settings.is_on and settings.donors and settings.donor_faces):
         return None
     from rac_unet.data import pairs as table
 
-    if not settings.donor_faces:
-        raise UserError(
-            "guidance.donor_faces: guidance.donors is above 0 and needs a table of donors; make one with "
-            "`python -m rac_unet.find_donors`, or set guidance.donors to 0",
-            "usage",
-        )
     try:
         found = table.read(settings.donor_faces).split("train").with_truth()
     except UserError as error:

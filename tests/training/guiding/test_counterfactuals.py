@@ -15,13 +15,14 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.data import pairs
 from rac_unet.data.augmenting import DRAWS
-from rac_unet.objectives.guidance import low_pass_colour, transplanted
+from rac_unet.objectives.guidance import low_pass_colour, neighbours, transplanted
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
 from rac_unet.train import main
 from rac_unet.training import resuming
 from rac_unet.training.arguments import parse
 from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, Labels, describe, read_emotion
+from rac_unet.training.guiding.donors import Donors
 from rac_unet.training.guiding.readers import Reader, check_readers, emotion_frequencies, load_readers
 from tests.refusals import refused
 
@@ -41,14 +42,14 @@ def reader(classes=EMOTIONS):
     return Reader("brightness", Brightness(), tuple(classes), SIDE)
 
 
-def guidance(toy_pairs, readers=None, **settings):
+def guidance(toy_pairs, readers=None, faces=None, **settings):
     readers = readers or [reader()]
     settings = {"readers": ["a"] * len(readers), "weight": 0.5, "colour": 2.0, "margin": 0.1} | settings
     config = RunConfig(
         loss=LossConfig({"l1": 1.0, "hole_l1": 3.0, "visible_emotion": 0.25}), guidance=GuidanceConfig(**settings),
         model=configs.ModelConfig(name="rac_unet_lite"),
     )  # fmt: skip
-    return Guidance(config, readers, pairs.read(toy_pairs).split("train"))
+    return Guidance(config, readers, pairs.read(toy_pairs).split("train"), faces)
 
 
 def batch(count=6, seed=0):
@@ -66,7 +67,7 @@ def draws(guide, count, **columns):
     """Draws as the pipeline hands them over: the pipeline's own first."""
     made = np.full((count, DRAWS + guide.draws), 0.5, np.float32)
     for name, values in columns.items():
-        made[:, DRAWS + ("asked", "which", "wrong").index(name)] = values
+        made[:, DRAWS + ("asked", "which", "wrong", "donor").index(name)] = values
     return tf.constant(made)
 
 
@@ -102,8 +103,22 @@ def test_donors_are_neighbours_whose_emotion_is_asked_for(toy_pairs):
     truth, face = targets["unmasked_image"].numpy(), wanted["unmasked_image"].numpy()
     changed = (face != truth).any(axis=(1, 2, 3))
     np.testing.assert_array_equal(changed, [1, 1, 0, 0, 0, 1, 0])
-    np.testing.assert_allclose(face[0], transplanted(targets)[0])
+    np.testing.assert_allclose(face[0], transplanted(targets, neighbours(targets["unmasked_image"]))[0])
     assert "donors" in Guidance.TERMS
+
+
+def test_a_composite_is_labelled_with_what_readers_see_in_it(toy_pairs):
+    """The reader takes faces for surprise unless they are bright; then for neutral."""
+    images = np.repeat(np.uint8([0, 255] * 3 + [255])[:, None, None, None], SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
+    donors = Donors(images, np.ones(7, np.int32))
+    guide = guidance(toy_pairs, faces=donors, asked=1.0, donors=0.5, donor_faces="a", emotion_weights={"fear": 1.0, "disgust": 1.0})
+    targets, _ = batch(4)
+    given, wanted, labels = guide.ask({"emotion": targets["emotion"]}, targets, draws(guide, 4, asked=0.0))
+    np.testing.assert_array_equal(labels.asked, [1, 1, 1, 0])
+    faces, truth = wanted["unmasked_image"].numpy(), targets["unmasked_image"].numpy()
+    read = tf.argmax(read_emotion(reader(), faces), axis=1).numpy()
+    np.testing.assert_array_equal(given["emotion"].numpy().argmax(axis=1)[:3], read[:3])
+    assert (faces[:3] != truth[:3]).any() and (faces[3] == truth[3]).all()
 
 
 def test_likeness_to_donors_has_a_weight_of_its_own(toy_pairs):
@@ -132,7 +147,7 @@ def test_what_each_picture_has_as_its_loss(toy_pairs):
     }
     # Draws of 0.5 move and relight nothing; the third of a reader's fives blurs, so that is 0.
     chance = draws(guide, 4).numpy()
-    chance[:, DRAWS + 3 + 3 :: 5] = 0
+    chance[:, DRAWS + 4 + 3 :: 5] = 0
     total, values = guide.loss(targets, outputs, terms, labels, tf.constant(chance))
 
     hidden = targets["occlusion"].numpy()

@@ -1,0 +1,38 @@
+"""Which faces become donors."""
+
+import numpy as np
+
+from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data import pairs
+from rac_unet.scoring.emotions.donors import choose, training_faces
+from tests.refusals import refused
+
+FEAR, ANGER = EMOTIONS.index("fear"), EMOTIONS.index("anger")
+
+
+def test_a_face_serves_the_emotion_in_which_it_is_strongest_for_that_emotion():
+    strengths = np.zeros((4, 7))
+    # Readers give fear low probabilities: 0.2 is much, and 0.3 of anger is little.
+    strengths[:, ANGER] = [0.9, 0.8, 0.3, 0.1]
+    strengths[:, FEAR] = [0.02, 0.01, 0.2, 0.1]
+    chosen = choose(strengths, list("abcd"), 2)
+    assert chosen[ANGER] == [0, 1] and chosen[FEAR] == [2, 3]
+    assert sum(map(len, chosen)) == 4
+
+
+def test_no_more_than_two_faces_of_a_person():
+    strengths = np.zeros((5, 7))
+    strengths[:, FEAR] = [0.5, 0.4, 0.3, 0.2, 0.1]
+    assert choose(strengths, ["a", "a", "a", "b", "b"], 5)[FEAR] == [0, 1, 3, 4]
+
+
+def test_skipped_pictures_are_left_out_whatever_mask_they_have(toy_pairs):
+    found = pairs.read(toy_pairs)
+    all_faces = training_faces(found)
+    names = all_faces.frame["unmasked"].astype(str)
+    assert not names.duplicated().any()
+    key = all_faces.keys[0]
+    left = training_faces(found, [key]).frame["unmasked"].astype(str)
+    assert names[0] not in set(left) and len(left) == len(names) - 1
+    with refused("unknown_name", "--skip", "no-such-key"):
+        training_faces(found, ["no-such-key"])
