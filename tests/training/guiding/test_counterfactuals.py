@@ -111,7 +111,9 @@ def test_a_composite_is_labelled_with_what_readers_see_in_it(toy_pairs):
     """The reader takes faces for surprise unless they are bright; then for neutral."""
     images = np.repeat(np.uint8([0, 255] * 3 + [255])[:, None, None, None], SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
     donors = Donors(images, np.ones(7, np.int32))
-    guide = guidance(toy_pairs, faces=donors, asked=1.0, donors=0.5, donor_faces="a", emotion_weights={"fear": 1.0, "disgust": 1.0})
+    guide = guidance(
+        toy_pairs, faces=donors, asked=1.0, donors=0.5, donor_faces="a", emotion_weights={"fear": 1.0, "disgust": 1.0}
+    )
     targets, _ = batch(4)
     given, wanted, labels = guide.ask({"emotion": targets["emotion"]}, targets, draws(guide, 4, asked=0.0))
     np.testing.assert_array_equal(labels.asked, [1, 1, 1, 0])
