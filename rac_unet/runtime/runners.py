@@ -92,7 +92,7 @@ class Runner:
             broken = np.flatnonzero(~np.isfinite(value).all(axis=tuple(range(1, value.ndim))))
             if len(broken):
                 raise UserError(
-                    f"{self.name} returns an {name} with values that are not numbers ({len(broken)} of {len(image)} "
+                    f"{self.name} returns values that are not numbers in {name} ({len(broken)} of {len(image)} "
                     f"pictures, first number {broken[0] + 1} of its batch): its weights are broken; use another "
                     "checkpoint, or train it again with a lower learning rate",
                     "diverged",

@@ -180,13 +180,13 @@ def test_a_network_that_paints_nan_is_refused():
     runner = Runner("net.keras", "keras", 32, False, broken_where_bright)
     dark, bright = np.full((1, 32, 32, 3), 0.1, np.float32), np.ones((1, 32, 32, 3), np.float32)
     assert np.isfinite(runner(dark)["inpainted_image"]).all()
-    with refused("diverged", "net.keras", "inpainted_image", "1 of 2", "2."):
+    with refused("diverged", "net.keras", "inpainted_image", "1 of 2", "number 2 "):
         runner(np.concatenate([dark, bright]))
 
 
 def test_every_output_is_checked():
     outputs = {"inpainted_image": np.zeros((2, 32, 32, 3)), "visible_emotion": np.array([[np.inf, 0], [0, 0]])}
-    with refused("diverged", "visible_emotion", "1 of 2", "1."):
+    with refused("diverged", "visible_emotion", "1 of 2", "number 1 "):
         Runner("net.keras", "keras", 32, False, lambda inputs: outputs)(np.zeros((2, 32, 32, 3), np.float32))
 
 
