@@ -85,7 +85,7 @@ def test_wrong_pictures(picture, named):
     ("classes", "words"),
     [
         (("joy", *EMOTIONS[1:]), ["unknown 'joy'", "'surprise' missing"]),
-        ((*EMOTIONS[:6], "fear"), ["'fear' twice", "'neutral' missing"]),
+        ((*EMOTIONS[:6], "fear"), ["'fear' repeated", "'neutral' missing"]),
         (EMOTIONS[:5], ["'anger' missing", "'neutral' missing", "Received 5"]),
         ((*EMOTIONS, "contempt"), ["unknown 'contempt'", "Received 8"]),
         ("surprise", ["list", "'surprise'"]),
@@ -118,7 +118,7 @@ def test_weights_without_class_names_are_refused(run, made):
 def test_weights_with_wrong_class_names_are_refused(run):
     with h5py.File(run.best_weights, "r+") as archive:
         archive.attrs["classes"] = json.dumps(["anger"] * 7)
-    with refused("bad_value", run.best_weights, "'anger' twice", "'fear' missing"):
+    with refused("bad_value", run.best_weights, "'anger' repeated", "'fear' missing"):
         load_classifier(run.path)
 
 
