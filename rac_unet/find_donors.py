@@ -1,14 +1,13 @@
-"""Find donor faces, whose lower half shows an emotion on other people too: `python -m rac_unet.find_donors PAIRS`."""
+"""Find faces whose lower half shows an emotion on other people too: `python -m rac_unet.find_donors PAIRS`."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.errors import CommandParser, number, run_command
 from rac_unet.core.files.whole import write_text
 
 TABLE = "donors.csv"
@@ -17,68 +16,52 @@ TABLE = "donors.csv"
 def main(argv: list[str] | None = None) -> int:
     """Write a table of donors and a sheet of them next to pairs.csv."""
     args = _parser().parse_args(argv)
+    import numpy as np
+
     from rac_unet.core.provenance import make_provenance
     from rac_unet.data import pairs as table
+    from rac_unet.data.pipeline import unmasked_faces
     from rac_unet.data.records import refuse_records
     from rac_unet.reports.sheets import write_sheet
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
-    from rac_unet.scoring.emotions.donors import choose, read_faces, training_faces, try_donors
+    from rac_unet.scoring.emotions.donors import choose, likely_donors, try_donors, without
     from rac_unet.scoring.emotions.judges import judge_paths
+    from rac_unet.scoring.emotions.reading import read_unmasked, training_faces
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
-    output = pairs.root / args.name
-    if args.name != os.path.basename(args.name) or output.suffix != ".csv":
-        raise UserError(f"--name {args.name}: expected the name of a .csv file, without a folder", "usage")
-    provenance, sheet = output.with_suffix(".json"), output.with_suffix(".jpg")
-    for file in (output, provenance, sheet):
-        if file.exists():
-            raise UserError(f"{file} is there already; delete it, or give another --name", "exists")
+    output = table.new_table(pairs.root, args.name, ".json", ".jpg")
     skipped = [key for key in args.skip.split(",") if key]
+    faces = without(training_faces(pairs), pairs, skipped)
     runs = judge_paths([args.classifier])
     classifiers = [load_classifier(path) for path in runs]
-    faces = training_faces(pairs, skipped)
-    read = read_faces(classifiers, faces)
-    tried, strengths = try_donors(classifiers, pairs, faces, read, args.tried, args.recipients)
+    tried = likely_donors(faces, read_unmasked(classifiers, faces), args.tried)
+    strengths = try_donors(classifiers, pairs, tried, args.recipients)
     chosen = choose(strengths, tried.frame["identity"].astype(str).tolist(), args.count)
-    rows, places = [], []
-    given = list(tried)
-    for emotion, positions in zip(EMOTIONS, chosen, strict=True):
-        rows += [replace(given[place], emotion=emotion, emotion_shares="", weight=1.0) for place in positions]
-        places += positions
-        found = strengths[positions, EMOTIONS.index(emotion)]
-        span = f"read in {100 * found[0]:.0f} to {100 * found[-1]:.0f} %" if len(found) else "none"
-        print(f"  {emotion:>9} {len(positions):4d} donors, {span}")
+    rows, columns = [], {}
+    for emotion, places in zip(EMOTIONS, chosen, strict=True):
+        donors = tried.take(np.array(places, int))
+        rows += [replace(pair, emotion=emotion, emotion_shares="", weight=1.0) for pair in donors]
+        found = strengths[places, EMOTIONS.index(emotion)]
+        span = f"read in {100 * found[0]:.0f} to {100 * found[-1]:.0f} %" if places else "none"
+        print(f"  {emotion:>9} {len(places):4d} donors, {span}")
+        if places:
+            columns[emotion] = np.concatenate(list(unmasked_faces(donors, pairs.image_size)))
     facts = make_provenance(
         "rac_unet.find_donors", argv, data_fingerprint=pairs.fingerprint, skipped=skipped,
         classifiers=[classifier_facts(path) for path in runs],
     )  # fmt: skip
-    images = _images(tried.take(places))
-    columns = {name: images[[min(i, len(p) - 1) + start for i in range(args.count)]]
-               for name, p, start in _starts(chosen) if p}  # fmt: skip
-    write_sheet(sheet, columns, [str(i + 1) for i in range(args.count)], "donors, the strongest first")
-    write_text(provenance, json.dumps(facts, indent=2) + "\n")
+    sheet, longest = output.with_suffix(".jpg"), max(map(len, chosen))
+    numbers = [str(place + 1) for place in range(longest)]
+    write_sheet(sheet, columns, numbers, "donors, the strongest first")
+    write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows)
     print(f"wrote {output} and {sheet}")
-    print("next     look at the sheet; where a hand or a microphone hides a mouth, name its key with --skip")
+    print(
+        "next     look at the sheet: faces with a hand or a microphone before the mouth are poor donors; the table has "
+        "them in the same order, emotion by emotion: delete their rows, or name their keys with --skip"
+    )
     return 0
-
-
-def _starts(chosen):
-    start = 0
-    for name, positions in zip(EMOTIONS, chosen, strict=True):
-        yield name, positions, start
-        start += len(positions)
-
-
-def _images(pairs):
-    import numpy as np
-
-    from rac_unet.data.pictures import Pictures
-    from rac_unet.data.pipeline import make_scoring_dataset
-
-    batches = make_scoring_dataset(pairs, Pictures(pairs, pairs.image_size), 64)
-    return np.concatenate([targets["unmasked_image"].numpy() for _, targets in batches])
 
 
 def _parser() -> CommandParser:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.errors import CommandParser, number, run_command
 from rac_unet.core.files.whole import write_text
 
 TABLE = "soft.csv"
@@ -22,26 +21,22 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data.records import refuse_records
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
     from rac_unet.scoring.emotions.judges import judge_paths
+    from rac_unet.scoring.emotions.reading import read_unmasked, training_faces
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
-    output = pairs.root / args.name
-    provenance = output.with_suffix(".json")
-    if args.name != os.path.basename(args.name) or output.suffix != ".csv":
-        raise UserError(f"--name {args.name}: expected the name of a .csv file, without a folder", "usage")
-    for file in (output, provenance):
-        if file.exists():
-            raise UserError(f"{file} is there already; delete it, or give another --name", "exists")
+    output = table.new_table(pairs.root, args.name, ".json")
     runs = judge_paths([args.classifier])
     classifiers = [load_classifier(path) for path in runs]
-    read = _read(classifiers, pairs)
+    faces = training_faces(pairs)
+    read = dict(zip(faces.frame["unmasked"].astype(str), read_unmasked(classifiers, faces), strict=True))
     rows = [_relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair for pair in pairs]
     changed = sum(pair.emotion != before for pair, before in zip(rows, pairs.frame["emotion"], strict=True))
     facts = make_provenance(
         "rac_unet.soft_labels", argv, data_fingerprint=pairs.fingerprint, own=args.own,
         classifiers=[classifier_facts(path) for path in runs],
     )  # fmt: skip
-    write_text(provenance, json.dumps(facts, indent=2) + "\n")
+    write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows, weighted=pairs.has_weights, shared=True)
     print(f"{len(read):,} training pictures read; the strongest emotion changed for {changed:,} pairs")
     for i, name in enumerate(EMOTIONS):
@@ -49,29 +44,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"  {name:>9} {own:7,} training pairs, highest probability {max(row[i] for row in read.values()):.2f}")
     print(f"wrote {output}")
     return 0
-
-
-def _read(classifiers, pairs) -> dict:
-    """Unmasked image of each training pair -> (7,) mean of the classifiers' probabilities."""
-    import numpy as np
-
-    from rac_unet.core.progress import Progress
-    from rac_unet.data.pictures import Pictures
-    from rac_unet.data.pipeline import make_scoring_dataset
-    from rac_unet.scoring.emotions.reading import BATCH, read_probabilities
-
-    train = pairs.split("train").with_truth()
-    if not len(train):
-        raise UserError(f"{pairs.root} has no training pairs whose unmasked face is known", "mismatch")
-    # One pair of each picture: several masks are drawn on a face.
-    train = train.take(np.unique(train.frame["unmasked"].to_numpy(object).astype(str), return_index=True)[1])
-    found, progress = [], Progress(len(train), noun="pictures")
-    for _, targets in make_scoring_dataset(train, Pictures(train, pairs.image_size), BATCH):
-        image = targets["unmasked_image"].numpy()
-        found.append(np.mean([read_probabilities(classifier, image) for classifier in classifiers], axis=0))
-        progress.advance(len(image))
-    progress.close()
-    return dict(zip(train.frame["unmasked"].astype(str), np.concatenate(found), strict=True))
 
 
 def _relabelled(pair, read, own: float):

@@ -68,7 +68,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, opened, distribution, began, initial)
+        return _train(run, pairs, log, extractor, opened, donors, distribution, began, initial)
 
 
 def resume(request: Request, began: float) -> int:
@@ -114,7 +114,7 @@ def resume(request: Request, began: float) -> int:
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, opened, distribution, began, initial, resumed=True)
+    return _train(run, pairs, log, extractor, opened, donors, distribution, began, initial, resumed=True)
 
 
 def _take_devices(config: RunConfig):
@@ -184,7 +184,7 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _train(run, pairs, log, extractor, readers, distribution, began: float, initial, resumed: bool = False) -> int:
+def _train(run, pairs, log, extractor, readers, donors, distribution, began: float, initial, resumed=False) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -193,7 +193,7 @@ def _train(run, pairs, log, extractor, readers, distribution, began: float, init
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began, initial and initial.weights, readers)
+        trainer = Trainer(run, pairs, log, extractor, distribution, began, initial and initial.weights, readers, donors)
         if initial:
             log(f"begins   with {initial.description}")
         if resumed:

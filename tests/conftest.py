@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -98,3 +99,21 @@ def toy_pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy_pairs") / "pairs"
     write_toy_pairs(folder, 70, size=64, progress=False)
     return folder
+
+
+@pytest.fixture
+def copied_pairs(toy_pairs, tmp_path):
+    """A copy of `toy_pairs` to write into."""
+    return shutil.copytree(toy_pairs, tmp_path / "pairs")
+
+
+@pytest.fixture(scope="session")
+def random_reader(tmp_path_factory):
+    """Run directory of an emotion classifier with random weights and its classes in alphabetical order."""
+    from rac_unet.core.emotions import EMOTIONS
+    from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
+
+    config = ClassifierConfig(tuple(sorted(EMOTIONS)), "small_reader", 2, 32, "grey")
+    path = tmp_path_factory.mktemp("reader") / "reader"
+    write_classifier(path, build_classifier(config), config, {})
+    return path

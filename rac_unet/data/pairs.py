@@ -234,6 +234,23 @@ def write_shares(shares: dict[str, float]) -> str:
     return " ".join(f"{name}:{shares[name]:.4g}" for name in EMOTIONS if shares.get(name, 0) > 0)
 
 
+def new_table(root: Path, name: str, *others: str) -> Path:
+    """Return the path of a second table next to pairs.csv, which a command is to write.
+
+    Args:
+        name: its file name.
+        others: endings of further files of that name that are written with it, such as `.json`.
+    Raises: UserError when the name is not that of a .csv file, or one of the files exists.
+    """
+    table = root / name
+    if name != os.path.basename(name) or table.suffix != ".csv":
+        raise UserError(f"--name {name}: expected the name of a .csv file, without a folder", "usage")
+    for file in (table, *(table.with_suffix(ending) for ending in others)):
+        if file.exists():
+            raise UserError(f"{file} is there already; delete it, or give another --name", "exists")
+    return table
+
+
 def write(path: str | os.PathLike, pairs: Iterable[Pair], weighted: bool = False, shared: bool = False) -> None:
     """Write pairs.csv atomically, after its images; the same pairs give the same bytes.
 

@@ -7,6 +7,8 @@ none, never changes a pixel or the order.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -150,6 +152,12 @@ def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int, so
     dataset = dataset.batch(batch_size)
     dataset = dataset.map(lambda stacked, emotion: to_float(stacked, emotion))
     return dataset.prefetch(2).with_options(_options())
+
+
+def unmasked_faces(pairs: PairSet, image_size: int, batch_size: int = 64) -> Iterator[np.ndarray]:
+    """Yield the unmasked pictures of pairs in the file's order, (B, S, S, 3) float32 in [0, 1]."""
+    for _, targets in make_scoring_dataset(pairs, Pictures(pairs, image_size), batch_size):
+        yield targets["unmasked_image"].numpy()
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

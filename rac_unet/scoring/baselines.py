@@ -7,8 +7,7 @@ import numpy as np
 
 from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import PairSet
-from rac_unet.data.pictures import Pictures
-from rac_unet.data.pipeline import make_scoring_dataset
+from rac_unet.data.pipeline import unmasked_faces
 
 BASELINES = ("masked_input", "mean_face", "telea")
 # OpenCV's own example value; the hidden half of a face is far larger than any sensible radius.
@@ -25,8 +24,8 @@ def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
             "empty",
         )
     total = np.zeros((image_size, image_size, 3))
-    for _, targets in make_scoring_dataset(once, Pictures(once, image_size), 64):
-        total += targets["unmasked_image"].numpy().sum(axis=0, dtype=np.float64)
+    for faces in unmasked_faces(once, image_size):
+        total += faces.sum(axis=0, dtype=np.float64)
     return (total / len(once)).astype(np.float32)
 
 

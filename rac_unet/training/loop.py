@@ -35,7 +35,7 @@ from rac_unet.objectives.losses import make_loss
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
 from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, describe
-from rac_unet.training.guiding.donors import load_donors, read_donors
+from rac_unet.training.guiding.donors import load_donors
 from rac_unet.training.guiding.readers import Reader
 from rac_unet.training.hardware.devices import choose, device_facts
 from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
@@ -68,12 +68,13 @@ class Trainer:
         began: `time.monotonic()` when the command began, from which `max_hours` counts.
         weights: what to start with, in the order of a network's `get_weights`; None for random ones.
         readers: of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
+        donors: of the config's guidance (`rac_unet.training.guiding.donors.read_donors`).
     Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
     """
 
     def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None, distribution: Distribution | None = None,
                  began: float | None = None, weights: list[np.ndarray] | None = None,
-                 readers: Sequence[Reader] = ()):  # fmt: skip
+                 readers: Sequence[Reader] = (), donors: PairSet | None = None):  # fmt: skip
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
@@ -111,9 +112,8 @@ class Trainer:
             fast = "mixed_bfloat16" if self._choices.precision == "mixed_bfloat16" else "float32"
             self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
         self._readers = readers
-        found = read_donors(config.guidance)
-        donors = load_donors(found, size) if found else None
-        self._guidance = Guidance(config, readers, train, donors) if config.guidance.is_on else None
+        faces = load_donors(donors, size) if donors else None
+        self._guidance = Guidance(config, readers, train, faces) if config.guidance.is_on else None
         self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),
                                   config, self.distribution, self._choices.jit_compile, self._adversary,
                                   self._guidance)  # fmt: skip
@@ -128,7 +128,7 @@ class Trainer:
             f"{', products in TF32' * uses_tf32()}{', XLA' * self._choices.jit_compile}, "
             f"{self.distribution.description}, batch of {training.batch_size}"
         )
-        for line in describe(config, readers, donors) if self._guidance else ():
+        for line in describe(config, readers, faces) if self._guidance else ():
             log(line)
 
     @property

@@ -118,7 +118,7 @@ class Guidance:
         return {**inputs, "emotion": painted}, {**targets, "unmasked_image": face}, labels
 
     def _request(self, own, face, draws):
-        """What pictures may be asked for, whether that is another emotion than their own, and the donors or None."""
+        """Return the emotion to request of each picture, whether it is not the picture's own, and the donor or None."""
         if self._settings.donors and not self._donors:
             shown = neighbours(own)
             strongest = tf.argmax(shown, axis=1)
@@ -130,7 +130,7 @@ class Guidance:
         return other, tf.reduce_any(other > 0, axis=1), donor
 
     def _emotion_read(self, face):
-        """(B, 7) one-hot: the emotion that the readers together see in faces."""
+        """(B, 7) one-hot: the emotion with the highest mean probability of the readers."""
         read = tf.add_n([tf.nn.softmax(read_emotion(reader, face)) for reader in self.readers])
         return tf.one_hot(tf.argmax(read, axis=1), len(EMOTIONS))
 
@@ -208,7 +208,7 @@ class Guidance:
 
 
 def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None) -> list[str]:
-    """What the log says of guidance: who reads, and what a training had better not do without."""
+    """Lines for the log: the readers, the donors, and warnings about settings that paint unnatural faces."""
     settings = config.guidance
     named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)
     lines = [

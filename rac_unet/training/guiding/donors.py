@@ -38,21 +38,21 @@ class Donors:
         import tensorflow as tf
 
         wanted = tf.argmax(emotion, axis=1)
-        count = tf.gather(tf.constant(self.counts), wanted)
-        start = tf.gather(tf.constant(np.cumsum(self.counts) - self.counts, tf.int32), wanted)
-        # Twice as many as there are: each face and its mirror image.
-        place = tf.minimum(tf.cast(draw * tf.cast(2 * count, tf.float32), tf.int32), tf.maximum(2 * count - 1, 0))
-        face = tf.cast(
-            tf.gather(tf.constant(self.images), tf.minimum(start + place // 2, len(self.images) - 1)), tf.float32
-        )
-        mirrored = tf.cast(place % 2 == 1, tf.bool)[:, None, None, None]
-        return tf.where(mirrored, tf.reverse(face, axis=[2]), face) / 255.0
+        starts = np.cumsum(self.counts, dtype=np.int32) - self.counts
+        count, start = tf.gather(self.counts, wanted), tf.gather(starts, wanted)
+        # Twice as many as there are: each face and its mirror image. Rounding must not lead beyond the last.
+        twice = 2 * count
+        place = tf.minimum(tf.cast(draw * tf.cast(twice, tf.float32), tf.int32), twice - 1)
+        # An emotion that is never requested has no donor.
+        row = tf.clip_by_value(start + place // 2, 0, len(self.images) - 1)
+        face = tf.cast(tf.gather(self.images, row), tf.float32) / 255.0
+        return tf.where((place % 2 == 1)[:, None, None, None], tf.reverse(face, axis=[2]), face)
 
 
 def read_donors(settings: GuidanceConfig) -> PairSet | None:
     """Read the table of donors; None where the settings name none. Does not import TensorFlow.
 
-    Raises: UserError when the table is no data set, or an emotion that may be asked for has no donor.
+    Raises: UserError when the table is not a data set, or an emotion that may be requested has no donor.
     """
     if not (settings.is_on and settings.donors and settings.donor_faces):
         return None
@@ -79,19 +79,17 @@ def load_donors(found: PairSet, image_size: int) -> Donors:
     Args:
         image_size: side of the training pictures.
     """
-    from rac_unet.data.pictures import Pictures
-    from rac_unet.data.pipeline import make_scoring_dataset
+    from rac_unet.data.pipeline import unmasked_faces
 
     ids = found.emotion_ids
     found = found.take(np.argsort(ids, kind="stable"))
-    batches = make_scoring_dataset(found, Pictures(found, image_size), 64)
-    images = np.concatenate([targets["unmasked_image"].numpy() for _, targets in batches])
+    images = np.concatenate(list(unmasked_faces(found, image_size)))
     counts = np.bincount(ids, minlength=len(EMOTIONS)).astype(np.int32)
     return Donors(np.rint(images * 255).astype(np.uint8), counts)
 
 
 def donor_facts(found: PairSet | None, settings: GuidanceConfig) -> dict[str, Any]:
-    """What provenance.json records of donors: table, fingerprint, how many of each emotion; empty without donors."""
+    """Entry of provenance.json on the donors: table, fingerprint, how many of each emotion; empty without donors."""
     if found is None:
         return {}
     facts = {"table": settings.donor_faces, "fingerprint": found.fingerprint, "counts": found.emotion_counts()}

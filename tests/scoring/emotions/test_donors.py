@@ -1,10 +1,13 @@
 """Which faces become donors."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import pairs
-from rac_unet.scoring.emotions.donors import choose, training_faces
+from rac_unet.scoring.emotions.donors import choose, likely_donors, try_donors, without
+from rac_unet.scoring.emotions.reading import training_faces
 from tests.refusals import refused
 
 FEAR, ANGER = EMOTIONS.index("fear"), EMOTIONS.index("anger")
@@ -32,7 +35,26 @@ def test_skipped_pictures_are_left_out_whatever_mask_they_have(toy_pairs):
     names = all_faces.frame["unmasked"].astype(str)
     assert not names.duplicated().any()
     key = all_faces.keys[0]
-    left = training_faces(found, [key]).frame["unmasked"].astype(str)
+    left = without(all_faces, found, [key]).frame["unmasked"].astype(str)
     assert names[0] not in set(left) and len(left) == len(names) - 1
     with refused("unknown_name", "--skip", "no-such-key"):
-        training_faces(found, ["no-such-key"])
+        without(all_faces, found, ["no-such-key"])
+    with refused("empty", "--skip"):
+        without(all_faces, found, all_faces.keys)
+
+
+def test_the_faces_in_which_an_emotion_is_read_most_are_tried(toy_pairs):
+    faces = pairs.read(toy_pairs).take(np.arange(4))
+    read = np.zeros((4, 7))
+    read[:, FEAR] = [0.1, 0.4, 0.2, 0.3]
+    read[:, ANGER] = [0.1, 0.2, 0.3, 0.9]
+    read[:, [i for i in range(7) if i not in (FEAR, ANGER)]] = np.float64([0.1, 0.5, 0, 0])[:, None]
+    assert likely_donors(faces, read, 1).keys.tolist() == faces.keys[[1, 3]].tolist()
+    assert len(likely_donors(faces, read, 100)) == 4
+
+
+def test_donors_need_somebody_with_a_mask_to_be_tried_on(toy_pairs):
+    found = pairs.read(toy_pairs)
+    bare = replace(found, frame=found.frame.assign(mask_style="none"))
+    with refused("empty", str(found.root)):
+        try_donors([], bare, found.take(np.arange(1)), 2)

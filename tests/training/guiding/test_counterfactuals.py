@@ -384,7 +384,7 @@ def test_settings_on_the_command_line_and_in_yaml(tmp_path):
     assert not configs.from_dict({}).guidance.is_on
 
 
-def test_what_a_training_had_better_not_do_without_is_warned_of():
+def test_settings_that_paint_unnatural_faces_are_warned_of():
     def warnings(adversarial, asked):
         config = RunConfig(
             loss=LossConfig(adversarial=adversarial), guidance=GuidanceConfig(readers=["a"], asked=asked)
