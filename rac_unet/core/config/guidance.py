@@ -31,6 +31,8 @@ class GuidanceConfig:
             that shows the emotion, adapted in colour and light, is the ground truth. 0 leaves these terms out.
         donor_faces: Table of the donors, made by find_donors. Each composite is labelled with the emotion that the
             readers see in it. Without a table the donor is the next face in the batch, with its own label.
+        donor_tries: How many donors are tried for each picture; the ground truth is the composite in which the readers
+            see the requested emotion best. Needs donor_faces.
         two_scales: A second discriminator judges the whole lower face at half its size.
     """
 
@@ -42,6 +44,7 @@ class GuidanceConfig:
     colour: float = 0.5
     donors: float = 0.0
     donor_faces: str | None = None
+    donor_tries: int = 1
     conditional: bool = True
     two_scales: bool = True
 
@@ -51,6 +54,9 @@ class GuidanceConfig:
         check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
         check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
+        check(self.donor_tries >= 1, "guidance.donor_tries", self.donor_tries, "1 or more; 3 is usual")
+        check(self.donor_faces or self.donor_tries == 1, "guidance.donor_tries", self.donor_tries,
+              "1 without guidance.donor_faces")  # fmt: skip
         by_neighbours = self.donors and not self.donor_faces
         check(not (by_neighbours and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
               "nothing where guidance.donors is above 0 without guidance.donor_faces")  # fmt: skip

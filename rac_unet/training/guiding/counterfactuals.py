@@ -98,15 +98,11 @@ class Guidance:
             never asked for another.
         """
         mine, own = draws[:, -self.draws :], targets["emotion"]
-        other, differs, donor = self._request(own, targets["unmasked_image"], mine)
+        other, differs, composite = self._request(targets, mine)
         chosen = (mine[:, 0] < self._settings.asked) & is_masked(targets["occlusion"]) & differs
         face = targets["unmasked_image"]
-        if donor is not None:
-            pasted = transplanted(targets, donor)
-            face = tf.where(chosen[:, None, None, None], pasted, face)
-            if self._donors:
-                # Under other eyes a donor's mouth can mean another emotion.
-                other = self._emotion_read(pasted)
+        if composite is not None:
+            face = tf.where(chosen[:, None, None, None], composite, face)
         is_asked = chosen[:, None]
         painted = tf.where(is_asked, other, inputs["emotion"])
         labels = Labels(
@@ -117,22 +113,43 @@ class Guidance:
         )
         return {**inputs, "emotion": painted}, {**targets, "unmasked_image": face}, labels
 
-    def _request(self, own, face, draws):
-        """Return the emotion to request of each picture, whether it is not the picture's own, and the donor or None."""
+    def _request(self, targets, draws):
+        """Return the emotion to request of each picture, whether it is not the picture's own, and its ground truth.
+
+        The ground truth is None where no likeness term compares with it.
+        """
+        own = targets["emotion"]
         if self._settings.donors and not self._donors:
             shown = neighbours(own)
             strongest = tf.argmax(shown, axis=1)
             # Half as the donor's label says, half as users ask.
             other = tf.where(draws[:, 1:2] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
-            return other, strongest != tf.argmax(own, axis=1), neighbours(face)
+            composite = transplanted(targets, neighbours(targets["unmasked_image"]))
+            return other, strongest != tf.argmax(own, axis=1), composite
         other = other_emotion(own, draws[:, 1], self._asked_weights)
-        donor = self._donors.pick(other, draws[:, 3]) if self._donors else None
-        return other, tf.reduce_any(other > 0, axis=1), donor
+        differs = tf.reduce_any(other > 0, axis=1)
+        if not self._donors:
+            return other, differs, None
+        composite, probabilities = self._best_composite(targets, other, draws[:, 3])
+        # Under other eyes a donor's mouth can mean another emotion.
+        return tf.one_hot(tf.argmax(probabilities, axis=1), len(EMOTIONS)), differs, composite
 
-    def _emotion_read(self, face):
-        """(B, 7) one-hot: the emotion with the highest mean probability of the readers."""
-        read = tf.add_n([tf.nn.softmax(read_emotion(reader, face)) for reader in self.readers])
-        return tf.one_hot(tf.argmax(read, axis=1), len(EMOTIONS))
+    def _best_composite(self, targets, emotion, draw):
+        """Return the composite in which the readers see the emotion best, and their mean probabilities (B, 7)."""
+        best = probabilities = None
+        tries = self._settings.donor_tries
+        for i in range(tries):
+            # Evenly spaced, so that no donor is tried twice.
+            composite = transplanted(targets, self._donors.pick(emotion, (draw + i / tries) % 1.0))
+            read = [tf.nn.softmax(read_emotion(reader, composite)) for reader in self.readers]
+            seen = tf.add_n(read) / len(read)
+            if best is None:
+                best, probabilities = composite, seen
+                continue
+            is_better = tf.reduce_sum(emotion * (seen - probabilities), axis=1) > 0
+            best = tf.where(is_better[:, None, None, None], composite, best)
+            probabilities = tf.where(is_better[:, None], seen, probabilities)
+        return best, probabilities
 
     def loss(self, targets, outputs, terms, labels: Labels, draws):
         """What the network minimises in a step, without the discriminator.

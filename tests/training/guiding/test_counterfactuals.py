@@ -123,6 +123,26 @@ def test_a_composite_is_labelled_with_what_readers_see_in_it(toy_pairs):
     assert (faces[:3] != truth[:3]).any() and (faces[3] == truth[3]).all()
 
 
+def test_the_best_of_several_donors_is_the_ground_truth(toy_pairs):
+    faces = np.random.default_rng(3).integers(0, 256, (14, SIDE, SIDE, 3), np.uint8)
+    donors = Donors(faces, np.full(7, 2, np.int32))
+    targets, _ = batch(7)
+    request = np.eye(7, dtype=np.float32)[[0, 1, 2, 3, 6, 6, 6]]
+    draw = np.linspace(0, 0.99, 7, dtype=np.float32)
+    read, every = {}, []
+    for tries in (1, 4):
+        guide = guidance(toy_pairs, faces=donors, donors=0.5, donor_faces="a", donor_tries=tries)
+        composite, probabilities = guide._best_composite(targets, request, draw)
+        np.testing.assert_allclose(tf.nn.softmax(read_emotion(reader(), composite)), probabilities, atol=1e-5)
+        read[tries] = (request * probabilities).numpy().sum(axis=1)
+    for shift in (0, 0.25, 0.5, 0.75):  # two donors of each emotion, and their mirror images
+        seen = tf.nn.softmax(read_emotion(reader(), transplanted(targets, donors.pick(request, (draw + shift) % 1.0))))
+        every.append((request * seen).numpy().sum(axis=1))
+    np.testing.assert_allclose(read[1], every[0], atol=1e-5)
+    np.testing.assert_allclose(read[4], np.max(every, axis=0), atol=1e-5)
+    assert (read[4] - read[1]).max() > 0.001
+
+
 def test_likeness_to_donors_has_a_weight_of_its_own(toy_pairs):
     targets, outputs = batch(4)
     request = np.eye(7, dtype=np.float32)[[6, 6, 0, 6]]
@@ -363,6 +383,8 @@ def test_shares_of_emotions_count_what_is_shown(toy_pairs):
         ({"readers": "runs/A"}, "guidance.readers"),
         ({"readers": [3]}, "guidance.readers"),
         ({"emotion_weights": {"joy": 2}}, "guidance.emotion_weights"),
+        ({"donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
+        ({"donors": 0.5, "donor_tries": 2}, "guidance.donor_tries"),
         ({"emotion_weights": {"fear": -2}}, "guidance.emotion_weights.fear"),
         ({"emotion_weights": dict.fromkeys(EMOTIONS[1:], 0)}, "guidance.emotion_weights"),
     ],
