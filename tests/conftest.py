@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def tiny_networks():
 
     with pytest.MonkeyPatch.context() as patch:
         for name, place in NETWORKS.items():
-            patch.setitem(registry.MODELS, name, place)
+            patch.setitem(registry.MODELS, name, replace(registry.MODELS[name], builder=place))
         yield
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rac_unet.core.config import ModelConfig
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
-from rac_unet.core.registry import LABELLED_MODELS, MODELS
+from rac_unet.core.registry import MODELS
 
 # Settings with which every network passes 30 dB. Adam makes weights before a batch norm grow, and the larger they are
 # the less a step changes the picture: without decay RAC-UNET ends at 29 dB. With Adam's usual memory of 1,000 squared
@@ -24,10 +24,10 @@ READING_WEIGHT = 0.01
 def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
     """Name -> network: all of `MODELS`, and those that take a label without it too, as `{name}_unlabelled`."""
     networks = {}
-    for name in MODELS:
-        if name in LABELLED_MODELS:
+    for name, network in MODELS.items():
+        if network.takes_label:
             networks[name] = ModelConfig(name, filters, image_size, conditioned=True)
-        suffix = "_unlabelled" if name in LABELLED_MODELS else ""
+        suffix = "_unlabelled" if network.takes_label else ""
         networks[name + suffix] = ModelConfig(name, filters, image_size, conditioned=False)
     return networks
 

@@ -1,6 +1,6 @@
-"""What can be chosen by name: networks, losses, feature extractors.
+"""What can be chosen by name, a row each: networks, losses, feature extractors.
 
-A table maps a name to 'module:function', resolved on first use, so that checking one never imports TensorFlow.
+A row names its function as 'module:function', resolved on first use, so that checking a name never imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -8,46 +8,84 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rac_unet.core.errors import UserError
 
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be chosen.
+
+    Attributes:
+        builder: function of `filters` and `image_size`, and of `conditioned` where it takes a label, to a keras.Model.
+        takes_label: whether it can be conditioned on the emotion.
+        outputs: names of what it puts out.
+        side_multiple: the side of its pictures is a multiple of this many pixels, and at least two of them.
+    """
+
+    builder: str
+    takes_label: bool
+    outputs: tuple[str, ...] = ("inpainted_image",)
+    side_multiple: int = 16
+
+    @property
+    def finds_mask(self) -> bool:
+        """Whether it says which pixels are hidden."""
+        return "occlusion" in self.outputs
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss term that can be chosen.
+
+    Attributes:
+        function: `(targets, outputs) -> (B,) float32`, with `extractor` besides where it needs features.
+        output: the network's output that it is of; networks without that output cannot be trained with it.
+        needs_features: whether it looks through the feature extractor, which is loaded for such losses alone.
+        any_label: whether it holds whatever emotion is asked for, because it is of what can be seen; the others compare
+            with the ground truth.
+    """
+
+    function: str
+    output: str = "inpainted_image"
+    needs_features: bool = False
+    any_label: bool = False
+
+
 MODELS = {
-    "rac_unet": "rac_unet.models.rac_unet:build_rac_unet",
-    "ra_unet": "rac_unet.models.ra_unet:build_ra_unet",
-    "a_unet": "rac_unet.models.a_unet:build_a_unet",
-    "rac_unet_lite": "rac_unet.models.rac_unet_lite:build_rac_unet_lite",
-}
-# Those that can be conditioned on the emotion; their builders alone have that option.
-LABELLED_MODELS = ("rac_unet", "rac_unet_lite")
+    "rac_unet": Network("rac_unet.models.rac_unet:build_rac_unet", takes_label=True),
+    "ra_unet": Network("rac_unet.models.ra_unet:build_ra_unet", takes_label=False),
+    "a_unet": Network("rac_unet.models.a_unet:build_a_unet", takes_label=False),
+    "rac_unet_lite": Network(
+        "rac_unet.models.rac_unet_lite:build_rac_unet_lite", takes_label=True,
+        outputs=("inpainted_image", "occlusion", "painted_image", "visible_emotion"),
+    ),
+}  # fmt: skip
 LOSSES = {
-    "chroma": "rac_unet.objectives.losses:chroma",
-    "composite_psnr": "rac_unet.objectives.losses:composite_psnr",
-    "hole_ssim": "rac_unet.objectives.losses:hole_ssim",
-    "l1": "rac_unet.objectives.losses:l1",
-    "hole_l1": "rac_unet.objectives.losses:hole_l1",
-    "hole_l2": "rac_unet.objectives.losses:hole_l2",
-    "ms_ssim": "rac_unet.objectives.losses:ms_ssim",
-    "ms_ssim_l1": "rac_unet.objectives.losses:ms_ssim_l1",
-    "occlusion": "rac_unet.objectives.mask_losses:occlusion",
-    "painted_l1": "rac_unet.objectives.mask_losses:painted_l1",
-    "perceptual": "rac_unet.objectives.losses:perceptual",
-    "ssim": "rac_unet.objectives.losses:ssim",
-    "unit_features": "rac_unet.objectives.losses:unit_features",
-    "visible_emotion": "rac_unet.objectives.mask_losses:visible_emotion",
+    "chroma": Loss("rac_unet.objectives.losses:chroma"),
+    "composite_psnr": Loss("rac_unet.objectives.losses:composite_psnr"),
+    "hole_ssim": Loss("rac_unet.objectives.losses:hole_ssim"),
+    "l1": Loss("rac_unet.objectives.losses:l1"),
+    "hole_l1": Loss("rac_unet.objectives.losses:hole_l1"),
+    "hole_l2": Loss("rac_unet.objectives.losses:hole_l2"),
+    "ms_ssim": Loss("rac_unet.objectives.losses:ms_ssim"),
+    "ms_ssim_l1": Loss("rac_unet.objectives.losses:ms_ssim_l1"),
+    "occlusion": Loss("rac_unet.objectives.mask_losses:occlusion", output="occlusion", any_label=True),
+    "painted_l1": Loss("rac_unet.objectives.mask_losses:painted_l1", output="painted_image"),
+    "perceptual": Loss("rac_unet.objectives.losses:perceptual", needs_features=True),
+    "ssim": Loss("rac_unet.objectives.losses:ssim"),
+    "unit_features": Loss("rac_unet.objectives.losses:unit_features", needs_features=True),
+    "visible_emotion": Loss(
+        "rac_unet.objectives.mask_losses:visible_emotion", output="visible_emotion", any_label=True
+    ),
 }
-# These are also given the feature extractor, which is loaded for them alone.
-FEATURE_LOSSES = ("perceptual", "unit_features")
-# Networks that say what is hidden, and the losses of what they alone put out.
-MASK_AWARE_MODELS = ("rac_unet_lite",)
-MASK_LOSSES = ("occlusion", "painted_l1", "visible_emotion")
-# Losses of what can be seen, which hold whatever emotion is asked for; the others compare with the ground truth.
-SEEN_LOSSES = ("occlusion", "visible_emotion")
 EXTRACTORS = ("vgg16", "vgg19")
 
 
-def resolve(table: dict[str, str], name: str) -> Callable:
-    """Import what a table entry 'module:function' names."""
-    module, function = table[name].split(":")
+def resolve(place: str) -> Callable:
+    """Import the function that 'module:function' names."""
+    module, function = place.split(":")
     return getattr(importlib.import_module(module), function)
 
 
@@ -62,21 +100,26 @@ def check_name(where: str, name: str, valid) -> None:
 
 def check_label(name: str, conditioned: bool) -> None:
     """Raise UserError where a network is to be conditioned on a label that it does not take."""
-    if conditioned and name not in LABELLED_MODELS:
+    if conditioned and not MODELS[name].takes_label:
+        others = ", ".join(other for other, network in MODELS.items() if network.takes_label)
         raise UserError(
             f"model.conditioned: {name} takes no emotion label; write --model.conditioned false, or choose a network "
-            f"that takes one: {', '.join(LABELLED_MODELS)}",
+            f"that takes one: {others}",
             "mismatch",
         )
 
 
 def check_terms(terms, model: str) -> None:
-    """Raise UserError where a loss looks at something the network does not put out."""
+    """Raise UserError where a loss is of something that the network does not put out."""
+    given = MODELS[model].outputs
     for name in terms:
-        if name in MASK_LOSSES and model not in MASK_AWARE_MODELS:
+        output = LOSSES[name].output
+        if output not in given:
+            others = ", ".join(other for other, network in MODELS.items() if output in network.outputs)
+            valid = ", ".join(other for other, loss in LOSSES.items() if loss.output in given)
             raise UserError(
-                f"loss.terms: {name} needs a network that finds the mask ({', '.join(MASK_AWARE_MODELS)}). "
-                f"Received: model.name={model!r}; choose from: {', '.join(n for n in LOSSES if n not in MASK_LOSSES)}",
+                f"loss.terms: {name} needs a network with the output {output} ({others}). Received: "
+                f"model.name={model!r}; choose from: {valid}",
                 "mismatch",
             )
 

@@ -16,17 +16,19 @@ def build(name: str, **options):
 
     Args:
         name: a name from `rac_unet.core.registry.MODELS`.
-        **options: `filters`, `image_size`, and `conditioned`, which can be true only for `config.LABELLED_MODELS`.
-    Returns: keras.Model with inputs by name (`masked_image`, and `emotion` when conditioned) and the output
-        `{"inpainted_image": (B, H, W, 3) float32}`, unbounded; clip to [0, 1] to look at it.
+        **options: `filters`, `image_size`, and `conditioned`, which can be true only where its row says that it takes a
+            label.
+    Returns: keras.Model with inputs by name (`masked_image`, and `emotion` when conditioned) and the outputs of its
+        row by name, of which `inpainted_image`, (B, H, W, 3) float32, is unbounded; clip it to [0, 1] to look at it.
     Raises: UserError naming the valid networks, or those that take a label where this one does not.
     """
-    from rac_unet.core.registry import LABELLED_MODELS, MODELS, check_label, check_name, resolve
+    from rac_unet.core.registry import MODELS, check_label, check_name, resolve
 
     check_name("model.name", name, MODELS)
-    if name not in LABELLED_MODELS:
+    network = MODELS[name]
+    if not network.takes_label:
         check_label(name, options.pop("conditioned", False))
-    return resolve(MODELS, name)(**options)
+    return resolve(network.builder)(**options)
 
 
 def build_configured(model: ModelConfig, precision: str = "float32"):

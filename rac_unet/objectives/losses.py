@@ -13,7 +13,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.core.registry import FEATURE_LOSSES, LOSSES, resolve
+from rac_unet.core.registry import LOSSES, resolve
 from rac_unet.objectives.exact_products import matrix_times, times_matrix
 from rac_unet.objectives.ssim import MS_SSIM_WINDOW, SSIM_WINDOW, mean_ssim, ms_ssim_map, scales_that_fit, ssim_map
 
@@ -174,13 +174,14 @@ def make_loss(terms: dict[str, float], extractor=None):
     """The weighted sum of the config's named terms; see `weighted_sum`.
 
     Args:
-        extractor: for the terms among `FEATURE_LOSSES`, which look through it; others do without.
+        extractor: for the terms that need features; others do without.
     """
-    functions = {name: resolve(LOSSES, name) for name in terms}
-    for name in set(functions) & set(FEATURE_LOSSES):
-        if extractor is None:
-            raise ValueError(f"the loss {name} needs an extractor")
-        functions[name] = functools.partial(functions[name], extractor=extractor)
+    functions = {name: resolve(LOSSES[name].function) for name in terms}
+    for name in functions:
+        if LOSSES[name].needs_features:
+            if extractor is None:
+                raise ValueError(f"the loss {name} needs an extractor")
+            functions[name] = functools.partial(functions[name], extractor=extractor)
     return weighted_sum(terms, functions)
 
 

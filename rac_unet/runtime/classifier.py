@@ -146,7 +146,7 @@ def build_classifier(config: ClassifierConfig, precision: str = "float32"):
     from rac_unet.models import built_under
 
     with built_under(precision):
-        build = resolve(CLASSIFIERS, config.name)
+        build = resolve(CLASSIFIERS[config.name])
         return build(config.image_size, len(config.classes), config.preprocessing, config.filters)
 
 

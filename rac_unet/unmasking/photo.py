@@ -12,7 +12,7 @@ import numpy as np
 
 from rac_unet.core.emotions import EMOTIONS, emotion_id, parse_emotion
 from rac_unet.core.errors import UserError
-from rac_unet.core.registry import check_name
+from rac_unet.core.registry import MODELS, check_name
 from rac_unet.faces.align import AlignedFace, align_face, transform_points
 from rac_unet.faces.detect import Face, FaceDetector
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
@@ -288,9 +288,10 @@ def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Run
     runner = load_runner(path, threads)
     missing = [name for name in (OCCLUSION, PAINTED) if name not in runner.outputs]
     if missing:
+        able = " or ".join(name for name, network in MODELS.items() if network.finds_mask)
         raise UserError(
-            f"{path} cannot tell where a mask is (it has no output {' and '.join(missing)}); use a run of "
-            "rac_unet_lite, or something exported from one",
+            f"{path} cannot tell where a mask is (it has no output {' and '.join(missing)}); use a run of {able}, or "
+            "something exported from one",
             "wrong_type",
         )
     return runner

@@ -38,6 +38,11 @@ def test_yaml_numbers_written_as_text_are_numbers():
         ({"loss": {"terms": ["l1"]}}, "bad_value", ["loss.terms", "{ms_ssim_l1: 1.0}", "['l1']"]),
         ({"loss": {"features": "vgg18"}}, "unknown_name", ["loss.features", "'vgg18'", "vgg16, vgg19, FILE.keras"]),
         ({"loss": {"feature_weights": "imagnet"}}, "unknown_name", ["loss.feature_weights", "'imagenet'"]),
+        (
+            {"model": {"name": "a_unet", "conditioned": False}, "loss": {"terms": {"painted_l1": 1}}},
+            "mismatch",
+            ["loss.terms", "painted_l1", "rac_unet_lite", "'a_unet'"],
+        ),
         ({"loss": {"terms": {"occlusion": 1}}}, "mismatch", ["loss.terms", "occlusion", "rac_unet_lite", "'rac_unet'"]),
         ({"data": {"cache": "ram"}}, "bad_value", ["data.cache", "auto, memory, disk, off", "'ram'"]),
         ({"training": {"tf32": 1}}, "bad_value", ["training.tf32", "auto, true, false", "1"]),

@@ -11,7 +11,7 @@ import pytest
 
 from rac_unet.benchmarks.overfit import every_network
 from rac_unet.core.config import ModelConfig, RunConfig
-from rac_unet.core.registry import LABELLED_MODELS, MODELS
+from rac_unet.core.registry import MODELS
 from rac_unet.core.rundir import create
 from rac_unet.exporting import write_and_verify
 from rac_unet.exporting.agreement import measure
@@ -238,7 +238,7 @@ def test_int8_needs_pictures(lite_run, tmp_path):
 @pytest.mark.parametrize("name", CONVERTED)
 def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
     """The other two .tflite formats use the same converter, with fewer steps."""
-    config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=name in LABELLED_MODELS))
+    config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=MODELS[name].takes_label))
     run = make_run(tmp_path / "runs", config)
     installed = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
     for format in ("litert_int8", "onnx") if installed else ("litert_int8",):

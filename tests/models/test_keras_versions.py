@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys
 import numpy as np
-from rac_unet.core.registry import LABELLED_MODELS
+from rac_unet.core.registry import MODELS
 from rac_unet.models import build
 what, folder, name = sys.argv[1:]
-model = build(name, filters=4, image_size=32, conditioned=name in LABELLED_MODELS)
+model = build(name, filters=4, image_size=32, conditioned=MODELS[name].takes_label)
 rng = np.random.default_rng(0)
 if what == "save":
     # Batch-norm statistics too, which a fresh network would leave at 0 and 1.

@@ -9,21 +9,15 @@ import tensorflow as tf
 
 from rac_unet.benchmarks.overfit import every_network
 from rac_unet.core.config import ModelConfig
-from rac_unet.core.registry import (
-    FEATURE_LOSSES,
-    LABELLED_MODELS,
-    LOSSES,
-    MASK_AWARE_MODELS,
-    MASK_LOSSES,
-    MODELS,
-)
+from rac_unet.core.registry import LOSSES, MODELS
 from rac_unet.models import build, build_configured
 from rac_unet.objectives.losses import make_loss
 from tests.refusals import refused
 
 ALL = every_network(filters=4, image_size=32)
 # The networks of the comparison, built from the same blocks; the mask-aware one has a test file of its own.
-NETWORKS = {name: model for name, model in ALL.items() if model.name not in MASK_AWARE_MODELS}
+NETWORKS = {name: model for name, model in ALL.items() if not MODELS[model.name].finds_mask}
+LABELLED = {name for name, row in MODELS.items() if row.takes_label}
 every = pytest.mark.parametrize("name", NETWORKS)
 # Every network in one of the two number formats, and the blocks they share in both.
 MIXED = [
@@ -50,7 +44,7 @@ def make_inputs(model, batch=2, size=32):
 
 def test_every_model_is_tested_with_and_without_the_label_it_takes():
     assert {model.name for model in ALL.values()} == set(MODELS)
-    assert sorted(m.name for m in ALL.values() if m.conditioned) == sorted(LABELLED_MODELS)
+    assert sorted(m.name for m in ALL.values() if m.conditioned) == sorted(LABELLED)
     assert sorted(m.name for m in ALL.values() if not m.conditioned) == sorted(MODELS)
     assert {name for name, _ in MIXED} == set(NETWORKS)
 
@@ -58,6 +52,7 @@ def test_every_model_is_tested_with_and_without_the_label_it_takes():
 def test_inputs_and_outputs_by_name(network):
     assert network.name in MODELS
     assert set(network.input) in ({"masked_image"}, {"masked_image", "emotion"})
+    assert set(network.output) == set(MODELS[network.name].outputs)
     assert {name: (t.shape, t.dtype) for name, t in network.output.items()} == {
         "inpainted_image": ((None, 32, 32, 3), "float32")
     }
@@ -130,7 +125,9 @@ def test_mixed_precision_gives_float32_pictures_and_finite_losses(name, policy):
     assert model.get_layer("down1_conv2").compute_dtype == policy.removeprefix("mixed_")
     assert {w.dtype for w in model.weights} == {"float32"}
     # Losses with a feature extractor use a float32 extractor under every policy; tests/objectives covers them.
-    loss = make_loss({term: 1.0 for term in LOSSES if term not in (*FEATURE_LOSSES, *MASK_LOSSES)})
+    loss = make_loss(
+        {term: 1.0 for term, row in LOSSES.items() if not row.needs_features and row.output == "inpainted_image"}
+    )
     truth = np.random.default_rng(1).random((2, 32, 32, 3)).astype(np.float32)
     targets = {"unmasked_image": truth, "occlusion": np.ones((2, 32, 32, 1), np.float32)}
     with tf.GradientTape() as tape:
@@ -149,7 +146,7 @@ def test_an_unknown_network_is_refused_with_the_known_names():
         build("unet")
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - set(LABELLED_MODELS)))
+@pytest.mark.parametrize("name", sorted(set(MODELS) - LABELLED))
 def test_conditioning_an_unlabelled_network_is_refused(name):
     refusal = ("mismatch", "model.conditioned", name, "rac_unet_lite")
     with refused(*refusal):

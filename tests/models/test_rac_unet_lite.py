@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from rac_unet.core.registry import MODELS
 from rac_unet.models import build
 from rac_unet.models.cost import graph_flops
 
@@ -30,6 +31,7 @@ def test_outputs_by_name_and_range(small):
         "painted_image": (32, 32, 3),
         "visible_emotion": (7,),
     }
+    assert set(outputs) == set(MODELS["rac_unet_lite"].outputs) and MODELS["rac_unet_lite"].finds_mask
     for value in outputs.values():
         assert value.dtype == np.float32 and value.min() >= 0 and value.max() <= 1
     np.testing.assert_allclose(outputs["visible_emotion"].sum(1), 1, atol=1e-5)

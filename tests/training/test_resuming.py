@@ -64,6 +64,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     # The last one in a process with nothing in common with the others, not even the order of its sets.
     code = f"""
 from rac_unet.core import registry
+from rac_unet.core.registry import Network
 from rac_unet.train import main
 registry.MODELS.update({registry.MODELS})
 main({list(map(str, words))})

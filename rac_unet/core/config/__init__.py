@@ -12,7 +12,6 @@ from rac_unet.core.config.guidance import GuidanceConfig
 from rac_unet.core.config.values import check, coerce
 from rac_unet.core.errors import UserError
 from rac_unet.core.registry import (
-    FEATURE_LOSSES,
     LOSSES,
     MODELS,
     check_features,
@@ -107,8 +106,9 @@ class ModelConfig:
         check_name("model.name", self.name, MODELS)
         check_label(self.name, self.conditioned)
         check(self.filters >= 2 and self.filters % 2 == 0, "model.filters", self.filters, "an even number, 2 or more")
-        ok = self.image_size >= 32 and self.image_size % 16 == 0
-        check(ok, "model.image_size", self.image_size, "a multiple of 16, at least 32 (64, 96, 128, …)")
+        step = MODELS[self.name].side_multiple
+        ok = self.image_size >= 2 * step and self.image_size % step == 0
+        check(ok, "model.image_size", self.image_size, f"a multiple of {step}, at least {2 * step} (64, 96, 128, …)")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class LossConfig:
     @property
     def needs_features(self) -> bool:
         """Whether a term uses the feature extractor."""
-        return any(name in FEATURE_LOSSES for name in self.terms)
+        return any(LOSSES[name].needs_features for name in self.terms)
 
 
 @dataclass(frozen=True)

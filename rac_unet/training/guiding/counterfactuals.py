@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from rac_unet.core.config import RunConfig
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.registry import SEEN_LOSSES
+from rac_unet.core.registry import LOSSES
 from rac_unet.data.pairs import PairSet
 from rac_unet.objectives.adversarial import composed
 from rac_unet.objectives.guidance import (
@@ -163,7 +163,7 @@ class Guidance:
         rest = draws[:, draws.shape[1] - self.draws + ASK_DRAWS :]
         jitter = [rest[:, READER_DRAWS * i : READER_DRAWS * (i + 1)] for i in range(len(self.readers))]
         guided = self._guided(targets, outputs, labels.painted, jitter)
-        guided["donors"] = sum(self._terms[name] * value for name, value in terms.items() if name not in SEEN_LOSSES)
+        guided["donors"] = sum(self._terms[name] * value for name, value in terms.items() if not LOSSES[name].any_label)
         total, terms = self._blend(terms, guided, labels.asked)
         return total, terms | {name: value * labels.asked for name, value in guided.items()}
 
@@ -200,7 +200,7 @@ class Guidance:
             asked: share that was asked for another emotion.
             terms: the loss's own names.
         """
-        shares = {name: 1 - asked for name in terms if name not in SEEN_LOSSES}
+        shares = {name: 1 - asked for name in terms if not LOSSES[name].any_label}
         shares |= dict.fromkeys(Guidance.TERMS, asked)
         return {name: mean / (shares.get(name) or 1.0) for name, mean in means.items()}
 
@@ -217,7 +217,7 @@ class Guidance:
 
     def _blend(self, terms, guided, asked):
         """Total and the loss's own terms, likeness by the share that is not asked."""
-        terms = {name: value if name in SEEN_LOSSES else value * (1 - asked) for name, value in terms.items()}
+        terms = {name: value if LOSSES[name].any_label else value * (1 - asked) for name, value in terms.items()}
         own = sum(self._terms[name] * value for name, value in terms.items())
         weights = {"readers": self._settings.weight, "colour": self._settings.colour, "donors": self._settings.donors}
         guidance = sum(weight * guided[name] for name, weight in weights.items())
