@@ -1,4 +1,4 @@
-"""What a training will take, said before most of it is spent: parameters, memory, rate, hours, Kaggle sessions."""
+"""Estimate the cost of a training after warm-up: parameters, memory, rate, hours, Kaggle sessions."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import math
 
 import keras
 
-# Kaggle ends a session after 12 hours; half an hour of them goes to starting and saving.
+# Kaggle ends a session after 12 hours; starting and saving take half an hour of them.
 KAGGLE_HOURS = 11.5
-# Of what a network's layers put out, forward and backward pass hold this much at their peak: all of it for the
-# gradients, and as much again of gradients and intermediate results.
+# Peak memory of the forward and backward pass, relative to the layers' outputs: all outputs are kept for the gradients,
+# and gradients and intermediate results need as much again.
 HELD = 2.0
 
 
 def memory_estimate(model: keras.Model, batch_size: int, half: bool, ema: bool) -> int:
-    """Bytes that training takes on one device, from the shapes alone.
+    """Estimate the bytes that training needs on one device, from shapes only.
 
-    For RAC-UNET of 64 filters, 128 px and batches of 8 that is 4.7 GB, where the process took 4.9 GB in all. XLA, cuDNN
-    and the extractor of a perceptual loss come on top.
+    For RAC-UNET with 64 filters, 128 px and batches of 8 the estimate is 4.7 GB; the process used 4.9 GB in total. XLA,
+    cuDNN and the extractor of a perceptual loss are not included.
 
     Args:
-        batch_size: pairs on that device.
-        half: whether layers put out two bytes a number.
-        ema: whether an average of the weights is kept.
+        model: the network.
+        batch_size: pairs per batch on that device.
+        half: whether layers compute in half precision.
+        ema: whether averaged weights are kept.
     """
     weights = 4 * model.count_params()
-    # Weights, gradients, Adam's two moments, the average.
+    # Weights, gradients, Adam's two moments, averaged weights.
     state = weights * (4 + ema)
     return state + values_estimate(model, batch_size, half)
 
 
 def values_estimate(model: keras.Model, batch_size: int, half: bool) -> int:
-    """Bytes of what a network's layers put out on one device, forward and backward; arguments as above."""
+    """Estimate the bytes of a network's activations on one device; arguments as for `memory_estimate`."""
     values = 0
     for layer in model.layers:
         if not isinstance(layer, keras.layers.InputLayer):
@@ -40,13 +41,14 @@ def values_estimate(model: keras.Model, batch_size: int, half: bool) -> int:
 
 
 def budget_line(parameters: int, memory: int, rate: float, hours: float, session_hours: float) -> str:
-    """One line for the log.
+    """Return the log line about the cost of a training.
 
     Args:
+        parameters: number of parameters.
         memory: bytes on one device.
         rate: images per second.
-        hours: to the end, validation included.
-        session_hours: what a session may last, 0 for Kaggle's.
+        hours: time to the end, including validation.
+        session_hours: length of a session; 0 for Kaggle's.
     """
     session = session_hours or KAGGLE_HOURS
     count = max(1, math.ceil(hours / session))

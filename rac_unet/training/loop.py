@@ -1,13 +1,13 @@
-"""How a network is trained: our own step loop, one run directory, resumed from any step, on any number of devices.
+"""The training loop: one run directory, resumable from any step, on any number of devices.
 
-Keras's `fit` cannot give the occlusion map to a loss of one output, resumes whole epochs only, and loses raw weights
-when it averages them; hence this loop. The way from the command to a gradient step, in five files:
+Keras's `fit` cannot pass the occlusion map to a loss of one output, resumes whole epochs only, and overwrites the raw
+weights when it averages them; hence this loop. From the command to a gradient step, read these five files:
 
 1. `rac_unet/train.py` reads the settings, opens the pairs and makes the run directory.
-2. This file: `Trainer.train` takes steps, validates, backs up and stops.
+2. This file: `Trainer.train` runs steps, validates, backs up and stops.
 3. `rac_unet/data/pipeline.py` makes the batches (`make_training_blocks`, `finish_batch`).
 4. `rac_unet/training/step.py`: `_gradients` is one step: network, losses, guidance, discriminators.
-5. `rac_unet/objectives/losses.py`: each loss, a function from targets and outputs to one number per picture.
+5. `rac_unet/objectives/losses.py`: each loss, a function from targets and outputs to one number per image.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from rac_unet.training.validation import decibels, validate
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: `finished`, or stopped by `time` or a `signal`; and after how many steps of how many."""
+    """How training ended: `reason` is `finished`, `time` or `signal`; `step` of `total_steps` were taken."""
 
     reason: str
     step: int
@@ -57,24 +57,33 @@ class Outcome:
 
 
 class Trainer:
-    """One training of one run directory.
+    """Trainer of one run directory.
 
     Args:
-        run: a run directory with a config; only the chief writes into it.
+        run: a run directory with a config; only the chief worker writes files into it.
         pairs: the data set.
         log: called with each line to print.
-        extractor: for loss terms that look through one (`rac_unet.objectives.features.load_extractor`).
-        distribution: the devices; one when it is left out.
-        began: `time.monotonic()` when the command began, from which `max_hours` counts.
-        weights: what to start with, in the order of a network's `get_weights`; None for random ones.
-        readers: of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
+        extractor: feature extractor of the loss (`rac_unet.objectives.features.load_extractor`), if it needs one.
+        distribution: the devices; by default one.
+        began: `time.monotonic()` at the start of the command, from which `max_hours` counts; by default now.
+        weights: initial weights in the order of a network's `get_weights`; None for random weights.
+        readers: emotion readers of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
         donors: of the config's guidance (`rac_unet.training.guiding.donors.read_donors`).
-    Raises: UserError when the data cannot be trained on, or the devices cannot do what the config says.
+    Raises: UserError when the data cannot be used for training, or the devices do not support the config.
     """
 
-    def __init__(self, run: RunDir, pairs: PairSet, log, extractor=None, distribution: Distribution | None = None,
-                 began: float | None = None, weights: list[np.ndarray] | None = None,
-                 readers: Sequence[Reader] = (), donors: PairSet | None = None):  # fmt: skip
+    def __init__(
+        self,
+        run: RunDir,
+        pairs: PairSet,
+        log,
+        extractor=None,
+        distribution: Distribution | None = None,
+        began: float | None = None,
+        weights: list[np.ndarray] | None = None,
+        readers: Sequence[Reader] = (),
+        donors: PairSet | None = None,
+    ):
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._began = time.monotonic() if began is None else began
@@ -104,7 +113,7 @@ class Trainer:
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)
             if weights is not None:
-                # Before the average, which starts with the same.
+                # Before the average is made, which starts with the same weights.
                 for variable, value in zip(self.model.weights, weights, strict=True):
                     variable.assign(value)
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
@@ -120,8 +129,8 @@ class Trainer:
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)
-        # How long a validation takes, sheet and backup included, and the first call of steps, compiling included; 0
-        # before the first of them.
+        # Duration of a validation, including sheet and backup, and of the first call, including compilation; 0 before
+        # the first of each.
         self._round_seconds = self._first_seconds = 0.0
         log(
             f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._choices.precision}"
@@ -133,11 +142,11 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return self._meter.step
 
     def train(self, stop: StopSignal) -> Outcome:
-        """Train to the end, until the time is up or `stop` is set; a stop leaves a backup to continue from."""
+        """Train to the end, until the time is up or `stop` is set; a stopped run has a backup to resume from."""
         many = self.distribution.workers > 1
         with Scalars(self.run.tensorboard, self.log, self.distribution.is_chief) as scalars:
             blocks, block, position = iter(self._blocks()), None, 0
@@ -152,7 +161,7 @@ class Trainer:
                 count = min(per_block - position, to_validation, self.total_steps - self.step)
                 values = self._step(block, position, count, (float(stop.is_set), float(self._time_is_up())))
                 if not self._meter.calls:
-                    # Waits for it: until then the device has compiled and tuned.
+                    # Wait for the result, so that the time includes compilation.
                     values.numpy()
                     self._first_seconds = time.monotonic() - began
                     self.log(f"started  first step {time.monotonic() - self._began:.1f} s after the command")
@@ -160,7 +169,7 @@ class Trainer:
                 if position == per_block:
                     block = None
                 self._meter.end_call(values, count, waited)
-                # Every worker has to stop after the same step, so what counts is what all of them said in it.
+                # All workers must stop after the same step, so the sum of their votes in that step decides.
                 votes = self._meter.read()[-len(VOTES) :] if many else (stop.is_set, self._time_is_up())
                 reason = next((name for name, vote in zip(VOTES, votes, strict=True) if vote > 0), None)
                 if self._after_call(reason, scalars):
@@ -168,9 +177,9 @@ class Trainer:
         return Outcome("finished", self.step, self.total_steps)
 
     def _after_call(self, reason: str | None, scalars: Scalars) -> bool:
-        """Validate, back up, or stop, whichever is due; whether to stop."""
+        """Validate or back up if it is due; return whether to stop."""
         at_end = self.step == self.total_steps
-        # A run that stops in time is validated too, so that its result can be used.
+        # A run that reaches its time limit is validated too, so that its result can be used.
         if at_end or self.step % self.validate_steps == 0 or reason == "time":
             self._meter.read()
             self._end_round(scalars)
@@ -184,9 +193,9 @@ class Trainer:
         return bool(reason) and not at_end
 
     def resume(self) -> None:
-        """Continue from the newest whole backup; from the start when there is none.
+        """Restore the newest intact backup; start from the first step if there is none.
 
-        Raises: UserError when the backup does not fit.
+        Raises: UserError when the backup does not match the network or optimizer.
         """
         found = load_state(self.run.backup, self.log)
         if found is None:
@@ -199,49 +208,57 @@ class Trainer:
         self._meter.round_sums, self._meter.round_count = np.array(numbers["round_sums"]), int(numbers["round_count"])
         self._round_seconds = float(numbers["round_seconds"])
         if self.distribution.is_chief:
-            # Rows written after the backup belong to steps that are about to be taken again.
+            # Rows written after the backup belong to steps that will be repeated.
             rows, ended = [row for row in self.run.history() if row["step"] <= self.step], numbers.get("round")
             self.run.write_history(rows)
             if ended and (not rows or rows[-1]["step"] < self.step):
-                # Killed after this backup, before all that follows it was written.
+                # The run was killed after this backup, before the files that follow were written.
                 self._keep_round(**ended)
         self.log(f"resumed  at step {self.step:,} of {self.total_steps:,}, best validation loss {self.best_loss:.4f}")
 
     def _blocks(self):
-        """Blocks of steps from the present one on, dealt out to the devices."""
+        """Return the blocks of batches from the current step on, distributed to the devices."""
         config, place = self.config, self.distribution
-        # One epoch more than is needed, since a block that is not full is left out.
+        # One more epoch than needed, since an incomplete block is dropped.
         epochs = math.ceil(config.training.epochs) + 1 + self._choices.steps_per_call // self.steps_per_epoch
 
         def make(_context=None):
             return make_training_blocks(
-                self._train, self._train_pictures, config.training.batch_size, config.training.seed, epochs,
-                self.step, (place.worker, place.workers), self._choices.steps_per_call, place.local_replicas,
-                self._guidance.draws if self._guidance else 0, soft=self._train.has_shares,
-            )  # fmt: skip
+                self._train,
+                self._train_pictures,
+                config.training.batch_size,
+                config.training.seed,
+                epochs,
+                self.step,
+                (place.worker, place.workers),
+                self._choices.steps_per_call,
+                place.local_replicas,
+                self._guidance.draws if self._guidance else 0,
+                soft=self._train.has_shares,
+            )
 
         return make() if place.replicas == 1 else place.strategy.distribute_datasets_from_function(make)
 
     def _time_is_up(self) -> bool:
-        """Whether there is just time to finish the steps under way, validate and save."""
+        """Return whether the remaining time only suffices to finish the current steps, validate and save."""
         limit = self.config.training.max_hours * 3600
         needed = self._meter.seconds_behind + self._reserved_seconds()
         return bool(limit) and time.monotonic() - self._began + needed >= limit
 
     def _reserved_seconds(self) -> float:
-        """Seconds that the next validation and its backup will take; 0 where others make them."""
+        """Return the expected seconds of the next validation with its backup; 0 unless this is the chief."""
         if not self.distribution.is_chief:
             return 0.0
-        # The first one traces the network once more, as the first step did.
+        # The first validation traces the network again, like the first step.
         return self._round_seconds or self._first_seconds + self._expected_round_seconds(self._meter.rate)
 
     def _expected_round_seconds(self, rate: float) -> float:
-        """Seconds of a validation, from the images/s of training, before there has been one."""
-        # A forward pass is a third of a step.
+        """Estimate the seconds of the first validation from the images/s of training."""
+        # A forward pass takes a third of a step.
         return self._clock.cost + (len(self._val) / (3 * rate) if rate else 0.0)
 
     def _end_round(self, scalars: Scalars) -> None:
-        self._meter.tell_rate()
+        self._meter.report_rate()
         means = self._meter.round_means()
         if self._guidance:
             means = self._guidance.per_picture(means, means["asked"], self.config.loss.terms)
@@ -257,11 +274,15 @@ class Trainer:
         better = scores["val_loss"] < self.best_loss
         self.best_loss = min(scores["val_loss"], self.best_loss)
         row = {
-            "step": self.step, "epoch": round(epoch, 4), "images": self.step * self.config.training.batch_size,
-            "learning_rate": self.optimizer.learning_rate, **means, **scores,
+            "step": self.step,
+            "epoch": round(epoch, 4),
+            "images": self.step * self.config.training.batch_size,
+            "learning_rate": self.optimizer.learning_rate,
+            **means,
+            **scores,
             "train_seconds": round(self._meter.train_seconds, 1),
-        }  # fmt: skip
-        # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
+        }
+        # The backup comes first, so that a run killed at any time can be resumed, and then writes the other files.
         self._backup({"row": row, "better": better})
         self._keep_round(row, better)
         scalars.write(self.step, row)
@@ -274,7 +295,7 @@ class Trainer:
         )
 
     def _keep_round(self, row: dict[str, float], better: bool) -> None:
-        """Write what a validation leaves besides its backup: weights, then its row of the history."""
+        """Write the other files of a validation: weights, then the row of the history."""
         with self.average.swapped_in():
             replace_file(self.run.last_weights, self.model.save_weights)
             if better:
@@ -286,24 +307,36 @@ class Trainer:
         due = round(self.step / self.validate_steps) % training.sample_every == 0 or self.step == self.total_steps
         batch_size = training.batch_size // self.distribution.replicas
         return validate(
-            self._step.infer, self._val, self._val_pictures, batch_size, self._step.scored_names,
-            self.run.sample_sheet(epoch) if due else None, f"validation faces after {epoch:.3g} epochs",
-        )  # fmt: skip
+            self._step.infer,
+            self._val,
+            self._val_pictures,
+            batch_size,
+            self._step.scored_names,
+            self.run.sample_sheet(epoch) if due else None,
+            f"validation faces after {epoch:.3g} epochs",
+        )
 
     def _make_meter(self, step: int, train_seconds: float) -> Meter:
         def on_nan(names: list[str]) -> None:
             raise UserError(breakdown_advice(self, names), "diverged")
 
-        batch_size = self.config.training.batch_size
-        return Meter(self._step.names, batch_size, self.total_steps, step, train_seconds, self.log, on_nan,
-                     self._tell_budget)  # fmt: skip
+        return Meter(
+            self._step.names,
+            self.config.training.batch_size,
+            self.total_steps,
+            step,
+            train_seconds,
+            self.log,
+            on_nan,
+            self._log_budget,
+        )
 
-    def _tell_budget(self, rate: float) -> None:
-        training, replicas = self.config.training, self.distribution.replicas
-        memory = memory_estimate(self.model, training.batch_size // replicas, self._choices.precision != "float32",
-                                 self.config.optimizer.ema > 0)  # fmt: skip
-        judges = [reader.model for reader in self._readers] + (self._adversary.models if self._adversary else [])
-        memory += sum(values_estimate(judge, training.batch_size // replicas, half=False) for judge in judges)
+    def _log_budget(self, rate: float) -> None:
+        training = self.config.training
+        batch_size, half = training.batch_size // self.distribution.replicas, self._choices.precision != "float32"
+        memory = memory_estimate(self.model, batch_size, half, self.config.optimizer.ema > 0)
+        others = [reader.model for reader in self._readers] + (self._adversary.models if self._adversary else [])
+        memory += sum(values_estimate(model, batch_size, half=False) for model in others)
         left = (self.total_steps - self.step) * training.batch_size / rate
         rounds = (self.total_steps - self.step) / self.validate_steps
         left += rounds * (self._round_seconds or self._expected_round_seconds(rate))
@@ -315,7 +348,7 @@ class Trainer:
         return groups | ({"adversary": self._adversary.variables} if self._adversary else {})
 
     def _backup(self, ended: dict | None = None) -> None:
-        """Save everything a resumed run needs; `ended`: the arguments of `_keep_round`, after a validation."""
+        """Save a backup; after a validation, `ended` has the arguments of `_keep_round`."""
         if not self.distribution.is_chief:
             return
         started, meter = time.monotonic(), self._meter
@@ -331,15 +364,15 @@ class Trainer:
         }
         save_state(self.run.backup, self._groups(), numbers)
         if self._clock.made(time.monotonic() - started):
-            self.log(f"backup   takes {self._clock.cost:.1f} s, so there is one every {self._clock.interval:.0f} s")
+            self.log(f"backup   takes {self._clock.cost:.1f} s, so one is made every {self._clock.interval:.0f} s")
 
 
 def breakdown_advice(trainer: Trainer, bad: list[str]) -> str:
-    """What to tell the user when something is no longer a number."""
+    """Return the error message for losses that are not finite."""
     best, rate = trainer.run.best_weights, trainer.config.optimizer.learning_rate
     kept = f"the best weights so far are in {best}" if best.exists() else "no weights were kept"
     return (
-        f"training broke down near step {trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
+        f"training diverged near step {trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
         f"--optimizer.learning_rate {rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "
         f"--training.precision float32; {kept}"
     )

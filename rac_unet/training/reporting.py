@@ -1,4 +1,4 @@
-"""What a training run tells the world: log lines, TensorBoard scalars; and what it hears: a request to stop."""
+"""Log lines, TensorBoard scalars and stop signals of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rac_unet.core.signals import install, restore
 
 
 class Log:
-    """Print lines and keep them in a file."""
+    """Print lines and append them to a file."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -23,7 +23,7 @@ class Log:
 
 
 class Scalars:
-    """TensorBoard scalars, when the `tensorboard` package is installed; otherwise history.csv has the same numbers."""
+    """Write TensorBoard scalars if the `tensorboard` package is installed; history.csv has the same numbers."""
 
     def __init__(self, folder: Path, log: Callable[[str], None], writes: bool = True):
         self._writer = None
@@ -53,9 +53,9 @@ class Scalars:
 
 
 class StopSignal:
-    """Ctrl-C or SIGTERM asks the loop to stop after the present step; a second Ctrl-C stops at once.
+    """Set `is_set` on Ctrl-C or SIGTERM, to stop after the current step; a second Ctrl-C raises KeyboardInterrupt.
 
-    Use as a context manager; what was installed before comes back after it.
+    Use it as a context manager, which restores the earlier signal handlers at its end.
     """
 
     def __init__(self):

@@ -1,7 +1,7 @@
-"""What must be right before a run goes on: all its files there, the same settings, the same data, a place to write.
+"""Checks before a run is resumed: complete files, unchanged settings and data, a writable folder.
 
-At a validation the backup is written first and the row of history.csv last, so a run with rows has everything else,
-whatever moment it was killed at; without a backup it starts again from the same weights.
+At a validation the backup is written first and the row of history.csv last. A run with rows therefore has all other
+files, whenever it was killed. A run without a backup starts again with the same weights.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from rac_unet.training.warm_start import BEGUN_FROM, weights_file
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
-    """The run at `path`, or its copy in `runs` where `path` cannot be written to.
+    """Return the run at `path`, or a copy of it in `runs` if `path` is read-only.
 
     Args:
-        runs: folder for the copy; Kaggle's input folders, where the last session's output lies, are read-only.
-        writes: whether this process will write at all.
-    Raises: UserError when it is no run that can go on, when files are missing, or when the copy is there already.
+        path: the run directory.
+        runs: folder for the copy; Kaggle's input folders, with the output of the last session, are read-only.
+        writes: whether this process will write files.
+    Raises: UserError when the run cannot be resumed, files are missing, or the copy exists already.
     """
     run = open_run(path, need_weights=False)
     refuse_half_copied(run)
@@ -38,26 +39,26 @@ def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
     copy = runs / run.path.resolve().name
     if copy.exists():
         raise UserError(
-            f"{run.path} is read-only, and {copy} is there already; go on with --resume {copy}, or remove it", "exists"
+            f"{run.path} is read-only, and {copy} exists already; continue with --resume {copy}, or remove it", "exists"
         )
     copy_run(run.path, copy)
-    print(f"copied   {run.path} is read-only: going on in {copy}")
+    print(f"copied   {run.path} is read-only: continuing in {copy}")
     remove_unfinished_of(RunDir(copy))
     return RunDir(copy)
 
 
 def refuse_imported(run: RunDir) -> None:
-    """Raise UserError for a run that was never trained here."""
+    """Raise UserError for an imported run."""
     if run.imported():
         raise UserError(
-            f"{run.path} was imported, so there is no training to go on with: neither the optimizer's state nor the "
-            "settings are known; start a new run",
+            f"{run.path} was imported and has no training to resume: the optimizer's state and the settings are not "
+            "known; start a new run",
             "wrong_type",
         )
 
 
 def refuse_half_copied(run: RunDir) -> None:
-    """Raise UserError when a run that has been validated lacks what a validation leaves behind."""
+    """Raise UserError when a run with rows in history.csv lacks the other files of a validation."""
     history = run.history()
     if not history:
         return
@@ -68,7 +69,7 @@ def refuse_half_copied(run: RunDir) -> None:
     }
     if missing := [name for name, there in needed.items() if not there]:
         raise UserError(
-            f"{run.path} is not whole: history.csv has {len(history):,} row{'s' * (len(history) > 1)}, but "
+            f"{run.path} is incomplete: history.csv has {len(history):,} row{'s' * (len(history) > 1)}, but "
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; copy the whole folder again, or "
             "start a new run",
             "missing",
@@ -76,10 +77,9 @@ def refuse_half_copied(run: RunDir) -> None:
 
 
 def refuse_changed_settings(run: RunDir, config: RunConfig) -> None:
-    """Raise UserError, with the differences, when the settings are not those of the newest backup that can be read.
+    """Raise UserError with the differences when the settings differ from those of the newest readable backup.
 
-    Where files lie, how long a session lasts and on what devices may change; so may `training.epochs`, as long as the
-    learning rate does not depend on it.
+    Paths, session length and devices may change; so may `training.epochs`, unless the learning rate depends on it.
     """
     before = _backed_up_config(run)
     if before is None:
@@ -88,45 +88,45 @@ def refuse_changed_settings(run: RunDir, config: RunConfig) -> None:
     others = [line for line in changed if not line.startswith("training.epochs")]
     if others:
         raise UserError(
-            f"the settings of {run.path} have changed since it was started: {'; '.join(changed)}. Put "
-            f"{run.config_file} back as it was, or start a new run",
+            f"the settings of {run.path} have changed since it was started: {'; '.join(changed)}. Restore "
+            f"{run.config_file}, or start a new run",
             "changed",
         )
     if changed and config.optimizer.schedule != "constant":
         epochs = config.training.epochs
         raise UserError(
-            f"{changed[0]}: the learning rate of {run.path} falls along a {config.optimizer.schedule} to the end of "
-            "the epochs it was started with, so resumed it ends there. To train longer, start a new run from its best "
-            f"weights: python -m rac_unet.train --config {run.config_file} --init_from {run.path} "
+            f"{changed[0]}: the {config.optimizer.schedule} learning-rate schedule of {run.path} ends with the epochs "
+            "it was started with, and cannot be extended. To train longer, start a new run from its best weights: "
+            f"python -m rac_unet.train --config {run.config_file} --init_from {run.path} "
             f"--training.epochs {epochs:g}",
             "changed",
         )
 
 
 def refuse_changed_data(run: RunDir, pairs) -> None:
-    """Raise UserError when the pairs are not those the run started with."""
+    """Raise UserError when the data set differs from the one the run was started with."""
     facts = run.provenance()
     before, count = facts.get("data_fingerprint"), facts.get("pairs")
     if before not in (None, pairs.fingerprint):
         raise UserError(
             f"the data set at {pairs.root} has changed since {run.path} was started: {count} pairs, fingerprint "
-            f"{before[:12]}… then; {len(pairs)} pairs, {pairs.fingerprint[:12]}… now; restore it, or start a new run",
+            f"{before[:12]}… before; {len(pairs)} pairs, {pairs.fingerprint[:12]}… now; restore it, or start a new run",
             "changed",
         )
 
 
 def refuse_changed_features(run: RunDir, extractor) -> None:
-    """Raise UserError when the perceptual loss would look through another network or other weights than before."""
+    """Raise UserError when the feature extractor or its weights differ from those the run was started with."""
     before = run.provenance().get("features")
     if not before or not extractor:
         return
     then, now = before, extractor.facts()
-    # A trained one is known by its file's content, whatever that is called; one with random weights by its name.
+    # A trained extractor is identified by its file's content, one with random weights by its name.
     known = "sha256" if then.get("sha256") or now["sha256"] else "name"
     if then.get(known) != now[known]:
         raise UserError(
-            f"the loss of {run.path} was started with the features of {_features(then)}, and now there are those of "
-            f"{_features(now)}; give the first with --loss.features and --loss.feature_weights, or start a new run",
+            f"the loss of {run.path} was started with the features of {_features(then)}, but now has those of "
+            f"{_features(now)}; give the former with --loss.features and --loss.feature_weights, or start a new run",
             "changed",
         )
 
@@ -137,30 +137,33 @@ def _features(facts: dict) -> str:
 
 
 def refuse_changed_start(run: RunDir, config: RunConfig) -> None:
-    """Raise UserError when a run's first step would not be taken with the weights it was started with."""
+    """Raise UserError when a run that starts again would not start with the same weights."""
     before, now = run.config().training.init_from, config.training.init_from
     if bool(before) != bool(now):
         raise UserError(
             f"training.init_from: {before!r} before, {now!r} now: {run.path} was started with "
-            f"{'the weights of another' if before else 'random weights'}; leave --training.init_from out, or start a "
-            "new run",
+            f"{'the weights of another' if before else 'random weights'}; omit --training.init_from, or start a new "
+            "run",
             "changed",
         )
     if now and not find_backups(run.backup):
         try:
             refuse_other_start(run, now)
         except UserError as error:
-            raise UserError(f"{error}; where that run has been moved, say --training.init_from", error.kind) from error
+            raise UserError(
+                f"{error}; if that run has been moved, give its path with --training.init_from", error.kind
+            ) from error
 
 
 def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
-    """Raise UserError when a run without a backup, which starts again, would not start with the same weights.
+    """Raise UserError when the weights that a run without a backup starts again with are missing or have changed.
 
     Args:
+        run: the run without a backup.
         path: the run whose best weights it was started with, or the .tflite file.
-        kind: what both hold, `NETWORK` or `CLASSIFIER`.
+        kind: kind of both runs, `NETWORK` or `CLASSIFIER`.
     """
-    need = f"{run.path} has no backup yet, so it starts again, with the weights of {path}"
+    need = f"{run.path} has no backup yet, so it starts again with the weights of {path}"
     try:
         here = file_digest(weights_file(path, kind))
     except UserError as error:
@@ -168,21 +171,23 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
     then = (run.provenance().get(BEGUN_FROM) or {}).get("weights_sha256")
     if then not in (None, here):
         raise UserError(
-            f"{need}, but those have changed (SHA-256 {then[:12]}… then, {here[:12]}… now); start a new run", "changed"
+            f"{need}, but these have changed (SHA-256 {then[:12]}… before, {here[:12]}… now); start a new run",
+            "changed",
         )
 
 
 def refuse_changed_readers(run: RunDir, readers: list[dict]) -> None:
-    """Raise UserError when the emotion readers are not those the run started with.
+    """Raise UserError when the emotion readers differ from those the run was started with.
 
     Args:
-        readers: as `rac_unet.training.guiding.readers.check_readers` gives them, in the order of the config.
+        run: the run to resume.
+        readers: result of `rac_unet.training.guiding.readers.check_readers`, in the order of the config.
     """
     before = run.provenance().get("guidance", {}).get("readers")
     if before is None:
         return
     then, now = ([(fact["name"], fact["weights_sha256"][:12]) for fact in facts] for facts in (before, readers))
-    # A folder may be renamed; the weights are what matters, and their order, since each has random numbers of its own.
+    # Folders may be renamed, but weights and order must be the same: each reader has its own random numbers.
     if [sha for _, sha in then] != [sha for _, sha in now]:
         shown = ["; ".join(f"{name} {sha}…" for name, sha in facts) for facts in (then, now)]
         raise UserError(
@@ -212,7 +217,7 @@ def _backed_up_config(run: RunDir) -> dict | None:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return json.loads(str(file["numbers"])).get("config")
-        except Exception:  # a damaged one, which loading the state tells of
+        except Exception:  # `load_state` reports damaged backups
             continue
     return None
 

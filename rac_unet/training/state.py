@@ -1,7 +1,8 @@
-"""Everything a resumed run needs, in one file: variables by position, and the numbers that are not tensors.
+"""Save and load backups: one file with everything a resumed run needs.
 
-Weights alone would lose Adam's moments, the averaged weights, the place in the data and the best loss so far, as the
-original did. Two generations are kept, so that a file damaged by a crash costs minutes and not the run.
+A backup has all variables by position, and the numbers that are not tensors. Weights alone would lose Adam's moments,
+the averaged weights, the position in the data and the best loss so far, as in the original. Two generations are kept,
+so that a file damaged by a crash costs minutes and not the run.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.files.whole import replace_file
 
 GENERATIONS = 2
-# What a backup's layout is called; counts up when an older version could not go on with it.
+# Version of a backup's layout; increased when an older version cannot read it.
 FORMAT = 2
-# A backup may cost this share of the time between two.
+# Largest share of the training time that backups may take.
 COST_SHARE = 1 / 50
 
 
 def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -> Path:
-    """Write a backup, read it back, and drop the oldest.
+    """Write a backup, verify it, and remove the oldest.
 
     Args:
         folder: the run's backup folder.
         groups: name -> TensorFlow variables in a fixed order.
-        numbers: JSON-able, with `step`.
+        numbers: JSON-serialisable values, including `step`.
     Returns: the file written.
-    Raises: OSError when what is on the disk is not what was written; the backups before it are still there.
+    Raises: OSError when the file on disk differs from what was written; earlier backups are then unchanged.
     """
     arrays = {f"{name}/{i:04d}": v.numpy() for name, group in groups.items() for i, v in enumerate(group)}
     arrays["numbers"] = np.array(json.dumps({"format": FORMAT, **numbers}))
@@ -46,9 +47,9 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
             file.flush()
             os.fsync(file.fileno())
         with zipfile.ZipFile(temporary) as archive:
-            # Each member has a checksum, which reading it compares.
+            # Reading compares each member with its checksum.
             if damaged := archive.testzip():
-                raise OSError(f"{path}: {damaged} is not on the disk as it was written; is the disk failing?")
+                raise OSError(f"{path}: {damaged} on the disk differs from what was written; is the disk failing?")
 
     replace_file(path, write)
     for old in find_backups(folder)[GENERATIONS:]:
@@ -57,11 +58,12 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
 
 
 def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Read the newest backup that is whole; None when there is none at all.
+    """Read the newest intact backup; None if there is no backup.
 
     Args:
-        log: called with a line of text when a damaged backup is passed over.
-    Raises: UserError when there are backups and every one is damaged.
+        folder: the run's backup folder.
+        log: called with a line of text for each damaged backup.
+    Raises: UserError when all backups are damaged.
     """
     backups = find_backups(folder)
     for path in backups:
@@ -70,8 +72,8 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
                 arrays = {name: file[name] for name in file.files}
             numbers = json.loads(str(arrays.pop("numbers")))
             made_with = int(numbers.get("format", 1))
-        except Exception as error:  # zipfile, zlib, NumPy and JSON each fail in ways of their own on a damaged file
-            log(f"backup {path.name} is damaged ({type(error).__name__}); trying the one before")
+        except Exception as error:  # zipfile, zlib, NumPy and JSON raise different classes for a damaged file
+            log(f"backup {path.name} is damaged ({type(error).__name__}); trying the previous one")
             continue
         if made_with != FORMAT:
             age = (
@@ -81,7 +83,7 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
                 f"{path} was written by {age} (format {made_with}, this version reads {FORMAT})", "unsupported"
             )
         for damaged in backups[: backups.index(path)]:
-            # It would count as the newest generation and push a good one out.
+            # Kept, it would count as the newest generation, and an intact backup would be removed.
             damaged.unlink()
         return arrays, numbers
     if backups:
@@ -90,44 +92,44 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 class BackupClock:
-    """When the next backup is due.
+    """Decide when the next backup is due.
 
     Args:
-        seconds: least time between two.
+        seconds: least time between two backups.
     """
 
     def __init__(self, seconds: float):
         self._least, self.cost = seconds, 0.0
-        self._told = False
+        self._reported = False
         self._last = time.monotonic()
 
     @property
     def interval(self) -> float:
-        """Seconds between two backups, as long as they cost what the last one did."""
+        """Seconds between two backups, from the cost of the last one."""
         return max(self._least, self.cost / COST_SHARE)
 
     def is_due(self) -> bool:
         return time.monotonic() - self._last >= self.interval
 
     def made(self, seconds: float) -> bool:
-        """A backup was made just now and took so long; whether that makes them rarer than asked for, the first time."""
+        """Record a backup that took `seconds`; return True the first time this makes backups rarer than requested."""
         self.cost, self._last = seconds, time.monotonic()
-        rarer = self.interval > self._least and self._least > 0 and not self._told
-        self._told = self._told or rarer
+        rarer = self.interval > self._least and self._least > 0 and not self._reported
+        self._reported = self._reported or rarer
         return rarer
 
 
 def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
-    """Put arrays read by `load_state` back into the variables.
+    """Assign the arrays of `load_state` to the variables.
 
-    Raises: UserError when count or shapes differ, that is, when the network or optimizer is not the one backed up.
+    Raises: UserError when number or shapes differ, because the backup is of another network or optimizer.
     """
     stored = set(arrays)
     wanted = {f"{name}/{i:04d}": v for name, group in groups.items() for i, v in enumerate(group)}
     odd = sorted(stored ^ set(wanted)) or [n for n, v in wanted.items() if tuple(v.shape) != arrays[n].shape]
     if odd:
         raise UserError(
-            f"the backup does not fit this network and optimizer ({len(odd)} tensors differ, first {odd[0]})",
+            f"the backup does not match this network and optimizer ({len(odd)} tensors differ, first {odd[0]})",
             "mismatch",
         )
     for name, variable in wanted.items():
@@ -135,5 +137,5 @@ def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
 
 
 def find_backups(folder: Path) -> list[Path]:
-    """Backup files of a folder, newest first, whole or damaged."""
+    """Return the backup files of a folder, intact or damaged, newest first."""
     return sorted((p for p in folder.glob("step_*.npz") if re.fullmatch(r"step_\d+\.npz", p.name)), reverse=True)

@@ -1,4 +1,4 @@
-"""Scores on the validation split between two rounds of training, and the sample sheet drawn on the way."""
+"""Score the validation split during training, and draw the sample sheet."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rac_unet.scoring.shown_faces import faces_to_show
 def validate(
     infer, pairs: PairSet, pictures: Pictures, batch_size: int, terms: list[str], sheet: Path | None, title: str
 ) -> dict[str, float]:
-    """Means over a split.
+    """Return the mean scores over a split.
 
     Args:
         infer: `TrainingStep.infer`.
         pairs, pictures: the split.
-        batch_size: of one device.
+        batch_size: batch size of one device.
         terms: names of the loss terms.
-        sheet: picture to draw of the faces that are always shown; None for none.
-        title: what it says above.
-    Returns: `val_loss`, `val_<term>`, `val_psnr_composite` and `val_psnr_hole` in dB, of the pictures in which anything
-        is hidden; NaN where there are none.
+        sheet: file of the sample sheet, which always shows the same faces; None for no sheet.
+        title: heading of the sheet.
+    Returns: `val_loss`, `val_<term>`, and `val_psnr_composite` and `val_psnr_hole` in dB over the images with hidden
+        pixels; NaN if there are none.
     """
     rows, composite, hole = [], [], []
     chosen = faces_to_show(pairs)
@@ -38,7 +38,7 @@ def validate(
         image, truth = np.clip(image.numpy(), 0, 1), targets["unmasked_image"].numpy()
         occlusion = targets["occlusion"].numpy()
         rows.append(values.numpy())
-        # Of a face without a mask the composite is the truth itself.
+        # Without a mask, the composite is the ground truth itself.
         masked_only = is_masked(occlusion)
         composite.append(psnr(truth, compose(truth, image, occlusion))[masked_only])
         hole.append(psnr(truth, image, occlusion > 0)[masked_only])
@@ -59,5 +59,5 @@ def validate(
 
 
 def decibels(value: float) -> str:
-    """A PSNR for people; a dash where there is none."""
+    """Format a PSNR; a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.2f} dB"

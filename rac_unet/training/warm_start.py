@@ -1,4 +1,4 @@
-"""Warm start: a training that starts with the weights of another run or of a .tflite file, `--init_from`."""
+"""Warm start (`--init_from`): start a training with the weights of another run or of a .tflite file."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
     from rac_unet.data.pairs import PairSet
 
-# What a run is continued with; the rest (losses, optimizer, how long) is the new training's own.
+# Sections of the config that the new training takes over; losses, optimizer and length are its own.
 TAKEN = ("model", "data")
-# What provenance.json calls the run that a run was begun from.
+# Key in provenance.json for the source of a warm start.
 BEGUN_FROM = "begun_from"
-# Batches of pictures by which the batch norms of a .tflite file get statistics, which it has none of.
+# Number and size of the batches that measure batch norm statistics, which a .tflite file does not contain.
 _BATCHES, _BATCH = 24, 32
-# What was read from a file has to paint nearly what the file paints: 45 dB for 8 bits, 100 for floats, 15 for a mix-up.
+# The rebuilt network must paint nearly the same as the file: 45 dB for 8 bits, 100 for floats, 15 for mixed-up layers.
 _COMPARED, _LEAST_DB = 8, 20.0
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a training starts with.
+    """Initial weights of a training.
 
     Attributes:
-        weights: float32 arrays, as a network's `get_weights` gives them.
-        description: where they come from, for the log.
+        weights: float32 arrays in the order of a network's `get_weights`.
+        description: their source, for the log.
     """
 
     weights: list[np.ndarray]
@@ -50,11 +50,11 @@ class WarmStart:
 
 
 def settings_of(path: str | Path) -> dict[str, Any]:
-    """The sections that a new training takes over, to be laid under its own settings.
+    """Return the config sections that a new training takes over; its own settings override them.
 
     Args:
-        path: a run directory, which has `model` and `data`, or a .tflite file or `published`, which has `model`.
-    Raises: UserError when there is nothing that can be started from.
+        path: a run directory (sections `model` and `data`), or a .tflite file or `published` (section `model`).
+    Raises: UserError when the path is neither.
     """
     if file := _lite_file(path):
         return {"model": _network_of(file)}
@@ -64,7 +64,7 @@ def settings_of(path: str | Path) -> dict[str, Any]:
 
 
 def _lite_file(path: str | Path) -> Path | None:
-    """The .tflite file that a warm start reads; None where it is a run directory."""
+    """Return the .tflite file of a warm start; None for a run directory."""
     if str(path) == PUBLISHED:
         return PUBLISHED_NETWORK
     path = Path(path).expanduser()
@@ -72,52 +72,54 @@ def _lite_file(path: str | Path) -> Path | None:
 
 
 def _network_of(file: Path) -> dict[str, Any]:
-    """The settings of a file's network, as far as it tells them."""
+    """Return the settings of a file's network, as far as the file contains them."""
     return dict(_read_network(file, file.stat().st_mtime_ns if file.is_file() else 0))
 
 
 @functools.lru_cache(maxsize=1)
 def _read_network(file: Path, _written: int) -> dict[str, Any]:
-    """`_network_of`, once for each state of a file: LiteRT tries a file in a process of its own before opening it."""
+    """Return `_network_of`, cached per version of the file, since opening a .tflite file starts a trial process."""
     runner, lite = load_runner(file, threads=1), read_lite(file)
     known = {"name": lite.network, "filters": lite.filters, "image_size": runner.image_size}
     return {**{key: value for key, value in known.items() if value is not None}, "conditioned": runner.conditioned}
 
 
 def weights_file(path: str | Path, kind: str = NETWORK) -> Path:
-    """The file whose content is what a warm start from `path` starts with.
+    """Return the weights file of a warm start from `path`.
 
     Args:
-        kind: what a run directory should hold, `NETWORK` or `CLASSIFIER`.
-    Raises: UserError when it is missing, or the run is not one.
+        path: a run directory, a .tflite file or `published`.
+        kind: expected kind of a run directory, `NETWORK` or `CLASSIFIER`.
+    Raises: UserError when the file is missing, or the path is not such a run.
     """
     file = _lite_file(path) if kind == NETWORK else None
     if file is None:
         return open_run(path, kind=kind).best_weights
     if not file.is_file():
-        raise UserError(f"no .tflite file at {file}", "missing")
+        raise UserError(f"{file} does not exist; give a .tflite file or a run directory", "missing")
     return file
 
 
 def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
-    """Raise UserError where the network at `path` is not the wanted one, with what differs, or there is none."""
+    """Raise UserError when there is no network at `path`, or with the differences when it is not the wanted one."""
     file = _lite_file(path)
     theirs, ours = _network_of(file) if file else asdict(open_run(path).config().model), asdict(wanted)
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in theirs if theirs[key] != ours[key]]
     if differ:
         raise UserError(
-            f"init_from: {path} holds another network ({'; '.join(differ)}); give it with --init_from, which "
-            "takes its network, and leave these settings out, also with a preset that has none, such as sharp",
+            f"init_from: {path} has another network ({'; '.join(differ)}); --init_from takes over its network, so omit "
+            "these settings, and use a preset without them, such as sharp",
             "mismatch",
         )
 
 
 def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
-    """The weights that a config says to start with; None where it names none.
+    """Load the initial weights that a config names; None if it names none.
 
     Args:
-        pairs: the data set, whose training pictures give the batch norms of a .tflite file their statistics.
-    Raises: UserError when the weights are missing, damaged, or of another network than the config's.
+        config: config of the new training.
+        pairs: the data set; its training images provide batch norm statistics for a .tflite file.
+    Raises: UserError when the weights are missing, damaged, or belong to another network than the config's.
     """
     path = config.training.init_from
     if not path:
@@ -136,30 +138,30 @@ def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> WarmStart:
     model = build_configured(config.model)
     assign_weights(model, read_lite(file))
     pictures = _pictures(model, config, pairs)
-    likeness = _likeness(
-        model, load_runner(file), {name: value[:_COMPARED] for name, value in next(iter(pictures)).items()}
-    )
-    if not likeness >= _LEAST_DB:
+    few = {name: value[:_COMPARED] for name, value in next(iter(pictures)).items()}
+    agreement = _agreement_psnr(model, load_runner(file), few)
+    if not agreement >= _LEAST_DB:
         raise UserError(
-            f"{file}: the network read from it paints something else than the file does ({likeness:.1f} dB on "
-            f"{min(_COMPARED, len(pairs))} pictures), so it was converted in a way that is not known here; start from "
-            "the run that it was exported from",
+            f"{file}: the network rebuilt from it paints something else than the file ({agreement:.1f} dB on "
+            f"{min(_COMPARED, len(pairs))} pictures), so it was written by an unknown converter; start from the run "
+            "that it was exported from",
             "failed_check",
         )
     count = measure_batch_norms(model, pictures)
     return WarmStart(
         model.get_weights(),
-        f"the weights of {file}, {likeness:.1f} dB from its own output; batch norms measured on {count} pictures",
+        f"the weights of {file}, {agreement:.1f} dB PSNR against its own output; batch norms measured on {count} "
+        "pictures",
     )
 
 
 def _pictures(model: keras.Model, config: RunConfig, pairs: PairSet) -> Iterable[dict[str, Any]]:
-    """Batches of a network's inputs, as the training will show them; the same each time they are gone through."""
+    """Return a data set of the network's inputs, augmented as in training; every iteration gives the same batches."""
     from rac_unet.data.pictures import Pictures
     from rac_unet.data.pipeline import make_training_dataset
 
     seed, batch = config.training.seed, min(_BATCH, len(pairs))
-    # Not all that the training will decode.
+    # Decode only the images that are needed.
     chosen = np.random.default_rng(seed).permutation(len(pairs))[: _BATCHES * batch]
     pairs = pairs.take(np.sort(chosen))
     pictures = Pictures(pairs, config.model.image_size)
@@ -167,21 +169,22 @@ def _pictures(model: keras.Model, config: RunConfig, pairs: PairSet) -> Iterable
     return dataset.map(lambda inputs, _: {name: inputs[name] for name in model.input})
 
 
-def _likeness(model: keras.Model, runner: Runner, inputs: dict[str, Any]) -> float:
-    """PSNR in dB between what a network and a file paint."""
+def _agreement_psnr(model: keras.Model, runner: Runner, inputs: dict[str, Any]) -> float:
+    """Return the PSNR in dB between the outputs of a network and of a file."""
     ours = model(inputs, training=False)["inpainted_image"].numpy()
     theirs = runner(**{name: np.asarray(value) for name, value in inputs.items()})["inpainted_image"]
     return -10 * math.log10(max(float(np.mean((ours - theirs) ** 2)), 1e-12))
 
 
 def measure_batch_norms(model: keras.Model, batches: Iterable[dict[str, Any]]) -> int:
-    """Give batch norms the statistics of pictures, with scale and shift such that the network computes the same.
+    """Set batch norm statistics to those of real images, and adapt scale and shift so that the outputs do not change.
 
-    Normalising by the statistics of a batch, as in training, then changes little either.
+    Normalising by batch statistics in training then changes the outputs only a little.
 
     Args:
+        model: the network.
         batches: inputs of the network, float32, batch first, all of one size.
-    Returns: how many pictures there were.
+    Returns: number of images.
     """
     import keras
     import tensorflow as tf
@@ -189,7 +192,7 @@ def measure_batch_norms(model: keras.Model, batches: Iterable[dict[str, Any]]) -
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     probe = keras.Model(model.inputs, [layer.input for layer in norms])
 
-    # In a graph, where no more than one of the tensors need be in memory at a time.
+    # A graph need not keep all of the tensors in memory at once.
     @tf.function(reduce_retracing=True)
     def moments(inputs):
         found = keras.tree.flatten(probe(inputs, training=False))
@@ -215,29 +218,31 @@ def measure_batch_norms(model: keras.Model, batches: Iterable[dict[str, Any]]) -
 
 
 def warm_start_facts(path: str, kind: str = NETWORK) -> dict[str, Any]:
-    """What provenance.json says of what a new training starts with.
+    """Return the entry of provenance.json for the source of a warm start.
 
     Args:
-        kind: what a run directory at `path` holds.
-    Returns: as `describe_beginning`; `weights_sha256` of its best weights, or of the .tflite file; and where emotion
-        readers guided it, or a run before it, `guides`, as `check_readers` describes them.
+        path: a run directory, a .tflite file or `published`.
+        kind: kind of a run directory, `NETWORK` or `CLASSIFIER`.
+    Returns: `describe_source`; `weights_sha256` of its best weights, or of the .tflite file; and, if emotion readers
+        guided it or an earlier run, `guides` with the entries of `check_readers`.
     """
     guides: list[dict[str, Any]] = []
     if kind == NETWORK and not _lite_file(path):
         found = guides_of(RunDir(Path(path)))
         guides = [{key: value for key, value in guide.items() if key != "path"} for guide in found]
-    facts = {**describe_beginning(path), "weights_sha256": file_digest(weights_file(path, kind))}
+    facts = {**describe_source(path), "weights_sha256": file_digest(weights_file(path, kind))}
     return facts | ({"guides": guides} if guides else {})
 
 
 def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """The emotion readers that guided a run, or a run that it was started from, each once.
+    """Return the emotion readers that guided a run, or an earlier run that it was started from, each once.
 
     Args:
-        above: runs that were begun from this one.
-    Returns: facts as `check_readers` gives them, and `path`: the reader's run directory as the settings name it, or
-        None where only its facts are known. `weights_sha256` is None where neither was recorded nor is there now.
-    Raises: UserError when `run` is no run of a network that paints.
+        run: the run.
+        above: later runs that were started from this one.
+    Returns: entries of `check_readers`, and `path`: the reader's run directory in the settings, or None if only its
+        entry is known. `weights_sha256` is None if it was not recorded and the reader is missing.
+    Raises: UserError when `run` is not a run of an inpainting network.
     """
     config, provenance = run.config(), run.provenance()
     paths, facts = config.guidance.readers, provenance.get("guidance", {}).get("readers", [])
@@ -247,7 +252,7 @@ def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]
     if config.training.init_from:
         place = Path(config.training.init_from).resolve()
         if place not in above:
-            # Where it has been moved or removed since, what was recorded of it is below.
+            # If that run was moved or removed, the record in this run's provenance is used below.
             with contextlib.suppress(UserError, OSError):
                 found += guides_of(RunDir(place), (*above, place))
         found += [{**fact, "path": None} for fact in (provenance.get(BEGUN_FROM) or {}).get("guides", [])]
@@ -265,23 +270,24 @@ def _reader_now(path: str) -> dict[str, Any]:
 
 
 def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
-    """What provenance.json says of the run that a run was begun from; None for one that began with random weights.
+    """Return the record in provenance.json of a run's warm start; None for a run that started with random weights.
 
-    Runs older than this record have none; then it is what can be seen now of the run that their settings name.
+    Older runs have no such record; for them it is derived from the run that their settings name.
 
     Args:
-        above: runs that were begun from this one; who renames folders can make a circle of them.
-    Returns: as `warm_start_facts`, of older runs as `describe_beginning`.
+        run: the run.
+        above: later runs that were started from this one; renamed folders can form a circle.
+    Returns: as `warm_start_facts`; for older runs as `describe_source`.
     """
     path = run.config().training.init_from
-    return run.provenance().get(BEGUN_FROM) or describe_beginning(path, above) if path else None
+    return run.provenance().get(BEGUN_FROM) or describe_source(path, above) if path else None
 
 
-def describe_beginning(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The run or .tflite file at `path` as one to begin from.
+def describe_source(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Describe the run or .tflite file at `path` as the source of a warm start.
 
-    Returns: `run`, the folder's or file's name, and `pictures_seen`, how many training pictures it and all before it
-        had seen when their trainings ended, repeats counted; None where that is not known, as of a file.
+    Returns: `run`, the name of the folder or file, and `pictures_seen`, the number of training images that it and all
+        earlier runs were trained on, counting repeats; None if unknown, as for a file.
     """
     if file := _lite_file(path):
         return {"run": file.name, "pictures_seen": None}

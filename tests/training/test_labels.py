@@ -1,4 +1,4 @@
-"""Labels that are distributions reach the network as they are."""
+"""Labels that are distributions reach the network unchanged."""
 
 from dataclasses import replace
 
@@ -11,14 +11,16 @@ from rac_unet.data import pairs
 from rac_unet.training import loop
 
 
-def test_training_conditions_on_distributions_where_pairs_have_them(toy_pairs, tmp_path, monkeypatch):
+def test_training_conditions_on_distributions_if_pairs_have_them(toy_pairs, tmp_path, monkeypatch):
     image = keras.Input((32, 32, 3))
     painted = keras.layers.Conv2D(3, 1)(image)
     monkeypatch.setattr(loop, "build_configured", lambda *_: keras.Model(image, {"inpainted_image": painted}))
     config = RunConfig(
-        data=DataConfig(cache="off"), model=ModelConfig(image_size=32), loss=LossConfig({"l1": 1.0}),
+        data=DataConfig(cache="off"),
+        model=ModelConfig(image_size=32),
+        loss=LossConfig({"l1": 1.0}),
         training=TrainingConfig(batch_size=8, steps_per_call=1),
-    )  # fmt: skip
+    )
     plain = pairs.read(toy_pairs)
     frame = plain.frame.copy()
     frame["emotion_shares"] = "fear:0.3 sadness:0.7"

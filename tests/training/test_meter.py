@@ -1,4 +1,4 @@
-"""Means, rate, share of the input, and the one line about the budget."""
+"""Mean losses, rate, input-pipeline wait, and the budget line."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def _meter(lines, rates=None, bad=None):
 
 
 def _call(meter, clock, values, count, seconds, waited=0.0):
-    """A call of steps on a device that has finished when it returns."""
+    """A call of steps on a device that has finished when the call returns."""
     clock[0] += seconds
     meter.end_call(tf.constant(values), count, waited)
 
 
 def test_means_are_over_all_steps_since_the_last_validation(clock):
     meter = _meter([])
-    # Votes to stop follow the losses and are no losses.
+    # Votes to stop follow the losses and do not count as losses.
     _call(meter, clock, [[1.0, 2.0, 9.0], [3.0, 4.0, 9.0]], 2, 1.0)
     _call(meter, clock, [[8.0, 6.0, 7.0]], 1, 1.0)
     assert meter.step == 3 and (meter.read() == [8, 6, 7]).all()
@@ -52,7 +52,7 @@ def test_rate_and_input_are_measured_after_the_warm_up(clock):
     assert rates == [4.0] and meter.input_share == pytest.approx(0.1)
     assert len(lines) == 2 and {"22/1,000", "2 %", "1.0000,", "4.0", "2000", "10.0 %"} <= _facts(lines[0])
     assert "10 %" in lines[1] and "--data.cache" in lines[1]
-    meter.tell_rate()
+    meter.report_rate()
     assert rates == [4.0]
 
 
@@ -73,7 +73,7 @@ def test_time_spent_on_other_things_is_not_training(clock):
     assert meter.train_seconds == 2
 
 
-def test_losses_that_are_no_numbers_are_named(clock):
+def test_non_finite_losses_are_named(clock):
     bad = []
     meter = _meter([], bad=bad)
     _call(meter, clock, [[1.0, np.nan]], 1, 1.0)
@@ -81,7 +81,7 @@ def test_losses_that_are_no_numbers_are_named(clock):
     assert bad == [["l1"]]
 
 
-def test_read_back_in_blocks(clock):
+def test_losses_are_read_in_blocks(clock):
     meter = _meter([])
     for _ in range(module.WARM_UP_CALLS):
         _call(meter, clock, [[1.0, 1.0]], 1, 0.0)

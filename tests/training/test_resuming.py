@@ -1,4 +1,4 @@
-"""Going on with a run: killed anywhere, copied in part, from a read-only folder, with something changed."""
+"""Resuming a run that was killed, copied in part, is read-only, or has changed settings or data."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from tests.refusals import refused
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 COMMON = ["--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--data.label_dropout", "0.2"]
-# The losses that take the least time to trace.
+# The losses that are fastest to trace.
 COMMON += ["--loss.terms", "{l1: 1, hole_l1: 100}"]
 EPOCHS = 4
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def _curve(run):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
+def test_a_killed_and_resumed_run_ends_bit_for_bit_the_same(toy_pairs, tmp_path):
     options = [
         *(*COMMON, "--data.path", toy_pairs, "--training.epochs", EPOCHS, "--training.validate_steps", 12),
         *("--training.sample_every", 5, "--training.deterministic", "true", "--training.backup_seconds", 0),
@@ -53,7 +53,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
     Training([*options, "--runs", tmp_path / "whole"], tmp_path / "said").finish()
     (whole,) = (RunDir(path) for path in (tmp_path / "whole").iterdir())
     words, kills = [*options, "--runs", tmp_path / "killed"], []
-    # First between a step and its backup; then, resumed, between the first validation's backup and its row.
+    # Killed first between a step and its backup; then, resumed, between the first validation's backup and its row.
     for dies in (("rac_unet.training.meter:Meter.end_call", 8), ("rac_unet.core.rundir:RunDir.write_history", 2)):
         Training(words, tmp_path / "said", dies).await_death()
         kills.append(_newest_step(tmp_path / "killed"))
@@ -61,7 +61,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(toy_pairs, tmp_path):
         assert run.history() == []
         words = ["--resume", run.path]
     assert kills == [7, 12]
-    # The last one in a process with nothing in common with the others, not even the order of its sets.
+    # The last part runs in a process that shares nothing with the others, not even the order of sets.
     code = f"""
 from rac_unet.core import registry
 from rac_unet.core.registry import Network
@@ -100,7 +100,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def moments(toy_pairs, tmp_path_factory):
-    """A trainer, and copies of its run's folder after each write of two validations, the second of them the better."""
+    """A trainer, and copies of its run's folder after each write of two validations, of which the second is better."""
     folder, runs = tmp_path_factory.mktemp("moments"), tmp_path_factory.mktemp("runs")
     trainers = []
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +133,7 @@ def moments(toy_pairs, tmp_path_factory):
 
 
 @pytest.mark.parametrize("validation", [0, 1])
-def test_killed_at_any_write_of_a_validation_a_run_is_whole_or_is_made_so(moments, tmp_path, validation):
+def test_a_run_killed_at_any_write_of_a_validation_is_complete_or_completed(moments, tmp_path, validation):
     trainer, copies = moments
     whole = RunDir(copies[validation][-1])
     assert len(copies[validation]) >= 4 and len(whole.history()) == validation + 1
@@ -148,7 +148,7 @@ def test_killed_at_any_write_of_a_validation_a_run_is_whole_or_is_made_so(moment
         assert _same(trainer.run.best_weights, whole.best_weights), copy
 
 
-def test_killed_before_its_first_backup_a_run_has_nothing_to_lose(moments, tmp_path):
+def test_a_run_killed_before_its_first_backup_starts_again(moments, tmp_path):
     trainer, copies = moments
     trainer.run = RunDir(shutil.copytree(copies[0][0], tmp_path / "run"))
     shutil.rmtree(trainer.run.backup)
@@ -162,8 +162,8 @@ def run(stopped, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["backup", "checkpoints/best.weights.h5", "checkpoints/last.weights.h5"])
-def test_half_copied(run, missing):
-    """Its history says that it was validated, and starting again would overwrite what is left of that."""
+def test_an_incomplete_copy_is_refused(run, missing):
+    """Its history has rows, and starting again would overwrite the remaining files."""
     path = run.path / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with refused("missing", run.path, "history.csv has 1 row", missing):
@@ -177,7 +177,7 @@ def test_a_history_that_ends_in_the_middle_of_a_row(run):
         main(["--resume", str(run.path)])
 
 
-def test_changed_settings_are_shown(run):
+def test_changed_settings_are_refused_with_both_values(run):
     run.config_file.write_text(
         run.config_file.read_text().replace("filters: 2", "filters: 4").replace("ema: 0.9", "ema: 0.5")
     )
@@ -185,15 +185,15 @@ def test_changed_settings_are_shown(run):
         main(["--resume", str(run.path)])
 
 
-def test_options_that_would_change_what_is_learned_are_refused(run):
+def test_options_that_change_the_training_are_refused(run):
     with refused("usage", "--optimizer.learning_rate", "--training.max_hours"):
         main(["--resume", str(run.path), "--training.max_hours", "1", "--optimizer.learning_rate", "1"])
 
 
-def test_why_a_schedule_cannot_be_lengthened_and_what_trains_longer(run, toy_pairs):
+def test_extending_a_schedule_is_refused_with_a_command_that_trains_longer(run, toy_pairs):
     with refused("changed", "training.epochs: 2.0 before, 9.0 now", "cosine") as caught:
         main(["--resume", str(run.path), "--training.epochs", "9"])
-    # Its config.yaml is as it was.
+    # Its config.yaml is unchanged.
     assert "back as it was" not in str(caught.value)
     module, words = str(caught.value).split("python -m ")[1].split(" ", 1)
     config, before = parse(words.split()).config, run.config()
@@ -219,7 +219,7 @@ FILE, OTHER = "a" * 64, "b" * 64
         (("maps.keras", FILE), ("vgg16", None)),
     ],
 )
-def test_the_loss_looks_through_the_same_features_as_before(tmp_path, before, now):
+def test_another_feature_extractor_is_refused(tmp_path, before, now):
     run = create(tmp_path, "x", RunConfig(), {"features": extractor(*before).facts()})
     with refused("changed", run.path, before[0], now[0], *(sha256[:12] for _, sha256 in (before, now) if sha256)):
         resuming.refuse_changed_features(run, extractor(*now))
@@ -229,13 +229,13 @@ def test_the_loss_looks_through_the_same_features_as_before(tmp_path, before, no
     ("before", "now"),
     [(("vgg19", FILE), ("vgg19", FILE)), (("a.keras", FILE), ("b.keras", FILE)), (("vgg16", None), ("vgg16", None))],
 )
-def test_features_may_have_been_moved(tmp_path, before, now):
+def test_the_features_file_may_be_moved(tmp_path, before, now):
     for known in ({"features": extractor(*before).facts()}, {}):
         resuming.refuse_changed_features(create(tmp_path, "x", RunConfig(), known), extractor(*now))
     resuming.refuse_changed_features(create(tmp_path, "x", RunConfig(), {}), None)
 
 
-def test_what_was_killed_in_mid_save_is_removed(run, monkeypatch):
+def test_unfinished_files_of_a_killed_run_are_removed(run, monkeypatch):
     monkeypatch.setattr(unfinished, "_at_work", lambda pid, changed: pid == 2)
     stale = ["checkpoints/.last.7306.tmp.weights.h5", "backup/.step_00000002.7306.tmp.npz", ".history.7306.tmp.csv"]
     kept = ["checkpoints/.best.2.tmp.weights.h5", "checkpoints/.mine.tmp.h5", ".notes.2026.txt", "a.7306.tmp.h5"]
@@ -248,14 +248,14 @@ def test_what_was_killed_in_mid_save_is_removed(run, monkeypatch):
     assert all((found.path / name).exists() for name in kept) and found.best_weights.is_file()
 
 
-def test_another_data_set_is_shown(run, toy_pairs):
+def test_another_data_set_is_refused(run, toy_pairs):
     facts = json.loads(run.provenance_file.read_text()) | {"data_fingerprint": "0" * 64, "pairs": 7}
     run.provenance_file.write_text(json.dumps(facts))
     with refused("changed", toy_pairs, run.path, "7 pairs, fingerprint 000000000000", "70 pairs"):
         main(["--resume", str(run.path)])
 
 
-def test_a_run_of_a_newer_version(run):
+def test_a_run_of_a_newer_version_is_refused(run):
     facts = run.provenance()
     facts["versions"]["rac_unet"] = "99.1"
     run.provenance_file.write_text(json.dumps(facts))
@@ -264,7 +264,7 @@ def test_a_run_of_a_newer_version(run):
         main(["--resume", str(run.path)])
 
 
-def test_a_backup_of_a_newer_version(run, monkeypatch):
+def test_a_backup_of_a_newer_version_is_refused(run, monkeypatch):
     monkeypatch.setattr(state, "FORMAT", state.FORMAT - 1)
     with refused("unsupported", "step_00000001.npz", f"format {state.FORMAT + 1}", "newer"):
         state.load_state(run.backup, print)
@@ -273,7 +273,7 @@ def test_a_backup_of_a_newer_version(run, monkeypatch):
         state.load_state(run.backup, print)
 
 
-def test_read_only_runs_are_copied_and_go_on(run, tmp_path, monkeypatch, capsys):
+def test_read_only_runs_are_copied_and_resumed(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(resuming, "_is_writable", lambda folder: False)
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     working = tmp_path / "working"
@@ -287,18 +287,18 @@ def test_read_only_runs_are_copied_and_go_on(run, tmp_path, monkeypatch, capsys)
         main(words)
 
 
-def test_a_folder_is_written_to_to_see_whether_it_can_be(tmp_path):
+def test_a_folder_is_tested_by_writing_to_it(tmp_path):
     assert resuming._is_writable(tmp_path) and list(tmp_path.iterdir()) == []
     assert not resuming._is_writable(tmp_path / "absent")
 
 
-def test_what_may_change_changes(run):
+def test_settings_that_may_change_are_changed(run):
     # Calls of six and of seven steps: to the first validation, and the block's rest.
     assert main(["--resume", str(run.path), "--training.max_hours", "0", "--training.steps_per_call", "13"]) == 0
     assert run.config().training.steps_per_call == 13 and run.history()[-1]["step"] == 14
 
 
-def test_a_backup_that_is_not_what_was_written_is_not_kept(tmp_path, monkeypatch):
+def test_a_backup_that_differs_from_what_was_written_is_not_kept(tmp_path, monkeypatch):
     groups = {"model": []}
     state.save_state(tmp_path, groups, {"step": 1})
     monkeypatch.setattr(os, "fsync", lambda descriptor: os.pwrite(descriptor, b"\xff\xff\xff", 120))
@@ -312,7 +312,7 @@ class _Variable:
         return np.arange(100.0)
 
 
-def test_the_clock_gives_backups_a_fiftieth_of_the_time(monkeypatch):
+def test_backups_take_at_most_a_fiftieth_of_the_time(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(state.time, "monotonic", lambda: now[0])
     clock = state.BackupClock(30)

@@ -1,4 +1,4 @@
-"""Training time with a device that works on after a call has returned: rate, seconds, and the time limit."""
+"""Training time on an asynchronous device: rate, seconds, and the time limit."""
 
 import re
 import time
@@ -18,11 +18,11 @@ BATCH = 8
 
 
 class Device:
-    """An asynchronous device on a clock of its own, in place of `TrainingStep`.
+    """An asynchronous device with its own clock, which replaces `TrainingStep`.
 
     Args:
         step: seconds of a step.
-        tracing: seconds that the first call takes besides.
+        tracing: additional seconds of the first call.
     """
 
     infer, names, scored_names = None, ["loss", "l1"], ["l1"]
@@ -42,7 +42,7 @@ class Device:
 
 
 class Pending:
-    """Losses that are there once the device has computed them."""
+    """Losses that are available once the device has computed them."""
 
     def __init__(self, device, ready, count):
         self.shape, self._device, self._ready = (count, 2 + len(VOTES)), device, ready
@@ -58,7 +58,7 @@ def pair_set(toy_pairs):
 
 
 def _train(pair_set, folder, device, monkeypatch, validation, **training):
-    """Train the device for a while; the run, what it said, and how it ended."""
+    """Train the device for a while; return the run, its log and its outcome."""
 
     def validate(*_):
         device.now += validation
@@ -69,9 +69,11 @@ def _train(pair_set, folder, device, monkeypatch, validation, **training):
     monkeypatch.setattr(loop, "build_configured", lambda *_: keras.Model(image, {"inpainted_image": painted}))
     monkeypatch.setattr(loop, "validate", validate)
     config = RunConfig(
-        data=DataConfig(cache="off"), model=ModelConfig(image_size=32), loss=LossConfig({"l1": 1.0}),
+        data=DataConfig(cache="off"),
+        model=ModelConfig(image_size=32),
+        loss=LossConfig({"l1": 1.0}),
         training=TrainingConfig(batch_size=BATCH, steps_per_call=1, **training),
-    )  # fmt: skip
+    )
     run, lines = rundir.create(folder, "timed", config, {}), []
     trainer = loop.Trainer(run, pair_set, lines.append, began=0.0)
     trainer._step = device
@@ -95,7 +97,7 @@ def test_waiting_for_the_device_counts_and_validation_does_not(pair_set, tmp_pat
 def test_the_first_validation_fits_into_the_time_limit(pair_set, tmp_path, monkeypatch):
     validation_pairs = len(pair_set.split("val"))
     device = Device(monkeypatch, step=0.5, tracing=4.0)
-    # Traced once more, and a third of a step's time for each picture.
+    # The time of tracing again, and a third of a step's time for each image.
     validation = 4.0 + validation_pairs * 0.5 / BATCH / 3
     _, _, outcome = _train(
         pair_set, tmp_path, device, monkeypatch, validation, epochs=100, validate_steps=600, max_hours=30 / 3600

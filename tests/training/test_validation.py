@@ -1,4 +1,4 @@
-"""Validation between two rounds of training: what a mask hides is scored, and nothing else."""
+"""Validation during training: only hidden pixels of masked faces are scored."""
 
 import math
 import warnings
@@ -15,7 +15,7 @@ from rac_unet.training.validation import decibels, validate
 
 
 def grey(dataset):
-    """What `TrainingStep.infer` gives, of a network that paints grey."""
+    """`TrainingStep.infer` of a network that paints grey."""
     for inputs, targets in dataset:
         image = tf.fill(tf.shape(targets["unmasked_image"]), 0.5)
         yield inputs, targets, image, tf.ones([len(image), 1])
@@ -47,5 +47,5 @@ def test_faces_without_a_mask_are_not_scored(toy_pairs, tmp_path):
     assert some["val_loss"] == none["val_loss"] == 1
 
 
-def test_what_has_no_figure_is_a_dash():
+def test_a_missing_psnr_is_a_dash():
     assert decibels(math.nan) == "–" and decibels(20.126) == "20.13 dB"

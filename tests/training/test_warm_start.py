@@ -1,4 +1,4 @@
-"""The last stage: a training that begins with another run's weights, with features and a discriminator."""
+"""Warm start: a training that starts with another run's weights, with features and a discriminator."""
 
 import dataclasses
 import hashlib
@@ -32,7 +32,7 @@ QUICK = ["--loss.terms", "{l1: 1}", "--loss.adversarial", "0.01", "--optimizer.e
 
 
 def make_run(folder, toy_pairs, preset, *words):
-    """A run directory as training leaves it, with the weights of an untrained network."""
+    """A run directory like one of a finished training, with the weights of an untrained network."""
     config = parse(["--preset", preset, "--data.path", str(toy_pairs), "--model.image_size", "32", *words]).config
     run = rundir.create(folder, preset, config, {})
     run.best_weights.parent.mkdir()
@@ -64,7 +64,7 @@ def sharpen(run, features, runs, *more):
     return code, rundir.RunDir(next(runs.iterdir()))
 
 
-def test_it_takes_the_runs_network_and_data_and_the_presets_losses(run, features):
+def test_it_uses_the_runs_network_and_data_and_the_presets_losses(run, features):
     config = parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run.path), "--data.jitter", "0"]).config
     assert config.model == run.config().model and config.data.path == run.config().data.path
     assert config.data.jitter == 0 and config.data.label_dropout == run.config().data.label_dropout
@@ -72,32 +72,36 @@ def test_it_takes_the_runs_network_and_data_and_the_presets_losses(run, features
 
 
 @pytest.mark.slow
-def test_it_begins_with_the_weights_learns_against_a_discriminator_and_resumes(run, features, tmp_path, capsys):
-    # So small a rate that what it began with can be told from what it learned.
+def test_it_starts_with_the_weights_trains_with_a_discriminator_and_resumes(run, features, tmp_path, capsys):
+    # The learning rate is so small that the initial weights are still recognisable.
     code, sharp = sharpen(
         run, features, tmp_path, "--optimizer.learning_rate", "1e-12", "--optimizer.warmup_steps", "0"
     )
     assert code == 0 and f"begins   with the best weights of {run.path}" in capsys.readouterr().out
-    kernels = [[w for v, w in zip(m.weights, m.get_weights(), strict=True) if v.name == "kernel"]
-               for m in (load_network(run), load_network(sharp))]  # fmt: skip
+    kernels = [
+        [w for v, w in zip(m.weights, m.get_weights(), strict=True) if v.name == "kernel"]
+        for m in (load_network(run), load_network(sharp))
+    ]
     for before, after in zip(*kernels, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-6)
     digest = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
     assert begun_from(sharp) == {
-        "run": run.path.name, "pictures_seen": run.history()[-1]["images"], "weights_sha256": digest
-    }  # fmt: skip
+        "run": run.path.name,
+        "pictures_seen": run.history()[-1]["images"],
+        "weights_sha256": digest,
+    }
     (row,) = sharp.history()
     assert {"adversarial", "discriminator", "unit_features", "val_unit_features"} <= set(row)
     assert row["discriminator"] > 0 and "val_adversarial" not in row
     with np.load(find_backups(sharp.backup)[0]) as backup:
         assert any(name.startswith("adversary/") for name in backup.files)
-    # Where the first run has gone meanwhile is of no matter to one that has begun.
+    # A started run does not need the first run any more, which may have been moved.
     assert main(["--resume", str(sharp.path), "--training.max_hours", "1e-6"]) == 0
     assert "resumed  at step" in capsys.readouterr().out
     assert len(sharp.history()) == 2
 
 
-def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_path, features):
+def test_the_preset_for_other_networks_has_no_losses_of_the_map(toy_pairs, tmp_path, features):
     run = make_run(tmp_path, toy_pairs, "smoke").path
     config = parse(["--preset", "sharp", "--init_from", str(run)]).config
     assert config.model.name == "rac_unet" and "occlusion" not in config.loss.terms
@@ -105,7 +109,7 @@ def test_the_preset_for_other_networks_has_no_losses_of_a_map(toy_pairs, tmp_pat
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(run)])
 
 
-def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp_path):
+def test_mistakes_are_reported_before_anything_is_written(run, features, toy_pairs, tmp_path):
     with refused("missing", tmp_path / "nowhere"):
         parse(["--preset", "rac_unet_lite_sharp", "--init_from", str(tmp_path / "nowhere")])
     with refused("wrong_type", run.best_weights, f"in {run.path}"):
@@ -119,7 +123,7 @@ def test_mistakes_are_told_before_anything_is_made(run, features, toy_pairs, tmp
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_setting_or_a_file_is_checked_as_the_option_is(run, tmp_path):
+def test_settings_and_files_are_checked_like_the_option(run, tmp_path):
     settings = ["--preset", "rac_unet_lite_sharp", "--model.image_size", "32"]
     options = [*settings, "--training.init_from", str(run.path), "--runs", str(tmp_path / "runs")]
     with refused("mismatch", run.path, "model.filters: 4 there, 64 here"):
@@ -142,7 +146,7 @@ class Killed(BaseException):
     pass
 
 
-def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(toy_pairs, tmp_path, monkeypatch):
+def test_a_run_killed_before_its_first_backup_starts_again_with_the_same_weights(toy_pairs, tmp_path, monkeypatch):
     source = make_run(tmp_path, toy_pairs, "smoke", "--model.name", "a_unet", "--model.conditioned", "false")
     started = []
 
@@ -167,7 +171,7 @@ def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(to
         np.testing.assert_array_equal(mine, its)
 
 
-def test_without_a_backup_the_run_it_was_started_with_is_needed_unchanged(run, tmp_path):
+def test_without_a_backup_the_source_run_must_be_unchanged(run, tmp_path):
     source = rundir.RunDir(shutil.copytree(run.path, tmp_path / "source"))
     words = ["--preset", "rac_unet_lite_sharp", "--init_from", str(source.path)]
     config = parse(words).config
@@ -182,7 +186,7 @@ def test_without_a_backup_the_run_it_was_started_with_is_needed_unchanged(run, t
     (moved / "checkpoints/best.weights.h5").write_bytes(b"trained further")
     with refused("changed", run.path, moved, "SHA-256"):
         refuse_changed_start(run, started_with(config, moved))
-    # One that has a backup needs it no more.
+    # A run with a backup does not need it any more.
     run.backup.mkdir()
     (run.backup / "step_00000001.npz").touch()
     refuse_changed_start(run, config)
@@ -193,7 +197,7 @@ def started_with(config, path):
 
 
 def stage(folder, name, images, before=None, **provenance):
-    """A run of some pictures that says it was begun from another, without weights."""
+    """A run without weights whose records name another run as its warm start, after some images."""
     config = RunConfig()
     if before:
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=str(before.path)))
@@ -202,12 +206,12 @@ def stage(folder, name, images, before=None, **provenance):
     return run
 
 
-def test_how_many_pictures_a_run_was_begun_with_is_known_as_far_as_it_can_be(tmp_path):
+def test_images_seen_by_earlier_runs_are_counted_if_known(tmp_path):
     first = stage(tmp_path, "first", 100)
     second = stage(tmp_path, "second", 30, first, begun_from={"run": "first", "pictures_seen": 80})
     third = stage(tmp_path, "third", 7, second)
     assert begun_from(first) is None
-    # What was recorded when it was begun holds, whatever became of the first run; older runs look where it is.
+    # The record from the start of training counts, whatever became of the first run; older runs read the first run.
     assert begun_from(second) == {"run": "first", "pictures_seen": 80}
     assert begun_from(third) == {"run": second.path.name, "pictures_seen": 110}
     assert begun_from(stage(tmp_path, "fourth", 5, third)) == {"run": third.path.name, "pictures_seen": 117}
@@ -223,13 +227,13 @@ def test_how_many_pictures_a_run_was_begun_with_is_known_as_far_as_it_can_be(tmp
 
 @pytest.fixture(scope="module")
 def lite_file(tiny_networks, tmp_path_factory):
-    """An exported network of 4 filters and 32 px, with batch norms that are folded."""
+    """An exported network of 4 filters and 32 px, with folded batch norms."""
     file = tmp_path_factory.mktemp("lite") / "net.tflite"
     write_lite_float32(randomised(build("rac_unet_lite", filters=4, image_size=32)), file)
     return file
 
 
-# No setting of the network's own.
+# No setting of the network.
 PLAIN = ["--preset", "rac_unet_lite_sharp", "--loss.terms", "{l1: 1}", "--loss.adversarial", "0"]
 
 
@@ -237,12 +241,12 @@ def settings_for(file, pairs, *more):
     return parse([*PLAIN, "--init_from", str(file), "--data.path", str(pairs), *more]).config
 
 
-def test_a_lite_file_brings_its_network(lite_file, toy_pairs, tmp_path):
+def test_a_lite_file_sets_the_network(lite_file, toy_pairs, tmp_path):
     model = settings_for(lite_file, toy_pairs).model
     assert (model.name, model.filters, model.image_size, model.conditioned) == ("rac_unet_lite", 4, 32, True)
     config = settings_for("published", toy_pairs)
     assert (config.model.name, config.model.filters, config.model.image_size) == ("rac_unet_lite", 32, 128)
-    # The package may be elsewhere when the run is resumed.
+    # The package may have another path when the run is resumed.
     assert _with_whole_paths(config).training.init_from == "published"
     with refused("mismatch", lite_file, "model.filters: 4 there, 8 here", "model.conditioned: True there, False here"):
         settings_for(lite_file, toy_pairs, "--model.filters", "8", "--model.conditioned", "false")
@@ -253,7 +257,7 @@ def test_a_lite_file_brings_its_network(lite_file, toy_pairs, tmp_path):
         settings_for(tmp_path / "text.tflite", toy_pairs)
 
 
-def test_what_is_read_from_a_lite_file_paints_the_same_in_training_too(lite_file, toy_pairs, monkeypatch):
+def test_a_network_from_a_lite_file_paints_the_same_in_training_mode(lite_file, toy_pairs, monkeypatch):
     config, pairs = settings_for(lite_file, toy_pairs, "--data.augment", "false"), read(toy_pairs)
     found = warm_start(config, pairs)
     assert str(lite_file) in found.description
@@ -263,7 +267,7 @@ def test_what_is_read_from_a_lite_file_paints_the_same_in_training_too(lite_file
     painted = load_runner(lite_file)(**given)["inpainted_image"]
     np.testing.assert_allclose(model(given)["inpainted_image"], painted, atol=1e-4)
     trained = model(given, training=True)["inpainted_image"].numpy()
-    # Unmeasured, with mean 0 and variance 1, these differ by more than 0.1.
+    # Without measured statistics, with mean 0 and variance 1, these differ by more than 0.1.
     assert np.sqrt(np.mean((trained - painted) ** 2)) < 0.02
     monkeypatch.setattr(module, "_LEAST_DB", 1000.0)
     with refused("failed_check", lite_file):

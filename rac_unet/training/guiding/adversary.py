@@ -1,4 +1,4 @@
-"""The discriminators in training: judged by in one tape, taught in another, with optimizers of their own."""
+"""Discriminators in training: their loss for the network, their own loss, and their optimizer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rac_unet.training.optimizers import Adam, make_optimizer
 
 
 class Adversary:
-    """What tells painted faces from real ones while the network learns to pass for real.
+    """The discriminators of an adversarial training.
 
-    With guidance there may be two discriminators, whose losses are averaged, and they may see labels; see
+    With guidance there may be two discriminators, whose losses are averaged, and they may be conditioned on labels; see
     `GuidanceConfig`.
 
     Args:
-        config: the run's; the schedule of its learning rate is the network's.
-        total_steps: of the run.
-        precision: of the discriminators' convolutions, float32 or mixed_bfloat16; their scores are float32.
+        config: config of the run; the discriminators use the network's learning-rate schedule.
+        total_steps: number of steps of the run.
+        precision: float32 or mixed_bfloat16, for the discriminators' convolutions; their scores are float32.
     """
 
     TERMS = ("adversarial", "discriminator")
@@ -33,13 +33,13 @@ class Adversary:
             builders.append(adversarial.build_face_discriminator)
         with built_under(precision):
             self.models = [build(config.model.image_size, conditional=self._conditional) for build in builders]
-        # No momentum: the two would chase each other in circles (Heusel et al. 2017 and many since use 0 or 0.5).
+        # No momentum: with it, network and discriminator oscillate (Heusel et al. 2017 and many since use 0 or 0.5).
         self._optimizer: Adam = make_optimizer(config, total_steps, beta_1=0.0)
         self._optimizer.build(self._trainable)
 
     @property
     def variables(self) -> list:
-        """All state, in a fixed order."""
+        """All variables of models and optimizer, in a fixed order."""
         return [weight.value for model in self.models for weight in model.weights] + self._optimizer.variables
 
     @property
@@ -47,9 +47,10 @@ class Adversary:
         return [weight for model in self.models for weight in model.trainable_variables]
 
     def judge(self, targets, outputs, labels=None):
-        """(B,) what the network minimises besides its loss; within its tape.
+        """Return the network's adversarial loss (B,); call it inside the network's gradient tape.
 
         Args:
+            targets, outputs: targets of the batch and outputs of the network.
             labels: `Labels` of a guided step.
         """
         composed, occlusion = adversarial.composed(targets, outputs), targets["occlusion"]
@@ -58,7 +59,7 @@ class Adversary:
         return self._mean(adversarial.painter_hinge(adversarial.labelled_scores(s, asked), occlusion) for s in scores)
 
     def learn(self, targets, outputs, replicas: int, labels=None):
-        """(B,) the discriminators' own loss, and its gradients for `apply`, this replica's share."""
+        """Return the discriminators' loss (B,), and its gradients for `apply`, divided by the number of replicas."""
         occlusion, truth = targets["occlusion"], targets["unmasked_image"]
         composed = tf.stop_gradient(adversarial.composed(targets, outputs))
         with tf.GradientTape() as tape:
@@ -70,7 +71,7 @@ class Adversary:
         return loss, tape.gradient(total, self._trainable)
 
     def apply(self, gradients: list) -> None:
-        """Take a step with gradients summed over replicas; in replica context."""
+        """Take an optimizer step, summing the gradients over replicas; call it in replica context."""
         self._optimizer.apply(gradients, self._trainable)
 
     def _hinge(self, real, painted, occlusion, labels):

@@ -1,4 +1,4 @@
-"""The emotion readers that guide a training: checked before TensorFlow is imported, opened after."""
+"""The emotion readers of guided training: check them without TensorFlow, then load them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Reader:
     """A frozen emotion classifier; made by `load_readers`.
 
     Attributes:
-        name: of its run directory.
+        name: name of its run directory.
         model: keras.Model, `{"image": (B, S, S, 3) RGB in [0, 1]}` to `{"logits": (B, 7)}`; it computes in float32.
         classes: emotion names in the order of the logits.
         image_size: side S in pixels.
-        frame: (side, x, y) of the square of a crop that it looks at, as shares of the crop's side.
+        frame: (side, x, y) of the square of a crop that it sees, as shares of the crop's side.
     """
 
     name: str
@@ -40,27 +40,26 @@ class Reader:
 
 
 def emotion_frequencies(train: PairSet) -> np.ndarray:
-    """(7,) shares of the emotions among the training pairs as they are shown, in the order of `EMOTIONS`.
+    """Return the weighted shares (7,) of the emotions among the training pairs, in the order of `EMOTIONS`.
 
-    Raises: UserError when there is only one: no other label could be wrong.
+    Raises: UserError when there is only one emotion, since then no label can be wrong.
     """
     shares = train.weights @ train.emotion_shares
     shares = (shares / shares.sum()).astype(np.float32)
     if np.count_nonzero(shares) < 2:
         raise UserError(
-            f"guidance.readers: guidance needs training pairs of several emotions, and all {len(train):,} of "
-            f"{train.root} are {EMOTIONS[int(shares.argmax())]!r}; add others, or leave guidance out",
+            f"guidance.readers: guidance needs training pairs of several emotions, but all {len(train):,} of "
+            f"{train.root} are {EMOTIONS[int(shares.argmax())]!r}; add other pairs, or train without guidance",
             "mismatch",
         )
     return shares
 
 
 def check_readers(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
-    """Facts of the readers for provenance.json: name, SHA-256 of the weights, classes, fingerprint of their data.
+    """Check the readers without TensorFlow, and return their entries for provenance.json.
 
-    Does without TensorFlow.
-
-    Raises: UserError naming the run directory that is missing, no classifier's, untrained, or named twice.
+    Returns: for each reader its name, SHA-256 of the weights, classes and fingerprint of its data.
+    Raises: UserError naming the run directory that is missing, not a classifier's, untrained, or given twice.
     """
     facts: list[dict[str, Any]] = []
     for path in paths:
@@ -71,16 +70,17 @@ def check_readers(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
             raise UserError(f"guidance.readers: {error}", error.kind) from None
         facts.append(classifier_facts(path) | {"data_fingerprint": run.provenance().get("data_fingerprint")})
         if any(facts[-1]["weights_sha256"] == before["weights_sha256"] for before in facts[:-1]):
-            raise UserError(f"guidance.readers: the weights of {path} are there twice; name each reader once", "usage")
+            raise UserError(f"guidance.readers: the weights of {path} are given twice; give each reader once", "usage")
     return facts
 
 
 def load_readers(paths: Sequence[str | os.PathLike], strategy) -> list[Reader]:
-    """Open run directories of `train_classifier` as readers, with a copy of their weights on every device.
+    """Load run directories of `train_classifier` as readers, with a copy of their weights on every device.
 
     Args:
+        paths: the run directories.
         strategy: the run's `tf.distribute.Strategy`.
-    Raises: UserError as `read_classifier` does.
+    Raises: UserError as `read_classifier`.
     """
     readers = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""What suits the device at hand: number format, XLA, steps per call. `auto` in a config is answered here."""
+"""Resolve `auto` settings for the device: precision, XLA, steps per call."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from rac_unet.core.config import TrainingConfig
 from rac_unet.core.errors import UserError
 
-# Processors with multiply units for bfloat16; on others it is emulated and slower than float32.
+# CPU flags for bfloat16 multiplication; other CPUs emulate it, slower than float32.
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
-# Steps per call: between two calls an accelerator would wait for Python; a processor is Python's own.
+# Steps per call: between two calls an accelerator waits for Python. A CPU runs Python itself and gains nothing.
 STEPS_PER_CALL = {"CPU": 1, "GPU": 8, "TPU": 32}
 
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """What kind of device computes.
+    """Properties of the training device.
 
     Attributes:
         kind: CPU, GPU or TPU.
-        capability: of the weakest GPU, as (7, 5); None for others, and for GPUs that do not tell.
-        bfloat16: whether a CPU multiplies bfloat16 itself.
+        capability: compute capability of the weakest GPU, such as (7, 5); None for other devices or if unknown.
+        bfloat16: whether a CPU has instructions for bfloat16.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class DeviceFacts:
 
 @dataclass(frozen=True)
 class Choices:
-    """The answers: `precision` a Keras policy, `jit_compile`, and `steps_per_call` of at least 1."""
+    """The resolved settings: `precision` (a Keras policy), `jit_compile`, and `steps_per_call` of at least 1."""
 
     precision: str
     jit_compile: bool
@@ -40,7 +40,7 @@ class Choices:
 
 
 def device_facts(tpu: bool) -> DeviceFacts:
-    """Facts of the device that this process trains on."""
+    """Return the properties of this process's training device."""
     import tensorflow as tf
 
     if tpu:
@@ -53,12 +53,13 @@ def device_facts(tpu: bool) -> DeviceFacts:
 
 
 def choose(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choices:
-    """Answer what the config leaves open.
+    """Resolve the settings that the config leaves at `auto`.
 
-    Float16 on GPUs with tensor cores (T4: 7.5), bfloat16 on TPUs and on processors that multiply it, float32 elsewhere
-    (P100: 6.0). XLA on a single GPU: it cannot compile the exchange between several; a TPU always has it.
+    Precision: float16 on GPUs with tensor cores (T4: 7.5), bfloat16 on TPUs and on CPUs with instructions for it,
+    float32 elsewhere (P100: 6.0). XLA: on a single GPU, since it cannot compile the exchange between several; a TPU
+    always uses it.
 
-    Raises: UserError when the device lacks the precision asked for.
+    Raises: UserError when the device does not support the requested precision.
     """
     precision = training.precision
     if precision == "auto":
@@ -68,37 +69,39 @@ def choose(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choi
             precision = "mixed_float16"
         else:
             precision = "float32"
-    _refuse_lacking(precision, device)
+    _refuse_unsupported(precision, device)
     jit = training.jit_compile
     if jit == "auto":
         jit = device.kind == "GPU" and replicas == 1
     elif jit and replicas > 1 and device.kind != "TPU":
         raise UserError(
             f"--training.jit_compile true works on one device: XLA cannot compile the exchange between {replicas}; "
-            "leave it at auto",
+            "use auto",
             "unsupported",
         )
     return Choices(precision, bool(jit), training.steps_per_call or STEPS_PER_CALL[device.kind])
 
 
-def _refuse_lacking(precision: str, device: DeviceFacts) -> None:
-    lacking = None
+def _refuse_unsupported(precision: str, device: DeviceFacts) -> None:
+    reason = None
     if precision == "mixed_float16" and device.kind == "TPU":
-        lacking = "a TPU has bfloat16 and no float16: --training.precision mixed_bfloat16"
+        reason = "a TPU has bfloat16 but no float16; use --training.precision mixed_bfloat16"
     elif device.kind == "GPU" and device.capability:
         major, minor = device.capability
         if precision == "mixed_bfloat16" and device.capability < (8, 0):
             other = "mixed_float16" if major >= 7 else "float32"
-            lacking = f"this GPU (compute capability {major}.{minor}) has no bfloat16: --training.precision {other}"
+            reason = f"this GPU (compute capability {major}.{minor}) has no bfloat16; use --training.precision {other}"
         elif precision == "mixed_float16" and device.capability < (6, 0):
-            lacking = f"this GPU (compute capability {major}.{minor}) has no fast float16: --training.precision float32"
-    if lacking:
-        raise UserError(f"--training.precision {precision}: {lacking}, or auto", "unsupported")
+            reason = (
+                f"this GPU (compute capability {major}.{minor}) has no fast float16; use --training.precision float32"
+            )
+    if reason:
+        raise UserError(f"--training.precision {precision}: {reason}, or auto", "unsupported")
 
 
 def _cpu_has_bfloat16() -> bool:
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper() not in ("ALL", "DEFAULT"):
-        # TensorFlow asks the processor alone, and crashes where oneDNN is limited to older instructions.
+        # TensorFlow checks only the CPU, and crashes if oneDNN is limited to older instructions.
         return False
     try:
         flags = next(

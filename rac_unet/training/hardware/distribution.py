@@ -1,7 +1,7 @@
-"""Which devices a training runs on, and who writes: one device, this machine's GPUs, several machines, a TPU.
+"""Distribute training over one device, this machine's GPUs, several machines or a TPU, with `tf.distribute`.
 
-TensorFlow's own engine (`tf.distribute`) does the work. Every replica has a copy of the weights, computes on its part
-of each batch, and all of them apply the sum of their gradients, so that the result is one device's with the same batch.
+Every replica has a copy of the weights and computes its part of each batch. All replicas apply the sum of their
+gradients, so that the result equals that of one device with the same batch. Only the chief worker writes files.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TF_CONFIG_EXAMPLE = (
 
 @dataclass(frozen=True)
 class Distribution:
-    """Where the replicas are.
+    """The devices of a training.
 
     Attributes:
         kind: one, mirrored, multi_worker or tpu.
-        strategy: the `tf.distribute.Strategy`; the default one for a single device.
-        worker: this process's number; 0 is the chief, who alone writes.
-        workers: processes.
-        local_replicas: devices of this process.
+        strategy: the `tf.distribute.Strategy`; the default strategy for a single device.
+        worker: index of this process; 0 is the chief.
+        workers: number of processes.
+        local_replicas: number of devices of this process.
     """
 
     kind: str
@@ -40,24 +40,24 @@ class Distribution:
 
     @property
     def replicas(self) -> int:
-        """Devices in all."""
+        """Total number of devices."""
         return self.workers * self.local_replicas
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes."""
+        """Whether this process writes the run's files."""
         return self.worker == 0
 
     @property
     def description(self) -> str:
-        """For the log: `mirrored, 2 devices`."""
+        """Description for the log, such as `mirrored, 2 devices`."""
         if self.replicas == 1:
             return "one device"
         machines = f" of {self.workers} workers, this is worker {self.worker}" if self.workers > 1 else ""
         return f"{self.kind}, {self.replicas} devices{machines}"
 
     def wait_for_all(self) -> None:
-        """Return when every worker has come here."""
+        """Block until every worker has called this."""
         import tensorflow as tf
 
         @tf.function
@@ -71,12 +71,12 @@ class Distribution:
 
 
 def make_distribution(name: str, replicas: int = 0) -> Distribution:
-    """Take the devices; before TensorFlow has computed anything.
+    """Create the distribution; call it before TensorFlow has computed anything.
 
     Args:
         name: auto, one, mirrored, multi_worker or tpu.
-        replicas: devices wanted of this machine, 0 for all.
-    Raises: UserError when they are not there.
+        replicas: number of devices of this machine, 0 for all.
+    Raises: UserError when the devices are not available.
     """
     import tensorflow as tf
 
@@ -85,11 +85,13 @@ def make_distribution(name: str, replicas: int = 0) -> Distribution:
         name = _automatic(len(gpus), replicas)
     if name == "one":
         if replicas > 1:
-            raise UserError(f"--training.strategy one has one device, not {replicas}; use mirrored", "usage")
+            raise UserError(f"--training.strategy one uses one device, not {replicas}; use mirrored", "usage")
         return Distribution("one", tf.distribute.get_strategy())
     if name == "multi_worker":
         if replicas:
-            raise UserError("--training.replicas is for one machine; multi_worker takes all GPUs of each", "usage")
+            raise UserError(
+                "--training.replicas applies to one machine; multi_worker uses all GPUs of each: omit it", "usage"
+            )
         return _multi_worker()
     if name == "tpu":
         return _tpu()
@@ -97,9 +99,10 @@ def make_distribution(name: str, replicas: int = 0) -> Distribution:
 
 
 def scale_to_replicas(config: RunConfig, replicas: int) -> RunConfig:
-    """The config with `training.scaling` carried out, so that it means the same on any number of devices later.
+    """Apply `training.scaling` to batch size and learning rate, and set it to none.
 
-    Raises: UserError when the batch cannot be shared equally.
+    The returned config then means the same on any number of devices.
+    Raises: UserError when the batch cannot be divided evenly.
     """
     from dataclasses import replace
 
@@ -114,9 +117,9 @@ def scale_to_replicas(config: RunConfig, replicas: int) -> RunConfig:
 
 
 def refuse_uneven_batch(config: RunConfig, replicas: int) -> None:
-    """Raise UserError when a batch cannot be shared out so that the result is that of one device.
+    """Raise UserError when a batch cannot be divided so that the result equals that of one device.
 
-    Each device needs as many pairs; with mixup, which blends pairs 0 and 1, 2 and 3 and so on, an even number of them.
+    Each device needs the same number of pairs; with mixup, which blends pairs 0 and 1, 2 and 3 and so on, an even one.
     """
     batch_size, data = config.training.batch_size, config.data
     mixes = replicas > 1 and data.augment and data.mixup > 0
@@ -125,9 +128,9 @@ def refuse_uneven_batch(config: RunConfig, replicas: int) -> None:
         lower, upper = batch_size // unit * unit, -(-batch_size // unit) * unit
         near = f"{lower} or {upper}" if lower else f"{upper}"
         even = batch_size % replicas == 0
-        why = ", an even number each, whose pairs --data.mixup blends" if even else " equally"
+        why = " into even numbers of pairs, which --data.mixup needs" if even else " evenly"
         raise UserError(
-            f"a batch of {batch_size} cannot be shared by {replicas} devices{why}; use --training.batch_size {near}, "
+            f"a batch of {batch_size} cannot be divided by {replicas} devices{why}; use --training.batch_size {near}, "
             f"{'another number of devices, or --data.mixup 0' if even else 'or fewer devices'}",
             "mismatch",
         )
@@ -137,7 +140,7 @@ def _automatic(gpus: int, replicas: int) -> str:
     cluster = _cluster(required=False)
     if cluster and len(cluster[0]) > 1:
         return "multi_worker"
-    # Kaggle's and Google's TPU machines say so; looking for a TPU elsewhere takes minutes.
+    # Kaggle's and Google's TPU machines set these; searching for a TPU on other machines takes minutes.
     tpu = any(map(os.environ.get, ("TPU_NAME", "TPU_ACCELERATOR_TYPE"))) or Path("/dev/accel0").exists()
     if tpu and not gpus:
         return "tpu"
@@ -162,7 +165,7 @@ def _mirrored(gpus: list, replicas: int) -> Distribution:
 
 
 def _split_processor(count: int) -> None:
-    """Make so many logical CPUs, which share the machine's threads."""
+    """Create `count` logical CPUs, which share the machine's threads."""
     import tensorflow as tf
 
     processor = tf.config.list_physical_devices("CPU")[0]
@@ -171,11 +174,11 @@ def _split_processor(count: int) -> None:
             wanted = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
             tf.config.set_logical_device_configuration(processor, wanted)
     except RuntimeError:
-        # TensorFlow has begun to compute; then it has as many as it has.
+        # TensorFlow has already started to compute, and the number of devices is fixed.
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise UserError(
-                f"--training.replicas {count}: TensorFlow is at work in this process already, with fewer logical CPUs; "
-                "start a new one",
+                f"--training.replicas {count}: TensorFlow has already started in this process with fewer logical CPUs; "
+                "start a new process",
                 "device",
             ) from None
 
@@ -189,8 +192,8 @@ def _multi_worker() -> Distribution:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"the workers did not find each other ({one_line(error)}); TF_CONFIG names {', '.join(workers)}: start all "
-            "of them, each with its own index, and see that the ports are open",
+            f"the workers cannot connect ({one_line(error)}); TF_CONFIG names {', '.join(workers)}: start all of them, "
+            "each with its own index, and check that the ports are open",
             "device",
         ) from None
     local = strategy.num_replicas_in_sync // len(workers)
@@ -198,12 +201,12 @@ def _multi_worker() -> Distribution:
 
 
 def _cluster(required: bool) -> tuple[list[str], int] | None:
-    """The workers' addresses and this one's number, as TF_CONFIG says; None without it."""
+    """Return the workers' addresses and this worker's index from TF_CONFIG; None if it is not set."""
     text = os.environ.get("TF_CONFIG")
     if not text:
         if required:
             raise UserError(
-                f"--training.strategy multi_worker needs TF_CONFIG in the environment of every worker, as in "
+                f"--training.strategy multi_worker needs TF_CONFIG in the environment of every worker, such as "
                 f"{TF_CONFIG_EXAMPLE}",
                 "usage",
             )
@@ -216,7 +219,9 @@ def _cluster(required: bool) -> tuple[list[str], int] | None:
             raise ValueError
         return list(workers), index
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"TF_CONFIG is not as expected: {text}; write {TF_CONFIG_EXAMPLE}", "bad_value") from None
+        raise UserError(
+            f"TF_CONFIG is not valid: {text}; expected, for example, {TF_CONFIG_EXAMPLE}", "bad_value"
+        ) from None
 
 
 def _tpu() -> Distribution:
@@ -227,9 +232,9 @@ def _tpu() -> Distribution:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
-    except Exception as error:  # the resolver, the runtime and a missing libtpu each fail in ways of their own
+    except Exception as error:  # the resolver, the runtime and a missing libtpu raise different classes
         raise UserError(
-            f"no TPU can be used here ({one_line(error)}); choose a TPU machine, and TensorFlow's build for it "
+            f"no TPU is available ({one_line(error)}); use a TPU machine with TensorFlow's build for it "
             "(tensorflow-tpu), or another --training.strategy",
             "device",
         ) from None

@@ -1,4 +1,4 @@
-"""A guided training from a run's weights: resumed to the last bit, the same on two devices, recorded per term."""
+"""A guided training from a run's weights: resumed bit for bit, equal on two devices, with every term recorded."""
 
 import shutil
 
@@ -18,7 +18,7 @@ from tests.forked import Training
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 
-# Terms that take little time to trace; so small a rate that devices differ by rounding alone, see test_distribution.
+# Terms that are fast to trace, and a learning rate at which devices differ only by rounding; see test_distribution.
 OPTIONS = [
     *("--loss.terms", "{hole_l1: 1, occlusion: 0.5}", "--optimizer.learning_rate", "1e-5"),
     *("--optimizer.schedule", "constant", "--optimizer.warmup_steps", "0", "--data.label_dropout", "0.2"),
@@ -29,7 +29,7 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def folder(toy_pairs, tmp_path_factory):
-    """Readers with their classes in different orders, and a run to begin from."""
+    """Readers with different class orders, and a run for the warm start."""
     folder = tmp_path_factory.mktemp("guided")
     keras.utils.set_random_seed(0)
     for name, classes in (("first", EMOTIONS), ("second", sorted(EMOTIONS))):
@@ -85,17 +85,17 @@ def test_every_term_is_recorded_and_the_readers_are_named(folder, whole):
 
 
 @pytest.mark.slow
-def test_frozen_statistics_stay_those_it_began_with(folder, whole):
+def test_frozen_statistics_do_not_change(folder, whole):
     before, after = arrays(folder / "begun/checkpoints/best.weights.h5"), arrays(whole.last_weights)
     moving = [name for name in before if before[name].ndim == 1 and (before[name] == after[name]).all()]
     learned = [name for name in before if (before[name] != after[name]).any()]
-    # Of a batch norm's four vectors the last two are statistics.
+    # The last two of a batch norm's four vectors are statistics.
     statistics = [name for name in before if "batch_normalization" in name and name.endswith(("vars/2", "vars/3"))]
     assert len(statistics) == 4 and set(statistics) <= set(moving) and learned
 
 
 @pytest.mark.slow
-def test_resumed_it_ends_with_the_same_bits(folder, whole):
+def test_a_resumed_training_ends_bit_for_bit_the_same(folder, whole):
     run = rundir.RunDir(shutil.copytree(whole.path, folder / "resumed"))
     find_backups(run.backup)[0].unlink()
     for name in ("first", "second"):

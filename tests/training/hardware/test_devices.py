@@ -1,4 +1,4 @@
-"""What `auto` means on which device, and what is refused there."""
+"""What `auto` resolves to on each device, and which settings are refused."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_auto(device, replicas, precision, jit, steps):
     assert (found.precision, found.jit_compile, found.steps_per_call) == (precision, jit, steps)
 
 
-def test_what_is_said_is_done():
+def test_explicit_settings_are_kept():
     training = TrainingConfig(precision="mixed_bfloat16", jit_compile=True, steps_per_call=5)
     found = choose(training, CPU, 1)
     assert (found.precision, found.jit_compile, found.steps_per_call) == ("mixed_bfloat16", True, 5)
@@ -44,18 +44,18 @@ def test_what_is_said_is_done():
         (TPU, "mixed_float16", ["TPU", "--training.precision mixed_bfloat16"]),
     ],
 )
-def test_a_precision_the_device_lacks(device, precision, named):
+def test_an_unsupported_precision_is_refused(device, precision, named):
     with refused("unsupported", f"--training.precision {precision}:", *named):
         choose(TrainingConfig(precision=precision), device, 1)
 
 
-def test_xla_cannot_be_had_on_several_gpus():
+def test_xla_on_several_gpus_is_refused():
     with refused("unsupported", "--training.jit_compile"):
         choose(TrainingConfig(jit_compile=True), T4, 2)
 
 
 def test_a_limited_onednn_has_no_bfloat16(monkeypatch):
-    """TensorFlow would crash with it, whatever the processor has."""
+    """TensorFlow would crash with bfloat16, even if the CPU has it."""
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     monkeypatch.setattr(devices.Path, "read_text", lambda path: f"flags : {' '.join(devices.BFLOAT16_FLAGS)}")
     assert not devices._cpu_has_bfloat16()

@@ -1,4 +1,4 @@
-"""Several devices and several processes: the losses of one, one writer, and clear words when they cannot be had."""
+"""Several devices and processes have the losses of one device, one process writes, and missing devices are refused."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ OPTIONS = [
     # step to step; at this rate slowly enough to tell rounding from a mistake.
     *("--optimizer.learning_rate", "1e-5", "--optimizer.schedule", "constant", "--data.label_dropout", "0.2"),
     *("--training.epochs", str(STEPS / 7), "--training.validate_steps", str(EVERY), "--training.sample_every", "1000"),
-    # What a loss computes, it computes of each picture alone; these take the least time to trace.
+    # Losses are computed per image, so any will do; these are the fastest to trace.
     *("--loss.terms", "{l1: 1, hole_l1: 100}"),
 ]
 
@@ -47,7 +47,7 @@ def alone(toy_pairs, tmp_path_factory):
 
 @pytest.mark.slow
 def test_two_devices_have_the_losses_of_one(toy_pairs, tmp_path, alone):
-    # Calls of four steps and of two: every second validation interrupts a block.
+    # Calls of four and of two steps: every second validation interrupts a block.
     options = ["--training.strategy", "mirrored", "--training.replicas", "2", "--training.steps_per_call", "4"]
     output = Training(_words(toy_pairs, tmp_path / "runs", *options), tmp_path / "said").finish()
     assert "mirrored, 2 devices" in output
@@ -72,7 +72,7 @@ def test_two_processes_have_the_losses_of_one_and_one_of_them_writes(toy_pairs, 
     assert not (tmp_path / "worker1").exists()
 
 
-def test_scaling_is_carried_out_once():
+def test_scaling_is_applied_once():
     config = RunConfig(
         optimizer=OptimizerConfig(learning_rate=1e-3), training=TrainingConfig(batch_size=8, scaling="sqrt")
     )
@@ -88,12 +88,12 @@ def _config(batch_size, **data):
 
 
 @pytest.mark.parametrize(("devices", "near"), [(3, "6 or 9"), (16, "16")])
-def test_a_batch_that_cannot_be_shared(devices, near):
+def test_a_batch_that_cannot_be_divided_is_refused(devices, near):
     with refused("mismatch", "batch of 8", f"{devices} devices", f"--training.batch_size {near}"):
         refuse_uneven_batch(_config(8), devices)
 
 
-def test_mixup_needs_even_shares_to_be_the_same_on_any_number_of_devices():
+def test_mixup_needs_even_numbers_of_pairs_per_device():
     with refused("mismatch", "batch of 6", "2 devices", "--data.mixup", "--training.batch_size 4 or 8"):
         refuse_uneven_batch(_config(6, mixup=0.5), 2)
     with refused("mismatch", "--data.mixup", "--training.batch_size 16"):
@@ -113,13 +113,13 @@ def test_mixup_needs_even_shares_to_be_the_same_on_any_number_of_devices():
         ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "bad_value"),
     ],
 )
-def test_tf_config_that_says_nothing_useful(monkeypatch, text, kind):
+def test_invalid_tf_config_is_refused(monkeypatch, text, kind):
     monkeypatch.setenv("TF_CONFIG", text)
     with refused(kind, "TF_CONFIG", text, "10.0.0.1:2222"):
         make_distribution("multi_worker")
 
 
-def test_devices_that_are_not_there():
+def test_missing_devices_are_refused():
     with refused("usage", "--training.strategy one", "not 2"):
         make_distribution("one", 2)
     with refused("device", "TPU", "--training.strategy"):
