@@ -1,4 +1,4 @@
-"""List what is kept in the cache folder, or remove it: `python -m rac_unet.cache [--clear]`."""
+"""List or clear the cache folder: `python -m rac_unet.cache [--clear]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("toys", "pictures", "all")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """List every cache with its size, or remove those asked for; exit code 1 where some are in use."""
+    """List every cache with its size, or remove the selected ones; return exit code 1 if some are in use."""
     args = _parser().parse_args(argv)
     from rac_unet.data.caches import TOYS, cache_folder, find_caches
     from rac_unet.pairing.toy_pairs import drawing_version
@@ -26,9 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     for cache in caches:
         size = cache.size()
         total += size
-        older = "  (an older drawing, used no more)" * (cache.kind == TOYS and not cache.path.name.endswith(version))
+        older = "  (an older drawing, not used any more)" * (
+            cache.kind == TOYS and not cache.path.name.endswith(version)
+        )
         print(f"{_megabytes(size)}  {cache.kind:<9}  used {_day(cache.used)}  {cache.path}{older}")
-    print(f"{_megabytes(total)}  in all     in {cache_folder()}; --clear removes it, it is made again when needed")
+    print(f"{_megabytes(total)}  in total   in {cache_folder()}; --clear removes it, it is made again when needed")
     return 0
 
 
@@ -47,7 +49,7 @@ def _clear(caches: list[Cache]) -> int:
             print(f"removed  {cache.path} ({_megabytes(size).strip()})")
         else:
             kept += 1
-            print(f"kept     {cache.path}: a running process uses it, or the disk has no locks that would say so")
+            print(f"kept     {cache.path}: a running process uses it, or the disk does not support file locks")
     print(f"freed    {_megabytes(freed).strip()} in {cache_folder()}")
     return 1 if kept else 0
 
@@ -63,15 +65,15 @@ def _day(moment: float) -> str:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.cache",
-        description="List what is kept to save time and can be made again: toy faces (the default data set) and "
-        "decoded pictures (--data.cache disk), in ~/.cache/rac_unet or where RAC_UNET_CACHE says. Decoded pictures are "
-        "removed automatically when they were not used for 30 days or others need the room. Weights that Keras "
+        description="List the caches, which save time and are made again when needed: toy faces (the default data set) "
+        "and decoded pictures (--data.cache disk), in ~/.cache/rac_unet or the folder RAC_UNET_CACHE. Decoded pictures "
+        "are removed automatically when they were not used for 30 days or others need the space. Weights that Keras "
         "downloads are in Keras's own folder.",
         epilog="example: python -m rac_unet.cache --clear pictures",
     )
     parser.add_argument(
         "--clear", nargs="?", const="all", choices=KINDS, metavar="KIND",
-        help="remove toys, pictures or all (the default) but what a running process uses",
+        help="remove toys, pictures or all (default: all), except caches that a running process uses",
     )  # fmt: skip
     return parser
 

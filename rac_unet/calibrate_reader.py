@@ -1,6 +1,6 @@
-"""Make the reader of `--emotion auto`: `python -m rac_unet.calibrate_reader RUN --output visible_emotion.tflite`.
+"""Write the emotion reader of `--emotion auto`: `python -m rac_unet.calibrate_reader RUN --output reader.tflite`.
 
-A classifier that `train_classifier --view masked` trained is calibrated on validation and written as one small file.
+A classifier of `train_classifier --view masked` is calibrated on validation pairs and written as one small file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rac_unet.core.rundir import CLASSIFIER, check_output, open_run
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fit the temperature, write the file, and say how good the confidence is before and after."""
+    """Fit the temperature, write the file, and print the calibration error before and after."""
     args = _parser().parse_args(argv)
     from rac_unet.core.config import read_yaml
     from rac_unet.runtime.classifier import read_classifier_config
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     view = (settings.get("training") or {}).get("view")
     if view != "masked":
         raise UserError(
-            f"{run.path} was not trained to read masked faces; use one of train_classifier --view masked", "wrong_type"
+            f"{run.path} was not trained on masked faces; give a run of train_classifier --view masked", "wrong_type"
         )
     if args.output.suffix != ".tflite":
         raise UserError(f"--output {args.output}: the name must end in .tflite", "bad_value")
@@ -59,8 +59,13 @@ def main(argv: list[str] | None = None) -> int:
     model, _ = read_classifier(run.path)
     few = list(itertools.islice(masked_crops(val.take(_spread(len(val), CHECKED)), CROP, config.frame), 1))[0]
     difference = write_reader(reader_model(model, config, temperature), args.output, few)
-    record = {"temperature": temperature, "fitted": args.temperature is None, "data_fingerprint": pairs.fingerprint,
-              "before": before, "after": after}  # fmt: skip
+    record = {
+        "temperature": temperature,
+        "fitted": args.temperature is None,
+        "data_fingerprint": pairs.fingerprint,
+        "before": before,
+        "after": after,
+    }
     write_text(run.evaluation("val") / "calibration.json", json.dumps(record, indent=2) + "\n")
     accuracy, mean = 100 * after["accuracy"], 100 * after["mean_class_accuracy"]
     errors = [summary["expected_calibration_error"] for summary in (before, after)]
@@ -85,13 +90,13 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.calibrate_reader runs/CLASSIFIER --output visible_emotion.tflite",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of train_classifier --view masked")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .tflite file to make")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
     parser.add_argument("--data", type=Path, metavar="D", help="pairs to calibrate on (default: the run's own)")
     parser.add_argument(
         "--temperature", type=number(float, 1e-3), metavar="T",
-        help="divide the logits by this instead of fitting it; 1 leaves the confidence as it was trained",
+        help="divide the logits by T instead of fitting it; 1 keeps the trained confidence",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the file when it is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
 
 

@@ -18,21 +18,23 @@ from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 ALL = "all"
 _INPUTS = {IMAGE: "in [0, 1]", EMOTION: "one-hot: " + ", ".join(EMOTIONS) + "; zeros: no label"}
 _OUTPUTS = {
-    OUTPUT: "unbounded; clip to [0, 1] to look at it",
+    OUTPUT: "unbounded; clip to [0, 1]",
     OCCLUSION: "probability that a mask hides the pixel",
     PAINTED: "the whole face as painted, in [0, 1]",
-    VISIBLE: "probabilities of what can be read from the seen part",
+    VISIBLE: "probabilities of the emotion read from the visible part",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Export as the command line asks, and print what was written."""
+    """Write the requested exports and print a report of each."""
     args = _parser().parse_args(argv)
     run = open_run(args.run, need_weights=False)
     formats = list(FORMATS) if ALL in args.format else list(dict.fromkeys(args.format))
     if args.output and len(formats) > 1:
-        raise UserError("--output names one export; give one --format, or leave it out: all go to RUN/export", "usage")
-    # Everything that can be refused without TensorFlow is refused before it is imported.
+        raise UserError(
+            "--output names one export; give one --format, or omit --output to write all to RUN/export", "usage"
+        )
+    # TensorFlow is imported only after everything is checked that does not need it.
     paths = {name: plan_output(run, name, args.output, args.overwrite) for name in formats}
     for path in paths.values():
         check_output(path.parent)
@@ -40,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     calibrated = [name for name in formats if FORMATS[name].calibrated]
     data = _find_data(run, args.data, calibrated)
     if "tensorflow" not in sys.modules:
-        # An export needs no accelerator, and a training may be using it.
+        # An export needs no accelerator, which a training may be using.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow()
     print(f"network  {run.path}, {args.weights} weights ({file.name})", flush=True)
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"data     {pairs.root}: {args.calibration} training pictures calibrate int8", flush=True)
     refused = []
     for name, path in paths.items():
-        print(f"{name}: writing it, and checking it in a fresh process: 5 to 60 seconds", flush=True)
+        print(f"{name}: writing, and checking in a fresh process: 5 to 60 seconds", flush=True)
         try:
             _report(
                 export_network(run, name, path, args.weights, args.overwrite, pairs, args.calibration, args.allow_loss)
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         except UserError as error:
             if len(paths) == 1:
                 raise
-            # The others can still be had.
+            # Go on with the other formats.
             print(f"refused  {name}: {error}", flush=True)
             refused.append(name)
     if refused:
@@ -68,9 +70,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path | str | None:
-    """Path of the pairs to calibrate and check with; None to do without, "" for the toy faces the run was trained on.
+    """Return the path of the pairs for calibration and check; None for no pairs, "" for the run's toy faces.
 
-    Raises: UserError when pictures are needed and it is not known which.
+    Raises: UserError when pairs are needed and their path is not known.
     """
     if given:
         return given
@@ -81,9 +83,9 @@ def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path |
         return None
     why = f"{', '.join(calibrated)} is calibrated on training pictures, and the run"
     if path:
-        raise UserError(f"{why}'s data set is not at {path} any more; give it, or another, with --data D", "missing")
+        raise UserError(f"{why}'s data set is not at {path} any more; give a pairs data set with --data D", "missing")
     if run.imported():
-        raise UserError(f"{why} was imported and names no data set; give one of pairs with --data D", "usage")
+        raise UserError(f"{why} was imported without a data set; give a pairs data set with --data D", "usage")
     return ""
 
 
@@ -117,29 +119,40 @@ def _report(exported: Exported) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.export",
-        description="Write a run's network for use where rac_unet is not installed, and check it in a fresh process.",
+        description="Export a run's network for use without rac_unet, and check it in a fresh process.",
         epilog="example: python -m rac_unet.export runs/20260101-120000-rac_unet --format savedmodel",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory, as train named it")
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of train")
     parser.add_argument(
-        "--format", choices=(*FORMATS, ALL), nargs="+", required=True,
-        help="; ".join(f"{name}: {form.meaning}" for name, form in FORMATS.items()) + "; all of them",
-    )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="PATH", help="what to make (default: in RUN/export)")
+        "--format",
+        choices=(*FORMATS, ALL),
+        nargs="+",
+        required=True,
+        help="; ".join(f"{name}: {form.meaning}" for name, form in FORMATS.items()) + "; all: every format",
+    )
+    parser.add_argument("--output", type=Path, metavar="PATH", help="file or folder to write (default: in RUN/export)")
     parser.add_argument(
-        "--weights", choices=WEIGHTS, default="best", help="lowest validation loss, or the last (default: best)"
+        "--weights",
+        choices=WEIGHTS,
+        default="best",
+        help="best: lowest validation loss; last: end of training (default: best)",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="D",
+        "--data",
+        type=Path,
+        metavar="D",
         help="pairs whose training pictures calibrate int8 and whose validation pictures check every format "
         "(default: the run's own)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--calibration", type=number(int, 1), default=CALIBRATED, metavar="N",
-        help=f"how many training pictures calibrate int8 (default: {CALIBRATED})",
-    )  # fmt: skip
+        "--calibration",
+        type=number(int, 1),
+        default=CALIBRATED,
+        metavar="N",
+        help=f"number of training pictures that calibrate int8 (default: {CALIBRATED})",
+    )
     parser.add_argument(
-        "--allow_loss", action="store_true", help="keep a coarser format even where its pictures differ visibly"
+        "--allow_loss", action="store_true", help="keep a float16 or int8 export even if its pictures differ visibly"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an older export of the same name")
     return parser

@@ -19,16 +19,16 @@ from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run every export on the same pictures, time it, write and print the table."""
+    """Run every export on the same pictures, time it, and write and print the table."""
     args = _parser().parse_args(argv)
     run = open_run(args.run, need_weights=False)
     file = weights_file(run, args.weights)
     exports, folder = _find_exports(run, args.format), args.output or run.export()
     check_output(folder)
     if not args.data and run.imported() and not run.config().data.path:
-        raise UserError(f"{run.path} was imported and names no data set; give one of pairs with --data D", "usage")
+        raise UserError(f"{run.path} was imported without a data set; give a pairs data set with --data D", "usage")
     if "tensorflow" not in sys.modules:
-        # The times are the processor's, and a training may be using an accelerator.
+        # Times are measured on the CPU, and a training may be using an accelerator.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow()
     from rac_unet.benchmarks import latency
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = score_exports(load_network(run, args.weights), exports, pictures)
 
     threads = {"ms_one_thread": 1} | ({"ms_all_threads": cores} if cores > 1 else {})
-    # One after the other: they would slow each other down.
+    # One after the other, since they would slow each other down.
     print(f"timing each on {' and '.join(map(str, threads.values()))} threads", flush=True)
     before = {count: latency.machine_rate(count) for count in threads.values()}
     for row in rows:
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _runtimes() -> dict[str, str]:
-    """Version of each runtime beside TensorFlow that is installed."""
+    """Return the versions of the installed runtimes other than TensorFlow."""
     versions = {}
     for name in ("ai-edge-litert", "onnxruntime"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -99,19 +99,19 @@ def _runtimes() -> dict[str, str]:
 
 
 def _find_exports(run: RunDir, wanted: list[str] | None) -> dict[str, Path]:
-    """Format -> what lies in the run's export folder; all there are, or those wanted."""
+    """Return format -> path of the exports in the run's export folder; all of them, or the wanted formats."""
     names = {name: form.file_name.format(model=run.config().model.name) for name, form in FORMATS.items()}
     paths = {name: run.export() / names[name] for name in (wanted or FORMATS)}
     missing = [name for name, path in paths.items() if not path.exists()]
     command = f"python -m rac_unet.export {run.path} --format"
     if wanted and missing:
         raise UserError(
-            f"{run.export()} holds no {', '.join(missing)}; make it: {command} {' '.join(missing)}", "missing"
+            f"{run.export()} contains no {', '.join(missing)}; write it: {command} {' '.join(missing)}", "missing"
         )
     if len(missing) == len(paths):
-        raise UserError(f"{run.export()} holds no exports; make them: {command} all", "empty")
+        raise UserError(f"{run.export()} contains no exports; write them: {command} all", "empty")
     for name in missing:
-        print(f"not there: {name} ({paths[name].name})")
+        print(f"missing  {name} ({paths[name].name})")
         paths.pop(name)
     return paths
 
@@ -119,18 +119,18 @@ def _find_exports(run: RunDir, wanted: list[str] | None) -> dict[str, Path]:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.exports_table",
-        description="Compare a run's exports with its network: size, time, difference of pictures, composite PSNR.",
+        description="Compare a run's exports with its network: size, time, difference of outputs, composite PSNR.",
         epilog="example: python -m rac_unet.exports_table runs/20260101-120000-rac_unet_lite",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory with exports in RUN/export")
-    parser.add_argument("--format", choices=FORMATS, nargs="+", help="which exports (default: all there are)")
-    parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
-    parser.add_argument("--split", choices=SPLITS, default="val", help="which pairs to compare on (default: val)")
+    parser.add_argument("--format", choices=FORMATS, nargs="+", help="exports to compare (default: all in RUN/export)")
+    parser.add_argument("--data", type=Path, metavar="D", help="pairs data set (default: the run's own)")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="split to compare on (default: val)")
     parser.add_argument(
-        "--pictures", type=number(int, 1), default=100, metavar="N", help="how many of them (default: 100)"
+        "--pictures", type=number(int, 1), default=100, metavar="N", help="number of pairs (default: 100)"
     )
-    parser.add_argument("--weights", choices=WEIGHTS, default="best", help="which were exported (default: best)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: RUN/export)")
+    parser.add_argument("--weights", choices=WEIGHTS, default="best", help="weights that were exported (default: best)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: RUN/export)")
     return parser
 
 

@@ -13,12 +13,12 @@ from rac_unet.core.rundir import new_run
 from rac_unet.models.backend import import_tensorflow
 
 IMAGE_SIZE = 128
-# How far a VGG's maps, of a few units, may move when its file is read back.
+# Largest allowed relative difference of a VGG's maps after its file is read back.
 _SAME = 1e-4
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Recognise the checkpoint, convert it, write what it becomes, and say all of that."""
+    """Recognise the checkpoint, convert and write it, and print a report."""
     args = _parser().parse_args(argv)
     args.argv = argv
     check_new(args.output)
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             f"read     {args.checkpoint}: {kind.title}, {count:,} entries, SHA-256 {checkpoint.sha256[:12]}…",
             flush=True,
         )
-        # What can be refused without TensorFlow has been, by now.
+        # Everything that can be checked without TensorFlow has been checked by now.
         import_tensorflow()
         written = write(args, checkpoint, kind, data)
     except UserError as error:
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _data_set(path: Path | None) -> str | None:
-    """The data set's full path, once it has been read: the run is scored from other folders than this one."""
+    """Read the data set and return its absolute path, since the run may be scored from another folder."""
     if path is None:
         return None
     from rac_unet.pairing.opening import read_pairs
@@ -58,16 +58,16 @@ def _data_set(path: Path | None) -> str | None:
 def _check_options(args, kind) -> None:
     paints, vgg = kind.name.startswith("rac_unet"), kind.name.startswith("vgg")
     if args.data and not paints:
-        raise UserError(f"it is {kind.title}, which has no data set of pairs; leave out --data", "usage")
+        raise UserError(f"it is {kind.title}, which does not use a pairs data set; omit --data", "usage")
     if vgg and args.image_size is not None:
-        raise UserError(f"it is {kind.title}, which resizes pictures itself; leave out --image_size", "usage")
+        raise UserError(f"it is {kind.title}, which resizes pictures itself; omit --image_size", "usage")
     if vgg != (args.output.suffix == ".keras"):
         wanted = "a file: --output FILE.keras" if vgg else "a run directory: --output RUN, not ending in .keras"
-        raise UserError(f"it is {kind.title}, which becomes {wanted}. Received: --output {args.output}", "usage")
+        raise UserError(f"it is {kind.title}, which is written as {wanted}. Received: --output {args.output}", "usage")
 
 
 def _changes(checkpoint, kind) -> list[str]:
-    """What was done to the entries, a line each."""
+    """Return lines about the entries that were changed, copied or dropped."""
     from rac_unet.models.importing.torch_names import COUNTER
 
     lines = [f"note     {note}" for note in checkpoint.notes]
@@ -75,9 +75,9 @@ def _changes(checkpoint, kind) -> list[str]:
     counters = sum(name.endswith(COUNTER) for name in checkpoint.arrays)
     others = [name for name in checkpoint.arrays if kind.drops(name) and not name.endswith(COUNTER)]
     if counters:
-        lines.append(f"dropped  {counters:,} entries {COUNTER[1:]}, of no use outside training")
+        lines.append(f"dropped  {counters:,} entries {COUNTER[1:]}, used only in training")
     if others:
-        lines.append(f"dropped  {', '.join(others)}: no part of this network")
+        lines.append(f"dropped  {', '.join(others)}: not part of this network")
     return lines
 
 
@@ -86,7 +86,7 @@ def _image_size(args) -> int:
 
 
 def _facts(args, checkpoint, kind) -> dict:
-    """What provenance.json says of the source; not its folder, since these facts may be published."""
+    """Return the provenance of the import; without the checkpoint's folder, since it may be published."""
     from rac_unet.core.provenance import make_provenance
 
     source = {"file": args.checkpoint.name, "sha256": checkpoint.sha256, "model": kind.title}
@@ -103,7 +103,7 @@ def _write_rac_unet(args, checkpoint, kind, data: str | None) -> list[str]:
     model = build_configured(config)
     count = fill(model, kind, checkpoint.arrays)
     sections = {"data": {"path": DataConfig(path=data).path}, "model": vars(config)}
-    text = "# Imported. The loss, optimizer and training it came from are not known, so they are left out.\n"
+    text = "# Imported. Its loss, optimizer and training settings are not known.\n"
     with new_run(args.output, text + yaml.safe_dump(sections, sort_keys=False), _facts(args, checkpoint, kind)) as run:
         replace_file(run.best_weights, model.save_weights)
         shutil.copyfile(run.best_weights, run.last_weights)
@@ -126,7 +126,7 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
         config = ClassifierConfig(tuple(SOURCE_LABELS["original_classifier"].values()), **size)
     else:
         config = ClassifierConfig(EMOTIONS, **size, preprocessing="torchvision", head="untrained")
-    # The head that ImageNet's weights do not have is drawn the same every time.
+    # ImageNet's weights have no head for emotions; the seed gives the new head the same weights every time.
     keras.utils.set_random_seed(0)
     model = build_classifier(config)
     count = fill(model, kind, checkpoint.arrays)
@@ -134,13 +134,13 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
     if config.head == "trained":
         last = f'use it   rac_unet.runtime.classifier.load_classifier("{args.output}").probabilities(pictures)'
     else:
-        last = "note     its last layer is new and untrained: a start for training, it cannot judge emotions yet"
+        last = "note     its last layer is new and untrained: train it before it can classify emotions"
     return [
         _network(
             model, count, f"{config.filters} filters, {config.image_size} px, preprocessing {config.preprocessing}"
         ),
         f"classes  {', '.join(config.classes)}",
-        f"wrote    {args.output}: config.yaml, provenance.json, checkpoints/ with the names of the classes inside",
+        f"wrote    {args.output}: config.yaml, provenance.json, checkpoints/ with the class names inside",
         last,
     ]
 
@@ -153,7 +153,7 @@ def _write_vgg(args, checkpoint, kind, _) -> list[str]:
     count = fill(model, kind, checkpoint.arrays)
     replace_file(args.output, lambda temporary: _save_and_read_back(model, temporary))
     return [
-        _network(model, count, "up to its fourth block, frozen, torchvision's preprocessing inside"),
+        _network(model, count, "frozen, up to its fourth block, includes torchvision's preprocessing"),
         f"outputs  {', '.join(model.output)}",
         f"wrote    {args.output} ({args.output.stat().st_size / 1e6:.1f} MB), read back and compared",
         f'load it  keras.saving.load_model("{args.output}", compile=False)',
@@ -171,14 +171,14 @@ def _save_and_read_back(model, path: Path) -> None:
         worst = float(np.abs(value.numpy() - received[name].numpy()).max())
         if not worst <= _SAME * max(1.0, float(np.abs(value.numpy()).max())):
             raise UserError(
-                f"its file did not read back the same: {name} differs by {worst:.2g}; nothing was written",
+                f"its file gave other outputs when read back: {name} differs by {worst:.2g}; nothing was written",
                 "failed_check",
             )
 
 
 def _network(model, count: int, words: str) -> str:
-    trained = f"{count:,} trained ones read from the file"
-    return f"network  {model.name}, {words}: {model.count_params():,} parameters with statistics, {trained}"
+    trained = f"{count:,} trained parameters read from the file"
+    return f"network  {model.name}, {words}: {model.count_params():,} parameters including statistics, {trained}"
 
 
 _WRITERS = {
@@ -194,24 +194,32 @@ _WRITERS = {
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.import_torch",
-        description="Turn a PyTorch checkpoint into a run directory or a Keras file. Recognised by their names: the "
-        "original RAC-UNET, with and without a label; its ResNet-18 classifier of emotions; torchvision's ResNet-18 "
-        "(a start for training a classifier); torchvision's VGG16 and VGG19 (feature extractors).",
+        description="Convert a PyTorch checkpoint into a run directory or a Keras file. Recognised by the names of "
+        "their entries: the original RAC-UNET, with and without a label; its ResNet-18 emotion classifier; "
+        "torchvision's ResNet-18 (initial weights of a classifier); torchvision's VGG16 and VGG19 (feature "
+        "extractors).",
         epilog="example: python -m rac_unet.import_torch racunet.pth --output runs/original",
     )
     parser.add_argument(
-        "checkpoint", type=Path, metavar="CHECKPOINT",
-        help="state dict: .pth or .pt (needs PyTorch; nothing in it is run), or .npz of the same arrays",
-    )  # fmt: skip
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="state dict: .pth or .pt (needs PyTorch; no code in it is run), or .npz of the same arrays",
+    )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="PATH",
-        help="what to make: a run directory; for VGG a file ending in .keras. Never overwritten",
-    )  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="D", help="pairs data set that the run will be scored on")
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="run directory to write; for VGG, a file ending in .keras. Never overwritten",
+    )
+    parser.add_argument("--data", type=Path, metavar="D", help="pairs data set on which the run will be scored")
     parser.add_argument(
-        "--image_size", type=int, metavar="N",
-        help=f"side of the pictures in pixels, which a checkpoint does not tell (default: {IMAGE_SIZE})",
-    )  # fmt: skip
+        "--image_size",
+        type=int,
+        metavar="N",
+        help=f"side of the pictures in pixels, which a checkpoint does not contain (default: {IMAGE_SIZE})",
+    )
     return parser
 
 

@@ -11,14 +11,14 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, run_command
 
 _FORMATS = ("png", "jpeg", "webp")
-# More photos than this are counted by a progress line instead of being named one by one.
+# Up to this many photos have a line each; more are shown by a progress line.
 _NAMED = 20
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Unmask what the command line names, and say what became of each photo."""
+    """Unmask the given photos, and print the result of each."""
     args = _parser().parse_args(argv)
-    # OpenCV and LiteRT take a moment, TensorFlow several: what is wrong with the words is said before.
+    # Importing OpenCV and LiteRT takes a moment, TensorFlow several seconds; wrong options are reported before.
     from rac_unet.core.rundir import check_output
     from rac_unet.unmasking.batch import Account, unmask_photos
     from rac_unet.unmasking.inputs import list_photos
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
         raise UserError(
-            "--side_by_side shows one result; with --emotion all the photo is in the sheet already", "usage"
+            "--side_by_side shows one result; omit it with --emotion all, whose sheet includes the photo", "usage"
         )
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         if todo:
             _work(lambda report: unmask_photos(unmasker, todo, output, settings, account, report), len(todo))
     except KeyboardInterrupt:
-        print("finished photos are kept; the same command goes on with the rest", file=sys.stderr)
+        print("finished photos are kept; the same command continues with the rest", file=sys.stderr)
         raise
     finally:
         skipped = output.write_skipped(account.skipped)
@@ -76,7 +76,7 @@ def _open(opener, model):
 
 
 def _work(work, count: int) -> None:
-    """Run `work(report)`, naming each photo, or counting them where there are many."""
+    """Run `work(report)`, with a line for each photo, or a progress line if there are many."""
     from rac_unet.core.progress import Progress
 
     progress = Progress(count, noun="photos", enabled=count > _NAMED)
@@ -97,7 +97,7 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
         (account.unmasked, "unmasked"),
         (account.without_mask, "without a mask, unchanged"),
         (account.without_face, "without a face, unchanged"),
-        (finished, "finished before"),
+        (finished, "finished earlier"),
         (len(account.skipped), f"skipped, see {skipped}"),
     ]
     print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
@@ -108,12 +108,12 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
         print(f"left out {', '.join(filter(None, kinds))} in the folders given")
     if account.first_only:
         print(
-            f"note     of {account.first_only:,} animations and files of several pages only the first picture is used"
+            f"note     of {account.first_only:,} animations and files of several pages, only the first picture is used"
         )
     if account.flattened:
-        print(f"note     {account.flattened:,} see-through photos lie on white now; png and webp keep transparency")
+        print(f"note     {account.flattened:,} transparent photos were laid on white; png and webp keep transparency")
     if account.painted:
-        print("note     what was painted is plausible, not true; each result is marked as synthetic in its metadata")
+        print("note     painted faces are plausible, not true; each result is marked as synthetic in its metadata")
     print(f"wrote    {output}")
 
 
@@ -125,11 +125,11 @@ def _nothing(listing) -> UserError:
         more = f" (and {len(listing.missing) - 1} more)" if len(listing.missing) > 1 else ""
         return UserError(f"{name}: {reason}{more}; give photos, folders of photos, or patterns", "missing")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of predict"
-    return UserError(f"there are no photos in what was given ({others}); {READ}, videos are not", "empty")
+    return UserError(f"the inputs contain no photos ({others}); {READ}, videos are not", "empty")
 
 
 def _model_name(model: str | os.PathLike) -> str:
-    """Name of a model with a hash, so that results of different networks are told apart."""
+    """Return the name of a model with a hash, so that results of different networks are distinguished."""
     path = Path(model)
     digest = hashlib.sha256()
     if path.is_file() and path.stat().st_size < 64_000_000:
@@ -144,39 +144,49 @@ def _model_name(model: str | os.PathLike) -> str:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.predict",
-        description="Paint over every face mask in photos, showing an emotion. What is painted is plausible, not true: "
-        "never use it to identify a person, and never as evidence.",
+        description="Inpaint every face mask in photos, with a given emotion. The painted faces are plausible, not "
+        "true: never use them to identify a person, and never as evidence.",
         epilog="example: python -m rac_unet.predict holiday/ --emotion happiness --output unmasked",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns ('*.jpg')"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="D",
-        help="folder for the results; the folders of the photos are mirrored in it. Finished photos are not made again",
-    )  # fmt: skip
+        "--output",
+        type=Path,
+        required=True,
+        metavar="D",
+        help="folder for the results, which mirrors the folders of the photos. Finished photos are skipped",
+    )
     parser.add_argument(
-        "--emotion", default="auto", metavar="NAME",
-        help="auto: read from what can be seen of each face (default); none: without; all: a sheet of all seven for "
+        "--emotion",
+        default="auto",
+        metavar="NAME",
+        help="auto: read from the visible part of each face (default); none: no emotion; all: a sheet of all seven for "
         f"each face; or one of {', '.join(EMOTIONS)}",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--model", type=Path, metavar="MODEL",
-        help="a run directory or anything exported from one, of a mask-aware network (default: the published one)",
-    )  # fmt: skip
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="run directory, or an export of one, of a mask-aware network (default: the published network)",
+    )
     parser.add_argument(
-        "--format", choices=_FORMATS, default="png",
-        help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress all of it again, and "
-        "jpeg has no transparency",
-    )  # fmt: skip
+        "--format",
+        choices=_FORMATS,
+        default="png",
+        help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress the whole picture "
+        "again, and jpeg has no transparency",
+    )
     parser.add_argument(
         "--side_by_side", action="store_true", help="also write photo and result in one picture, NAME.side_by_side.*"
     )
     parser.add_argument(
-        "--mark", action="store_true",
-        help="write 'synthetic' visibly into a corner; the metadata say so always",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="make results again that are there already")
+        "--mark",
+        action="store_true",
+        help="write 'synthetic' visibly into a corner; the metadata always contain the mark",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="process finished photos again")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Judge a network by photos of masks really worn: `python -m rac_unet.real_masks PHOTOS --output D`."""
+"""Score a network on photos of real masks: `python -m rac_unet.real_masks PHOTOS --output D`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rac_unet.core.rundir import check_output
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Unmask every photo, look at the results again, and write figures and a sheet."""
+    """Unmask every photo, search the results for remaining masks, and write scores and a sheet."""
     args = _parser().parse_args(argv)
     import pandas as pd
 
@@ -24,15 +24,13 @@ def main(argv: list[str] | None = None) -> int:
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:
-        raise UserError("--emotion all: a result is judged for one emotion; use auto, none, or a name", "usage")
+        raise UserError("--emotion all: results are scored for one emotion; use auto, none, or a name", "usage")
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
     _refuse_nothing(listing, args.inputs)
     sheet = args.output / "real_masks.jpg"
     if os.path.realpath(sheet) in {os.path.realpath(file.path) for file in listing.photos}:
-        raise UserError(
-            f"the sheet {sheet} would replace a photo that was given; give another folder with --output", "exists"
-        )
+        raise UserError(f"the sheet {sheet} would replace an input photo; give another folder with --output", "exists")
     unmasker = Unmasker(args.model)
     unmasker.check_request(emotion)
     photos, faces = [], []
@@ -53,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     if shown:
         mask_removal.write_real_mask_sheet(sheet, shown)
     else:
-        # One from before would show other faces than the figures are of.
+        # An older sheet would show other faces than those scored.
         sheet.unlink(missing_ok=True)
     write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     facts = make_provenance("rac_unet.real_masks", argv, model=Path(unmasker.runner.name).name, emotion=emotion)
@@ -89,28 +87,34 @@ def _report(metrics: dict, photos: Path) -> None:
     reasons = f", see {photos}" if metrics["skipped"] else ""
     print(f"photos   {metrics['photos']:,} read, {metrics['skipped']:,} skipped{reasons}")
     print(f"         a face found on {percent(metrics['photos_with_a_face'])} of them")
-    print(f"         a mask seen on {percent(metrics['photos_with_a_mask_seen'])}")
-    print(f"faces    {metrics['faces']:,}, of which {metrics['masked_faces']:,} wear a mask")
-    print(f"left     {percent(metrics['mask_left'])} of the mask's map is found again on the result")
+    print(f"         a mask found on {percent(metrics['photos_with_a_mask_seen'])}")
+    print(f"faces    {metrics['faces']:,}, {metrics['masked_faces']:,} of them with a mask")
+    print(f"left     {percent(metrics['mask_left'])} of the mask's map is still found on the result")
     print(f"outside  {metrics['pixels_changed_outside_the_map']:,} pixels changed outside the maps")
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.real_masks",
-        description="Test a network on photos of real masks, for which there is no ground truth: faces found, share of "
-        "the mask left, everything outside kept; and a sheet of before and after.",
+        description="Score a network on photos of real masks, which have no ground truth: faces found, share of the "
+        "mask left, pixels changed outside; and draw a sheet of photos and results.",
         epilog="example: python -m rac_unet.real_masks photos/ --output results/real_masks",
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns")
-    parser.add_argument("--output", type=Path, required=True, metavar="D", help="folder for figures and sheet")
+    parser.add_argument("--output", type=Path, required=True, metavar="D", help="folder for scores and sheet")
     parser.add_argument(
-        "--model", type=Path, metavar="MODEL",
-        help="a run directory or anything exported from one, of a mask-aware network (default: the published one)",
-    )  # fmt: skip
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="run directory, or an export of one, of a mask-aware network (default: the published network)",
+    )
     parser.add_argument("--emotion", default="auto", metavar="NAME", help="as for predict (default: auto)")
     parser.add_argument(
-        "--shown", type=number(int, 0), default=48, metavar="N", help="faces on the sheet, evenly spread (default: 48)"
+        "--shown",
+        type=number(int, 0),
+        default=48,
+        metavar="N",
+        help="number of faces on the sheet, evenly chosen (default: 48)",
     )
     return parser
 

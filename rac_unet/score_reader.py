@@ -13,7 +13,7 @@ from rac_unet.core.text_grid import aligned, markdown
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read every masked picture of a split with each model; write figures, readings and a reliability plot."""
+    """Read every masked picture of a split with each model; write scores, readings and a reliability plot."""
     args = _parser().parse_args(argv)
     from rac_unet.data.frames import check_frame
     from rac_unet.models.backend import import_tensorflow
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _open(path: Path, frame):
-    """The function from crops to probabilities that a model is, and the side of its crops."""
+    """Load a model; return its function from crops to probabilities, and the side of its crops."""
     from rac_unet.runtime.emotion_reader import load_emotion_reader
     from rac_unet.runtime.interface import VISIBLE
     from rac_unet.runtime.runners import load_runner
@@ -98,10 +98,11 @@ def _open(path: Path, frame):
     runner = load_runner(path)
     if VISIBLE not in runner.outputs:
         raise UserError(
-            f"{path} does not read emotions from the visible half; give a reader, or a mask-aware network", "wrong_type"
+            f"{path} has no output for the visible emotion; give an emotion reader or a mask-aware network",
+            "wrong_type",
         )
     if frame:
-        raise UserError(f"{path} is a network that looks at the whole crop, of which --frame shows a part", "usage")
+        raise UserError(f"{path} is a network for whole crops, which --frame does not apply to; omit --frame", "usage")
     return lambda crops: runner(crops, np.zeros((len(crops), len(EMOTIONS)), np.float32))[VISIBLE], runner.image_size
 
 
@@ -114,17 +115,20 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.score_reader --data pairs --output auto",
     )
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL",
-        help="files of calibrate_reader, and mask-aware networks, whose own reading is scored (default: the published "
-        "reader)",
-    )  # fmt: skip
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="files of calibrate_reader, or mask-aware networks, whose output visible_emotion is scored (default: the "
+        "published reader)",
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="D", help="pairs to read")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="which of them (default: test)")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to score (default: test)")
     parser.add_argument(
-        "--frame", metavar="SIDE,X,Y",
-        help="the square of an upright crop that the pairs' pictures show; 0.764,0.5,0.43 for FER-2013 (default: all)",
-    )  # fmt: skip
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for figures and plot")
+        "--frame",
+        metavar="SIDE,X,Y",
+        help="square of an upright crop that the pairs' pictures show; 0.764,0.5,0.43 for FER-2013 (default: all)",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for scores and plot")
     return parser
 
 

@@ -14,7 +14,7 @@ TABLE = "soft.csv"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write a second table next to pairs.csv whose training labels are distributions."""
+    """Write a second table next to pairs.csv, with distributions as training labels."""
     args = _parser().parse_args(argv)
     from rac_unet.core.provenance import make_provenance
     from rac_unet.data import pairs as table
@@ -33,9 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     rows = [_relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair for pair in pairs]
     changed = sum(pair.emotion != before for pair, before in zip(rows, pairs.frame["emotion"], strict=True))
     facts = make_provenance(
-        "rac_unet.soft_labels", argv, data_fingerprint=pairs.fingerprint, own=args.own,
+        "rac_unet.soft_labels",
+        argv,
+        data_fingerprint=pairs.fingerprint,
+        own=args.own,
         classifiers=[classifier_facts(path) for path in runs],
-    )  # fmt: skip
+    )
     write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows, weighted=pairs.has_weights, shared=True)
     print(f"{len(read):,} training pictures read; the strongest emotion changed for {changed:,} pairs")
@@ -47,13 +50,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _relabelled(pair, read, own: float):
-    """A training pair whose distribution is the mean of its own label and of what was read."""
+    """Return a training pair whose distribution mixes its own label and the classifiers' probabilities."""
     from rac_unet.data.pair_checks import read_shares
     from rac_unet.data.pairs import write_shares
 
     mine = read_shares(pair.emotion_shares) if pair.emotion_shares else {pair.emotion: 1.0}
     shares = {name: own * mine.get(name, 0.0) + (1 - own) * float(read[i]) for i, name in enumerate(EMOTIONS)}
-    # As it is written, so that the shares and the strongest one agree.
+    # Drop small shares as in the table, so that the strongest emotion agrees with the written shares.
     kept = {name: share for name, share in shares.items() if share >= 0.01}
     total = sum(kept.values())
     kept = {name: share / total for name, share in kept.items()}
@@ -65,18 +68,23 @@ def _parser() -> CommandParser:
         prog="python -m rac_unet.soft_labels",
         description="Mix predictions of emotion classifiers into the labels of training pairs. Writes a second table "
         "next to pairs.csv, in which each training pair has a distribution over the emotions; validation and test "
-        "pairs keep their labels. Give that table's path where a data set of pairs is expected.",
+        "pairs keep their labels. Give the path of that table in place of a pairs data set.",
         epilog="example: python -m rac_unet.soft_labels pairs --classifier runs/READER,runs/OTHER --own 0.4",
     )
-    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")
+    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="pairs data set")
     parser.add_argument(
-        "--classifier", required=True, metavar="RUN,RUN,…",
+        "--classifier",
+        required=True,
+        metavar="RUN,RUN,…",
         help="runs of train_classifier, whose probabilities are averaged",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--own", type=number(float, 0, 1), default=0.4, metavar="X",
-        help="weight of a pair's own label, the rest is what was read (default: 0.4)",
-    )  # fmt: skip
+        "--own",
+        type=number(float, 0, 1),
+        default=0.4,
+        metavar="X",
+        help="weight of a pair's own label; the rest is the weight of the classifiers' probabilities (default: 0.4)",
+    )
     parser.add_argument("--name", default=TABLE, metavar="FILE", help=f"name of the new table (default: {TABLE})")
     return parser
 

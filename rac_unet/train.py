@@ -15,7 +15,7 @@ from rac_unet.training.arguments import Request, parse
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train or resume as the command line asks; returns the exit code (130 when stopped by a signal)."""
+    """Train a new run or resume one; return the exit code (130 when stopped by a signal)."""
     began = time.monotonic()
     request = parse(argv)
     return resume(request, began) if request.resume else start(request, began, argv)
@@ -41,7 +41,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     _refuse_empty_splits(pairs)
     if readers:
         emotion_frequencies(pairs.split("train"))
-    # What can be refused without TensorFlow has been, by now.
+    # Everything that can be checked without TensorFlow has been checked by now.
     distribution = _take_devices(config)
     from rac_unet.training.hardware.devices import choose, device_facts
     from rac_unet.training.hardware.distribution import scale_to_replicas
@@ -118,7 +118,7 @@ def resume(request: Request, began: float) -> int:
 
 
 def _take_devices(config: RunConfig):
-    """The devices; the first thing TensorFlow is asked for, since some must be had before it computes."""
+    """Import TensorFlow and set up the devices, which must happen before it computes anything."""
     import_tensorflow()
     from rac_unet.core.quiet import silenced_stderr
     from rac_unet.training.hardware.distribution import make_distribution
@@ -134,27 +134,27 @@ def _take_devices(config: RunConfig):
 
 
 def _refuse_empty_splits(pairs) -> None:
-    """Before a run directory is made that would never hold a run."""
+    """Raise UserError, before a run directory is made, when there are no training or validation pairs."""
     if not len(pairs.split("train")):
         raise UserError(f"{pairs.root} has no training pairs (split train)", "empty")
     if not len(pairs.split("val")):
         raise UserError(
-            f"{pairs.root} has no validation pairs (split val), by which the best weights are chosen", "empty"
+            f"{pairs.root} has no validation pairs (split val), which are needed to choose the best weights", "empty"
         )
 
 
 def _refuse_untrained_statistics(config: RunConfig) -> None:
-    """Raise UserError where a new network is to be normalised by statistics that it does not have yet."""
+    """Raise UserError when batch norms are to be frozen in a new network, which has no statistics yet."""
     if config.training.freeze_batch_norm and not config.training.init_from:
         raise UserError(
-            "training.freeze_batch_norm: a new network has no stored statistics to normalise by; begin with a run's "
-            "weights (--init_from RUN, or --init_from published), or leave it out",
+            "training.freeze_batch_norm: a new network has no stored statistics to normalise with; start with trained "
+            "weights (--init_from RUN, or --init_from published), or omit it",
             "usage",
         )
 
 
 def _with_whole_paths(config: RunConfig) -> RunConfig:
-    """The same config with absolute paths: the run is scored and resumed from other folders than this one."""
+    """Return the config with absolute paths, since the run may be scored and resumed from other folders."""
 
     def whole(path: str) -> str:
         return str(Path(path).expanduser().absolute())
@@ -176,7 +176,7 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
 
 
 def _extractor(config: RunConfig):
-    """The feature extractor, where the loss needs one."""
+    """Load the feature extractor if the loss needs one; otherwise return None."""
     if not config.loss.needs_features:
         return None
     from rac_unet.objectives.features import load_extractor
@@ -195,7 +195,7 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, began: flo
     with StopSignal() as stop:
         trainer = Trainer(run, pairs, log, extractor, distribution, began, initial and initial.weights, readers, donors)
         if initial:
-            log(f"begins   with {initial.description}")
+            log(f"starts   with {initial.description}")
         if resumed:
             trainer.resume()
             if trainer.step >= trainer.total_steps:
@@ -203,10 +203,10 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, began: flo
                 return 0
         outcome = _train_together(trainer, stop, distribution)
     if not distribution.is_chief:
-        print(f"worker {distribution.worker} is done at step {outcome.step:,}; the chief has the run")
+        print(f"worker {distribution.worker} is done at step {outcome.step:,}; worker 0 has the run directory")
         return 130 if outcome.reason == "signal" else 0
     if outcome.reason != "finished":
-        why = "the time is up" if outcome.reason == "time" else "asked to stop"
+        why = "the time is up" if outcome.reason == "time" else "stopped by a signal"
         log(f"stopped  at step {outcome.step:,} of {outcome.total_steps:,}: {why}; everything is saved")
         log(f"continue python -m rac_unet.train --resume {run.path}")
         if outcome.reason == "signal":
@@ -220,7 +220,7 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, began: flo
 
 
 def _train_together(trainer, stop, distribution):
-    """Train; with several workers, wait for each other at the end, and say so when one is gone."""
+    """Train; with several workers, wait for all of them at the end, and raise UserError if one is lost."""
     if distribution.workers == 1:
         return trainer.train(stop)
     import tensorflow as tf
@@ -231,7 +231,7 @@ def _train_together(trainer, stop, distribution):
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
             f"worker {distribution.worker} lost the others near step {trainer.step:,} ({one_line(error)}); start all "
-            f"of them again with --resume {trainer.run.path if distribution.is_chief else 'and the run of worker 0'}",
+            f"workers again with --resume {trainer.run.path if distribution.is_chief else 'and the run of worker 0'}",
             "device",
         ) from None
     return outcome

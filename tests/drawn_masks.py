@@ -1,7 +1,7 @@
-"""Photos of drawn people with plain green masks, and a network that knows green alone; shared by tests of predict.
+"""Photos of drawn people with plain green masks, and a network that finds only green; shared by tests of predict.
 
-The detector finds these faces, and the network keeps the contract of mask-aware ones, so everything from the file to
-the pasted photo runs without training anything.
+The detector finds these faces, and the network has the interface of mask-aware networks, so everything from the file to
+the pasted photo runs without training.
 """
 
 import cv2
@@ -15,7 +15,7 @@ GREEN = (0, 255, 0)
 
 
 def drawn_photo(people=1, masked=True, side=200, edge=60):
-    """(side + 2 edge, people * side + 2 edge, 3) uint8 RGB: people side by side before a plain wall."""
+    """Return (side + 2 edge, people * side + 2 edge, 3) uint8 RGB: people side by side before a plain wall."""
     faces = []
     for number in range(people):
         face = draw_face(number, "neutral", number, side)
@@ -28,13 +28,13 @@ def drawn_photo(people=1, masked=True, side=200, edge=60):
 
 
 def is_green(image):
-    """(H, W) bool for an RGB picture of any range."""
+    """Return (H, W) bool, the green pixels of an RGB image of any range."""
     image = np.asarray(image, np.float32)
     return image[..., 1] > 1.5 * np.maximum(image[..., 0], image[..., 2]) + 0.2 * image.max()
 
 
 def green_network(inputs):
-    """What a mask-aware network returns: the mask is where it is green, under it skin and a dark line per emotion."""
+    """Return the outputs of a mask-aware network: the mask is green; it paints skin and a dark line per emotion."""
     image = inputs["masked_image"]
     occlusion = is_green(image)[..., None].astype(np.float32)
     painted = np.full(image.shape, (0.8, 0.6, 0.5), np.float32)
@@ -52,7 +52,7 @@ def green_network(inputs):
 
 
 def green_runner(conditioned=True, without=()):
-    """The green network as `load_runner` gives one, lacking the outputs named."""
+    """Return the green network as a `Runner`, without the given outputs."""
 
     def call(inputs):
         return {name: value for name, value in green_network(inputs).items() if name not in without}

@@ -1,6 +1,6 @@
-"""Commands in processes of their own that need not import TensorFlow again: each is forked from one that has.
+"""Run commands in processes forked from one that has already imported TensorFlow.
 
-Importing it takes most of the time of a command that trains a few steps. Where forking is not safe each imports it.
+The import takes most of the time of a command that trains a few steps. If forking is not safe, each process imports it.
 """
 
 import functools
@@ -15,18 +15,18 @@ from rac_unet.core import registry
 
 _CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 if sys.platform == "linux":
-    # What `rac_unet.train` imports once it is at work; none of it makes TensorFlow look for devices.
+    # Modules that `rac_unet.train` imports during training; none of them makes TensorFlow look for devices.
     _CONTEXT.set_forkserver_preload(["rac_unet.train", "rac_unet.training.loop", "rac_unet.core.provenance"])
 
 
 class Training:
-    """`python -m rac_unet.train words…`, begun.
+    """A running `python -m rac_unet.train words…`.
 
     Args:
-        said: file for what it prints; made.
-        dies: `(module:Class.method, n)`: it is killed when that is called for the n-th time, before it does anything;
-            until then it makes a backup whenever it may, however long that takes.
-        environment: variables besides those of this process.
+        said: file for its output; created.
+        dies: `(module:Class.method, n)`: the process is killed when that method is called for the n-th time, before it
+            does anything; until then it makes a backup whenever possible, however long that takes.
+        environment: environment variables in addition to those of this process.
 
     Networks are those of this process's registry, see the fixture `tiny_networks`.
     """
@@ -40,7 +40,7 @@ class Training:
         self.process.start()
 
     def finish(self) -> str:
-        """What it printed, once it has ended well."""
+        """Wait for its end without an error, and return its output."""
         self.process.join(300)
         running, said = self.is_running(), self.said.read_text()
         if running:
@@ -49,7 +49,7 @@ class Training:
         return said
 
     def await_death(self) -> None:
-        """Wait until it has been killed as `dies` says."""
+        """Wait until it has been killed at the method of `dies`."""
         self.process.join(300)
         assert self.process.exitcode == -signal.SIGKILL, f"exit code {self.process.exitcode}\n{self.said.read_text()}"
 
@@ -57,13 +57,13 @@ class Training:
         return self.process.exitcode is None
 
     def kill(self) -> None:
-        """As the kernel does: without a word."""
+        """Kill the process without a message, like the kernel."""
         self.process.kill()
         self.process.join()
 
 
 def _die_at(method: str, calls: int) -> None:
-    """Have this process killed, as the kernel does it, when a method is called for that many times."""
+    """Have this process killed at the n-th call of a method."""
     module, names = method.split(":")
     *owners, name = names.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))

@@ -1,11 +1,11 @@
-"""Networks as training leaves them, for tests that read exported files: batch norms with statistics of their own."""
+"""Networks with non-trivial batch norm statistics, like trained ones, for tests that read exported files."""
 
 import keras
 import numpy as np
 
 
 def randomised(model):
-    """The same network with random weights, none of them zero or one."""
+    """Return the network with random weights, none of them zero or one."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -16,7 +16,7 @@ def randomised(model):
 
 
 def inputs(count=6, size=32, seed=0):
-    """Smooth pictures, as faces are, with an emotion each."""
+    """Return smooth images, like faces, each with an emotion."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((count, 4, 4, 3), np.float32)
     image = np.kron(coarse, np.ones((1, size // 4, size // 4, 1), np.float32))

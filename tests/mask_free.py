@@ -1,9 +1,9 @@
-"""500 pictures without a face mask, drawn or made of photographs, to count how many `predict` changes all the same.
+"""500 pictures without a face mask, drawn or made from photographs, to count how many `predict` changes.
 
     python -m tests.mask_free --photos ../shared/data/faces
 
-Thresholds were chosen on one half, every other eight pictures, and are reported on the other. The same arguments give
-the same pixels, wherever OpenCV draws the same.
+Thresholds were chosen on one half, alternating blocks of eight pictures, and are reported on the other. The same
+arguments give the same pixels with the same version of OpenCV.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.synthesis.toys.face import draw_face
 
 _FONTS = (
-    cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX,
-    cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
-)  # fmt: skip
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_PLAIN,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
 _TEXT = (
     "the of and mask face paint over light under window street water glass paper house river morning sold 1948 "
     "price note table red green summer Berlin Nr. 27 % & total 12.50 open closed exit"
@@ -33,7 +38,7 @@ _WORDS = _TEXT.split()
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture without a mask: its kind, its number within the set, and how it is made, (H, W, 3) uint8 RGB."""
+    """A picture without a mask: its kind, its number in the set, and a function that returns (H, W, 3) uint8 RGB."""
 
     kind: str
     number: int
@@ -45,18 +50,26 @@ class Picture:
 
 
 def drawn_pictures() -> list[Picture]:
-    """The 325 that need no photographs."""
+    """Return the 325 pictures that need no photographs."""
     kinds = (
-        ("letter", _letter, 70), ("words", _words, 30), ("scan", _scan, 35), ("texture", _texture, 80),
-        ("noise", _noise, 30), ("gradient", _gradient, 15), ("shapes", _shapes, 25), ("toy", _toy, 40),
-    )  # fmt: skip
+        ("letter", _letter, 70),
+        ("words", _words, 30),
+        ("scan", _scan, 35),
+        ("texture", _texture, 80),
+        ("noise", _noise, 30),
+        ("gradient", _gradient, 15),
+        ("shapes", _shapes, 25),
+        ("toy", _toy, 40),
+    )
     made = [(kind, draw, i) for kind, draw, count in kinds for i in range(count)]
     return [Picture(kind, number, _drawn(draw, number, i)) for number, (kind, draw, i) in enumerate(made)]
 
 
 def photographs(folder: Path) -> list[Picture]:
-    """175 of the photographs of `labels.csv` in a folder, of people in its test split: as they are, small, far away,
-    grey, in black and white dots, turned, in parts."""
+    """Return 175 pictures from the test split of `labels.csv` in a folder of photographs.
+
+    They are unchanged, small, far away, grey, bitonal, turned, or parts.
+    """
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         paths = [folder / row["path"] for row in csv.DictReader(file) if row["split"] == "test"]
     first = len(drawn_pictures())
@@ -79,11 +92,11 @@ def _changed(path: Path, number: int, i: int) -> Callable[[], np.ndarray]:
     return make
 
 
-# Drawn ones
+# Drawn pictures
 
 
 def _two_colours(rng) -> tuple[np.ndarray, np.ndarray]:
-    """Ink and paper: black on white half of the time."""
+    """Return ink and paper colours: black on white in half of the cases."""
     if rng.random() < 0.5:
         return np.array((0, 0, 0)), np.array((255, 255, 255))
     while True:
@@ -256,7 +269,7 @@ def _gradient(rng, i: int) -> np.ndarray:
 
 
 def _shapes(rng, i: int) -> np.ndarray:
-    """Discs, boxes and lines; some as dials, sockets and fronts of things have them: two dots and something below."""
+    """Discs, boxes and lines; some like dials, sockets and fronts of objects: two dots and a shape below."""
     side = int(rng.choice((100, 200, 400)))
     ink, paper = _two_colours(rng)
     image = np.tile(paper.astype(np.uint8), (side, side, 1))
@@ -290,7 +303,7 @@ def _toy(rng, i: int) -> np.ndarray:
     return cv2.copyMakeBorder(np.hstack(faces), *[int(rng.integers(0, side))] * 4, cv2.BORDER_REPLICATE)
 
 
-# Made of photographs
+# Pictures made from photographs
 
 
 def _whole(photo, rng):
@@ -313,7 +326,7 @@ def _far_away(photo, rng):
 
 
 def _poor(photo, rng):
-    """Blurred, noisy, compressed."""
+    """A blurred, noisy, compressed photograph."""
     image = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.5, 3)).astype(np.float32)
     image = np.clip(image * rng.uniform(0.3, 1.4) + rng.normal(0, rng.uniform(2, 25), image.shape), 0, 255).astype(
         np.uint8
@@ -323,7 +336,7 @@ def _poor(photo, rng):
 
 
 def _bitonal(photo, rng):
-    """As a fax has it: a threshold, or dots."""
+    """A photograph like a fax: thresholded or dithered."""
     side = int(rng.choice((128, 200, 250)))
     grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (side, side), interpolation=cv2.INTER_AREA)
     dots = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) * 16 + 8
@@ -350,7 +363,7 @@ _CHANGES = (_whole, _small, _far_away, _poor, _bitonal, _turned, _part, _grey_ph
 
 
 def changed_pictures(unmasker, pictures: list[Picture]) -> Iterator[tuple[Picture, bool]]:
-    """Each picture, and whether it was changed."""
+    """Yield each picture, and whether `predict` changed it."""
     for picture in pictures:
         yield picture, unmasker.unmask(picture.make(), "none").painted > 0
 

@@ -1,7 +1,8 @@
 """Write a folder of unusual and mangled image files: `python -m tests.strange_photos FOLDER --count 500 --seed 5`.
 
-Whole ones first: every format and mode Pillow writes, all EXIF orientations in every format that has them, 16-bit,
-transparent, animated; then lying headers and what is no photo; then these, cut off, damaged or renamed, at random.
+First intact files: every format and mode that Pillow writes, all EXIF orientations in every format that has them,
+16-bit, transparent, animated; then wrong headers and other files; then random copies of these, cut off, damaged or
+renamed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _ENDINGS = {"jpeg": "jpg", "jpeg2000": "jp2", "tiff": "tif"}
 
 
 def write_strange_photos(folder: Path, count: int, seed: int) -> None:
-    """Write that many files, `0000-name.ending` and so on; the whole ones come first."""
+    """Write `count` files, `0000-name.suffix` and so on; intact files come first."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings():
@@ -40,7 +41,7 @@ def write_strange_photos(folder: Path, count: int, seed: int) -> None:
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """An RGB image in any mode; the deep ones are grey over 16 bits."""
+    """Return an RGB image in any mode; deep modes are grey with 16 bits."""
     if mode == "LAB":
         profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
         return ImageCms.profileToProfile(image, *profiles, outputMode="LAB")
@@ -90,12 +91,17 @@ def _whole(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
 
 
 def _turned(upright: Image.Image, kind: str, orientation: int) -> bytes:
-    """An upright picture stored so that this orientation turns it back."""
+    """Return an upright image stored such that this orientation turns it back."""
     back = {
-        1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
-    }[orientation]  # fmt: skip
+    }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     return saved(
@@ -108,7 +114,7 @@ def _turned(upright: Image.Image, kind: str, orientation: int) -> bytes:
 
 
 def _liars() -> Iterator[tuple[str, bytes]]:
-    """Small files whose headers claim a large picture, another size than theirs, or another kind."""
+    """Return small files whose headers claim a huge image, a wrong size, or another format."""
     small = Image.new("RGB", (40, 30), (90, 120, 30))
     for width, height in ((60_000, 60_000), (13_000, 13_000), (0, 0), (300, 200)):
         header = struct.pack(">II", width, height) + b"\x08\x02\0\0\0"

@@ -1,4 +1,4 @@
-"""The export command: what it prints is true, and what it refuses it refuses before TensorFlow is imported."""
+"""The export command: its output is true, and bad requests are refused before TensorFlow is imported."""
 
 import dataclasses
 import subprocess
@@ -68,7 +68,7 @@ def test_a_failed_check_ends_with_code_2_and_no_export(run, monkeypatch, capsys,
 
 
 def test_one_format_that_is_refused_does_not_stop_the_others(run, toy_pairs, monkeypatch, capsys, tmp_path):
-    """With stand-ins for the network that is written and for the process it is checked in."""
+    """The written network and the fresh process are replaced."""
     network = load_runner(run.path)
 
     def check(lines, batches):

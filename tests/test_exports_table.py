@@ -1,4 +1,4 @@
-"""The table of exports: what is written is what was measured, and what is not there is said."""
+"""The table of exports: it has the measured values, and missing exports are reported."""
 
 import json
 
@@ -34,7 +34,7 @@ def run(tmp_path_factory, toy_pairs):
 
 
 def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
-    """With stand-ins for what is timed; tests/reports/test_export_scores.py times."""
+    """The timing is replaced; tests/reports/test_export_scores.py tests it."""
     monkeypatch.setattr(latency, "machine_rate", lambda threads: 100.0 * threads)
     timed = []
 
@@ -61,10 +61,10 @@ def test_the_table_is_written_and_printed(run, monkeypatch, capsys):
     assert facts["machine_gflops"] == {"1": [100, 100], "4": [400, 400]} and facts["runtimes"]["ai-edge-litert"]
     assert str(run.path) not in json.dumps(facts)
     assert facts["command"] == f"python -m rac_unet.exports_table {run.path.name} --pictures 3"
-    assert "not there: onnx (rac_unet_lite.onnx)" in printed
+    assert "missing  onnx (rac_unet_lite.onnx)" in printed
 
 
-def test_what_is_missing_is_said(run, tmp_path):
+def test_missing_exports_are_refused(run, tmp_path):
     empty = create(tmp_path, "empty", run.config(), {})
     for argv, named in (([empty.path], "best weights"), ([tmp_path / "absent"], "absent")):
         with pytest.raises(UserError, match=named):

@@ -1,4 +1,4 @@
-"""The import command: what it writes is a run like any other, and what it refuses leaves nothing behind."""
+"""The import command: it writes a usable run, and leaves nothing after an error."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ TITLES = {kind.name: kind for kind in KINDS}
 
 
 def drawn(kind, model, seed=0):
-    """Random entries for everything a kind names, in the shapes that PyTorch keeps what `model` has."""
+    """Random entries for all names of a kind, in PyTorch's shapes of the layers of `model`."""
     rng, entries = np.random.default_rng(seed), {}
     for part in TITLES[kind].parts:
         for name, weight in zip(part.names, model.get_layer(part.layers[0]).weights, strict=True):
@@ -60,19 +60,19 @@ def checkpoint(entries, tmp_path):
 
 @pytest.fixture(scope="module")
 def imported(entries, tmp_path_factory):
-    """An imported run, 64 px, and what was printed about it."""
+    """An imported run, 64 px, and the printed output."""
     folder = tmp_path_factory.mktemp("imported")
     np.savez(folder / "net.npz", **entries)
     main([str(folder / "net.npz"), "--output", str(folder / "run"), "--image_size", "64"])
     return folder / "run"
 
 
-def test_an_imported_run_says_what_it_is(checkpoint, entries, tmp_path, capsys):
+def test_an_imported_run_records_its_source(checkpoint, entries, tmp_path, capsys):
     assert main([str(checkpoint), "--output", str(tmp_path / "runs/net")]) == 0
     printed = capsys.readouterr().out
     run = open_run(tmp_path / "runs/net")
     learned = sum(v.size for n, v in entries.items() if not n.endswith(("mean", "var", "tracked")))
-    assert f"{learned:,} trained ones" in printed and "the original's RAC-UNET, " in printed
+    assert f"{learned:,} trained parameters" in printed and "the original's RAC-UNET, " in printed
     assert "copied   contract3.batchnorm2 to down3_bn2 and down3_bn3" in printed
     assert "removed the prefix 'module.'" in printed and "dropped  37 entries num_batches_tracked" in printed
     assert f"python -m rac_unet.evaluate {run.path} --data PAIRS" in printed
@@ -86,7 +86,7 @@ def test_an_imported_run_says_what_it_is(checkpoint, entries, tmp_path, capsys):
     assert [path.name for path in run.path.parent.iterdir()] == ["net"]
 
 
-def test_its_network_runs_and_heeds_the_label(imported):
+def test_its_network_runs_and_depends_on_the_label(imported):
     runner = load_runner(imported)
     assert runner.conditioned and runner.image_size == 64
     picture = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
@@ -113,7 +113,7 @@ def test_evaluate_asks_for_data_and_takes_it(imported, toy_pairs, tmp_path, monk
     assert evaluate.main([str(imported), "--data", str(toy_pairs), "--output", str(folder)]) == 0
     assert json.loads((folder / "metrics.json").read_text())["overall"]["n"] == 7
     told = json.loads((folder / "provenance.json").read_text())
-    # Nothing is claimed about a training that is not known.
+    # Nothing is reported about a training that is not known.
     assert set(told["config"]) == {"model"} and told["training"]["imported"]["file"] == "net.npz"
     assert not (folder / "history.csv").exists()
 
@@ -128,7 +128,7 @@ def test_the_data_set_is_recorded(checkpoint, toy_pairs, tmp_path, monkeypatch, 
 @pytest.mark.slow
 def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
     def run_here(lines, batches):
-        # As printed, though not in a process of its own, which tests/test_export.py already waits for.
+        # As printed, but not in a new process, which tests/test_export.py already tests.
         received = []
         for batch in batches:
             names = dict(batch)
@@ -144,7 +144,7 @@ def test_export_takes_an_imported_run(imported, tmp_path, monkeypatch):
     np.testing.assert_allclose(load_runner(path)(picture, label)["inpainted_image"], ours, atol=1e-4)
 
 
-def test_training_does_not_go_on_from_it(imported):
+def test_it_cannot_be_resumed(imported):
     before = (imported / "checkpoints/best.weights.h5").read_bytes()
     with refused("wrong_type", imported):
         train.main(["--resume", str(imported)])
@@ -160,7 +160,7 @@ def resnet():
 
 def test_the_originals_classifier(resnet, tmp_path, capsys):
     entries = drawn("classifier", resnet)
-    # A picture that it takes for its third class, whatever is in it: of the alphabet, fear.
+    # It always returns its third class, which is fear in alphabetical order.
     entries["classifier.weight"][:] = 0
     entries["classifier.bias"][:] = [0, 0, 9, 0, 0, 0, 0]
     np.savez(tmp_path / "judge.npz", **{f"module.{name}": value for name, value in entries.items()})
@@ -180,20 +180,20 @@ def load_runner_of(argv):
     load_runner(argv[0])
 
 
-def test_an_imagenet_start_cannot_judge(resnet, tmp_path, capsys):
+def test_imagenet_weights_cannot_classify_emotions_yet(resnet, tmp_path, capsys):
     entries = drawn("resnet18", resnet) | {"fc.weight": np.zeros((10, 16), np.float32), "fc.bias": np.zeros(10)}
     np.savez(tmp_path / "start.npz", **entries)
     for name in ("a", "b"):
         main([str(tmp_path / "start.npz"), "--output", str(tmp_path / name), "--image_size", "32"])
     printed = capsys.readouterr().out
-    assert "dropped  fc.weight, fc.bias" in printed and "cannot judge emotions yet" in printed
+    assert "dropped  fc.weight, fc.bias" in printed and "new and untrained" in printed
     with refused("wrong_type", tmp_path / "a", "untrained"):
         load_classifier(tmp_path / "a")
     (a, config), (b, _) = (read_classifier(tmp_path / name) for name in ("a", "b"))
     assert config.preprocessing == "torchvision" and config.head == "untrained"
     kernel = a.get_layer("stem_conv").get_weights()[0]
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), entries["conv1.weight"])
-    # The same file gives the same run, its new head too.
+    # The same file gives the same run, including its new head.
     np.testing.assert_array_equal(a.get_layer("logits").get_weights()[0], b.get_layer("logits").get_weights()[0])
 
 
@@ -277,7 +277,7 @@ def test_unknown_files(tmp_path):
             main([str(tmp_path / name), "--output", str(tmp_path / "run")])
 
 
-def test_data_is_refused_where_it_means_nothing(resnet, toy_pairs, tmp_path):
+def test_data_is_refused_for_other_models(resnet, toy_pairs, tmp_path):
     np.savez(tmp_path / "judge.npz", **drawn("classifier", resnet))
     with refused("usage", tmp_path / "judge.npz", "--data"):
         main([str(tmp_path / "judge.npz"), "--output", str(tmp_path / "run"), "--data", str(toy_pairs)])

@@ -1,4 +1,4 @@
-"""What `pip install` gives people: a wheel that is complete, trains and unmasks where there is no checkout."""
+"""The wheel: it is complete, and trains and unmasks without a checkout."""
 
 import configparser
 import fnmatch
@@ -25,7 +25,7 @@ PACKAGES = ("rac_unet", "data_prep")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy: setuptools leaves a build folder that would feed old files to the next wheel."""
+    """The wheel, built from a copy: setuptools leaves a build folder whose old files would get into the next wheel."""
     have = importlib.metadata.version("setuptools").split(".")[:2]
     if tuple(map(int, have)) < (70, 1):
         pytest.skip(f"setuptools {'.'.join(have)} cannot build wheels by itself; install the extra `dev`")
@@ -123,7 +123,7 @@ def test_a_clean_environment_unmasks_a_photo_without_a_network(python, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_metadata_says_what_is_needed(python, tmp_path):
+def test_the_metadata_lists_the_requirements(python, tmp_path):
     code = "from importlib.metadata import metadata; m = metadata('rac_unet')"
     code += "; print(*(f'{k}: {v}' for k, v in m.items()), '', m.get_payload() or m['Description'], sep='\\n')"
     said = run(python, tmp_path, "-c", code)

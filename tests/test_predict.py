@@ -1,4 +1,4 @@
-"""The command: what it writes, what it says, and that no photo ends it and none is left out of the account."""
+"""The predict command: its files and messages; no photo ends it, and every photo is counted."""
 
 import csv
 import io
@@ -64,13 +64,13 @@ def test_a_folder(folder, capsys):
     assert not Path("out/skipped.csv").exists()
 
 
-def test_a_second_run_does_nothing_and_takes_no_result_for_a_photo(folder, capsys):
+def test_a_second_call_does_nothing_and_takes_no_result_as_input(folder, capsys):
     run("photos", "--output", "photos/out")
     times = {path: path.stat().st_mtime_ns for path in Path("photos/out").rglob("*.*")}
     capsys.readouterr()
     assert run("photos", "--output", "photos/out") == 0
     said = capsys.readouterr().out
-    assert "3 given: 3 finished before" in said and "left out 3 results" in said
+    assert "3 given: 3 finished earlier" in said and "left out 3 results" in said
     assert {path: path.stat().st_mtime_ns for path in Path("photos/out").rglob("*.*")} == times
     assert run("photos", "--output", "photos/out", "--overwrite") == 0
     assert Path("photos/out/masked.png").stat().st_mtime_ns > times[Path("photos/out/masked.png")]
@@ -81,9 +81,12 @@ def test_emotions(folder, capsys):
     assert report("none/masked.json")["faces"][0]["emotion"] is None
     run("photos/masked.png", "--output", "angry", "--emotion", "Angry")
     assert report("angry/masked.json")["faces"][0] | {"box": 0} == {
-        "box": 0, "masked": True, "emotion": "anger", "confidence": None,
+        "box": 0,
+        "masked": True,
+        "emotion": "anger",
+        "confidence": None,
         "occlusion_area": report("none/masked.json")["faces"][0]["occlusion_area"],
-    }  # fmt: skip
+    }
     run("photos", "--output", "all", "--emotion", "all")
     assert report("all/masked.json")["results"] == ["masked.emotions.png"] and report("all/wall.json")["results"] == []
     assert read_photo("all/masked.emotions.png").shape == (188, 8 * 160, 3)
@@ -139,7 +142,7 @@ def test_only_unreadable_photos_are_an_error(folder):
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(500)
 
 
-def test_a_video_is_said_to_be_one(folder, capsys):
+def test_a_video_is_reported_as_a_video(folder, capsys):
     Path("clip.mp4").write_bytes(VIDEO)
     with refused("unreadable", "clip.mp4", "video"):
         run("clip.mp4", "--output", "out")
@@ -148,7 +151,7 @@ def test_a_video_is_said_to_be_one(folder, capsys):
     assert "clip.mp4: skipped: file is a video" in capsys.readouterr().out
 
 
-def test_unchanged_photos_are_copies_where_the_format_is_the_same(folder):
+def test_unchanged_photos_are_copied_if_the_format_is_the_same(folder):
     grey16 = np.arange(50 * 70, dtype=np.uint16).reshape(50, 70) * 15
     cv2.imwrite("photos/deep16.png", grey16)
     run("photos", "--output", "png")
@@ -160,7 +163,7 @@ def test_unchanged_photos_are_copies_where_the_format_is_the_same(folder):
     assert read_photo("jpeg/wall.jpg").shape == (50, 70, 3)
 
 
-def test_transparency_is_kept_or_said_to_be_lost(folder, capsys):
+def test_transparency_is_kept_or_reported_as_lost(folder, capsys):
     alpha = np.full((*drawn_photo().shape[:2], 1), 255, np.uint8)
     alpha[:20] = 0
     for masked in (True, False):
@@ -174,13 +177,13 @@ def test_transparency_is_kept_or_said_to_be_lost(folder, capsys):
     assert np.asarray(Image.open("out/masked.side_by_side.png")).shape == (len(alpha), 2 * alpha.shape[1], 4)
     run("masked.webp", "bare.webp", "--output", "jpeg", "--format", "jpeg")
     said = capsys.readouterr().out
-    assert said.count("its transparency is lost") == 2 and "2 see-through photos lie on white" in said
+    assert said.count("its transparency is lost") == 2 and "2 transparent photos were laid on white" in said
     assert (
         "transparency is lost" in report("jpeg/masked.json")["note"] and read_photo("jpeg/masked.jpg")[:15].min() > 240
     )
 
 
-def test_of_an_animation_the_first_frame_is_used_and_that_is_said(folder, capsys):
+def test_the_first_frame_of_an_animation_is_used_and_reported(folder, capsys):
     frames = [Image.fromarray(np.full((40, 40, 3), level, np.uint8)) for level in (0, 100, 200)]
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     run("moving.gif", "photos/wall.png", "--output", "out")
@@ -193,7 +196,7 @@ def test_of_an_animation_the_first_frame_is_used_and_that_is_said(folder, capsys
     assert (read_photo("out/moving.png") == 0).all()
 
 
-def test_results_of_another_call_are_no_photos(folder, capsys):
+def test_results_of_another_call_are_not_taken_as_input(folder, capsys):
     for output in ("photos/out1", "photos/out2"):
         run("photos", "--output", output)
         said = capsys.readouterr().out
@@ -201,15 +204,15 @@ def test_results_of_another_call_are_no_photos(folder, capsys):
     assert re.search(r"\b3 results in the folders", said)
 
 
-def test_a_finished_rerun_counts_the_faces_of_before(folder, capsys):
+def test_a_second_call_counts_the_faces_of_the_first(folder, capsys):
     run("photos", "--output", "out")
     first = re.search("faces .*", capsys.readouterr().out)[0]
     run("photos", "--output", "out")
     assert re.search("faces .*", capsys.readouterr().out)[0] == first and re.search("2 found, 1 painted", first)
 
 
-def test_what_cannot_be_written_is_named(folder, monkeypatch):
-    """A limit on the size of files says no path of its own."""
+def test_a_file_that_cannot_be_written_is_named(folder, monkeypatch):
+    """The system's error for a limited file size contains no path."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -224,7 +227,7 @@ def test_what_cannot_be_written_is_named(folder, monkeypatch):
     assert [path.name for path in Path("out").iterdir()] == []
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(folder, monkeypatch, capsys):
+def test_ctrl_c_keeps_finished_photos_and_the_same_command_continues(folder, monkeypatch, capsys):
     real, count = photo_module.Unmasker.unmask, []
 
     def interrupted(self, *words):
@@ -243,8 +246,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(folder, monk
 
 
 @pytest.mark.slow
-def test_500_strange_files_end_nothing_and_are_all_accounted_for(folder, capsys):
-    """All formats Pillow writes, all orientations and modes, cut, damaged, renamed, lying, and no photos at all."""
+def test_500_strange_files_end_no_batch_and_are_all_counted(folder, capsys):
+    """All formats of Pillow, all orientations and modes, cut, damaged and renamed files, wrong headers, other files."""
     count = 500
     write_strange_photos(Path("strange"), count, seed=5)
     os.mkfifo("strange/pipe.jpg")
@@ -276,11 +279,13 @@ HEAVY = {"tensorflow", "keras", "pandas", "matplotlib", "yaml"}
 
 
 def modules_of(*words):
-    """Exit code, what was said, and the modules that `python words…` imported."""
+    """Exit code, output, and the modules that `python words…` imported."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *words], capture_output=True, text=True,
+        [sys.executable, "-X", "importtime", *words],
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     return done.returncode, done.stdout, imported
 

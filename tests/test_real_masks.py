@@ -1,4 +1,4 @@
-"""Judging by masks really worn: what is found, what is left, what is kept; with a network that knows green alone."""
+"""Scores on real masks, with a network that finds only green: faces found, mask left, pixels changed outside."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_figures_and_sheet(folder, capsys):
     assert (metrics["photos"], metrics["skipped"], metrics["faces"], metrics["masked_faces"]) == (3, 1, 3, 2)
     assert metrics["photos_with_a_face"]["mean"] == pytest.approx(2 / 3)
     assert metrics["photos_with_a_mask_seen"]["mean"] == pytest.approx(1 / 3)
-    # Green is found wherever it is, so none is left; and nothing else was touched.
+    # The network finds all green, so none is left, and nothing else was changed.
     assert metrics["mask_left"]["mean"] == 0 and metrics["pixels_changed_outside_the_map"] == 0
     faces = pd.read_csv(folder / "out/faces.csv")
     assert sorted(faces.photo) == ["bare", "two", "two"] and faces.set_index("photo")["map"]["bare"] == 0
@@ -50,11 +50,11 @@ def test_figures_and_sheet(folder, capsys):
     assert "rac_unet.real_masks photos --output out --model green.tflite" in json.loads(provenance)["command"]
 
 
-def test_what_a_network_leaves_is_found(folder, monkeypatch):
+def test_the_part_of_a_mask_that_is_left_is_found(folder, monkeypatch):
     runner = green_runner()
 
     def blind_to_the_chin(inputs):
-        """Sees all of the mask but paints its own green over the lower part."""
+        """Find the whole mask, but paint the lower part green."""
         outputs = runner.call(inputs)
         outputs["painted_image"][:, 85:] = (0, 1, 0)
         return outputs
@@ -88,7 +88,7 @@ def test_mistakes(folder):
 
 
 @pytest.mark.parametrize("place", ["photos", "photos/out", "out"])
-def test_what_was_painted_is_not_judged(folder, place, capsys):
+def test_results_are_not_scored(folder, place, capsys):
     """The sheet of an earlier call, in the output folder or in another, and results of predict."""
     words = ["--model", "green.tflite"]
     assert real_masks.main(["photos", "--output", place, *words]) == 0
@@ -98,18 +98,18 @@ def test_what_was_painted_is_not_judged(folder, place, capsys):
     said = capsys.readouterr().out
     assert f"3 read, 1 skipped, see {place}/photos.csv" in said
     assert f"left out {1 if place == 'out' else 2} results" in said
-    # One that is named itself is meant.
+    # A result given by name is taken.
     assert real_masks.main(["photos/painted/two.png", "--output", "named", *words]) == 0
 
 
-def test_without_a_face_the_tables_can_be_read_and_the_old_sheet_is_gone(folder):
+def test_without_a_face_the_tables_are_readable_and_the_old_sheet_is_removed(folder):
     judge()
     assert real_masks.main(["photos/wall.png", "--output", "out", "--model", "green.tflite"]) == 0
     assert list(pd.read_csv(folder / "out/faces.csv").columns[:3]) == ["photo", "masked", "emotion"]
     assert not (folder / "out/real_masks.jpg").exists()
 
 
-def test_the_sheets_faces_are_spread_evenly_and_not_chosen_by_looks():
+def test_the_faces_of_the_sheet_are_chosen_evenly():
     empty = np.zeros((1, 1, 3), np.uint8)
     faces = [JudgedFace(f"{i:02d}", i % 2 == 0, None, None, 0.3, i / 20, empty, empty) for i in range(20)]
     assert [face.photo for face in choose_faces(faces[::-1], 4)] == ["00", "06", "12", "18"]

@@ -1,4 +1,4 @@
-"""The commands that make and score the reader of `auto`, with a reader that says what it is told to."""
+"""The commands that write and score the emotion reader of `auto`."""
 
 import csv
 import json
@@ -51,7 +51,7 @@ def test_a_reader_is_calibrated_on_validation_and_written(run, reader, toy_pairs
         calibrate_reader.main([str(run.path), "--output", str(reader)])
 
 
-def test_a_given_temperature_is_taken(run, toy_pairs, tmp_path):
+def test_a_given_temperature_is_used(run, toy_pairs, tmp_path):
     for temperature in ("1", "0.5"):
         words = [str(run.path), "--output", str(tmp_path / f"{temperature}.tflite"), "--temperature", temperature]
         assert calibrate_reader.main([*words, "--data", str(toy_pairs)]) == 0
@@ -79,7 +79,7 @@ def test_readings_are_scored(reader, toy_pairs, tmp_path, capsys):
     assert f"{len(test)}" in capsys.readouterr().out
 
 
-def test_sources_are_scored_together_and_apart(toy_pairs):
+def test_sources_are_scored_together_and_separately(toy_pairs):
     test = pairs.read(toy_pairs).split("test")
     frame = test.frame.assign(source=["a", "b"] * (len(test) // 2) + ["a"] * (len(test) % 2))
     certain = np.eye(7, dtype=np.float32)[test.emotion_ids]
@@ -90,7 +90,7 @@ def test_sources_are_scored_together_and_apart(toy_pairs):
     assert found["all"]["mean_class_accuracy"] == 1 and found["b"]["expected_calibration_error"] == 0
 
 
-def test_what_cannot_be_calibrated_is_refused(run, toy_pairs, tmp_path):
+def test_runs_that_cannot_be_calibrated_are_refused(run, toy_pairs, tmp_path):
     with refused("bad_value", "reader.onnx", ".tflite"):
         calibrate_reader.main([str(run.path), "--output", str(tmp_path / "reader.onnx")])
     text = run.config_file.read_text().replace("masked", "unmasked")
@@ -101,7 +101,7 @@ def test_what_cannot_be_calibrated_is_refused(run, toy_pairs, tmp_path):
         calibrate_reader.main([str(other.path), "--output", str(tmp_path / "reader.tflite")])
 
 
-def test_what_cannot_be_scored_is_refused(reader, toy_pairs, tmp_path, monkeypatch):
+def test_models_that_cannot_be_scored_are_refused(reader, toy_pairs, tmp_path, monkeypatch):
     words = ["--data", str(toy_pairs), "--output", str(tmp_path / "o")]
     with refused("usage", "reader"):
         score_reader.main([str(reader), str(reader), *words])

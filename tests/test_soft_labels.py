@@ -1,4 +1,4 @@
-"""The soft_labels command: distributions from classifiers' readings, beside the pairs they are of."""
+"""The soft_labels command: a table next to the pairs, with distributions from classifiers."""
 
 import json
 
@@ -12,7 +12,7 @@ from rac_unet.soft_labels import main
 from tests.refusals import refused
 
 
-def test_training_labels_are_the_mean_of_their_own_and_of_what_is_read(copied_pairs, random_reader):
+def test_training_labels_mix_their_own_and_the_classifiers_probabilities(copied_pairs, random_reader):
     assert main([str(copied_pairs), "--classifier", str(random_reader), "--own", "0.25"]) == 0
     before, after = pairs.read(copied_pairs), pairs.read(copied_pairs / "soft.csv")
     is_train = (before.frame["split"] == "train").to_numpy()
@@ -29,7 +29,7 @@ def test_training_labels_are_the_mean_of_their_own_and_of_what_is_read(copied_pa
     assert facts["data_fingerprint"] == before.fingerprint and len(facts["classifiers"]) == 1
 
 
-def test_two_readers_that_agree_are_one(copied_pairs, random_reader):
+def test_two_readers_that_agree_equal_one(copied_pairs, random_reader):
     main([str(copied_pairs), "--classifier", str(random_reader), "--name", "one.csv"])
     main([str(copied_pairs), "--classifier", f"{random_reader},{random_reader}", "--name", "two.csv"])
     columns = ["key", "emotion", "emotion_shares"]

@@ -1,4 +1,4 @@
-"""The train command: what it writes, how it stops, how it goes on."""
+"""The train command: its files, stopping, and resuming."""
 
 from dataclasses import replace
 
@@ -80,17 +80,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(toy_pairs, finished, tmp_p
     code, run = _train(toy_pairs, tmp_path, "--optimizer.ema", "0.9")
     assert code == 130 and f"--resume {run.path}" in capsys.readouterr().out
     monkeypatch.undo()
-    # Several steps a call are the same steps; five are left to the end.
+    # Several steps per call are the same steps; the last call has five.
     assert main(["--resume", str(run.path), "--training.steps_per_call", "5"]) == 0
     for mine, reference in zip(run.history(), finished.history(), strict=True):
         for key in ("step", "loss", "val_loss", "learning_rate"):
-            # Threads add in any order, so not bit for bit; a lost optimizer state would differ in the first digit.
+            # Threads add in any order, so equal only up to rounding; a lost optimizer state changes the first digit.
             assert mine[key] == pytest.approx(reference[key], rel=1e-2), key
 
 
 @pytest.fixture(scope="module")
 def merged(toy_pairs, tmp_path_factory):
-    """Two sets merged, the rarer emotion raised by weights, as TFRecord shards."""
+    """Two merged sets as TFRecord shards, with weights that raise the rarer emotion."""
     from data_prep import merge, to_tfds
     from rac_unet.pairing.toy_pairs import write_toy_pairs
 
@@ -168,7 +168,7 @@ def test_perceptual_loss_trains_resumes_elsewhere_and_is_scored(toy_pairs, tmp_p
     assert evaluate([str(run.path), "--split", "val", "--features", "off"]) == 0
 
 
-def test_what_the_loss_looks_through_is_refused_before_anything_is_made(toy_pairs, tmp_path, monkeypatch):
+def test_a_wrong_feature_extractor_is_refused_before_anything_is_written(toy_pairs, tmp_path, monkeypatch):
     options = ["--loss.terms", "{perceptual: 1}", "--data.path", str(tmp_path / "not_even_read")]
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
@@ -181,7 +181,7 @@ def test_what_the_loss_looks_through_is_refused_before_anything_is_made(toy_pair
     assert list(tmp_path.iterdir()) == []
 
 
-def test_untrained_features_are_named_so(toy_pairs, tmp_path, capsys, monkeypatch):
+def test_untrained_features_are_reported(toy_pairs, tmp_path, capsys, monkeypatch):
     def enough(*_):
         raise UserError("enough", "usage")
 
@@ -222,9 +222,12 @@ def test_missing_data_set(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["train", "val"])
-def test_a_split_that_is_missing_is_told_before_anything_is_made(toy_pairs, tmp_path, missing):
-    rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS})
-            for row in pairs.read(toy_pairs) if row.split != missing]  # fmt: skip
+def test_a_missing_split_is_refused_before_anything_is_written(toy_pairs, tmp_path, missing):
+    rows = [
+        replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in pairs.IMAGE_COLUMNS})
+        for row in pairs.read(toy_pairs)
+        if row.split != missing
+    ]
     table = toy_pairs.parent / f"without_{missing}.csv"
     pairs.write(table, rows)
     with refused("empty", table.parent, f"split {missing}"):
@@ -241,7 +244,7 @@ def test_damaged_backup_falls_back_to_the_one_before(tmp_path):
     lines = []
     arrays, numbers = load_state(tmp_path, lines.append)
     assert numbers["step"] == 2 and (arrays["model/0000"] == 2).all() and "damaged" in lines[0]
-    # The damaged one is gone, so that it cannot push the good one out.
+    # The damaged backup is removed, so that it cannot replace the intact one.
     assert [p.name for p in tmp_path.iterdir()] == ["step_00000002.npz"]
     (tmp_path / "step_00000002.npz").write_bytes(b"")
     with refused("unreadable", tmp_path):

@@ -1,7 +1,7 @@
-"""Networks of a few layers under the names of real ones, for tests of what surrounds a network.
+"""Networks of a few layers under the names of real networks, for tests of resuming, backups, options and devices.
 
-Resuming, backups, options and devices do not depend on what is trained, and in a training of a few steps most time goes
-into tracing and saving a hundred layers. Each has what matters: an emotion as input, convolutions, batch norm.
+These do not depend on the network, and in a training of a few steps most of the time is spent on tracing and saving a
+hundred layers. Each has the relevant parts: an emotion input, convolutions, batch norm.
 """
 
 import keras
@@ -16,14 +16,14 @@ NETWORKS = {
 
 
 def build_tiny(filters=2, image_size=32, conditioned=True):
-    """As `rac_unet.models.rac_unet.build_rac_unet` is called and answers."""
+    """A network with the interface of `rac_unet.models.rac_unet.build_rac_unet`."""
     inputs, x = _features(filters, image_size, conditioned)
     painted = layers.Conv2D(3, 3, padding="same", dtype="float32", name="inpainted_image")(x)
     return keras.Model(inputs, {"inpainted_image": painted}, name="rac_unet")
 
 
 def build_tiny_lite(filters=2, image_size=32, conditioned=True):
-    """As `rac_unet.models.rac_unet_lite.build_rac_unet_lite` is called and answers."""
+    """A network with the interface of `rac_unet.models.rac_unet_lite.build_rac_unet_lite`."""
     inputs, x = _features(filters, image_size, conditioned)
     heads = {"painted_image": 3, "occlusion": 1}
     outputs = {
@@ -31,8 +31,10 @@ def build_tiny_lite(filters=2, image_size=32, conditioned=True):
         for name, count in heads.items()
     }
     rest = layers.Rescaling(-1.0, 1.0, dtype="float32", name="kept")(outputs["occlusion"])
-    parts = [layers.Multiply(dtype="float32")([outputs["painted_image"], outputs["occlusion"]]),
-             layers.Multiply(dtype="float32")([inputs["masked_image"], rest])]  # fmt: skip
+    parts = [
+        layers.Multiply(dtype="float32")([outputs["painted_image"], outputs["occlusion"]]),
+        layers.Multiply(dtype="float32")([inputs["masked_image"], rest]),
+    ]
     seen = layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="visible_emotion")(
         layers.GlobalAveragePooling2D(name="seen")(x)
     )
@@ -50,7 +52,7 @@ def _features(filters, image_size, conditioned):
         shift = layers.Dense(filters, use_bias=False, name="emotion_shift")(inputs["emotion"])
         x = layers.Add(name="labelled")([x, layers.Reshape((1, 1, filters), name="emotion_plane")(shift)])
     x = layers.ReLU(name="first_act")(x)
-    # No bias before a batch norm: its gradient would be rounding alone, which Adam makes whole steps of.
+    # No bias before a batch norm: its gradient would be only rounding, which Adam turns into full steps.
     x = layers.Conv2D(2 * filters, 3, padding="same", use_bias=False, name="second_conv")(x)
     x = layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="second_bn")(x)
     return inputs, layers.ReLU(name="second_act")(x)

@@ -280,7 +280,7 @@ def test_read_only_runs_are_copied_and_resumed(run, tmp_path, monkeypatch, capsy
     words = ["--resume", str(run.path), "--runs", str(working), "--training.max_hours", "1e-7"]
     assert main(words) == 0
     copy = RunDir(working / run.path.name)
-    assert [row["step"] for row in copy.history()] == [1, 2] and f"going on in {copy.path}" in capsys.readouterr().out
+    assert [row["step"] for row in copy.history()] == [1, 2] and f"continuing in {copy.path}" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     assert [path.name for path in working.iterdir()] == [run.path.name]
     with refused("exists", run.path, f"--resume {copy.path}"):
@@ -302,7 +302,7 @@ def test_a_backup_that_differs_from_what_was_written_is_not_kept(tmp_path, monke
     groups = {"model": []}
     state.save_state(tmp_path, groups, {"step": 1})
     monkeypatch.setattr(os, "fsync", lambda descriptor: os.pwrite(descriptor, b"\xff\xff\xff", 120))
-    with pytest.raises(OSError, match="not on the disk as it was written|Bad magic|Corrupt"):
+    with pytest.raises(OSError, match="on the disk differs from what was written|Bad magic|Corrupt"):
         state.save_state(tmp_path, {"model": [_Variable()]}, {"step": 2})
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001.npz"]
 

@@ -77,7 +77,7 @@ def test_it_starts_with_the_weights_trains_with_a_discriminator_and_resumes(run,
     code, sharp = sharpen(
         run, features, tmp_path, "--optimizer.learning_rate", "1e-12", "--optimizer.warmup_steps", "0"
     )
-    assert code == 0 and f"begins   with the best weights of {run.path}" in capsys.readouterr().out
+    assert code == 0 and f"starts   with the best weights of {run.path}" in capsys.readouterr().out
     kernels = [
         [w for v, w in zip(m.weights, m.get_weights(), strict=True) if v.name == "kernel"]
         for m in (load_network(run), load_network(sharp))

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("tiny_networks")
 STEPS, EVERY = 18, 6
 OPTIONS = [
     *("--preset", "smoke", "--model.image_size", "32", "--optimizer.ema", "0.9", "--optimizer.clip_norm", "1"),
-    # Adam makes steps of one size out of gradients of any, rounding errors included, and what they differ by grows from
-    # step to step; at this rate slowly enough to tell rounding from a mistake.
+    # Adam takes steps of the same size for gradients of any size, which amplifies rounding errors from step to step; at
+    # this learning rate slowly enough to distinguish them from a mistake.
     *("--optimizer.learning_rate", "1e-5", "--optimizer.schedule", "constant", "--data.label_dropout", "0.2"),
     *("--training.epochs", str(STEPS / 7), "--training.validate_steps", str(EVERY), "--training.sample_every", "1000"),
     # Losses are computed per image, so any will do; these are the fastest to trace.
@@ -67,7 +67,7 @@ def test_two_processes_have_the_losses_of_one_and_one_of_them_writes(toy_pairs, 
         return Training(words, tmp_path / f"said{index}", TF_CONFIG=json.dumps(task))
 
     outputs = [process.finish() for process in [worker(0), worker(1)]]
-    assert "multi_worker, 2 devices" in outputs[0] and "the chief has the run" in outputs[1]
+    assert "multi_worker, 2 devices" in outputs[0] and "worker 0 has the run directory" in outputs[1]
     np.testing.assert_allclose(_losses(tmp_path / "worker0"), alone, rtol=1e-4)
     assert not (tmp_path / "worker1").exists()
 
