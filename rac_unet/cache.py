@@ -72,9 +72,13 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.cache --clear pictures",
     )
     parser.add_argument(
-        "--clear", nargs="?", const="all", choices=KINDS, metavar="KIND",
+        "--clear",
+        nargs="?",
+        const="all",
+        choices=KINDS,
+        metavar="KIND",
         help="remove toys, pictures or all (default: all), except caches that a running process uses",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -93,9 +93,11 @@ def _parser() -> CommandParser:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
     parser.add_argument("--data", type=Path, metavar="D", help="pairs to calibrate on (default: the run's own)")
     parser.add_argument(
-        "--temperature", type=number(float, 1e-3), metavar="T",
+        "--temperature",
+        type=number(float, 1e-3),
+        metavar="T",
         help="divide the logits by T instead of fitting it; 1 keeps the trained confidence",
-    )  # fmt: skip
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
 

@@ -112,9 +112,9 @@ def test_evaluate_asks_for_data_and_takes_it(imported, toy_pairs, tmp_path, monk
     (folder / "history.csv").write_text("of another run")
     assert evaluate.main([str(imported), "--data", str(toy_pairs), "--output", str(folder)]) == 0
     assert json.loads((folder / "metrics.json").read_text())["overall"]["n"] == 7
-    told = json.loads((folder / "provenance.json").read_text())
+    recorded = json.loads((folder / "provenance.json").read_text())
     # Nothing is reported about a training that is not known.
-    assert set(told["config"]) == {"model"} and told["training"]["imported"]["file"] == "net.npz"
+    assert set(recorded["config"]) == {"model"} and recorded["training"]["imported"]["file"] == "net.npz"
     assert not (folder / "history.csv").exists()
 
 

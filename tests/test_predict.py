@@ -240,7 +240,7 @@ def test_ctrl_c_keeps_finished_photos_and_the_same_command_continues(folder, mon
     with pytest.raises(KeyboardInterrupt):
         run("photos", "--output", "out")
     assert len(list(Path("out").rglob("*.json"))) == 1 and list(Path("out").rglob("*.tmp")) == []
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
     run("photos", "--output", "out")
     assert "2 without" not in capsys.readouterr().out and len(list(Path("out").rglob("*.json"))) == 3
 

@@ -75,7 +75,7 @@ def test_presets_hold_and_say_what_they_cost(name, beside_a_run):
         Path("runs/RUN/config.yaml").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     lines = path.read_text(encoding="utf-8").splitlines()
     header = lines[: next(number for number, line in enumerate(lines) if not line.startswith("#"))]
-    told = dict(line.removeprefix("# ").split(": ", 1) for line in header if ": " in line)
-    assert len(header) >= 4 and told["Cost"] and told["Expected score"]
-    _, program, options = told["Command"].partition("python -m rac_unet.train ")
+    fields = dict(line.removeprefix("# ").split(": ", 1) for line in header if ": " in line)
+    assert len(header) >= 4 and fields["Cost"] and fields["Expected score"]
+    _, program, options = fields["Command"].partition("python -m rac_unet.train ")
     assert program and parse(shlex.split(options)).name == name
