@@ -59,9 +59,12 @@ def _parser() -> CommandParser:
         "--layout", choices=("auto", "arrays", "tables", "folders"), default="auto", help="which layout to look for"
     )
     parser.add_argument(
-        "--max_per_emotion", type=positive, metavar="N", default=argparse.SUPPRESS,
+        "--max_per_emotion",
+        type=positive,
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="use at most N training photos of each emotion, chosen at random (default: all)",
-    )  # fmt: skip
+    )
     add_numbering(parser)
     add_photo_arguments(parser)
     return parser

@@ -121,14 +121,18 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("set", metavar="D", help="folder of a data set of pairs")
     parser.add_argument(
-        "--fix", action="store_true",
+        "--fix",
+        action="store_true",
         help="move faulty rows and files to D/quarantine (nothing is deleted); a photograph in two splits is removed "
         "from training",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--distance", type=positive, default=64, metavar="BITS",
+        "--distance",
+        type=positive,
+        default=64,
+        metavar="BITS",
         help="compare two pictures closely if their hashes of 255 bits differ in at most this number of bits",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--output",
         metavar="DIR",

@@ -37,9 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [asdict(pair) for pair in found]
     settings = {"made_by": "crop", "format": 1, "set": found.fingerprint, "frame": list(frame), "size": options.size}
     summary = prepare(
-        options.output, rows, CropMaker(str(found.root), frame, options.size), settings, options.workers,
-        noun="pairs", weighted=found.has_weights,
-    )  # fmt: skip
+        options.output,
+        rows,
+        CropMaker(str(found.root), frame, options.size),
+        settings,
+        options.workers,
+        noun="pairs",
+        weighted=found.has_weights,
+    )
     print(describe(summary, "pairs"))
     return 0
 
@@ -55,14 +60,21 @@ def _parser() -> CommandParser:
     parser.add_argument("set", metavar="SET", help="folder of a data set of pairs")
     add_output(parser)
     parser.add_argument(
-        "--frame", required=True, metavar="SIDE,X,Y", default=argparse.SUPPRESS,
+        "--frame",
+        required=True,
+        metavar="SIDE,X,Y",
+        default=argparse.SUPPRESS,
         help="side and centre of the square, in shares of the pictures' side; 0.764,0.5,0.43 is the framing of "
         "FER-2013",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--size", type=image_size, required=True, metavar="N", default=argparse.SUPPRESS,
+        "--size",
+        type=image_size,
+        required=True,
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="side of the new pictures in pixels, at most that of the square",
-    )  # fmt: skip
+    )
     add_workers(parser)
     return parser
 

@@ -83,19 +83,26 @@ def _parser() -> CommandParser:
         "Prepare FER-2013: fer2013.csv, icml_face_data.csv, or folders {train,test}/{angry,…}; also with FER+ votes.",
     )
     parser.add_argument(
-        "--source", required=True, metavar="PATH", default=argparse.SUPPRESS,
+        "--source",
+        required=True,
+        metavar="PATH",
+        default=argparse.SUPPRESS,
         help="the CSV file, its folder, or the folder above train and test",
-    )  # fmt: skip
+    )
     add_numbering(parser)
     parser.add_argument(
-        "--votes", metavar="FILE", default=None,
+        "--votes",
+        metavar="FILE",
+        default=None,
         help="fer2013new.csv of FER+, ten votes per picture (default: next to the source)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--labels", choices=("votes", "own", "both"), default=None,
+        "--labels",
+        choices=("votes", "own", "both"),
+        default=None,
         help="labels to use: FER+ votes as a distribution, FER-2013's own label, or the mean of both "
         "(default: votes with --votes or in FER+ folders, else own)",
-    )  # fmt: skip
+    )
     add_photo_arguments(parser)
     return parser
 

@@ -86,21 +86,26 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of photos", default=argparse.SUPPRESS)
     parser.add_argument(
-        "--labels", metavar="FILE", default=argparse.SUPPRESS,
+        "--labels",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
         help="CSV file with the columns path (inside DIR) and emotion, and optionally identity and split; without it, "
         "folder names give the emotion, and optionally the split: train/happiness/x.jpg",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--skip_bad_rows", action="store_true", help="skip bad rows of the label file and list them in skipped.csv"
     )
     parser.add_argument(
-        "--already_masked", action="store_true",
+        "--already_masked",
+        action="store_true",
         help="the photos show real masks: no mask is painted, there is no ground truth, all go to the test split",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--source", metavar="NAME", default=argparse.SUPPRESS,
+        "--source",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
         help="value of the column source (default: the name of DIR)",
-    )  # fmt: skip
+    )
     add_numbering(parser)
     add_photo_arguments(parser)
     return parser

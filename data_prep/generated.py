@@ -30,9 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     generator = open_generator(options.wheel)
     maker = FaceMaker(generator, options.seed, options.size, low, high, options.format)
     settings = {
-        "made_by": "generated", "format": FORMAT, "count": options.count, "seed": options.seed, "size": options.size,
-        "truncation": [low, high], "file_format": options.format, "wheel_sha256": generator.sha256,
-    }  # fmt: skip
+        "made_by": "generated",
+        "format": FORMAT,
+        "count": options.count,
+        "seed": options.seed,
+        "size": options.size,
+        "truncation": [low, high],
+        "file_format": options.format,
+        "wheel_sha256": generator.sha256,
+    }
     print(draw_faces(options.output, options.count, maker, settings, options.workers))
     print(f"note: {LICENCE}")
     return 0
@@ -66,15 +72,22 @@ def _parser() -> CommandParser:
     )
     add_output(parser)
     parser.add_argument(
-        "--count", type=positive, required=True, metavar="N", default=argparse.SUPPRESS,
+        "--count",
+        type=positive,
+        required=True,
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="number of faces to generate; skipped ones are not replaced",
-    )  # fmt: skip
+    )
     parser.add_argument("--size", type=number(int, 64, 1024), default=384, metavar="N", help="side in pixels, 64..1024")
     parser.add_argument(
-        "--truncation", type=truncation, default="0.7,1", metavar="LOW,HIGH",
+        "--truncation",
+        type=truncation,
+        default="0.7,1",
+        metavar="LOW,HIGH",
         help="range of each face's distance from the average face, chosen at random; towards 1 there are more turned "
         "heads, hats and hands, and some broken faces",
-    )  # fmt: skip
+    )
     parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="format of the pictures")
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help="random seed; other seeds give other people")
     add_workers(parser)

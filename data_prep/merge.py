@@ -54,17 +54,23 @@ def _parser() -> CommandParser:
     parser.add_argument("sets", nargs="+", metavar="SET", help="folder of a data set of pairs; all of one image size")
     add_output(parser)
     parser.add_argument(
-        "--balance", choices=tuple(BALANCES), default="none",
+        "--balance",
+        choices=tuple(BALANCES),
+        default="none",
         help="weights of rare emotions in training: full, all emotions are used equally often; sqrt, half-way",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--max_raise", type=number(float, 1), default=10.0, metavar="X",
+        "--max_raise",
+        type=number(float, 1),
+        default=10.0,
+        metavar="X",
         help="largest weight of a pair, against overfitting to a few faces",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--same_people", action="store_true",
+        "--same_people",
+        action="store_true",
         help="equal identities are the same person in all sets; a person in several splits is kept in one, test first",
-    )  # fmt: skip
+    )
     parser.add_argument("--copy", action="store_true", help="copy the images instead of linking them")
     add_workers(parser)
     return parser

@@ -61,17 +61,23 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--source", required=True, metavar="DIR", help="folder of RAF-DB", default=argparse.SUPPRESS)
     parser.add_argument(
-        "--layout", choices=("auto", "native", "repack", "sorted"), default="auto",
+        "--layout",
+        choices=("auto", "native", "repack", "sorted"),
+        default="auto",
         help="which layout to look for; auto uses the first of these that is found",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--images", choices=("aligned", "original"), default="aligned",
+        "--images",
+        choices=("aligned", "original"),
+        default="aligned",
         help="images of the native layout: its 100 x 100 crops, or the photographs they are from",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--framing", choices=("own", "upright"), default=argparse.SUPPRESS,
+        "--framing",
+        choices=("own", "upright"),
+        default=argparse.SUPPRESS,
         help="own: the whole aligned image; upright: an upright crop as for other sources (default: own for aligned)",
-    )  # fmt: skip
+    )
     add_numbering(parser)
     add_photo_arguments(parser)
     return parser

@@ -133,9 +133,12 @@ def _parser() -> CommandParser:
         "--output", metavar="T", default=argparse.SUPPRESS, help="output folder (default: D-tfds, next to D)"
     )
     parser.add_argument(
-        "--shards", type=positive, metavar="N", default=argparse.SUPPRESS,
+        "--shards",
+        type=positive,
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="number of files per split (default: chosen by tensorflow-datasets, 64 MB to 1 GB each)",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -41,9 +41,11 @@ def _parser() -> CommandParser:
         "--count", type=positive, required=True, metavar="N", help="number of faces", default=argparse.SUPPRESS
     )
     parser.add_argument(
-        "--mode", choices=("natural", "ambiguous"), default="natural",
+        "--mode",
+        choices=("natural", "ambiguous"),
+        default="natural",
         help="ambiguous: nothing outside the mask depends on the emotion, so only the label gives it",
-    )  # fmt: skip
+    )
     add_common_arguments(parser, seeded="people and masks")
     return parser
 

@@ -299,9 +299,11 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )
     parser.add_argument(
-        "run", type=Path, metavar="RUN",
+        "run",
+        type=Path,
+        metavar="RUN",
         help="run directory as train named it, SavedModel folder, or .keras, .tflite or .onnx file",
-    )  # fmt: skip
+    )
     parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
     parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
     parser.add_argument(

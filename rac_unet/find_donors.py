@@ -48,9 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         if places:
             columns[emotion] = np.concatenate(list(unmasked_faces(donors, pairs.image_size)))
     facts = make_provenance(
-        "rac_unet.find_donors", argv, data_fingerprint=pairs.fingerprint, skipped=skipped,
+        "rac_unet.find_donors",
+        argv,
+        data_fingerprint=pairs.fingerprint,
+        skipped=skipped,
         classifiers=[classifier_facts(path) for path in runs],
-    )  # fmt: skip
+    )
     sheet, longest = output.with_suffix(".jpg"), max(map(len, chosen))
     numbers = [str(place + 1) for place in range(longest)]
     write_sheet(sheet, columns, numbers, "donors, the strongest first")
@@ -74,16 +77,21 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")
     parser.add_argument(
-        "--classifier", required=True, metavar="RUN,RUN,…",
+        "--classifier",
+        required=True,
+        metavar="RUN,RUN,…",
         help="runs of train_classifier, the readers that will guide, whose probabilities are averaged",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--count", type=number(int, 1), default=40, metavar="N", help="donors of each emotion at most (default: 40)"
     )
     parser.add_argument(
-        "--tried", type=number(int, 1), default=150, metavar="N",
+        "--tried",
+        type=number(int, 1),
+        default=150,
+        metavar="N",
         help="faces tried for each emotion: those in which the classifiers see it most (default: 150)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--recipients", type=number(int, 1), default=16, metavar="N", help="people each is tried on (default: 16)"
     )

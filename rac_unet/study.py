@@ -138,8 +138,16 @@ class _Study:
             self._train(name, run)
             run = self._run(name)
         extras = ["--control"] * self.plan.systems[name].model.conditioned + ["--brisque"] * self.plan.brisque
-        self._steps.run("rac_unet.evaluate", run.path, "--classifier", judge.path, "--features", self.plan.features,
-                   *(["--feature_weights", self.plan.feature_weights] * self._published()), *extras)  # fmt: skip
+        self._steps.run(
+            "rac_unet.evaluate",
+            run.path,
+            "--classifier",
+            judge.path,
+            "--features",
+            self.plan.features,
+            *(["--feature_weights", self.plan.feature_weights] * self._published()),
+            *extras,
+        )
         made, folder = run.evaluation("test"), self._folder(name)
         for file in SHEETS:
             if file.endswith(".jpg") and (made / file).is_file():
@@ -237,9 +245,12 @@ def _parser() -> CommandParser:
     parser.add_argument("--feature_weights", metavar="W", help="of vgg19 and vgg16: imagenet, none, or a file")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories go")
     parser.add_argument(
-        "--max_minutes", type=number(float, 0), default=0.0, metavar="X",
+        "--max_minutes",
+        type=number(float, 0),
+        default=0.0,
+        metavar="X",
         help="stop, resumably, after this long; 0 for no limit",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -170,8 +170,11 @@ def _with_whole_paths(config: RunConfig) -> RunConfig:
     if training.init_from and training.init_from != PUBLISHED:
         training = replace(training, init_from=whole(training.init_from))
     if guidance.is_on:
-        guidance = replace(guidance, readers=[whole(path) for path in guidance.readers],
-                           donor_faces=guidance.donor_faces and whole(guidance.donor_faces))  # fmt: skip
+        guidance = replace(
+            guidance,
+            readers=[whole(path) for path in guidance.readers],
+            donor_faces=guidance.donor_faces and whole(guidance.donor_faces),
+        )
     return replace(config, data=data, loss=loss, guidance=guidance, training=training)
 
 

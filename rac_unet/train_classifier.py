@@ -227,14 +227,17 @@ def _parser() -> CommandParser:
         "--filters", type=positive, default=64, metavar="N", help="channels of the first stage; 64 is ResNet-18"
     )
     parser.add_argument(
-        "--network", choices=("resnet18", "small_reader"), default="resnet18",
+        "--network",
+        choices=("resnet18", "small_reader"),
+        default="resnet18",
         help="ResNet-18 to judge; small_reader, quick enough to guide a training (--image_size 48 --filters 32)",
-    )  # fmt: skip
+    )
     parser.add_argument("--grey", action="store_true", help="read luminance alone")
     parser.add_argument(
-        "--frame", metavar="SIDE,X,Y",
+        "--frame",
+        metavar="SIDE,X,Y",
         help="the square of an upright crop that the pairs' pictures show; 0.764,0.5,0.43 for FER-2013 (default: all)",
-    )  # fmt: skip
+    )
     parser.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training pairs")
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="pictures per step")
     parser.add_argument(
@@ -248,13 +251,18 @@ def _parser() -> CommandParser:
         help="0: pictures count alike; 1: emotions do",
     )
     parser.add_argument(
-        "--jitter", type=number(float, 0, 5), default=1.0, metavar="X",
+        "--jitter",
+        type=number(float, 0, 5),
+        default=1.0,
+        metavar="X",
         help="how strongly pictures are moved, turned and zoomed; 1 is mild",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--precision", choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"), default="float32",
+        "--precision",
+        choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
         help="number format of the computation",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--max_hours",
         type=number(float, 0),

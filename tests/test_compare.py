@@ -23,11 +23,17 @@ def make_folder(path, better=0.0, noise=0.5, judged=True, seed=0):
     """An evaluation folder as `evaluate` writes it: the same 60 pictures, this system `better` dB above 20."""
     rng, own = np.random.default_rng(0), np.random.default_rng([seed, 1])
     hard = rng.normal(20, 4, COUNT)
-    frame = pd.DataFrame({
-        "key": [f"k{n}" for n in range(COUNT)], "emotion": [EMOTIONS[n % 7] for n in range(COUNT)],
-        "identity": [f"p{n // 2}" for n in range(COUNT)], "mask_style": "kn95", "source": "here",
-        "pixels": [f"{n:016x}" for n in range(COUNT)], "hidden": 0.35,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "key": [f"k{n}" for n in range(COUNT)],
+            "emotion": [EMOTIONS[n % 7] for n in range(COUNT)],
+            "identity": [f"p{n // 2}" for n in range(COUNT)],
+            "mask_style": "kn95",
+            "source": "here",
+            "pixels": [f"{n:016x}" for n in range(COUNT)],
+            "hidden": 0.35,
+        }
+    )
     for who, level in (("network", better), ("masked_input", -8), ("mean_face", -4), ("telea", -5)):
         values = hard + level + (own.normal(0, noise, COUNT) if who == "network" else 0)
         for figure in ("psnr_hole", "psnr_composite", "psnr_raw"):
@@ -37,9 +43,14 @@ def make_folder(path, better=0.0, noise=0.5, judged=True, seed=0):
     metrics = {
         "settings": {"image_size": 16, "ms_ssim": {"window": 7, "scales": 3}},
         "faces": frame["key"].tolist()[:24],
-        "cost": {"parameters": 1000, "megabytes": 0.1, "gflop_per_picture": 0.5, "device": "test",
-                 "milliseconds_per_picture": {"one": {"median": 2.0, "p95": 3.0}, "batch": {}}},
-    }  # fmt: skip
+        "cost": {
+            "parameters": 1000,
+            "megabytes": 0.1,
+            "gflop_per_picture": 0.5,
+            "device": "test",
+            "milliseconds_per_picture": {"one": {"median": 2.0, "p95": 3.0}, "batch": {}},
+        },
+    }
     if judged:
         frame["network_reads"] = [EMOTIONS[n % 7] if n % 3 else EMOTIONS[0] for n in range(COUNT)]
         confusion = {a: {b: int(a == b) * 5 + 1 for b in EMOTIONS} for a in EMOTIONS}
@@ -71,9 +82,14 @@ def test_better_is_said_only_when_it_is(folders):
     table = make_table([read_system(folder) for folder in folders])
     rows = table.set_index("system")
     assert rows["psnr_hole_best"].to_dict() == {
-        "a": False, "b": True, "c": True, "masked input": False, "mean training face": False, "Telea inpainting": False,
+        "a": False,
+        "b": True,
+        "c": True,
+        "masked input": False,
+        "mean training face": False,
+        "Telea inpainting": False,
         "the truth": False,
-    }  # fmt: skip
+    }
     scores = pd.read_csv(folders[0] / "scores.csv")
     assert rows.loc["a", "psnr_hole"] == pytest.approx(scores["network_psnr_hole"].mean())
     assert rows.loc["a", "psnr_hole_low"] < rows.loc["a", "psnr_hole"] < rows.loc["a", "psnr_hole_high"]
@@ -180,15 +196,26 @@ def judge_again(folder, share, guides=None):
         second = {"emotion": {"classifier": judge, "truth": reads, "network": reads}, "control": control}
         metrics["other_judges"] = [second]
         asked = {name: {"distance": 30 * share, "ratio": 1.25} for name in EMOTIONS}
-        metrics["plausibility"] = {"n": COUNT, "floor": 11.0, "right_label": 24 * share, "by_asked": asked,
-                                   "mean": 30 * share}  # fmt: skip
+        metrics["plausibility"] = {
+            "n": COUNT,
+            "floor": 11.0,
+            "right_label": 24 * share,
+            "by_asked": asked,
+            "mean": 30 * share,
+        }
 
     spoil(folder, change)
 
 
 def test_every_judge_and_every_request_has_its_row(folders, tmp_path):
-    guide = {"name": "guide", "weights_sha256": "g", "data": "shared", "photographs_in_common": 12, "photographs": 40,
-             "started_from": False}  # fmt: skip
+    guide = {
+        "name": "guide",
+        "weights_sha256": "g",
+        "data": "shared",
+        "photographs_in_common": 12,
+        "photographs": 40,
+        "started_from": False,
+    }
     judge_again(folders[0], 0.8, [guide])
     judge_again(folders[1], 0.4)
     table = make_table([read_system(folder) for folder in folders]).set_index("system")

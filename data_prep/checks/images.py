@@ -96,14 +96,20 @@ class RowChecker:
         if bare:
             if result.hidden:
                 result.faults.append(
-                    ("occlusion", f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels of a face "
-                     f"without a mask (mask_style is {NO_MASK!r})")
-                )  # fmt: skip
+                    (
+                        "occlusion",
+                        f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels of a face "
+                        f"without a mask (mask_style is {NO_MASK!r})",
+                    )
+                )
         elif not MIN_HIDDEN <= result.hidden <= MAX_HIDDEN:
             result.faults.append(
-                ("occlusion", f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels; "
-                 f"{100 * MIN_HIDDEN:.0f} to {100 * MAX_HIDDEN:.0f} % are plausible")
-            )  # fmt: skip
+                (
+                    "occlusion",
+                    f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels; "
+                    f"{100 * MIN_HIDDEN:.0f} to {100 * MAX_HIDDEN:.0f} % are plausible",
+                )
+            )
 
 
 def read_whole_png(path: str, channels: int) -> np.ndarray:

@@ -43,8 +43,15 @@ def hidden_plot(report: Report) -> str | None:
         shares = 100 * report.hidden[(split == name) & np.isfinite(report.hidden)]
         if len(shares):
             weights = np.full(len(shares), 100 / len(shares))
-            axes.hist(shares, bins=np.arange(0, 101, 2.5), weights=weights, histtype="step", linewidth=2, label=name,
-                      color=COLOURS[name])  # fmt: skip
+            axes.hist(
+                shares,
+                bins=np.arange(0, 101, 2.5),
+                weights=weights,
+                histtype="step",
+                linewidth=2,
+                label=name,
+                color=COLOURS[name],
+            )
             drawn += 1
     axes.set_xlabel("hidden pixels, % of the picture")
     axes.set_ylabel("% of the split's pairs")
@@ -89,8 +96,13 @@ def rows_to_show(report: Report, emotion: str, count: int = 9) -> list[int]:
 def _bars(axes, table, names) -> None:
     places = np.arange(len(names))
     for number, split in enumerate(SPLITS):
-        bars = axes.bar(places + 0.27 * (number - 1), table[split].reindex(names).to_numpy(), 0.25, label=split,
-                        color=COLOURS[split])  # fmt: skip
+        bars = axes.bar(
+            places + 0.27 * (number - 1),
+            table[split].reindex(names).to_numpy(),
+            0.25,
+            label=split,
+            color=COLOURS[split],
+        )
         if len(names) <= 8:
             axes.bar_label(bars, fmt="{:,.0f}", fontsize=7, color="0.3", padding=1)
     axes.set_xticks(places, names)

@@ -155,14 +155,19 @@ class Report:
             "hidden_share": self.hidden_share(),
             "settings": {"distance": self.distance},
             "faults": [
-                {"kind": fault.kind, "line": fault.row + 2, "key": keys[fault.row], "file": fault.file or None,
-                 "message": fault.message}
+                {
+                    "kind": fault.kind,
+                    "line": fault.row + 2,
+                    "key": keys[fault.row],
+                    "file": fault.file or None,
+                    "message": fault.message,
+                }
                 for fault in self.faults
             ],
             "leaks": [pair(same) | {"message": self.describe(same)} for same in self.leaks],
             "same_photograph_in_one_split": [pair(same) for same in self.twins],
             "files_without_a_row": self.strays,
-        }  # fmt: skip
+        }
 
 
 def check_set(root: Path, distance: int, workers: int, progress: bool = True) -> Report:

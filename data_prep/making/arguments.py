@@ -45,10 +45,13 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
         "--val_share", type=share, default=0.1, metavar="X", help="share of the training photos used for validation"
     )
     parser.add_argument(
-        "--hash_range", type=hash_range, default="0,1", metavar="LOW,HIGH",
+        "--hash_range",
+        type=hash_range,
+        default="0,1",
+        metavar="LOW,HIGH",
         help="use only photos whose hash, a number in [0, 1) computed from the photo's name, is in [LOW, HIGH): "
         "sets made with 0,0.5 and 0.5,1 share no photo, and each photo keeps its split",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--follow_links", action="store_true", help="also follow links to photos and folders outside the folder"
     )
@@ -63,49 +66,73 @@ def add_common_arguments(parser: argparse.ArgumentParser, seeded: str = "masks")
     )
     parser.add_argument("--styles", metavar="A,B,...", help="mask styles to use", default="all")
     parser.add_argument(
-        "--held_out", metavar="A,B,...", default=argparse.SUPPRESS,
+        "--held_out",
+        metavar="A,B,...",
+        default=argparse.SUPPRESS,
         help="mask styles to use only in the test split (held-out masks), where the others are used, too",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--variants", type=positive, default=argparse.SUPPRESS, metavar="K",
+        "--variants",
+        type=positive,
+        default=argparse.SUPPRESS,
+        metavar="K",
         help="masks painted on each face, each in a separate pair (default: 1)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--masks", metavar="FILE", default=argparse.SUPPRESS,
+        "--masks",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
         help="YAML file with the styles of each split and their weights, instead of the three options above",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--bare", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        "--bare",
+        type=any_share,
+        default=argparse.SUPPRESS,
+        metavar="X",
         help="share of pairs without a mask, whose pictures are the same (default: 0)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--degrade", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        "--degrade",
+        type=any_share,
+        default=argparse.SUPPRESS,
+        metavar="X",
         help="share of pairs degraded by blur, noise, JPEG, shadow or cut edges (default: 0)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--props", type=any_share, default=argparse.SUPPRESS, metavar="X",
+        "--props",
+        type=any_share,
+        default=argparse.SUPPRESS,
+        metavar="X",
         help="share of pairs with glasses, a hat, a hand or a microphone in front of the face (default: 0)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--test_too", action="store_true", default=argparse.SUPPRESS,
+        "--test_too",
+        action="store_true",
+        default=argparse.SUPPRESS,
         help="apply --bare, --degrade and --props to the test split, too",
-    )  # fmt: skip
+    )
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"random seed of {seeded}")
     add_workers(parser)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--output", required=True, metavar="D", default=argparse.SUPPRESS,
+        "--output",
+        required=True,
+        metavar="D",
+        default=argparse.SUPPRESS,
         help="output folder: new, empty, or started by this command with the same settings",
-    )  # fmt: skip
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=positive, default=os.cpu_count() or 1, metavar="W",
+        "--workers",
+        type=positive,
+        default=os.cpu_count() or 1,
+        metavar="W",
         help="number of processes (about 200 MB each); does not change the result",
-    )  # fmt: skip
+    )
 
 
 def parse_policy(options: argparse.Namespace) -> MaskPolicy:

@@ -94,10 +94,17 @@ class PhotoMaker:
 
     def _row(self, photo: Photo, key: str, masked: str, unmasked: str, occlusion: str, style: str) -> dict:
         return {
-            "key": key, "masked": masked, "unmasked": unmasked, "occlusion": occlusion, "emotion": photo.emotion,
-            "split": photo.split, "identity": photo.identity, "source": self.source, "mask_style": style,
+            "key": key,
+            "masked": masked,
+            "unmasked": unmasked,
+            "occlusion": occlusion,
+            "emotion": photo.emotion,
+            "split": photo.split,
+            "identity": photo.identity,
+            "source": self.source,
+            "mask_style": style,
             **({"emotion_shares": photo.shares} if photo.shares else {}),
-        }  # fmt: skip
+        }
 
 
 def whole_frame(image: np.ndarray, points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,9 +25,13 @@ frequency of a training pair relative to the others. Pairs with the same `photo`
 
 # Text columns of pairs.csv -> feature of a record.
 _TEXTS = {
-    "key": "key", "emotion": "emotion", "identity": "identity", "source": "source", "mask_style": "mask_style",
+    "key": "key",
+    "emotion": "emotion",
+    "identity": "identity",
+    "source": "source",
+    "mask_style": "mask_style",
     "unmasked": "photo",
-}  # fmt: skip
+}
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
@@ -87,8 +91,10 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, pairs: PairSet) -> Iterator[tuple[int, dict[str, Any]]]:
         size = pairs.image_size
-        black = {"unmasked_image": encode_png(np.zeros((size, size, 3), np.uint8)),
-                 "occlusion": encode_png(np.zeros((size, size), np.uint8))}  # fmt: skip
+        black = {
+            "unmasked_image": encode_png(np.zeros((size, size, 3), np.uint8)),
+            "occlusion": encode_png(np.zeros((size, size), np.uint8)),
+        }
         columns = [pairs.paths(column) for column in IMAGE_COLUMNS]
         columns += [pairs.frame[name].astype(str).tolist() for name in _TEXTS] + [pairs.weights.tolist()]
         # tensorflow-datasets sorts by key, in 1,000 buckets over 128 bits; small numbers would all be in the first

@@ -56,10 +56,11 @@ def read_votes_folder(folder: Path, votes: Path, labels: str, seed: int) -> Sour
             _add(source, path, Path(entry).stem, split, shares[entry], own.get(entry), labels)
     if source.photos and not any(photo.split == "test" for photo in source.photos):
         source.photos = [
-            replace(photo, split="test") if photo.split == "val" and hash_share(f"{seed}:test:{photo.key}") < 0.5
+            replace(photo, split="test")
+            if photo.split == "val" and hash_share(f"{seed}:test:{photo.key}") < 0.5
             else photo
             for photo in source.photos
-        ]  # fmt: skip
+        ]
         source.remarks.append("half of the validation pictures are the test split")
     return source
 

@@ -19,8 +19,11 @@ _MAX_FAULTS_SHOWN = 50
 
 
 _COLUMNS = (
-    path_column("path"), label_column("emotion"), Column("identity", needed=False), Column("split", needed=False),
-)  # fmt: skip
+    path_column("path"),
+    label_column("emotion"),
+    Column("identity", needed=False),
+    Column("split", needed=False),
+)
 
 
 def read_labels(

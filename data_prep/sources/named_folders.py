@@ -14,9 +14,19 @@ from rac_unet.data.pairs import assign_splits
 from rac_unet.photos.listing import find_photos
 
 _SPLIT_NAMES = {
-    "train": "train", "training": "train", "train_set": "train", "val": "val", "valid": "val", "validation": "val",
-    "val_set": "val", "publictest": "val", "test": "test", "testing": "test", "test_set": "test", "privatetest": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "train_set": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "val_set": "val",
+    "publictest": "val",
+    "test": "test",
+    "testing": "test",
+    "test_set": "test",
+    "privatetest": "test",
+}
 
 
 def read_named_folders(

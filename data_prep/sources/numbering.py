@@ -15,10 +15,12 @@ OPTION = "--numbering"
 def add_numbering(parser: argparse.ArgumentParser) -> None:
     """Add the option for the numbering of emotions."""
     parser.add_argument(
-        OPTION, choices=tuple(NUMBERINGS), default=argparse.SUPPRESS,
+        OPTION,
+        choices=tuple(NUMBERINGS),
+        default=argparse.SUPPRESS,
         help="numbering of emotions in labels or folder names, needed where it is ambiguous: "
         + "; ".join(map(describe_numbering, NUMBERINGS)),
-    )  # fmt: skip
+    )
 
 
 def describe_numbering(name: str) -> str:

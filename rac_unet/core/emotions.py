@@ -28,18 +28,26 @@ SOURCE_LABELS: dict[str, dict[int, str | None]] = {
 
 # Values of --numbering -> source.
 NUMBERINGS = {
-    "rafdb": "rafdb", "zero_based": "original_folders", "affectnet": "affectnet", "fer2013": "fer2013",
+    "rafdb": "rafdb",
+    "zero_based": "original_folders",
+    "affectnet": "affectnet",
+    "fer2013": "fer2013",
     "alphabetical": "original_classifier",
-}  # fmt: skip
+}
 
 # Names of the classes marked None above.
 LEFT_OUT = {"affectnet": {7: "contempt", 8: "no emotion", 9: "uncertain", 10: "no face"}}
 
 # Other unambiguous spellings in label files.
 _SYNONYMS = {
-    "surprised": "surprise", "afraid": "fear", "fearful": "fear", "disgusted": "disgust", "happy": "happiness",
-    "sad": "sadness", "angry": "anger",
-}  # fmt: skip
+    "surprised": "surprise",
+    "afraid": "fear",
+    "fearful": "fear",
+    "disgusted": "disgust",
+    "happy": "happiness",
+    "sad": "sadness",
+    "angry": "anger",
+}
 
 
 def parse_emotion(text: str) -> str:

@@ -41,7 +41,7 @@ KINDS = {
     "diverged": "a training or network whose values are no longer finite",
     "failed_step": "another command, run as a step of this one, that ended with an error",
     "failed_check": "a written file that does not pass its check",
-}  # fmt: skip
+}
 
 
 class UserError(Exception):

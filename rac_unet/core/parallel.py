@@ -64,8 +64,9 @@ def run_parallel(
         # This ends the other workers with SIGTERM; then all exit codes are known.
         executor.shutdown(wait=True, cancel_futures=True)
         codes = [process.exitcode for process in context.processes]
-        raise _lost_worker(next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None),
-                           at_work.is_set()) from None  # fmt: skip
+        raise _lost_worker(
+            next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None), at_work.is_set()
+        ) from None
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

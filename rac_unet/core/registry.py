@@ -58,10 +58,11 @@ MODELS = {
     "ra_unet": Network("rac_unet.models.ra_unet:build_ra_unet", takes_label=False),
     "a_unet": Network("rac_unet.models.a_unet:build_a_unet", takes_label=False),
     "rac_unet_lite": Network(
-        "rac_unet.models.rac_unet_lite:build_rac_unet_lite", takes_label=True,
+        "rac_unet.models.rac_unet_lite:build_rac_unet_lite",
+        takes_label=True,
         outputs=("inpainted_image", "occlusion", "painted_image", "visible_emotion"),
     ),
-}  # fmt: skip
+}
 LOSSES = {
     "chroma": Loss("rac_unet.objectives.losses:chroma"),
     "composite_psnr": Loss("rac_unet.objectives.losses:composite_psnr"),

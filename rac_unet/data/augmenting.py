@@ -131,6 +131,10 @@ def _moved(pixels, spread, jitter: float):
     down = centre - b * centre - a * centre + 0.5 * jitter * side * spread[:, 3]
     zero = tf.zeros_like(a)
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels, transforms=tf.stack([a, -b, right, b, a, down, zero, zero], axis=1),
-        output_shape=pixels.shape[1:3], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT",
-    )  # fmt: skip
+        images=pixels,
+        transforms=tf.stack([a, -b, right, b, a, down, zero, zero], axis=1),
+        output_shape=pixels.shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )

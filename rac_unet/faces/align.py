@@ -20,9 +20,15 @@ import numpy as np
 # Mean of the landmarks of 607 faces after similarity alignment, mirrored and averaged; eyes level at 0.365.
 # Image-left half and midline of iBUG-68 points 0-16 (jaw), 27-35 (nose) and 36-47 (eyes).
 _LEFT_JAW = [
-    (0.149, 0.390), (0.153, 0.460), (0.156, 0.531), (0.165, 0.608), (0.187, 0.689), (0.256, 0.802), (0.302, 0.844),
+    (0.149, 0.390),
+    (0.153, 0.460),
+    (0.156, 0.531),
+    (0.165, 0.608),
+    (0.187, 0.689),
+    (0.256, 0.802),
+    (0.302, 0.844),
     (0.385, 0.899),
-]  # fmt: skip
+]
 _CHIN = (0.500, 0.925)
 _NOSE = [(0.500, 0.343), (0.500, 0.417), (0.500, 0.484), (0.500, 0.526)]
 _LEFT_NOSTRIL = [(0.412, 0.581), (0.461, 0.591)]
@@ -41,10 +47,16 @@ FITTED = np.r_[0:17, 27:48]
 VISIBLE = np.r_[0:2, 15:17, 27:29, 36:48]
 _VISIBLE_ROWS = np.searchsorted(FITTED, VISIBLE)
 _MEAN_FACE = np.array(
-    _LEFT_JAW + [_CHIN] + _mirrored(_LEFT_JAW)
-    + _NOSE + _LEFT_NOSTRIL + [_SEPTUM] + _mirrored(_LEFT_NOSTRIL)
-    + _LEFT_EYE + _RIGHT_EYE
-)  # fmt: skip
+    _LEFT_JAW
+    + [_CHIN]
+    + _mirrored(_LEFT_JAW)
+    + _NOSE
+    + _LEFT_NOSTRIL
+    + [_SEPTUM]
+    + _mirrored(_LEFT_NOSTRIL)
+    + _LEFT_EYE
+    + _RIGHT_EYE
+)
 # The template in a crop, in fractions of its side, is smaller and higher than the mean face.
 _EYES, _ZOOM = (0.5, 0.34), 0.915
 TEMPLATE = (_MEAN_FACE - [0.5, 0.365]) * _ZOOM + _EYES

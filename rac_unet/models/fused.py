@@ -82,9 +82,15 @@ def _over_replicas(inputs, gamma, beta, epsilon: float):
         def gradient(d_outputs, d_mean, d_variance):
             # Nothing is learned through the moving statistics, so d_mean and d_variance are zero.
             parts = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=tf.cast(d_outputs, inputs.dtype), x=inputs, scale=gamma, reserve_space_1=mean,
-                reserve_space_2=variance, reserve_space_3=outputs.reserve_space_3, epsilon=epsilon, is_training=False,
-            )  # fmt: skip
+                y_backprop=tf.cast(d_outputs, inputs.dtype),
+                x=inputs,
+                scale=gamma,
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=outputs.reserve_space_3,
+                epsilon=epsilon,
+                is_training=False,
+            )
             own_gamma, own_beta = parts.scale_backprop, parts.offset_backprop
             all_gamma, all_beta = tf.unstack(_sum_over_replicas(tf.stack([own_gamma, own_beta])) / count)
             inverse = tf.math.rsqrt(variance + epsilon)
@@ -93,9 +99,14 @@ def _over_replicas(inputs, gamma, beta, epsilon: float):
             # The kernel again, since it is one pass where a product and a sum are two.
             zeros = tf.zeros_like(mean)
             through = tf.raw_ops.FusedBatchNormV3(
-                x=inputs, scale=slope, offset=shift, mean=zeros, variance=zeros + (1 - epsilon), epsilon=epsilon,
+                x=inputs,
+                scale=slope,
+                offset=shift,
+                mean=zeros,
+                variance=zeros + (1 - epsilon),
+                epsilon=epsilon,
                 is_training=False,
-            )  # fmt: skip
+            )
             d_inputs = parts.x_backprop - through.y
             return d_inputs, own_gamma, own_beta
 

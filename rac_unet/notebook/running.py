@@ -35,9 +35,14 @@ def run(module: str, *words: object) -> None:
     print(f"$ {command}", flush=True)
     process = subprocess.Popen(
         # Jupyter interrupts the whole process group; a second interrupt would stop the command while it saves.
-        [sys.executable, "-u", "-m", module, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", start_new_session=True, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
-    )  # fmt: skip
+        [sys.executable, "-u", "-m", module, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
+    )
     last: deque[str] = deque(maxlen=1)
     try:
         try:

@@ -15,9 +15,26 @@ from functools import lru_cache
 # Formats that Pillow decodes. A file that cannot be decoded (for example HEIC without its extra) is skipped, with the
 # reason, by the command that reads it.
 PHOTO_ENDINGS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
-    ".jp2", ".heic", ".heif", ".hif", ".avif",
-)  # fmt: skip
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".jif",
+    ".mpo",
+    ".png",
+    ".apng",
+    ".webp",
+    ".bmp",
+    ".dib",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".jp2",
+    ".heic",
+    ".heif",
+    ".hif",
+    ".avif",
+)
 HIDDEN, NO_ENDING = "hidden", "without an ending"
 LEADS_OUT = "is a link to a place outside the folder"
 DEAD_LINK = "is a link to a missing file"

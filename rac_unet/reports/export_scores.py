@@ -59,8 +59,11 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
     together = run_batches(call, real_batches(pictures, inputs))
     best = composite(together)
     rows = [{"format": NETWORK, "psnr_composite": best}]
-    singles = [{name: value[i : i + 1] for name, value in batch.items()} for batch in together
-               for i in range(len(batch[OUTPUT]))]  # fmt: skip
+    singles = [
+        {name: value[i : i + 1] for name, value in batch.items()}
+        for batch in together
+        for i in range(len(batch[OUTPUT]))
+    ]
     for name, path in exports.items():
         form = FORMATS[name]
         try:
@@ -91,9 +94,21 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
 
 def exports_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """exports.csv: the columns in one order, whatever was measured first."""
-    order = ("format", "file", "megabytes", "ms_one_thread", "ms_one_thread_least", "ms_all_threads",
-             "ms_all_threads_least", "largest_difference", "mean_difference", "psnr_to_network",
-             "psnr_of_worst_output", "psnr_composite", "psnr_composite_change")  # fmt: skip
+    order = (
+        "format",
+        "file",
+        "megabytes",
+        "ms_one_thread",
+        "ms_one_thread_least",
+        "ms_all_threads",
+        "ms_all_threads_least",
+        "largest_difference",
+        "mean_difference",
+        "psnr_to_network",
+        "psnr_of_worst_output",
+        "psnr_composite",
+        "psnr_composite_change",
+    )
     return pd.DataFrame(rows).reindex(columns=order)
 
 
@@ -122,7 +137,7 @@ def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
         "network; every export was run in a fresh process without rac_unet. Times are of one picture, median and "
         f"least of up to {facts['repeats']} repeats, on {facts['device']}; float32 matrix product on {speed}."
         + ("" if facts["steady"] else f" **{BUSY}**"),
-    ]  # fmt: skip
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -76,8 +76,12 @@ def score_table(metrics: dict) -> str:
 
 def reading_table(emotion: dict) -> str:
     """What the classifier reads, in words and its confusion matrix for the network's pictures."""
-    names = {"truth": "the truth (ceiling)", "network": "painted, true label", "no_label": "painted, no label",
-             "masked_input": "the masked input"}  # fmt: skip
+    names = {
+        "truth": "the truth (ceiling)",
+        "network": "painted, true label",
+        "no_label": "painted, no label",
+        "masked_input": "the masked input",
+    }
     lines = [f"emotions as {emotion['classifier']['name']} reads them; higher is better"]
     for who, name in names.items():
         if who in emotion:

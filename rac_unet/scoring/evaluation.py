@@ -135,9 +135,13 @@ def evaluate(
             if seen <= row < seen + len(masked):
                 i = row - seen
                 shown[row] = {
-                    "masked": masked[i], "network": images[NETWORK][i], "telea": images["telea"][i], "truth": truth[i],
-                    "occlusion": occlusion[i], "emotion": emotion[i],
-                }  # fmt: skip
+                    "masked": masked[i],
+                    "network": images[NETWORK][i],
+                    "telea": images["telea"][i],
+                    "truth": truth[i],
+                    "occlusion": occlusion[i],
+                    "emotion": emotion[i],
+                }
         seen += len(masked)
         advance(len(masked))
     pool.shutdown()

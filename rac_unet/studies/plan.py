@@ -24,8 +24,17 @@ from rac_unet.core.config import RunConfig, from_dict, read_yaml
 from rac_unet.core.errors import UserError
 from rac_unet.core.registry import check_name
 
-KEYS = ("title", "toys", "features", "feature_weights", "brisque", "classifier", "masked_classifier", "settings",
-        "systems")  # fmt: skip
+KEYS = (
+    "title",
+    "toys",
+    "features",
+    "feature_weights",
+    "brisque",
+    "classifier",
+    "masked_classifier",
+    "settings",
+    "systems",
+)
 TOY_KEYS = ("count", "mode", "size", "seed", "held_out", "styles", "variants")
 CLASSIFIER_KEYS = ("image_size", "filters", "epochs", "batch_size", "learning_rate", "class_weights", "seed", "toys")
 # Whatever else differed would be compared instead of these.
@@ -101,9 +110,17 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
         raise UserError(
             f"{where}: systems need names that differ in letters or digits: {', '.join(systems)}", "bad_value"
         )
-    return Plan(str(values.get("title", path.stem)), values.get("toys"), features, weights,
-                bool(values.get("brisque", False)), classifier, classifier_toys,
-                bool(values.get("masked_classifier", False)), systems)  # fmt: skip
+    return Plan(
+        str(values.get("title", path.stem)),
+        values.get("toys"),
+        features,
+        weights,
+        bool(values.get("brisque", False)),
+        classifier,
+        classifier_toys,
+        bool(values.get("masked_classifier", False)),
+        systems,
+    )
 
 
 def slug(name: str) -> str:

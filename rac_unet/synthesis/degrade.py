@@ -184,6 +184,12 @@ def _within(place: np.ndarray, low: float, high: float) -> np.ndarray:
 
 # In the order in which a photograph is degraded: light, lens, distance, sensor, file.
 _STEPS = (
-    (_shadow, 0.25), (_expose, 0.40), (_tint, 0.15), (_blur, 0.30), (_shrink, 0.30), (_noise, 0.30), (_compress, 0.55),
-)  # fmt: skip
+    (_shadow, 0.25),
+    (_expose, 0.40),
+    (_tint, 0.15),
+    (_blur, 0.30),
+    (_shrink, 0.30),
+    (_noise, 0.30),
+    (_compress, 0.55),
+)
 _CUT_SHARE = 0.55

@@ -96,9 +96,14 @@ class ClassifierTrainer:
         """Train to the end, the time limit, or until `stop` is set; returns finished, time or signal."""
         training = self.training
         dataset = make_training_dataset(
-            self._train, self._pictures["train"], training.batch_size, training.seed, training.epochs,
-            first_step=self.epoch * self._steps, soft=True,
-        )  # fmt: skip
+            self._train,
+            self._pictures["train"],
+            training.batch_size,
+            training.seed,
+            training.epochs,
+            first_step=self.epoch * self._steps,
+            soft=True,
+        )
         began, sums, done = time.monotonic(), [], 0
         told = before = self.seconds
         for inputs, targets in dataset:
@@ -113,8 +118,10 @@ class ClassifierTrainer:
                 told = self.seconds
                 rate = (time.monotonic() - began) / len(sums)
                 left = (training.epochs * self._steps - step - 1) * rate
-                self.log(f"  epoch {self.epoch + 1}, step {done:,}/{self._steps:,}, {training.batch_size / rate:.0f} "
-                         f"images/s, {format_seconds(left)} left")  # fmt: skip
+                self.log(
+                    f"  epoch {self.epoch + 1}, step {done:,}/{self._steps:,}, {training.batch_size / rate:.0f} "
+                    f"images/s, {format_seconds(left)} left"
+                )
             if done == self._steps:
                 self._end_epoch(float(np.mean([value.numpy() for value in sums[-self._steps :]])))
                 done = 0
@@ -179,13 +186,22 @@ class ClassifierTrainer:
         self.epoch += 1
         val_loss, counts = self.validate()
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
-            raise UserError(f"the loss is no longer a number; start again with --learning_rate "
-                            f"{self.training.learning_rate / 3:.1g}", "diverged")  # fmt: skip
+            raise UserError(
+                f"the loss is no longer a number; start again with --learning_rate "
+                f"{self.training.learning_rate / 3:.1g}",
+                "diverged",
+            )
         score, accuracy = mean_class_accuracy(counts), float(np.trace(counts) / counts.sum())
         better = score > self.best
         self.best = score if better else self.best
-        row = {"epoch": self.epoch, "loss": loss, "val_loss": val_loss, "val_accuracy": accuracy,
-               "val_mean_class_accuracy": score, "train_seconds": round(self.seconds, 1)}  # fmt: skip
+        row = {
+            "epoch": self.epoch,
+            "loss": loss,
+            "val_loss": val_loss,
+            "val_accuracy": accuracy,
+            "val_mean_class_accuracy": score,
+            "train_seconds": round(self.seconds, 1),
+        }
         numbers = {"step": self.epoch, "best": self.best, "seconds": self.seconds}
         # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
         save_state(self.run.backup, self._groups(), {**numbers, "round": {"row": row, "better": better}})
@@ -235,10 +251,23 @@ def move_pictures(image, seed, strength: float = 1.0):
     cos, sin, middle = tf.cos(angle) * scale, tf.sin(angle) * scale, (size - 1) / 2
     zero = tf.zeros_like(cos)
     matrix = tf.stack(
-        [cos, -sin, middle - middle * cos + middle * sin + shift[:, 0],
-         sin, cos, middle - middle * sin - middle * cos + shift[:, 1], zero, zero], axis=1,
-    )  # fmt: skip
+        [
+            cos,
+            -sin,
+            middle - middle * cos + middle * sin + shift[:, 0],
+            sin,
+            cos,
+            middle - middle * sin - middle * cos + shift[:, 1],
+            zero,
+            zero,
+        ],
+        axis=1,
+    )
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=image, transforms=matrix, output_shape=tf.shape(image)[1:3], fill_value=0.0, interpolation="BILINEAR",
+        images=image,
+        transforms=matrix,
+        output_shape=tf.shape(image)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
         fill_mode="NEAREST",
-    )  # fmt: skip
+    )

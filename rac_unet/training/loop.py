@@ -123,9 +123,17 @@ class Trainer:
         self._readers = readers
         faces = load_donors(donors, size) if donors else None
         self._guidance = Guidance(config, readers, train, faces) if config.guidance.is_on else None
-        self._step = TrainingStep(self.model, self.optimizer, self.average, make_loss(config.loss.terms, extractor),
-                                  config, self.distribution, self._choices.jit_compile, self._adversary,
-                                  self._guidance)  # fmt: skip
+        self._step = TrainingStep(
+            self.model,
+            self.optimizer,
+            self.average,
+            make_loss(config.loss.terms, extractor),
+            config,
+            self.distribution,
+            self._choices.jit_compile,
+            self._adversary,
+            self._guidance,
+        )
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)

@@ -60,8 +60,9 @@ class Adam:
     The scale's variables exist in any case, so that a backup fits a device with another precision.
     """
 
-    def __init__(self, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7, clip_norm=0.0, weight_decay=0.0,
-                 loss_scaling=False):  # fmt: skip
+    def __init__(
+        self, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7, clip_norm=0.0, weight_decay=0.0, loss_scaling=False
+    ):
         self._rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon
         self.clip_norm, self.weight_decay, self.loss_scaling = clip_norm, weight_decay, loss_scaling
         self._built: list = []

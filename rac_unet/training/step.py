@@ -38,8 +38,18 @@ class TrainingStep:
         scored_names: of what `infer` yields, without the total.
     """
 
-    def __init__(self, model, optimizer, average, loss, config: RunConfig, distribution: Distribution, jit_compile,
-                 adversary: Adversary | None = None, guidance: Guidance | None = None):  # fmt: skip
+    def __init__(
+        self,
+        model,
+        optimizer,
+        average,
+        loss,
+        config: RunConfig,
+        distribution: Distribution,
+        jit_compile,
+        adversary: Adversary | None = None,
+        guidance: Guidance | None = None,
+    ):
         self._model, self._optimizer, self._average, self._loss = model, optimizer, average, loss
         self._data, self._adversary, self._guidance = config.data, adversary, guidance
         self._normalises_by_batch = not config.training.freeze_batch_norm
@@ -91,8 +101,12 @@ class TrainingStep:
                     lambda context, filled=filled: filled[context.replica_id_in_sync_group]
                 )
             painted, values = self._infer(*parts)
-            results = zip(group, self._strategy.experimental_local_results(painted),
-                          self._strategy.experimental_local_results(values), strict=False)  # fmt: skip
+            results = zip(
+                group,
+                self._strategy.experimental_local_results(painted),
+                self._strategy.experimental_local_results(values),
+                strict=False,
+            )
             for (inputs, targets), image, value in results:
                 yield inputs, targets, image, value
 

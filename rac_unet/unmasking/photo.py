@@ -177,9 +177,11 @@ class Unmasker:
         doubtful = [cut for cut in cuts if cut.masked and may_be_turned(cut.face)]
         lying = self._detector.detect_turned(photo) if doubtful else []
         wrong = {
-            id(cut): face for cut in doubtful for face in lying
+            id(cut): face
+            for cut in doubtful
+            for face in lying
             if is_surer(face, cut.face) and (_same_place(face, cut.face) or _same_place(cut.face, face))
-        }  # fmt: skip
+        }
         right = list({id(face): face for face in wrong.values()}.values())
         return _largest_first([cut for cut in cuts if id(cut) not in wrong] + self._judged(photo, right))
 

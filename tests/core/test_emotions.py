@@ -10,14 +10,23 @@ from tests.refusals import refused
 @pytest.mark.parametrize(
     ("source", "label", "name"),
     [
-        ("rafdb", 1, "surprise"), ("rafdb", 4, "happiness"), ("rafdb", 7, "neutral"),
-        ("original_folders", 0, "surprise"), ("original_folders", 6, "neutral"),
-        ("affectnet", 0, "neutral"), ("affectnet", 3, "surprise"), ("affectnet", 6, "anger"), ("affectnet", 7, None),
-        ("fer2013", 0, "anger"), ("fer2013", 3, "happiness"), ("fer2013", 6, "neutral"),
+        ("rafdb", 1, "surprise"),
+        ("rafdb", 4, "happiness"),
+        ("rafdb", 7, "neutral"),
+        ("original_folders", 0, "surprise"),
+        ("original_folders", 6, "neutral"),
+        ("affectnet", 0, "neutral"),
+        ("affectnet", 3, "surprise"),
+        ("affectnet", 6, "anger"),
+        ("affectnet", 7, None),
+        ("fer2013", 0, "anger"),
+        ("fer2013", 3, "happiness"),
+        ("fer2013", 6, "neutral"),
         ("original_classifier", 0, "anger"),
-        ("original_classifier", 4, "neutral"), ("original_classifier", 6, "surprise"),
+        ("original_classifier", 4, "neutral"),
+        ("original_classifier", 6, "surprise"),
     ],
-)  # fmt: skip
+)
 def test_source_labels(source, label, name):
     assert emotion_from_source(source, label) == name
 

@@ -67,10 +67,13 @@ def test_refusals_show_the_columns_that_were_found():
 @pytest.mark.parametrize(
     "content",
     [
-        b"PK\x03\x04\x14\0\0\0", b"path,emotion\nx\0,fear\n", b"path,emotion\n\x81\xff,fear\n", b"\xff\xfea\0b",
+        b"PK\x03\x04\x14\0\0\0",
+        b"path,emotion\nx\0,fear\n",
+        b"path,emotion\n\x81\xff,fear\n",
+        b"\xff\xfea\0b",
         b"\xef\xbb\xbfa,\xff",
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_not_text_is_refused(content):
     with refused("unreadable", "t.csv"):
         open_table("t.csv", COLUMNS, content)

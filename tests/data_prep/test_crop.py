@@ -55,9 +55,12 @@ def test_visible_pixels_stay_equal_when_averaged_down(cut, tmp_path):
 
 @pytest.mark.parametrize(
     ("frame", "size", "kind", "named"),
-    [("0.75,0.5,0.5", "49", "bad_value", "--size 49"), ("0.9,0.9,0.5", "48", "bad_value", "--frame"),
-     ("0.75", "48", "bad_value", "--frame")],
-)  # fmt: skip
+    [
+        ("0.75,0.5,0.5", "49", "bad_value", "--size 49"),
+        ("0.9,0.9,0.5", "48", "bad_value", "--frame"),
+        ("0.75", "48", "bad_value", "--frame"),
+    ],
+)
 def test_wrong_frames_and_sizes_are_refused(cut, tmp_path, frame, size, kind, named):
     with refused(kind, named):
         crop.main([str(cut[0].root), "--output", str(tmp_path / "o"), "--frame", frame, "--size", size])

@@ -149,14 +149,17 @@ def test_a_linked_class_folder_is_read_or_reported(trees, tmp_path):
     (tmp_path / "photos/fear").symlink_to(tmp_path / "gone")
     source = read(tmp_path / "photos")
     assert {photo.path: photo.emotion for photo in source.photos} == {
-        "happy/a.jpg": "happiness", "sad/b.jpg": "sadness",
-    }  # fmt: skip
+        "happy/a.jpg": "happiness",
+        "sad/b.jpg": "sadness",
+    }
     told = dict(source.rejected)
     assert "--follow_links" in told["angry"] and "fear" in told
     assert all(any(remark.startswith(name) for remark in source.remarks) for name in ("angry", "fear"))
     assert [photo.emotion for photo in read(tmp_path / "photos", follow_links=True).photos] == [
-        "anger", "happiness", "sadness",
-    ]  # fmt: skip
+        "anger",
+        "happiness",
+        "sadness",
+    ]
 
 
 def test_a_file_that_links_give_two_emotions_is_counted(trees, tmp_path):

@@ -51,11 +51,7 @@ def draw(trees, tmp_path, monkeypatch):
 
 
 def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }  # fmt: skip
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_faces_are_listed_and_determined_by_seed_and_number(draw, capsys):

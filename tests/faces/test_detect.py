@@ -80,8 +80,10 @@ def all_distinct(faces):
 
 
 def test_all_faces_of_a_group_are_found_masked_or_not_and_of_any_size(detector):
-    rows = [cv2.resize(drawn_photo(4, masked), None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
-            for masked, size in ((True, 1.0), (False, 0.5), (True, 0.35))]  # fmt: skip
+    rows = [
+        cv2.resize(drawn_photo(4, masked), None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
+        for masked, size in ((True, 1.0), (False, 0.5), (True, 0.35))
+    ]
     photo = np.full((sum(len(row) for row in rows), rows[0].shape[1], 3), 128, np.uint8)
     top = 0
     for row in rows:

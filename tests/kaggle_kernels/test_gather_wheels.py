@@ -105,14 +105,20 @@ def test_nothing_remains_after_an_error(index, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [([], "--output"), (["--output", "."], "exists already"), (["--output", "README.md/x"], "is not a folder"),
-     (["--output", "x", "--python", "three"], "not a Python version"),
-     (["--output", "x", "--owner", "a/b"], "not a Kaggle user name")],
-)  # fmt: skip
+    [
+        ([], "--output"),
+        (["--output", "."], "exists already"),
+        (["--output", "README.md/x"], "is not a folder"),
+        (["--output", "x", "--python", "three"], "not a Python version"),
+        (["--output", "x", "--owner", "a/b"], "not a Kaggle user name"),
+    ],
+)
 def test_mistakes_are_refused_with_one_line(words, message):
     done = subprocess.run(
         [sys.executable, "-m", "kaggle_kernels.gather_wheels", *words],
-        cwd=gather_wheels.HERE.parent, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=gather_wheels.HERE.parent,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ") and message in done.stderr

@@ -28,9 +28,16 @@ LISTS = {
 TEXTS = {"id", "title", "code_file", "language", "kernel_type", "machine_shape"}
 LANGUAGES, TYPES = {"python", "r", "rmarkdown"}, {"script", "notebook"}
 ACCELERATORS = {
-    "NvidiaTeslaT4", "NvidiaTeslaT4Highmem", "NvidiaTeslaA100", "NvidiaL4", "TpuV5E8", "NvidiaL4X1", "TpuV6E8",
-    "NvidiaH100", "NvidiaRtxPro6000",
-}  # fmt: skip
+    "NvidiaTeslaT4",
+    "NvidiaTeslaT4Highmem",
+    "NvidiaTeslaA100",
+    "NvidiaL4",
+    "TpuV5E8",
+    "NvidiaL4X1",
+    "TpuV6E8",
+    "NvidiaH100",
+    "NvidiaRtxPro6000",
+}
 
 
 def metadata(name):
@@ -84,9 +91,15 @@ def test_metadata_are_as_documented(name):
 
 @pytest.mark.parametrize(
     "change",
-    [{"accelerator": "gpu"}, {"machine_shape": "T4"}, {"enable_gpu": "yes"}, {"language": "julia"}, {"title": "Other"},
-     {"kernel_sources": ["no-owner"]}],
-)  # fmt: skip
+    [
+        {"accelerator": "gpu"},
+        {"machine_shape": "T4"},
+        {"enable_gpu": "yes"},
+        {"language": "julia"},
+        {"title": "Other"},
+        {"kernel_sources": ["no-owner"]},
+    ],
+)
 def test_faulty_metadata_are_found(change):
     assert len(faults({**metadata("train"), **change})) == 1
 

@@ -65,9 +65,12 @@ def test_an_interrupted_cell_interrupts_the_command_once_and_waits_for_it(module
     code += "try: notebook.run('example')\nexcept KeyboardInterrupt: print('interrupted')"
     path = os.pathsep.join([str(tmp_path), *sys.path])
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    )
     said = [process.stdout.readline(), process.stdout.readline()]
     assert said[1] == "ready\n"
     os.killpg(process.pid, signal.SIGINT)

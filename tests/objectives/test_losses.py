@@ -142,9 +142,13 @@ def _picture(kind, rng, side=64):
     wave = 0.5 + 0.4 * np.sin(x * rng.uniform(0.02, 0.3) + y * rng.uniform(0.02, 0.3))
     grey = np.ones((side, side, 1))
     drawn = {
-        "noise": rng.random((side, side, 3)), "smooth": wave[..., None] * rng.random(3), "flat": grey * rng.random(3),
-        "black": 0 * grey, "white": grey, "checkerboard": ((x // rng.integers(1, 5) + y // 3) % 2)[..., None],
-    }  # fmt: skip
+        "noise": rng.random((side, side, 3)),
+        "smooth": wave[..., None] * rng.random(3),
+        "flat": grey * rng.random(3),
+        "black": 0 * grey,
+        "white": grey,
+        "checkerboard": ((x // rng.integers(1, 5) + y // 3) % 2)[..., None],
+    }
     return np.broadcast_to(drawn[kind], (side, side, 3)).astype(np.float32)
 
 

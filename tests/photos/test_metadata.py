@@ -51,8 +51,14 @@ def xmp_of(image):
     return found.encode() if isinstance(found, str) else found
 
 
-@pytest.mark.parametrize("source", [*KINDS, "tiff", pytest.param("avif", marks=pytest.mark.skipif(
-    not features.check("avif"), reason="this Pillow writes no AVIF"))])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        *KINDS,
+        "tiff",
+        pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")),
+    ],
+)
 @pytest.mark.parametrize("target", KINDS)
 def test_everything_goes_from_one_format_to_another(source, target):
     stream, options = io.BytesIO(), {"exif": b"Exif\0\0" + exif(), "icc_profile": PROFILE, "xmp": XMP}

@@ -190,10 +190,15 @@ def test_exif_orientation_is_applied(picture, kind, mode, orientation):
     on_white = on_white[..., :3] * on_white[..., 3:] / 255 + 255 - on_white[..., 3:]
     # From the definition in EXIF: the places of the file's first row and column in the upright picture.
     turns = {
-        1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
-        5: lambda a: a.swapaxes(0, 1), 6: lambda a: a[::-1].swapaxes(0, 1), 7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a[::-1].swapaxes(0, 1),
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
         8: lambda a: a[:, ::-1].swapaxes(0, 1),
-    }  # fmt: skip
+    }
     expected = turns[orientation](on_white)
     found = decode_photo(stream.getvalue()).pixels
     assert found.shape == expected.shape

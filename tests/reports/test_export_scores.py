@@ -16,9 +16,17 @@ from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
 FACTS = {
-    "pictures": 9, "masked_pictures": 9, "split": "val", "image_size": 32, "hidden_share": 0.25, "threads": 2,
-    "repeats": 200, "device": "a processor", "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)}, "steady": True,
-}  # fmt: skip
+    "pictures": 9,
+    "masked_pictures": 9,
+    "split": "val",
+    "image_size": 32,
+    "hidden_share": 0.25,
+    "threads": 2,
+    "repeats": 200,
+    "device": "a processor",
+    "machine_gflops": {1: (80.0, 81.0), 2: (150.0, 149.0)},
+    "steady": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +77,23 @@ def test_an_export_of_other_weights_is_refused(network, pictures, tmp_path, monk
 
 def test_the_page_shows_what_was_measured():
     rows = [
-        {"format": "network", "megabytes": 5.9, "ms_one_thread": 8.25, "ms_one_thread_least": 7.6,
-         "psnr_composite": 27.1},
-        {"format": "litert_int8", "megabytes": 1.46, "ms_one_thread": 2.0, "ms_one_thread_least": 1.9,
-         "largest_difference": 0.0104, "psnr_composite": 27.0996, "psnr_composite_change": -0.0004},
-    ]  # fmt: skip
+        {
+            "format": "network",
+            "megabytes": 5.9,
+            "ms_one_thread": 8.25,
+            "ms_one_thread_least": 7.6,
+            "psnr_composite": 27.1,
+        },
+        {
+            "format": "litert_int8",
+            "megabytes": 1.46,
+            "ms_one_thread": 2.0,
+            "ms_one_thread_least": 1.9,
+            "largest_difference": 0.0104,
+            "psnr_composite": 27.0996,
+            "psnr_composite_change": -0.0004,
+        },
+    ]
     table = exports_table(rows)
     page = exports_page(table, FACTS)
     assert page.splitlines()[0] == (

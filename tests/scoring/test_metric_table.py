@@ -16,8 +16,18 @@ COUNT = 12
 @pytest.fixture
 def redness(monkeypatch):
     """Another row: how red composites are, and the ground truth itself, in %."""
-    row = Metric("red", "redness", lambda view: view.image[..., 0].mean(axis=(1, 2)), COMPOSITE, unit="%", scale=100,
-                 higher=False, digits=1, truth_name="red", setting=("red", lambda *_: "mean red"))  # fmt: skip
+    row = Metric(
+        "red",
+        "redness",
+        lambda view: view.image[..., 0].mean(axis=(1, 2)),
+        COMPOSITE,
+        unit="%",
+        scale=100,
+        higher=False,
+        digits=1,
+        truth_name="red",
+        setting=("red", lambda *_: "mean red"),
+    )
     monkeypatch.setitem(BY_NAME, "red", row)
     for module in (metric_table, evaluation, tables, systems, details, page):
         for name in {"METRICS", "COMPARED"} & set(vars(module)):
@@ -38,8 +48,13 @@ def made_system(name, red):
         found = score_images(ground, painted if who == "network" else truth)
         columns |= {BY_NAME[key].column(who): values for key, values in found.items()}
     columns |= score_truth(ground, ["always"])
-    rows = {"key": [f"k{n}" for n in range(COUNT)], "emotion": "fear", "identity": [f"p{n}" for n in range(COUNT)],
-            "mask_style": "kn95", "source": "here"}  # fmt: skip
+    rows = {
+        "key": [f"k{n}" for n in range(COUNT)],
+        "emotion": "fear",
+        "identity": [f"p{n}" for n in range(COUNT)],
+        "mask_style": "kn95",
+        "source": "here",
+    }
     scores = pd.DataFrame({**rows, **columns})
     return System(name, None, scores, evaluation.summarise_scores(scores, 32), {"run": name}, pd.DataFrame())
 

@@ -55,9 +55,12 @@ def test_the_reports_plans_compare_five_systems_fairly(path):
     found = read_plan(path)
     models = {name: (c.model.name, c.model.conditioned) for name, c in found.systems.items()}
     assert models == {
-        "A-UNET": ("a_unet", False), "RA-UNET": ("ra_unet", False), "RAC-UNET, no label": ("rac_unet", False),
-        "RAC-UNET": ("rac_unet", True), "RAC-UNET, perceptual": ("rac_unet", True),
-    }  # fmt: skip
+        "A-UNET": ("a_unet", False),
+        "RA-UNET": ("ra_unet", False),
+        "RAC-UNET, no label": ("rac_unet", False),
+        "RAC-UNET": ("rac_unet", True),
+        "RAC-UNET, perceptual": ("rac_unet", True),
+    }
     *others, perceptual = found.systems.values()
     assert all(c.loss == others[0].loss and "ms_ssim_l1" in c.loss.terms for c in others)
     swapped = {"perceptual" if name == "ms_ssim_l1" else name for name in others[0].loss.terms}

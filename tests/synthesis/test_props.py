@@ -95,9 +95,18 @@ def test_a_black_and_white_photo_gets_grey_props(face):
 def test_any_finite_points_are_accepted_and_a_tiny_face_gets_no_props(face):
     image, points = face
     rng = np.random.default_rng(0)
-    odd = [np.zeros((68, 2)), np.full((68, 2), 64.0), points * [1, 0], points[::-1], points * [0.02, 1] + [60, 0],
-           points * [1, -1] + [0, 128], rng.uniform(-500, 500, (68, 2)), rng.uniform(-1e6, 1e6, (68, 2)), points * 1e4,
-           points + 5000]  # fmt: skip
+    odd = [
+        np.zeros((68, 2)),
+        np.full((68, 2), 64.0),
+        points * [1, 0],
+        points[::-1],
+        points * [0.02, 1] + [60, 0],
+        points * [1, -1] + [0, 128],
+        rng.uniform(-500, 500, (68, 2)),
+        rng.uniform(-1e6, 1e6, (68, 2)),
+        points * 1e4,
+        points + 5000,
+    ]
     for number, strange in enumerate(odd):
         for kind in PROPS:
             for layer in draw_props(image, strange, number, (kind,)):

@@ -56,8 +56,10 @@ def test_the_emotion_asked_for_is_painted(network):
     # The green network draws a dark line at a height of its own for each label.
     dark = {name: (result.image[result.occlusion].max(-1) < 90).sum() for name, result in results.items()}
     assert dark["none"] < 50 < min(dark["surprise"], dark["neutral"])
-    rows = {name: np.argwhere(results[name].image.max(-1) != results["none"].image.max(-1))[:, 0].mean()
-            for name in ("surprise", "neutral")}  # fmt: skip
+    rows = {
+        name: np.argwhere(results[name].image.max(-1) != results["none"].image.max(-1))[:, 0].mean()
+        for name in ("surprise", "neutral")
+    }
     assert rows["neutral"] > rows["surprise"] + 10
 
 
@@ -185,8 +187,12 @@ def test_the_visible_mark_fits_any_picture(shape):
 
 def test_words_for_an_emotion():
     assert [parse_request(word) for word in ("AUTO", " none ", "all", "Happy", "fear")] == [
-        "auto", "none", "all", "happiness", "fear",
-    ]  # fmt: skip
+        "auto",
+        "none",
+        "all",
+        "happiness",
+        "fear",
+    ]
     with pytest.raises(UserError, match="--emotion.*'hapiness'.*'happiness'"):
         parse_request("hapiness", "--emotion")
     with pytest.raises(UserError, match="surprise, fear"):

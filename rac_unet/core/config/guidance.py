@@ -55,11 +55,19 @@ class GuidanceConfig:
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
         check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
         check(self.donor_tries >= 1, "guidance.donor_tries", self.donor_tries, "1 or more; 3 is usual")
-        check(self.donor_faces or self.donor_tries == 1, "guidance.donor_tries", self.donor_tries,
-              "1 without guidance.donor_faces")  # fmt: skip
+        check(
+            self.donor_faces or self.donor_tries == 1,
+            "guidance.donor_tries",
+            self.donor_tries,
+            "1 without guidance.donor_faces",
+        )
         by_neighbours = self.donors and not self.donor_faces
-        check(not (by_neighbours and self.emotion_weights), "guidance.emotion_weights", self.emotion_weights,
-              "nothing where guidance.donors is above 0 without guidance.donor_faces")  # fmt: skip
+        check(
+            not (by_neighbours and self.emotion_weights),
+            "guidance.emotion_weights",
+            self.emotion_weights,
+            "nothing where guidance.donors is above 0 without guidance.donor_faces",
+        )
         for name, weight in self.emotion_weights.items():
             check_name("guidance.emotion_weights", name, EMOTIONS)
             check(weight >= 0, f"guidance.emotion_weights.{name}", weight, "0 (never requested) or more")

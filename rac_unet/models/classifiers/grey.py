@@ -17,9 +17,9 @@ def standardised_luminance(x):
     Returns: (B, S, S, 1) float32.
     """
     kernel = keras.initializers.Constant([[weight] for weight in LUMA])
-    x = layers.Dense(
-        1, use_bias=False, trainable=False, dtype="float32", name="luminance", kernel_initializer=kernel
-    )(x)  # fmt: skip
+    x = layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="luminance", kernel_initializer=kernel)(
+        x
+    )
     return layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, epsilon=1e-4, dtype="float32", name="standardise"
     )(x)

@@ -24,9 +24,22 @@ from rac_unet.models.importing.torch_names import shortened, unwrap_names
 # Keys under which training programs save a state dict, next to the epoch and the optimizer. Averaged weights come last:
 # they are taken only if there are no others.
 WRAPPERS = (
-    "state_dict", "model_state_dict", "model", "net", "network", "generator", "params", "weights", "module",
-    "state_dict_ema", "model_ema", "params_ema", "ema_state_dict", "ema", "ema_model",
-)  # fmt: skip
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "generator",
+    "params",
+    "weights",
+    "module",
+    "state_dict_ema",
+    "model_ema",
+    "params_ema",
+    "ema_state_dict",
+    "ema",
+    "ema_model",
+)
 # Before 2.6, a crafted file could run code even with weights_only=True (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
 STATE_DICT_ADVICE = (

@@ -30,10 +30,18 @@ def paired_table(systems: list[System]) -> pd.DataFrame:
             if found:
                 mean, differs = found
                 better = first if (mean.mean > 0) == metric.higher else second
-                rows.append({
-                    "first": first.name, "second": second.name, "figure": metric.name, "difference": mean.mean,
-                    "low": mean.low, "high": mean.high, "n": mean.n, "better": better.name if differs else "",
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "first": first.name,
+                        "second": second.name,
+                        "figure": metric.name,
+                        "difference": mean.mean,
+                        "low": mean.low,
+                        "high": mean.high,
+                        "n": mean.n,
+                        "better": better.name if differs else "",
+                    }
+                )
     columns = ["first", "second", "figure", "difference", "low", "high", "n", "better"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -52,11 +60,18 @@ def group_table(systems: list[System]) -> pd.DataFrame:
                 if group["n"] < FEWEST_OF_A_CLASS or not mean:
                     continue
                 accuracy = read.get(name, {}).get("accuracy") if key == "by_emotion" else None
-                rows.append({
-                    "kind": kind, "group": name, "n": group["n"], "system": system.name, "psnr_hole": mean["mean"],
-                    "psnr_hole_low": mean["low"], "psnr_hole_high": mean["high"],
-                    "reads": None if accuracy is None else 100 * accuracy,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "kind": kind,
+                        "group": name,
+                        "n": group["n"],
+                        "system": system.name,
+                        "psnr_hole": mean["mean"],
+                        "psnr_hole_low": mean["low"],
+                        "psnr_hole_high": mean["high"],
+                        "reads": None if accuracy is None else 100 * accuracy,
+                    }
+                )
     columns = ["kind", "group", "n", "system", "psnr_hole", "psnr_hole_low", "psnr_hole_high", "reads"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -125,10 +125,18 @@ def _html_table(table: pd.DataFrame) -> str:
 
 def _cost_table(table: pd.DataFrame) -> str:
     forms = {
-        "model": "{}", "filters": "{:.0f}", "label": "{}", "loss": "{}", "training_pictures": "{}",
-        "parameters": "{:,.0f}", "megabytes": "{:.1f} MB", "gflop_per_picture": "{:.2f} GFLOP",
-        "ms_per_picture": "{:.1f} ms", "ms_per_picture_p95": "{:.1f} ms (p95)", "device": "{}",
-    }  # fmt: skip
+        "model": "{}",
+        "filters": "{:.0f}",
+        "label": "{}",
+        "loss": "{}",
+        "training_pictures": "{}",
+        "parameters": "{:,.0f}",
+        "megabytes": "{:.1f} MB",
+        "gflop_per_picture": "{:.2f} GFLOP",
+        "ms_per_picture": "{:.1f} ms",
+        "ms_per_picture_p95": "{:.1f} ms (p95)",
+        "device": "{}",
+    }
     networks = table[table["kind"] == "network"].copy()
     counts = zip(networks["training_pictures"], networks["pictures_before"], strict=True)
     networks["training_pictures"] = [pictures_words(*each) for each in counts]
@@ -147,8 +155,14 @@ def _cost_table(table: pd.DataFrame) -> str:
 def _boxes(systems: list[System]) -> str:
     figure, axes = new_figure(6.5, 0.5 * len(systems) + 1.2)
     values = [system.values(MAIN) for system in systems]
-    axes.boxplot([v[np.isfinite(v)] for v in values], orientation="horizontal", showfliers=False, showmeans=True,
-                 whis=(5, 95), tick_labels=[system.name for system in systems])  # fmt: skip
+    axes.boxplot(
+        [v[np.isfinite(v)] for v in values],
+        orientation="horizontal",
+        showfliers=False,
+        showmeans=True,
+        whis=(5, 95),
+        tick_labels=[system.name for system in systems],
+    )
     axes.invert_yaxis()
     axes.set_xlabel(f"{MAIN.heading}, {MAIN.unit}\nbox: half of the pictures; whiskers: 5 to 95 %; triangle: mean")
     return figure_url(figure)
@@ -161,8 +175,15 @@ def _curves(systems: list[System]) -> str | None:
     figure, axes = new_figure(6.5, 3.4)
     for number, system in enumerate(drawn):
         seen = system.history["images"] + (system.pictures_before or 0)
-        axes.plot(seen, system.history["val_psnr_hole"], STYLES[number % len(STYLES)],
-                  color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=system.name)  # fmt: skip
+        axes.plot(
+            seen,
+            system.history["val_psnr_hole"],
+            STYLES[number % len(STYLES)],
+            color=COLOURS[number % len(COLOURS)],
+            marker="o",
+            markersize=3,
+            label=system.name,
+        )
     axes.set_xlabel("training pictures seen")
     axes.set_ylabel(f"validation {MAIN.heading}, {MAIN.unit}")
     axes.legend(frameon=False, fontsize=8)
@@ -176,9 +197,15 @@ def _costs(table: pd.DataFrame, cost: str, words: str) -> str | None:
         return None
     figure, axes = new_figure(6.5, 3.2)
     for number, (_, row) in enumerate(known.iterrows()):
-        axes.errorbar(row[cost], row["psnr_hole"], color=COLOURS[number % len(COLOURS)], fmt="osD^v"[number % 5],
-                      yerr=[[row["psnr_hole"] - row["psnr_hole_low"]], [row["psnr_hole_high"] - row["psnr_hole"]]],
-                      capsize=3, label=row["system"])  # fmt: skip
+        axes.errorbar(
+            row[cost],
+            row["psnr_hole"],
+            color=COLOURS[number % len(COLOURS)],
+            fmt="osD^v"[number % 5],
+            yerr=[[row["psnr_hole"] - row["psnr_hole_low"]], [row["psnr_hole_high"] - row["psnr_hole"]]],
+            capsize=3,
+            label=row["system"],
+        )
     # In a box of their own: systems of one size lie upon each other, and so would their names.
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_xlabel(words)
@@ -215,8 +242,9 @@ def _matrix(counts: np.ndarray, rows: str) -> str:
     axes.grid(False)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right", fontsize=8)
-    axes.set_yticks(range(len(EMOTIONS)), [f"{e} ({int(n)})" for e, n in zip(EMOTIONS, counts.sum(1), strict=True)],
-                    fontsize=8)  # fmt: skip
+    axes.set_yticks(
+        range(len(EMOTIONS)), [f"{e} ({int(n)})" for e, n in zip(EMOTIONS, counts.sum(1), strict=True)], fontsize=8
+    )
     for y, row in enumerate(shares):
         for x, share in enumerate(row):
             # Of a few pictures a percentage would say more than there is to say.

@@ -54,16 +54,31 @@ def _judges(systems: list[System]) -> _Table | None:
             notes += [mark for mark in marks if mark not in notes]
             reads, control = section["emotion"], section.get("control", {})
             by_asked = control.get("by_asked", {})
-            rows.append([
-                system.name, judge.get("name", "?") + " (!)" * _shares(judge),
-                *(_percent(reads.get(who, {}).get(key)) for who in ("truth", "network")
-                  for key in ("accuracy", "mean_class_accuracy")),
-                _percent(control.get("obeyed")), *(_percent(by_asked.get(name)) for name in EMOTIONS),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    system.name,
+                    judge.get("name", "?") + " (!)" * _shares(judge),
+                    *(
+                        _percent(reads.get(who, {}).get(key))
+                        for who in ("truth", "network")
+                        for key in ("accuracy", "mean_class_accuracy")
+                    ),
+                    _percent(control.get("obeyed")),
+                    *(_percent(by_asked.get(name)) for name in EMOTIONS),
+                ]
+            )
     if not notes and not any(system.metrics.get("other_judges") for system in systems):
         return None
-    head = ["system", "judge", "truth: accuracy %", "truth: mean of classes %", "accuracy % ↑", "mean of classes % ↑",
-            "control % ↑", *EMOTIONS]  # fmt: skip
+    head = [
+        "system",
+        "judge",
+        "truth: accuracy %",
+        "truth: mean of classes %",
+        "accuracy % ↑",
+        "mean of classes % ↑",
+        "control % ↑",
+        *EMOTIONS,
+    ]
     note = (
         "What each judge reads in the truth and in what is painted with the right label; control accuracy is the share "
         "of requested emotions that it reads, mean of the seven and each."
@@ -77,10 +92,15 @@ def _plausibility(systems: list[System]) -> _Table | None:
         found = system.metrics.get("plausibility")
         if found:
             asked = found.get("by_asked", {})
-            rows.append([
-                system.name, _distance(found.get("floor")), _distance(found["right_label"]),
-                *(_request(asked.get(name)) for name in EMOTIONS), f"{found['n']:,}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    system.name,
+                    _distance(found.get("floor")),
+                    _distance(found["right_label"]),
+                    *(_request(asked.get(name)) for name in EMOTIONS),
+                    f"{found['n']:,}",
+                ]
+            )
     if not rows:
         return None
     return _Table(

@@ -23,8 +23,12 @@ from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
 FACES_FILE = "faces.jpg"
 FACE_ROWS = ("masked", "network", "truth")
-BASELINES = {"masked_input": "masked input", "mean_face": "mean training face", "telea": "Telea inpainting",
-             TRUTH: "the truth"}  # fmt: skip
+BASELINES = {
+    "masked_input": "masked input",
+    "mean_face": "mean training face",
+    "telea": "Telea inpainting",
+    TRUTH: "the truth",
+}
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,15 @@ def read_system(path: Path, name: str | None = None, split: str = "test") -> Sys
             "their figures are perfect. Score it again",
             "unsupported",
         )
-    return System(name or str(provenance.get("run", path.name)), folder, scores, metrics, provenance, rows,
-                  read_faces(folder / FACES_FILE))  # fmt: skip
+    return System(
+        name or str(provenance.get("run", path.name)),
+        folder,
+        scores,
+        metrics,
+        provenance,
+        rows,
+        read_faces(folder / FACES_FILE),
+    )
 
 
 def check_comparable(systems: list[System]) -> list[str]:
@@ -129,8 +140,10 @@ def check_comparable(systems: list[System]) -> list[str]:
             shown = f", {example!r} for one" if example else ""
             raise UserError(f"{where}: scored on other pictures ({what}{shown})", "mismatch")
         for key, words in (
-            ("image_size", "sizes"), ("ms_ssim", "settings of MS-SSIM"), ("features", "feature extractors"),
-        ):  # fmt: skip
+            ("image_size", "sizes"),
+            ("ms_ssim", "settings of MS-SSIM"),
+            ("features", "feature extractors"),
+        ):
             a, b = first.metrics["settings"].get(key), other.metrics["settings"].get(key)
             if key == "features":
                 a, b = (value and (value.get("name"), value.get("sha256"), value.get("weights")) for value in (a, b))
@@ -189,11 +202,17 @@ def make_table(systems: list[System]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for system in systems:
         settings = system.provenance.get("config", {})
-        rows.append({
-            "system": system.name, "kind": "network", **_settings(settings),
-            "training_pictures": system.training_pictures, "pictures_before": system.pictures_before,
-            **_cost(system.metrics.get("cost", {})), **_summaries(system, "network", people),
-        })  # fmt: skip
+        rows.append(
+            {
+                "system": system.name,
+                "kind": "network",
+                **_settings(settings),
+                "training_pictures": system.training_pictures,
+                "pictures_before": system.pictures_before,
+                **_cost(system.metrics.get("cost", {})),
+                **_summaries(system, "network", people),
+            }
+        )
     for name, title in BASELINES.items():
         if found := _summaries(systems[0], name, people):
             rows.append({"system": title, "kind": "baseline", **found})
@@ -226,19 +245,25 @@ def read_faces(path: Path) -> dict[str, np.ndarray]:
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     model, loss, training = (config.get(key, {}) for key in ("model", "loss", "training"))
     return {
-        "model": model.get("name"), "filters": model.get("filters"), "label": model.get("conditioned"),
-        "image_size": model.get("image_size"), "loss": " + ".join(loss.get("terms", {})) or None,
+        "model": model.get("name"),
+        "filters": model.get("filters"),
+        "label": model.get("conditioned"),
+        "image_size": model.get("image_size"),
+        "loss": " + ".join(loss.get("terms", {})) or None,
         "batch_size": training.get("batch_size"),
-    }  # fmt: skip
+    }
 
 
 def _cost(cost: dict[str, Any]) -> dict[str, Any]:
     one = cost.get("milliseconds_per_picture", {}).get("one", {})
     return {
-        "parameters": cost.get("parameters"), "megabytes": cost.get("megabytes"),
-        "gflop_per_picture": cost.get("gflop_per_picture"), "ms_per_picture": one.get("median"),
-        "ms_per_picture_p95": one.get("p95"), "device": cost.get("device"),
-    }  # fmt: skip
+        "parameters": cost.get("parameters"),
+        "megabytes": cost.get("megabytes"),
+        "gflop_per_picture": cost.get("gflop_per_picture"),
+        "ms_per_picture": one.get("median"),
+        "ms_per_picture_p95": one.get("p95"),
+        "device": cost.get("device"),
+    }
 
 
 def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
@@ -250,8 +275,12 @@ def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
         values = system.values(metric, who)
         mean: Mean | None = None if values is None else summarise(values, people)
         if mean:
-            cells |= {metric.name: mean.mean, f"{metric.name}_low": mean.low, f"{metric.name}_high": mean.high,
-                      f"{metric.name}_n": mean.n}  # fmt: skip
+            cells |= {
+                metric.name: mean.mean,
+                f"{metric.name}_low": mean.low,
+                f"{metric.name}_high": mean.high,
+                f"{metric.name}_n": mean.n,
+            }
     return cells
 
 

@@ -95,10 +95,13 @@ def _compare_data(judge, guide: dict[str, Any]) -> dict[str, Any]:
     known = judge.provenance()
     start = (known.get("begun_from") or {}).get("weights_sha256")
     found = {
-        "name": guide["name"], "weights_sha256": guide["weights_sha256"], "data": UNKNOWN,
-        "photographs_in_common": None, "photographs": None,
+        "name": guide["name"],
+        "weights_sha256": guide["weights_sha256"],
+        "data": UNKNOWN,
+        "photographs_in_common": None,
+        "photographs": None,
         "started_from": start is not None and start == guide["weights_sha256"],
-    }  # fmt: skip
+    }
     mine, theirs = known.get("data_fingerprint"), guide.get("data_fingerprint")
     if mine and mine == theirs:
         return found | {"data": SAME}
@@ -106,9 +109,7 @@ def _compare_data(judge, guide: dict[str, Any]) -> dict[str, Any]:
     if pairs is None or others is None:
         return found
     common, count = photographs_in_common(pairs, others)
-    return found | {
-        "data": SHARED if common else OTHER, "photographs_in_common": common, "photographs": count
-    }  # fmt: skip
+    return found | {"data": SHARED if common else OTHER, "photographs_in_common": common, "photographs": count}
 
 
 def photographs_in_common(pairs: PairSet, others: PairSet) -> tuple[int, int]:

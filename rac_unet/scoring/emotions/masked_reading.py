@@ -84,8 +84,9 @@ def reading_rows(model: str, summaries: dict[str, Any]) -> list[list[str]]:
         for name in EMOTIONS:
             group = summary["by_emotion"].get(name)
             few = group is not None and group["n"] < FEWEST_OF_A_CLASS
-            row.append("–" if not group else f"– ({group['n']})" if few else
-                       f"{100 * group['accuracy']:.0f} ({group['n']:,})")  # fmt: skip
+            row.append(
+                "–" if not group else f"– ({group['n']})" if few else f"{100 * group['accuracy']:.0f} ({group['n']:,})"
+            )
         rows.append(row)
     return rows
 

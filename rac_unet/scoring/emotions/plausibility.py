@@ -130,9 +130,11 @@ class LowerFaces:
         own = scale * frechet_distance(self._own, real)
         sizes = [half.n for half in self._halves]
         found: dict[str, Any] = {
-            "n": real.n, "right_label": own,
-            "floor": scale * frechet_distance(*self._halves) if min(sizes) else None, "floor_n": sizes,
-        }  # fmt: skip
+            "n": real.n,
+            "right_label": own,
+            "floor": scale * frechet_distance(*self._halves) if min(sizes) else None,
+            "floor_n": sizes,
+        }
         asked = {name: scale * frechet_distance(each, real) for name, each in self._asked.items() if each.n}
         if asked:
             found["by_asked"] = {

@@ -60,8 +60,15 @@ def paint_requests(
             asked = own if number is None else np.full(len(masked), number)
             painted = np.clip(runner(masked, labels[asked])["inpainted_image"], 0, 1)
             yield Request(
-                start, None if number is None else EMOTIONS[number], number in (0, None), own == asked, masked, truth,
-                occlusion, painted, compose(masked, painted, occlusion),
-            )  # fmt: skip
+                start,
+                None if number is None else EMOTIONS[number],
+                number in (0, None),
+                own == asked,
+                masked,
+                truth,
+                occlusion,
+                painted,
+                compose(masked, painted, occlusion),
+            )
         start += len(masked)
         advance(len(masked))

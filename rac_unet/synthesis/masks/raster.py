@@ -107,8 +107,13 @@ def draw_ribbons(ribbons: list[Ribbon], size: tuple[int, int], blur: float) -> t
         # The colour extends beyond the edge, which is softened later.
         wide = _outline(ribbon.path, across * (ribbon.width[:, None] + 2 + 4 * blur))
         cv2.fillPoly(colour, [_fixed(wide)], ribbon.rim.tolist(), cv2.LINE_8, 4)
-        cv2.fillPoly(colour, [_fixed(_outline(ribbon.path, across * 0.55 * ribbon.width[:, None]))],
-                     ribbon.colour.tolist(), cv2.LINE_AA, 4)  # fmt: skip
+        cv2.fillPoly(
+            colour,
+            [_fixed(_outline(ribbon.path, across * 0.55 * ribbon.width[:, None]))],
+            ribbon.colour.tolist(),
+            cv2.LINE_AA,
+            4,
+        )
     soft = cv2.resize(cover, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return colour.astype(np.float32), cv2.GaussianBlur(soft, (0, 0), blur)
 

@@ -162,9 +162,8 @@ def choose_wear(rng: np.random.Generator, cut: str, narrow: bool = False) -> Wea
     taper = max(0.0, rng.uniform(-0.06, 0.16))
     bend = rng.uniform(1.0, 1.7), rng.uniform(1.3, 1.8)
     return Wear(
-        float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, long, nose_out, peak,
-        taper, bend,
-    )  # fmt: skip
+        float(top), drop, float(shift), float(np.clip(tilt, -0.16, 0.16)), loose, long, nose_out, peak, taper, bend
+    )
 
 
 def _stations(values: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -18,11 +18,18 @@ from rac_unet.synthesis.masks.textures import Cloth
 
 # `Cut.straps` -> the kinds of straps and their shares.
 _KINDS = {
-    "ears": {"cord": 0.34, "double": 0.09, "gathered": 0.15, "twisted": 0.06, "crossed": 0.05, "ties": 0.07,
-             "broad": 0.24},
+    "ears": {
+        "cord": 0.34,
+        "double": 0.09,
+        "gathered": 0.15,
+        "twisted": 0.06,
+        "crossed": 0.05,
+        "ties": 0.07,
+        "broad": 0.24,
+    },
     "corners": {"cord": 0.52, "double": 0.13, "gathered": 0.16, "twisted": 0.06, "crossed": 0.05, "ties": 0.08},
     "head": {"cord": 0.78, "double": 0.12, "twisted": 0.10},
-}  # fmt: skip
+}
 _STEPS = np.linspace(0, 1, 9)[:, None]
 
 

@@ -40,9 +40,11 @@ def glasses(frame: Frame, rng: np.random.Generator) -> Layer:
         body, opaque = np.full((1, 1, 3), 0.9, np.float32), np.float32(rng.uniform(0, 0.08)) + 0.8 * streak
     body = frame.lit(np.broadcast_to(body, (*frame.shape, 3)).astype(np.float32), 1.0, 0.7 * streak)
     kind = rng.random()
-    plastic = hsv(rng.uniform(0, 1), rng.uniform(0, 0.3), rng.uniform(0.03, 0.15)) if kind < 0.6 else (
-        hsv(0.11, rng.uniform(0, 0.6), rng.uniform(0.5, 0.9)) if kind < 0.8 else hsv(rng.uniform(0, 1), 0.7, 0.6)
-    )  # fmt: skip
+    plastic = (
+        hsv(rng.uniform(0, 1), rng.uniform(0, 0.3), rng.uniform(0.03, 0.15))
+        if kind < 0.6
+        else (hsv(0.11, rng.uniform(0, 0.6), rng.uniform(0.5, 0.9)) if kind < 0.8 else hsv(rng.uniform(0, 1), 0.7, 0.6))
+    )
     shine = np.maximum(0, 1 - ((y - low + 0.8 * high) / 0.06) ** 2) * rng.uniform(0, 0.25)
     colour = body + edge[..., None] * (frame.lit(np.broadcast_to(plastic, (*frame.shape, 3)), 1.0, shine) - body)
     cover = np.maximum(edge, glass * opaque)

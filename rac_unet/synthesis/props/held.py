@@ -104,9 +104,9 @@ def microphone(frame: Frame, rng: np.random.Generator) -> Layer:
     grey = hsv(
         rng.uniform(0, 1), rng.uniform(0, 0.2) if rng.random() < 0.7 else 0.85, rng.uniform(0.04, 0.3 + 0.4 * foam)
     )
-    weave = rng.standard_normal(frame.shape, np.float32) if foam else (
-        np.sin(frame.x * 60 + 0.3) * np.sin(frame.y * 60)
-    )  # fmt: skip
+    weave = (
+        rng.standard_normal(frame.shape, np.float32) if foam else (np.sin(frame.x * 60 + 0.3) * np.sin(frame.y * 60))
+    )
     shade = frame.shade_of(np.maximum(head, 0.8 * grip)) * (1 + rng.uniform(0.06, 0.25) * weave)
     tint = np.broadcast_to(grey, (*frame.shape, 3)).astype(np.float32)
     stick = hsv(0, 0, rng.uniform(0.03, 0.5))
@@ -163,8 +163,11 @@ def fruit(frame: Frame, rng: np.random.Generator) -> Layer:
     ripple = 1 + 0.04 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.02 * np.sin(5 * angle + rng.uniform(0, 6))
     far = np.hypot(frame.x - place[0], frame.y - place[1]) / ripple
     height = np.sqrt(np.maximum(radius**2 - far**2, 0))
-    skin = hsv(rng.choice([0.0, 0.02, 0.07, 0.10, 0.15, 0.27]) + rng.normal(0, 0.01), rng.uniform(0.5, 0.9),
-               rng.uniform(0.5, 0.9))  # fmt: skip
+    skin = hsv(
+        rng.choice([0.0, 0.02, 0.07, 0.10, 0.15, 0.27]) + rng.normal(0, 0.01),
+        rng.uniform(0.5, 0.9),
+        rng.uniform(0.5, 0.9),
+    )
     tint = skin * (1 + 0.15 * smooth_noise(rng, frame.shape, (9, 9)))[..., None]
     spot = np.hypot(frame.x - place[0] + 0.35 * radius, frame.y - place[1] + 0.4 * radius) / (0.25 * radius)
     colour = frame.lit(np.clip(tint, 0, 1), frame.shade_of(height), rng.uniform(0, 0.5) * np.exp(-(spot**2)))

@@ -18,10 +18,15 @@ from rac_unet.synthesis.props.held import cup, fruit, hand, microphone, telephon
 # Kind -> (drawing function, head point on its plane).
 _EYES, _HEAD, _MOUTH = (0.0, 0.0, 0.55), (0.0, 0.0, 0.20), (0.0, 0.95, 1.15)
 _KINDS = {
-    "glasses": (glasses, _EYES), "hat": (hat, _HEAD), "headscarf": (headscarf, _HEAD), "hand": (hand, _MOUTH),
-    "microphone": (microphone, _MOUTH), "cup": (cup, _MOUTH), "fruit": (fruit, _MOUTH),
+    "glasses": (glasses, _EYES),
+    "hat": (hat, _HEAD),
+    "headscarf": (headscarf, _HEAD),
+    "hand": (hand, _MOUTH),
+    "microphone": (microphone, _MOUTH),
+    "cup": (cup, _MOUTH),
+    "fruit": (fruit, _MOUTH),
     "telephone": (telephone, _MOUTH),
-}  # fmt: skip
+}
 PROPS: tuple[str, ...] = tuple(_KINDS)
 
 # Worn and held props with their shares; some faces get both.

@@ -12,9 +12,18 @@ import numpy as np
 
 # From very light to very dark, sRGB of evenly lit skin.
 _SKIN = np.array(
-    [(250, 220, 200), (242, 203, 176), (231, 184, 150), (214, 160, 122), (190, 133, 96), (157, 105, 73),
-     (124, 81, 57), (97, 63, 47)], np.float32,
-)  # fmt: skip
+    [
+        (250, 220, 200),
+        (242, 203, 176),
+        (231, 184, 150),
+        (214, 160, 122),
+        (190, 133, 96),
+        (157, 105, 73),
+        (124, 81, 57),
+        (97, 63, 47),
+    ],
+    np.float32,
+)
 _HAIR_DARK = ((34, 28, 29), (46, 34, 30), (66, 45, 35))
 _HAIR_FAIR = ((104, 70, 46), (136, 72, 42), (188, 142, 84), (222, 188, 128), (158, 94, 50))
 _HAIR_GREY = ((150, 148, 150), (205, 203, 200))
@@ -60,20 +69,48 @@ class Identity:
 
 
 _HALF_JAW = np.array(
-    [(.148, .36), (.152, .447), (.162, .535), (.181, .622), (.214, .705), (.262, .782), (.326, .850),
-     (.408, .902), (.5, .921)]
-)  # fmt: skip
+    [
+        (0.148, 0.36),
+        (0.152, 0.447),
+        (0.162, 0.535),
+        (0.181, 0.622),
+        (0.214, 0.705),
+        (0.262, 0.782),
+        (0.326, 0.850),
+        (0.408, 0.902),
+        (0.5, 0.921),
+    ]
+)
 _HALF_BROW = np.array([(0.225, 0.292), (0.262, 0.266), (0.312, 0.256), (0.364, 0.262), (0.415, 0.276)])
 _NOSE = np.array(
-    [(.5, .365), (.5, .435), (.5, .505), (.5, .575), (.431, .612), (.464, .625), (.5, .632), (.536, .625),
-     (.569, .612)]
-)  # fmt: skip
+    [
+        (0.5, 0.365),
+        (0.5, 0.435),
+        (0.5, 0.505),
+        (0.5, 0.575),
+        (0.431, 0.612),
+        (0.464, 0.625),
+        (0.5, 0.632),
+        (0.536, 0.625),
+        (0.569, 0.612),
+    ]
+)
 _HALF_EYE = np.array([(0.27, 0.364), (0.312, 0.334), (0.372, 0.334), (0.421, 0.368), (0.374, 0.387), (0.316, 0.387)])
 # outer: corner, upper 49..51; lower 57..59; inner: corner, upper 61, 62; lower 66, 67
 _MOUTH = {
-    48: (.373, .733), 49: (.418, .713), 50: (.466, .701), 51: (.5, .707), 57: (.5, .780), 58: (.458, .775),
-    59: (.411, .759), 60: (.385, .733), 61: (.455, .735), 62: (.5, .738), 66: (.5, .739), 67: (.455, .736),
-}  # fmt: skip
+    48: (0.373, 0.733),
+    49: (0.418, 0.713),
+    50: (0.466, 0.701),
+    51: (0.5, 0.707),
+    57: (0.5, 0.780),
+    58: (0.458, 0.775),
+    59: (0.411, 0.759),
+    60: (0.385, 0.733),
+    61: (0.455, 0.735),
+    62: (0.5, 0.738),
+    66: (0.5, 0.739),
+    67: (0.455, 0.736),
+}
 
 # index of the landmark on the other half of the face
 MIRROR = np.array(
@@ -148,12 +185,23 @@ def make_identity(identity: int) -> Identity:
     brow_width = float(np.clip(rng.normal(1.0 + 0.3 * masculine, 0.16), 0.7, 1.6))
     points, nose_width = _neutral_points(rng, masculine, lips)
     return Identity(
-        masculine=masculine, age=age, skin=np.clip(skin, 40, 252).astype(np.float32),
-        hair=np.clip(hair, 22, 235).astype(np.float32), hair_style=style, volume=float(rng.uniform(0.7, 1.3)),
+        masculine=masculine,
+        age=age,
+        skin=np.clip(skin, 40, 252).astype(np.float32),
+        hair=np.clip(hair, 22, 235).astype(np.float32),
+        hair_style=style,
+        volume=float(rng.uniform(0.7, 1.3)),
         eyes=np.array(eye_set[rng.integers(len(eye_set))], np.float32) + np.float32(rng.normal(0, 5)),
         lips=np.clip(lip_base * (1 - 0.65 * makeup) + lip_paint * 0.65 * makeup, 30, 250).astype(np.float32),
-        scarf=scarf, brow_width=brow_width, eye_fold=float(rng.uniform(0.25, 1)), freckles=freckles,
-        makeup=makeup, beard=beard, glasses=glasses, glasses_color=glasses_color, points=points,
+        scarf=scarf,
+        brow_width=brow_width,
+        eye_fold=float(rng.uniform(0.25, 1)),
+        freckles=freckles,
+        makeup=makeup,
+        beard=beard,
+        glasses=glasses,
+        glasses_color=glasses_color,
+        points=points,
         nose_width=float(nose_width),
         marks=np.random.SeedSequence([0xF4C, abs(int(identity)), int(identity < 0)]),
-    )  # fmt: skip
+    )

@@ -11,13 +11,19 @@ RAFDB = ("rafdb", "zero_based")
 @pytest.mark.parametrize(
     ("labels", "candidates", "numbering"),
     [
-        ("1234567", RAFDB, "rafdb"), ("2347", RAFDB, "rafdb"), ("12345678", RAFDB, "rafdb"),
-        ("0123456", RAFDB, "zero_based"), ("03", RAFDB, "zero_based"), (["1.0", "7.0"], RAFDB, "rafdb"),
-        ("01234567", ("affectnet",), "affectnet"), (["0", "10"], ("affectnet",), "affectnet"),
-        ("0123456", ("fer2013",), "fer2013"), ("01234567", ("fer2013",), "fer2013"),
+        ("1234567", RAFDB, "rafdb"),
+        ("2347", RAFDB, "rafdb"),
+        ("12345678", RAFDB, "rafdb"),
+        ("0123456", RAFDB, "zero_based"),
+        ("03", RAFDB, "zero_based"),
+        (["1.0", "7.0"], RAFDB, "rafdb"),
+        ("01234567", ("affectnet",), "affectnet"),
+        (["0", "10"], ("affectnet",), "affectnet"),
+        ("0123456", ("fer2013",), "fer2013"),
+        ("01234567", ("fer2013",), "fer2013"),
         (["fear", "joy", ""], RAFDB, None),
     ],
-)  # fmt: skip
+)
 def test_a_whole_list_determines_the_numbering(labels, candidates, numbering):
     assert choose_numbering(labels, candidates, None, "list.txt") == numbering
 

@@ -46,9 +46,10 @@ def guidance(toy_pairs, readers=None, faces=None, **settings):
     readers = readers or [reader()]
     settings = {"readers": ["a"] * len(readers), "weight": 0.5, "colour": 2.0, "margin": 0.1} | settings
     config = RunConfig(
-        loss=LossConfig({"l1": 1.0, "hole_l1": 3.0, "visible_emotion": 0.25}), guidance=GuidanceConfig(**settings),
+        loss=LossConfig({"l1": 1.0, "hole_l1": 3.0, "visible_emotion": 0.25}),
+        guidance=GuidanceConfig(**settings),
         model=configs.ModelConfig(name="rac_unet_lite"),
-    )  # fmt: skip
+    )
     return Guidance(config, readers, pairs.read(toy_pairs).split("train"), faces)
 
 
@@ -198,8 +199,11 @@ def test_what_each_picture_has_as_its_loss(toy_pairs):
 
 def test_gradients_of_what_judges_reach_the_hole_alone(toy_pairs):
     guide = guidance(toy_pairs, conditional=True)
-    settings = RunConfig(loss=LossConfig({"l1": 1.0}, adversarial=1.0), guidance=GuidanceConfig(readers=["a"]),
-                         model=configs.ModelConfig(image_size=32))  # fmt: skip
+    settings = RunConfig(
+        loss=LossConfig({"l1": 1.0}, adversarial=1.0),
+        guidance=GuidanceConfig(readers=["a"]),
+        model=configs.ModelConfig(image_size=32),
+    )
     adversary = Adversary(settings, 1)
     rng = np.random.default_rng(0)
     occlusion = np.zeros((2, 32, 32, 1), np.float32)
@@ -228,9 +232,11 @@ def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one(pr
     """Faces are bright for fear and dark for disgust, painted ones too, so that wrong labels alone teach anything."""
     keras.utils.set_random_seed(0)
     settings = RunConfig(
-        loss=LossConfig({"l1": 1.0}, adversarial=1.0), guidance=GuidanceConfig(readers=["a"]),
-        model=configs.ModelConfig(image_size=32), optimizer=configs.OptimizerConfig(learning_rate=5e-3),
-    )  # fmt: skip
+        loss=LossConfig({"l1": 1.0}, adversarial=1.0),
+        guidance=GuidanceConfig(readers=["a"]),
+        model=configs.ModelConfig(image_size=32),
+        optimizer=configs.OptimizerConfig(learning_rate=5e-3),
+    )
     adversary = Adversary(settings, 1, precision)
     fear, disgust = np.eye(7, dtype=np.float32)[[1, 2]]
     own = tf.constant([fear, disgust] * 2)
@@ -263,8 +269,11 @@ def test_plain_discriminators_see_no_label():
         ({"readers": ["a"], "two_scales": False}, [(1, 4, 4, 8)]),
         ({"readers": ["a"]}, [(1, 4, 4, 8), (1, 1, 1, 8)]),
     ):
-        config = RunConfig(loss=LossConfig(adversarial=1.0), guidance=GuidanceConfig(**settings),
-                           model=configs.ModelConfig(image_size=32))  # fmt: skip
+        config = RunConfig(
+            loss=LossConfig(adversarial=1.0),
+            guidance=GuidanceConfig(**settings),
+            model=configs.ModelConfig(image_size=32),
+        )
         assert [(1, *model.output_shape[1:]) for model in Adversary(config, 1).models] == shapes
 
 
