@@ -20,10 +20,13 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     # Importing OpenCV and LiteRT takes a moment, TensorFlow several seconds; wrong options are reported before.
     from rac_unet.core.rundir import check_output
+    from rac_unet.runtime.published import PUBLISHED_NETWORK
     from rac_unet.unmasking.batch import Account, unmask_photos
+    from rac_unet.unmasking.emotion_request import ALL, AUTO, parse_request
     from rac_unet.unmasking.inputs import list_photos
-    from rac_unet.unmasking.output import OutputFolder, Settings, faces_of
-    from rac_unet.unmasking.photo import ALL, AUTO, PUBLISHED, Unmasker, parse_request, published_reader
+    from rac_unet.unmasking.networks import published_reader
+    from rac_unet.unmasking.output import ResultFolder, Settings, faces_of
+    from rac_unet.unmasking.photo import Unmasker
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL and args.side_by_side:
@@ -36,12 +39,12 @@ def main(argv: list[str] | None = None) -> int:
     given = len(listing.photos) + len(listing.missing)
     if not listing.photos:
         raise _nothing(listing)
-    model = args.model or PUBLISHED
+    model = args.model or PUBLISHED_NETWORK
     networks = [model, published_reader(model) if emotion == AUTO else None]
     settings = Settings(
         emotion, "+".join(map(_model_name, filter(None, networks))), args.format, args.side_by_side, args.mark
     )
-    output = OutputFolder(args.output, settings)
+    output = ResultFolder(args.output, settings)
     todo, finished = output.plan(listing.photos, args.overwrite)
     for faces, painted in map(faces_of, finished):
         account.faces += faces

@@ -19,8 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.core.progress import Progress
     from rac_unet.core.provenance import make_provenance
     from rac_unet.scoring import mask_removal
+    from rac_unet.unmasking.emotion_request import ALL, parse_request
     from rac_unet.unmasking.inputs import list_photos
-    from rac_unet.unmasking.photo import ALL, Unmasker, parse_request
+    from rac_unet.unmasking.photo import Unmasker
 
     emotion = parse_request(args.emotion, "--emotion")
     if emotion == ALL:

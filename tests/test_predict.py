@@ -18,6 +18,8 @@ from rac_unet import predict
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.photos.reading import read_photo
+from rac_unet.runtime.published import PUBLISHED_NETWORK
+from rac_unet.unmasking import networks
 from rac_unet.unmasking import photo as photo_module
 from tests.drawn_masks import drawn_photo, green_runner, is_green
 from tests.refusals import refused
@@ -30,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def folder(tmp_path, monkeypatch):
     """Working folder with photos/{masked.png,deep/bare.jpg,wall.png}; any model is the green network."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: green_runner())
     (tmp_path / "photos/deep").mkdir(parents=True)
     cv2.imwrite("photos/masked.png", drawn_photo()[..., ::-1])
     cv2.imwrite("photos/deep/bare.jpg", drawn_photo(masked=False)[..., ::-1])
@@ -295,16 +297,16 @@ def test_nothing_heavy_is_imported(folder):
     code = """if True:
         import sys
         from rac_unet import predict
-        from rac_unet.unmasking import photo
+        from rac_unet.unmasking import networks
         from tests.drawn_masks import green_runner
-        photo.load_runner = lambda path, threads=None: green_runner()
+        networks.load_runner = lambda path, threads=None: green_runner()
         sys.exit(predict.main(["photos/masked.png", "--output", "out", "--model", "green.tflite"]))"""
     code, said, imported = modules_of("-c", code)
     assert code == 0 and "1 given: 1 unmasked" in said
     assert {"cv2", "ai_edge_litert"} <= imported and not imported & HEAVY
 
 
-@pytest.mark.skipif(not photo_module.PUBLISHED.is_file(), reason="the published network is not in this checkout")
+@pytest.mark.skipif(not PUBLISHED_NETWORK.is_file(), reason="the published network is not in this checkout")
 def test_the_published_network_unmasks_a_photo(folder):
     code, said, imported = modules_of("-m", "rac_unet.predict", "photos/masked.png", "--output", "out")
     assert code == 0 and "1 given: 1 unmasked" in said and not imported & HEAVY

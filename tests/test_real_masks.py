@@ -10,7 +10,7 @@ import pytest
 from rac_unet import predict, real_masks
 from rac_unet.core.errors import UserError
 from rac_unet.scoring.mask_removal import JudgedFace, JudgedPhoto, choose_faces, summarise_real_masks
-from rac_unet.unmasking import photo as photo_module
+from rac_unet.unmasking import networks
 from tests.drawn_masks import drawn_photo, green_runner
 from tests.refusals import refused
 
@@ -18,7 +18,7 @@ from tests.refusals import refused
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: green_runner())
     (tmp_path / "photos").mkdir()
     cv2.imwrite("photos/two.png", drawn_photo(people=2)[..., ::-1])
     cv2.imwrite("photos/bare.png", drawn_photo(masked=False)[..., ::-1])
@@ -61,7 +61,7 @@ def test_the_part_of_a_mask_that_is_left_is_found(folder, monkeypatch):
 
     from dataclasses import replace
 
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: replace(runner, call=blind_to_the_chin))
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: replace(runner, call=blind_to_the_chin))
     judge("--emotion", "none", "--shown", "0")
     metrics = json.loads((folder / "out/metrics.json").read_text())
     assert 0.1 < metrics["mask_left"]["mean"] < 0.9 and metrics["faces_with_over_a_tenth_left"] == 1

@@ -109,8 +109,8 @@ def test_models_that_cannot_be_scored_are_refused(reader, toy_pairs, tmp_path, m
         score_reader.main([str(reader), "--frame", "2,0.5,0.5", *words])
     with refused("missing", "none.tflite"):
         score_reader.main([str(tmp_path / "none.tflite"), *words])
-    from rac_unet.unmasking.photo import PUBLISHED
+    from rac_unet.runtime.published import PUBLISHED_NETWORK
 
-    with refused("usage", PUBLISHED.name, "--frame"):
-        score_reader.main([str(PUBLISHED), "--frame", "0.764,0.5,0.43", *words])
+    with refused("usage", PUBLISHED_NETWORK.name, "--frame"):
+        score_reader.main([str(PUBLISHED_NETWORK), "--frame", "0.764,0.5,0.43", *words])
     assert not (tmp_path / "o").exists()

@@ -20,9 +20,10 @@ from rac_unet.faces.align import align_face
 from rac_unet.photos.reading import UnreadablePhoto, read_photo
 from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.scoring.statistics import summarise
-from rac_unet.unmasking.framing import without_reflection
+from rac_unet.unmasking.emotion_request import AUTO
+from rac_unet.unmasking.framing import grey_outside
 from rac_unet.unmasking.inputs import PhotoFile
-from rac_unet.unmasking.photo import AUTO, Unmasker
+from rac_unet.unmasking.photo import Unmasker
 
 # Side of a face on the sheet, and faces in a row, each before and after.
 TILE, IN_A_ROW = 160, 6
@@ -71,12 +72,12 @@ def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tup
     result = unmasker.unmask(photo, emotion)
     changed = int((result.image != photo).any(-1)[~result.occlusion].sum())
     faces = []
-    for face, cut in zip(result.faces, unmasker.look(photo), strict=True):
+    for face, cut in zip(result.faces, unmasker.find_faces(photo), strict=True):
         crop = align_face(result.image, cut.points, unmasker.runner.image_size).image
         maps = [_claimed(unmasker, each) for each in (np.rint(cut.crop * 255).astype(np.uint8), crop)]
         left = maps[1] / maps[0] if face.masked and maps[0] else np.nan
         tiles = [align_face(image, cut.points, TILE) for image in (photo, result.image)]
-        sides = [without_reflection(tile.image, tile.matrix, photo.shape) for tile in tiles]
+        sides = [grey_outside(tile.image, tile.matrix, photo.shape) for tile in tiles]
         faces.append(JudgedFace(name, face.masked, face.emotion, face.confidence, maps[0], left, *sides))
     return JudgedPhoto(name, len(faces), changed), faces
 

@@ -14,8 +14,9 @@ from rac_unet.core.quiet import silenced_stderr
 from rac_unet.photos.pixels import with_transparency
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
 from rac_unet.photos.writing import KINDS, TRANSPARENT
+from rac_unet.unmasking.emotion_request import ALL
 from rac_unet.unmasking.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
-from rac_unet.unmasking.output import ALL, OutputFolder, Planned, Settings
+from rac_unet.unmasking.output import Planned, ResultFolder, Settings
 from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import FaceResult
 
@@ -48,7 +49,7 @@ class Account:
 def unmask_photos(
     unmasker: Unmasker,
     plans: list[Planned],
-    output: OutputFolder,
+    output: ResultFolder,
     settings: Settings,
     account: Account,
     report: Callable[[Path, str], None],
@@ -81,7 +82,7 @@ def unmask_photos(
 
 
 def _unmask_photo(
-    unmasker: Unmasker, plan: Planned, output: OutputFolder, settings: Settings
+    unmasker: Unmasker, plan: Planned, output: ResultFolder, settings: Settings
 ) -> tuple[Photo, list[FaceResult], list[str]]:
     content = read_photo_bytes(plan.photo.path)
     start = time.perf_counter()

@@ -49,8 +49,8 @@ def wider_frame(points: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray
     return transform_points(cv2.invertAffineTransform(matrix), fixed + (in_crop - fixed) / _ZOOM)
 
 
-def without_reflection(crop: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a crop for display, grey outside the photo, where the network sees the photo's reflection.
+def grey_outside(crop: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a crop for display, grey outside the photo, where the network sees repeated border pixels.
 
     Args:
         crop: (S, S, 3) uint8.

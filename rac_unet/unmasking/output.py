@@ -20,11 +20,10 @@ from rac_unet.photos.metadata import PhotoMetadata, marked, upright_metadata
 from rac_unet.photos.png_encoding import encode_png
 from rac_unet.photos.reading import UnreadablePhoto
 from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, with_png_metadata
+from rac_unet.unmasking.emotion_request import ALL
 from rac_unet.unmasking.inputs import SKIPPED, PhotoFile, has_report
 
 _SKIPPED_START = b"photo,reason\n"
-# Value of --emotion that makes a sheet of all seven emotions instead of a result.
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Planned:
     report: Path
 
 
-class OutputFolder:
+class ResultFolder:
     """The output folder of predict.
 
     Args:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rac_unet.unmasking.photo import PUBLISHED
+from rac_unet.runtime.published import PUBLISHED_NETWORK
 
 # The start of a command, without importing TensorFlow; a file is opened while the streams are closed.
 _COMMAND = """
@@ -31,7 +31,7 @@ import os
 from rac_unet.runtime.runners import load_runner
 
 os.close(2)
-runner = load_runner({str(PUBLISHED)!r}, 1)
+runner = load_runner({str(PUBLISHED_NETWORK)!r}, 1)
 try:
     os.fstat(2)
 except OSError:

@@ -9,9 +9,10 @@ from rac_unet.data.frames import picture_in_crop
 from rac_unet.exporting.reader_writing import CROP, reader_model, write_reader
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier
 from rac_unet.runtime.emotion_reader import load_emotion_reader
-from rac_unet.runtime.published import PUBLISHED_READER
+from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
+from rac_unet.unmasking import networks
 from rac_unet.unmasking import photo as photo_module
-from rac_unet.unmasking.photo import PUBLISHED, Unmasker
+from rac_unet.unmasking.photo import Unmasker
 from tests.drawn_masks import drawn_photo, green_runner
 from tests.refusals import refused
 
@@ -72,8 +73,8 @@ def test_a_file_with_other_probabilities_is_not_kept(tmp_path, monkeypatch):
 def test_other_files_are_refused(tmp_path):
     with refused("missing", "none.tflite"):
         load_emotion_reader(tmp_path / "none.tflite")
-    with refused("wrong_type", PUBLISHED.name):
-        load_emotion_reader(PUBLISHED)
+    with refused("wrong_type", PUBLISHED_NETWORK.name):
+        load_emotion_reader(PUBLISHED_NETWORK)
     (tmp_path / "text.tflite").write_text("hello, I am text")
     with refused("unreadable", "text.tflite"):
         load_emotion_reader(tmp_path / "text.tflite")
@@ -88,11 +89,11 @@ def reader(monkeypatch, tmp_path):
         given.append(crops)
         return np.tile(np.float32([0, 0.9, 0, 0, 0, 0.1, 0]), (len(crops), 1))
 
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: green_runner())
     monkeypatch.setattr(photo_module, "load_emotion_reader", lambda path, threads: opened.append(path) or read)
     file = tmp_path / "visible_emotion.tflite"
     file.write_bytes(b"")
-    monkeypatch.setattr(photo_module, "PUBLISHED_READER", file)
+    monkeypatch.setattr(networks, "PUBLISHED_READER", file)
     return given, opened
 
 
@@ -106,17 +107,17 @@ def test_auto_uses_the_published_reader_only_with_the_published_network(reader, 
         assert [(face.emotion, face.confidence) for face in faces] == [("fear", pytest.approx(0.9))] * 2
     assert len(opened) == 1 and given[0].shape == (2, 128, 128, 3)
     assert Unmasker("green.tflite").unmask(photo).faces[0].emotion == "happiness"
-    monkeypatch.setattr(photo_module, "PUBLISHED_READER", opened[0].with_name("none.tflite"))
+    monkeypatch.setattr(networks, "PUBLISHED_READER", opened[0].with_name("none.tflite"))
     assert Unmasker().unmask(photo).faces[0].emotion == "happiness" and len(opened) == 1
 
 
 def test_the_emotion_is_read_in_the_usual_crop_when_a_wider_crop_is_painted(reader):
     given, _ = reader
     photo, unmasker = drawn_photo(edge=120), Unmasker()
-    (usual,) = unmasker.look(photo)
+    (usual,) = unmasker.find_faces(photo)
     tip, low = (cv2.invertAffineTransform(usual.matrix) @ (64, y, 1) for y in (129, 70))
     cv2.line(photo, np.rint(low).astype(int).tolist(), np.rint(tip).astype(int).tolist(), (0, 255, 0), 24)
-    (cut,) = unmasker.look(photo)
+    (cut,) = unmasker.find_faces(photo)
     assert np.hypot(*cut.matrix[0, :2]) < 0.95 * np.hypot(*usual.matrix[0, :2])
     unmasker.unmask(photo)
     np.testing.assert_array_equal(given[-1], cut.usual[None])

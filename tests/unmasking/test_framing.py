@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rac_unet.faces.align import TEMPLATE, VISIBLE, align_face
-from rac_unet.unmasking.framing import runs_out, wider_frame, without_reflection
+from rac_unet.unmasking.framing import grey_outside, runs_out, wider_frame
 from rac_unet.unmasking.pasting import face_map
 
 SIZE = 128
@@ -53,6 +53,6 @@ def test_the_wider_crop_shows_more_below_and_on_both_sides(angle):
 
 def test_pixels_outside_the_photo_are_grey_for_display():
     crop = np.full((8, 8, 3), 50, np.uint8)
-    shown = without_reflection(crop, np.float64([[1, 0, 2], [0, 1, -1]]), (6, 100, 3))
+    shown = grey_outside(crop, np.float64([[1, 0, 2], [0, 1, -1]]), (6, 100, 3))
     assert (shown[:5, 2:] == 50).all() and (shown[:, :2] == 224).all() and (shown[5:] == 224).all()
-    assert (without_reflection(crop, np.eye(2, 3), crop.shape) == crop).all()
+    assert (grey_outside(crop, np.eye(2, 3), crop.shape) == crop).all()

@@ -7,7 +7,7 @@ import pytest
 
 from rac_unet.faces.detect import Face
 from rac_unet.photos.reading import read_photo
-from rac_unet.unmasking import photo as photo_module
+from rac_unet.unmasking import networks
 from rac_unet.unmasking.mask_evidence import is_convincing, is_surer, map_agreement, may_be_turned
 from rac_unet.unmasking.photo import Unmasker
 from tests.drawn_masks import drawn_photo, green_runner
@@ -73,9 +73,9 @@ def test_textures_and_letters_are_unchanged(unmasker):
 
 def test_an_upside_down_face_is_not_taken_for_an_upright_masked_face(monkeypatch):
     """If the upright detection is weak and the turned detection much stronger, the turned face is taken."""
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: green_runner())
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: green_runner())
     unmasker, photo = Unmasker("green.tflite"), drawn_photo()
-    detector = unmasker._detector
+    detector = unmasker.finder.detector
     (sure,) = detector.detect_all(photo)
     doubtful = dataclasses.replace(sure, trust=0.5, score=0.6)
     other_way = np.array([*photo.shape[1::-1], 0]) - sure.mesh * (1, 1, -1)
@@ -83,10 +83,10 @@ def test_an_upside_down_face_is_not_taken_for_an_upright_masked_face(monkeypatch
     monkeypatch.setattr(detector, "detect_turned", lambda image, least=0.4: [turned])
     for upright, expected in ((sure, sure), (doubtful, turned)):
         monkeypatch.setattr(detector, "detect_all", lambda image, face=upright: [face])
-        assert [cut.face for cut in unmasker.look(photo)] == [expected]
+        assert [cut.face for cut in unmasker.find_faces(photo)] == [expected]
     # A face does not have more evidence than itself.
     monkeypatch.setattr(detector, "detect_turned", lambda image, least=0.4: [doubtful])
-    (cut,) = unmasker.look(photo)
+    (cut,) = unmasker.find_faces(photo)
     assert cut.face is doubtful and cut.masked
 
 
@@ -97,5 +97,5 @@ def test_few_pictures_without_a_mask_are_changed_and_real_masks_are_still_found(
     changed = [each.name for each, changed in changed_pictures(unmasker, pictures) if changed]
     assert len(pictures) == 100 and len(changed) <= 1, changed
     paths = sorted((shared / "real_masks").glob("*.jpg"))[::5]
-    seen = [any(cut.masked for cut in unmasker.look(read_photo(path))) for path in paths]
+    seen = [any(cut.masked for cut in unmasker.find_faces(read_photo(path))) for path in paths]
     assert np.mean(seen) >= 0.84

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from rac_unet.photos.metadata import SOURCE_TYPE, PhotoMetadata, read_metadata
 from rac_unet.photos.reading import UnreadablePhoto, read_photo
 from rac_unet.unmasking.inputs import list_photos
-from rac_unet.unmasking.output import OutputFolder, Settings, encode_result
+from rac_unet.unmasking.output import ResultFolder, Settings, encode_result
 from tests.refusals import refused
 
 SETTINGS = Settings("happiness", "net@1", "png", False, False)
@@ -31,7 +31,7 @@ def photos(tmp_path, monkeypatch):
 
 
 def plan(photos, tmp_path, settings=SETTINGS, overwrite=False, folder="out"):
-    output = OutputFolder(tmp_path / folder, settings)
+    output = ResultFolder(tmp_path / folder, settings)
     return output, *output.plan(photos, overwrite)
 
 
@@ -182,7 +182,7 @@ def test_a_picture_too_large_for_its_format(kind, side):
 
 
 def test_skipped_photos_are_listed_and_an_old_list_is_removed(tmp_path):
-    output = OutputFolder(tmp_path / "out", SETTINGS)
+    output = ResultFolder(tmp_path / "out", SETTINGS)
     assert output.write_skipped([]) is None
     rows = [("a, b.jpg", "file is empty"), (os.fsdecode(b"\xff.jpg"), "file is missing")]
     path = output.write_skipped(rows)

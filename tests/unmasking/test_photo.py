@@ -13,10 +13,13 @@ from rac_unet.core.errors import UserError
 from rac_unet.photos.metadata import SOURCE_TYPE, read_metadata
 from rac_unet.photos.pixels import on_white
 from rac_unet.photos.reading import read_photo
+from rac_unet.unmasking import networks
 from rac_unet.unmasking import photo as photo_module
+from rac_unet.unmasking.emotion_request import parse_request
 from rac_unet.unmasking.emotion_sheet import FACES_PER_PAGE, draw_emotion_sheets, draw_mark
+from rac_unet.unmasking.finding import FaceFinder
 from rac_unet.unmasking.pasting import FaceMap
-from rac_unet.unmasking.photo import Unmasker, parse_request
+from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import SevenFaces
 from tests.drawn_masks import drawn_photo, green_runner, is_green
 from tests.refusals import refused
@@ -26,7 +29,7 @@ from tests.refusals import refused
 def network(monkeypatch):
     """Lets a test say which network `load_runner` gives; the green one at first."""
     holder = {"runner": green_runner()}
-    monkeypatch.setattr(photo_module, "load_runner", lambda path, threads=None: holder["runner"])
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: holder["runner"])
     photo_module._unmasker.cache_clear()
     yield holder
     photo_module._unmasker.cache_clear()
@@ -99,7 +102,7 @@ def test_a_face_in_a_very_long_photo(network, monkeypatch):
     photo = np.full((360, 33_000, 3), 128, np.uint8)
     photo[20:340, 32_100:32_420] = drawn_photo()
     unmasker = Unmasker("green.tflite")
-    detector = unmasker._detector
+    detector = unmasker.finder.detector
     (face,) = detector.detect_all(np.ascontiguousarray(photo[:, 32_000:]))
     eyes = np.array([face.points[36:42].mean(0), face.points[42:48].mean(0)]) + (32_000, 0)
     mouth = face.points[48:60].mean(0) + (32_000, 0)
@@ -114,12 +117,12 @@ def test_a_face_in_a_very_long_photo(network, monkeypatch):
 def test_a_mask_on_its_head_is_painted_where_the_face_was_taken_for_upright(network, monkeypatch, turns):
     photo = np.ascontiguousarray(np.rot90(drawn_photo(), turns))
     unmasker = Unmasker("green.tflite")
-    detector = unmasker._detector
+    detector = unmasker.finder.detector
     (bare,) = detector.detect_all(drawn_photo(masked=False))
     # As the mesh sometimes has them, upright and not very sure.
     wrong = dataclasses.replace(bare, trust=0.41)
     monkeypatch.setattr(detector, "detect_all", lambda image: [wrong])
-    monkeypatch.setattr(Unmasker, "_cut", _seen_only_where_turned(Unmasker._cut, wrong))
+    monkeypatch.setattr(FaceFinder, "_cut", _seen_only_where_turned(FaceFinder._cut, wrong))
     result = unmasker.unmask(photo)
     assert [face.masked for face in result.faces] == [True]
     assert is_green(result.image).sum() < 0.02 * is_green(photo).sum()
@@ -127,7 +130,7 @@ def test_a_mask_on_its_head_is_painted_where_the_face_was_taken_for_upright(netw
 
 
 def _seen_only_where_turned(cut, wrong):
-    """`Unmasker._cut` that sees no mask on the face `wrong`."""
+    """`FaceFinder._cut` that finds no mask on the face `wrong`."""
 
     def without(self, photo, faces, points):
         cuts = cut(self, photo, faces, points)
@@ -151,11 +154,11 @@ def test_all_seven_emotions_of_each_face(network):
 
 def test_a_mask_that_goes_on_below_the_crop_is_painted_in_a_wider_one(network):
     photo, unmasker = drawn_photo(edge=120), Unmasker("green.tflite")
-    (usual,) = unmasker.look(photo)
+    (usual,) = unmasker.find_faces(photo)
     tip = cv2.invertAffineTransform(usual.matrix) @ (64, 129, 1)
     low = cv2.invertAffineTransform(usual.matrix) @ (64, 70, 1)
     cv2.line(photo, np.rint(low).astype(int).tolist(), np.rint(tip).astype(int).tolist(), (0, 255, 0), 24)
-    (cut,) = unmasker.look(photo)
+    (cut,) = unmasker.find_faces(photo)
     assert np.hypot(*cut.matrix[0, :2]) == pytest.approx(0.88 * np.hypot(*usual.matrix[0, :2]), rel=0.02)
     assert (cut.visible == usual.visible).all()
     result = unmasker.unmask(photo)
@@ -215,8 +218,9 @@ def test_networks_that_cannot_do_it_are_refused(network, tmp_path):
     assert unmasker.unmask(drawn_photo()).faces[0].emotion is None
 
 
-def test_a_missing_published_network_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(photo_module, "PUBLISHED", tmp_path / "rac_unet_lite.tflite")
+def test_a_missing_published_network_is_reported(monkeypatch, tmp_path):
+    for module in (networks, photo_module):
+        monkeypatch.setattr(module, "PUBLISHED_NETWORK", tmp_path / "rac_unet_lite.tflite")
     with refused("missing", "--model"):
         Unmasker()
 
