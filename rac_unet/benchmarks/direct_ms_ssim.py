@@ -1,6 +1,6 @@
 """MS-SSIM + L1 as the original computed it: 33 x 33 windows, one depthwise convolution per statistic.
 
-Kept to be measured against: `rac_unet.objectives.losses.ms_ssim_l1` gives the same numbers from banded matrices.
+The reference for the speed of `rac_unet.objectives.losses.ms_ssim_l1`, which gets the same values from banded matrices.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from rac_unet.objectives.losses import ALPHA, C1, C2, COMPENSATION, SIGMAS, TAPS
 
 
 def direct_ms_ssim_l1(truth, image):
-    """The loss of each picture.
+    """Return the loss of each picture.
 
     Args:
         truth, image: (B, S, S, 3) float32 in [0, 1].
     Returns: (B,) float32, as `ms_ssim_l1`.
     """
     windows = tf.constant(np.stack([_window(sigma) for sigma in SIGMAS], axis=-1), tf.float32)
-    # (33, 33, 3, 5): every channel meets every sigma; the output's channels run over (channel, sigma).
+    # (33, 33, 3, 5): each channel with each sigma; the output's channels are in the order (channel, sigma).
     every = tf.tile(windows[:, :, None, :], (1, 1, 3, 1))
     mean_x, mean_y = _blur(image, every), _blur(truth, every)
     variance_x = _blur(image * image, every) - mean_x * mean_x

@@ -1,7 +1,7 @@
-"""How long a network takes for one picture on so many threads, in a process of its own.
+"""Time a network for one picture on a given number of threads, in a new process.
 
-TensorFlow's number of threads belongs to the process, and what was computed before leaves caches and pools behind; so
-each figure comes from a new one.
+TensorFlow's number of threads belongs to the process, and earlier computations leave caches and memory pools behind, so
+each time is measured in a new process.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from rac_unet.runtime.runners import load_runner
 from rac_unet.scoring.prediction_time import call_times
 
 WARM_UP, REPEATS = 10, 200
-# A wide network takes seconds a picture; then fewer repeats must do, but never fewer than this.
+# A wide network takes seconds per picture and gets fewer repeats, but at least this number.
 SECONDS, FEWEST = 10.0, 5
-# Two measurements of one machine's rate that differ by more than this say that something else was computing.
+# If a machine's rate changes by more than this share, something else was running.
 STEADY = 0.10
 
 
 def picture_milliseconds(path: str | Path, threads: int) -> dict[str, float]:
-    """Time from a masked picture in memory to what was painted, one picture at a time.
+    """Measure the time from a masked picture in memory to the inpainted one, one picture at a time.
 
     Args:
-        path: what `load_runner` opens.
+        path: a network that `load_runner` opens.
+        threads: number of threads.
     Returns: `median` and `least` in milliseconds, and `repeats`.
     Raises: as `load_runner`.
     """
@@ -39,12 +40,12 @@ def picture_milliseconds(path: str | Path, threads: int) -> dict[str, float]:
 
 
 def machine_rate(threads: int) -> float:
-    """GFLOP/s of a float32 matrix product on so many threads: what times on two machines can be compared by."""
+    """Return the GFLOP/s of a float32 matrix product on this number of threads, to compare machines by."""
     return _in_new_process("the machine", _rate, threads)
 
 
 def is_steady(before: float, after: float) -> bool:
-    """Whether the machine's rate before and after says that nothing else was computing."""
+    """Return whether the machine's rate before and after is equal enough that nothing else was running."""
     return abs(after - before) <= STEADY * max(before, after)
 
 
@@ -54,7 +55,7 @@ def _in_new_process(name: str, function, *arguments):
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool:
             raise UserError(
-                f"the process that was to time {name} was killed; is there enough memory, and is it whole?",
+                f"the process that timed {name} was killed; check that there is enough memory and the file is intact",
                 "device",
             ) from None
 

@@ -1,7 +1,7 @@
-"""Can a network learn at all? It must draw eight faces that it has seen before, hidden half included.
+"""Overfit every network on eight toy faces, to see whether it can learn at all.
 
-A network that cannot, with nothing to generalise to, has a broken path somewhere: gradients that vanish, a skip that
-does not arrive, batch statistics at work that are none of those in training.
+A network that cannot reproduce a few training faces has a broken path: vanishing gradients, a skip connection that has
+no effect, or batch-norm statistics in inference that are not those of the training.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.core.registry import MODELS
 
-# Settings with which every network passes 30 dB. Adam makes weights before a batch norm grow, and the larger they are
-# the less a step changes the picture: without decay RAC-UNET ends at 29 dB. With Adam's usual memory of 1,000 squared
-# gradients and no warm-up, the large ones of the first steps slow all that follow, and it ends at 25 dB.
+# With these settings every network exceeds 30 dB. Adam makes weights before a batch norm grow, and the larger they are,
+# the less a step changes the picture: without weight decay RAC-UNET ends at 29 dB. With Adam's usual memory of 1,000
+# squared gradients and no warm-up, the large gradients of the first steps slow all later steps, and it ends at 25 dB.
 FILTERS, IMAGE_SIZE, PAIRS, STEPS = 8, 64, 8, 500
 LEARNING_RATE, BETA_2, WEIGHT_DECAY = 1e-2, 0.95, 0.3
 READING_WEIGHT = 0.01
 
 
 def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
-    """Name -> network: all of `MODELS`, and those that take a label without it too, as `{name}_unlabelled`."""
+    """Return name -> network: all of `MODELS`; those that take a label also without it, as `{name}_unlabelled`."""
     networks = {}
     for name, network in MODELS.items():
         if network.takes_label:
@@ -33,7 +33,7 @@ def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
 
 
 def overfit_all(seed: int = 0) -> dict[str, float | int]:
-    """PSNR of every network after learning the same few pairs by heart; see `overfit`."""
+    """Return the PSNR of every network after overfitting the same few pairs, in dB; see `overfit`."""
     inputs, truth = make_toy_batch(PAIRS, IMAGE_SIZE)
     result: dict[str, float | int] = {"filters": FILTERS, "image_size": IMAGE_SIZE, "pairs": PAIRS, "steps": STEPS}
     for name, model in every_network(FILTERS, IMAGE_SIZE).items():
@@ -44,16 +44,18 @@ def overfit_all(seed: int = 0) -> dict[str, float | int]:
 
 
 def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray, steps: int, seed: int) -> np.ndarray:
-    """Train a new network on one batch and score it on the same batch as it would be used: in inference mode.
+    """Train a new network on one batch and score it on the same batch in inference mode.
 
-    L1 loss, and a little of the loss of reading the emotion where the network does; AdamW, its rate rising over the
-    first tenth of the steps and falling to zero along a cosine. Seeds Keras's random numbers for the whole process.
+    The loss is L1, plus a small weight of `visible_emotion` if the network has this output. The optimizer is AdamW with
+    a warm-up over the first tenth of the steps and a cosine decay to zero. Seeds Keras's random numbers for the whole
+    process.
 
     Args:
         inputs: `masked_image` (B, S, S, 3) float32 in [0, 1], and `emotion` (B, 7) one-hot.
         truth: (B, S, S, 3) float32 in [0, 1].
-    Returns: (B,) PSNR in dB of whole pictures, clipped to [0, 1]; known pixels are not pasted.
-    Raises: UserError when the loss is no number any more.
+        steps: training steps.
+    Returns: (B,) PSNR in dB of the raw outputs, clipped to [0, 1].
+    Raises: UserError when the loss is no longer finite.
     """
     import keras
     import tensorflow as tf
@@ -69,7 +71,7 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
     rate = keras.optimizers.schedules.CosineDecay(
         LEARNING_RATE / 100, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
     )
-    # The rate is set before each step: as a schedule, Keras would trace it anew for the decay of every variable.
+    # The rate is set before each step: Keras would trace a schedule again for the decay of every variable.
     optimizer = keras.optimizers.AdamW(LEARNING_RATE, beta_2=BETA_2, weight_decay=WEIGHT_DECAY)
     optimizer.build(variables)
     batch = {name: tf.constant(inputs[name]) for name in network.input}
@@ -94,9 +96,10 @@ def overfit(model: ModelConfig, inputs: dict[str, np.ndarray], truth: np.ndarray
 
 
 def make_toy_batch(count: int, size: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Toy faces of `count` people with one emotion each in turn, masked; the same every time.
+    """Draw masked toy faces, always the same: each of another person, the emotions in turn.
 
     Args:
+        count: number of faces.
         size: side in pixels, 48 or more.
     Returns: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) float32 one-hot, and the truth
         (B, S, S, 3).

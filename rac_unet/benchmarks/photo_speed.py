@@ -1,6 +1,6 @@
-"""How long `predict` takes for a photo, from the command's start and once it is running, and whether it grows.
+"""Measure how long `predict` takes for a photo, with and without its start, and whether its memory grows.
 
-Each is measured in a process of its own that never sees TensorFlow, as users run it.
+Each is measured in a new process that never imports TensorFlow, as users run it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rac_unet.core.errors import UserError
 SIDE = 1024  # one megapixel
 _STARTS = 5
 
-# Prints a JSON line. The photo is shifted by a pixel each time, so that no two are the same.
+# Prints a JSON line. The photo is shifted by a pixel each time, so that consecutive calls get different inputs.
 _RUNNING = """
 import json, sys, time
 import numpy as np
@@ -41,29 +41,30 @@ print(json.dumps({"seconds": seconds, "painted": painted, "growth": resident() -
 """
 
 
-def photo_speed(scratch: Path, model: Path | None, count: int) -> dict[str, float | int | bool]:
-    """Times of one photo of a megapixel with one masked face.
+def photo_speed(scratch: Path, model: Path | None, photo_count: int) -> dict[str, float | int | bool]:
+    """Measure the times for a photo of one megapixel with one masked face.
 
     Args:
-        scratch: folder for what is written.
-        model: run or export; None for the published network.
-        count: photos in a row, of which the first 10 are not timed.
-    Returns: milliseconds a photo on one thread and on all (median), seconds of the whole command (median of 5), and how
-        many megabytes the process grew from the 100th photo on.
+        scratch: folder for the photo and the results.
+        model: run directory or export; None for the published network.
+        photo_count: photos one after the other, of which the first 10 are not timed.
+    Returns: milliseconds per photo on one thread and on all (median), seconds of the whole command (median of 5), and
+        the megabytes by which the process grew after the 100th photo.
     Raises: UserError when the network finds no mask on the photo, or cannot be opened.
     """
-    file = scratch / "photo.png"
-    scratch.mkdir(parents=True, exist_ok=True)
+    folder, count = scratch / "photos", photo_count
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "photo.png"
     _write_photo(file)
     one = _run(_RUNNING, str(file), str(model or ""), "1", str(min(count, 60)))
     every = _run(_RUNNING, str(file), str(model or ""), "0", str(count))
     starts = []
     for i in range(_STARTS):
         chosen = ["--model", str(model)] if model else []
-        command = [sys.executable, "-m", "rac_unet.predict", str(file), "--output", str(scratch / f"out{i}"), *chosen]
-        began = time.perf_counter()
+        command = [sys.executable, "-m", "rac_unet.predict", str(file), "--output", str(folder / f"out{i}"), *chosen]
+        start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
-        starts.append(time.perf_counter() - began)
+        starts.append(time.perf_counter() - start)
         if done.returncode:
             raise UserError(f"predict failed: {_last_line(done.stderr)}", "failed_check")
     return {
@@ -78,7 +79,7 @@ def photo_speed(scratch: Path, model: Path | None, count: int) -> dict[str, floa
 
 
 def _write_photo(file: Path) -> None:
-    """A drawn face with a mask, as large as in a portrait, on a plain ground."""
+    """Write a toy face with a mask, as large as in a portrait, with a plain background."""
     import cv2
 
     from rac_unet.synthesis.masks.painting import paint_mask
@@ -97,11 +98,9 @@ def _run(code: str, *words: str) -> dict:
         raise UserError(f"the photo could not be run: {_last_line(done.stderr)}", "failed_check")
     found = json.loads(done.stdout.strip().splitlines()[-1])
     if not found["painted"]:
-        raise UserError(
-            "the network found no mask on the photo that is measured; it needs to be trained first", "empty"
-        )
+        raise UserError("the network found no mask on the photo of the benchmark; train it first", "empty")
     return found
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    return (text.strip().splitlines() or ["no error message"])[-1]

@@ -1,4 +1,4 @@
-"""Measurements behind the benchmark command. Rates are of this process, on this machine, at this moment."""
+"""Measure data preparation, the input pipeline, the MS-SSIM + L1 loss, inference and matrix products."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL, LARGE = 1000, 6000
 
 
 def matrix_multiply_rate(side: int = 2048, repeats: int = 15) -> float:
-    """GFLOP/s of TensorFlow's float32 matrix product; the median of `repeats`."""
+    """Return the GFLOP/s of TensorFlow's float32 product of two square matrices; the median of `repeats`."""
     import tensorflow as tf
 
     a = tf.random.stateless_normal([side, side], seed=[1, 2])
@@ -29,12 +29,17 @@ def matrix_multiply_rate(side: int = 2048, repeats: int = 15) -> float:
     return 2 * side**3 / median_seconds(lambda: product(a).numpy(), repeats) / 1e9
 
 
-def face_rate(folder: Path, photos: Path | None, labels: Path | None, count: int, workers: int) -> dict:
+def face_rate(scratch: Path, photos: Path | None, labels: Path | None, photo_count: int, workers: int) -> dict:
     """Faces prepared per second by the data preparation commands, start-up included, and the largest worker's memory.
 
     Args:
-        photos, labels: real photos; without them toy faces are drawn instead, which says nothing about detection.
+        scratch: folder for the pairs.
+        photos, labels: real photos and their labels.csv; if None, toy faces are drawn, without any detection.
+        photo_count: photos to prepare, at most.
+        workers: processes.
+    Raises: UserError when the preparation fails or the labels cannot be read.
     """
+    folder, count = scratch / "faces", photo_count
     folder.mkdir(parents=True)
     if photos:
         subset = folder / "labels.csv"
@@ -50,7 +55,7 @@ def face_rate(folder: Path, photos: Path | None, labels: Path | None, count: int
         time.sleep(0.2)
     seconds = time.monotonic() - start
     if process.returncode:
-        lines = process.stderr.read().strip().splitlines() or ["it said nothing"]
+        lines = process.stderr.read().strip().splitlines() or ["no error message"]
         raise UserError(f"the preparation failed: {lines[-1]}", "failed_check")
     return {
         "source": "photos" if photos else "toy faces",
@@ -62,9 +67,15 @@ def face_rate(folder: Path, photos: Path | None, labels: Path | None, count: int
 
 
 def pipeline_rate(scratch: Path, data: Path | None, image_size: int, batch_size: int, seconds: float = 8.0) -> dict:
-    """Training pairs per second out of the memory cache, augmented, with nothing else to do; and read from disk.
+    """Training pairs per second from the memory cache, augmented, with nothing else running; and from disk.
 
-    Read: in random order from image files or TFRecord shards, whichever the data are, and decoded, no more.
+    From disk means: read in random order from image files or TFRecord shards and decoded, not augmented.
+
+    Args:
+        scratch: folder for toy pairs.
+        data: pairs data set; None for toy pairs.
+        image_size: side in pixels.
+        seconds: how long each of the two is measured.
     """
     import tensorflow as tf
 
@@ -94,7 +105,12 @@ def pipeline_rate(scratch: Path, data: Path | None, image_size: int, batch_size:
 
 
 def memory_growth(scratch: Path, data: Path | None, image_size: int, batch_size: int) -> dict:
-    """By how much resident memory grows from 1,000 to 6,000 pairs, beyond the cache; each in a process of its own."""
+    """Growth of resident memory from 1,000 to 6,000 pairs, in megabytes, with and without that of the cache.
+
+    Each number of pairs is measured in its own process.
+
+    Args: as for `pipeline_rate`.
+    """
     results = {}
     context = multiprocessing.get_context("spawn")
     for count in (SMALL, LARGE):
@@ -110,7 +126,7 @@ def memory_growth(scratch: Path, data: Path | None, image_size: int, batch_size:
 
 
 def loss_cost(image_size: int, batch_size: int) -> dict:
-    """Milliseconds per picture of `ms_ssim_l1` and of the original's direct form of it, forward and backward."""
+    """Milliseconds per picture of `ms_ssim_l1` and of its direct form in the original, forward and backward."""
     import tensorflow as tf
 
     from rac_unet.benchmarks.direct_ms_ssim import direct_ms_ssim_l1
@@ -119,7 +135,7 @@ def loss_cost(image_size: int, batch_size: int) -> dict:
     shape = [batch_size, image_size, image_size, 3]
     truth, image = (tf.random.stateless_uniform(shape, seed=[seed, 0]) for seed in (1, 2))
 
-    def slope(loss):
+    def gradient_of(loss):
         @tf.function
         def gradient(image):
             with tf.GradientTape() as tape:
@@ -129,9 +145,9 @@ def loss_cost(image_size: int, batch_size: int) -> dict:
 
         return lambda: gradient(image).numpy()
 
-    ours = median_seconds(slope(lambda x: ms_ssim_l1({"unmasked_image": truth}, {"inpainted_image": x})), 20)
-    # The direct form takes a good second per picture on a laptop: few repeats.
-    direct = median_seconds(slope(lambda x: direct_ms_ssim_l1(truth, x)), 3, warm_up=1)
+    ours = median_seconds(gradient_of(lambda x: ms_ssim_l1({"unmasked_image": truth}, {"inpainted_image": x})), 20)
+    # Few repeats: the direct form takes more than a second per picture on a laptop.
+    direct = median_seconds(gradient_of(lambda x: direct_ms_ssim_l1(truth, x)), 3, warm_up=1)
     return {
         "ms_ssim_l1_milliseconds_per_picture": 1000 * ours / batch_size,
         "direct_form_milliseconds_per_picture": 1000 * direct / batch_size,
@@ -139,15 +155,20 @@ def loss_cost(image_size: int, batch_size: int) -> dict:
     }
 
 
-def inference_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
-    """Pictures per second and GFLOP/s of the forward pass, one picture at a time and by batch."""
+def inference_rate(filters: int, image_size: int, batch_size: int, repeats: int) -> dict:
+    """Pictures per second and GFLOP/s of the default network's forward pass, one picture at a time and by batch."""
     import tensorflow as tf
 
-    network, flops = _network(model)
+    from rac_unet.models import build_configured
+    from rac_unet.models.cost import forward_flops
+
+    model = ModelConfig(filters=filters, image_size=image_size)
+    network = build_configured(model)
+    flops = forward_flops(network)
     run = tf.function(lambda inputs: network(inputs, training=False))
     result: dict = {"parameters": network.count_params(), "gflop_per_picture": flops / 1e9}
     for size in (1, batch_size):
-        inputs, _ = random_batch(model, size)
+        inputs = _random_inputs(model, size)
         seconds = median_seconds(lambda inputs=inputs: run(inputs)["inpainted_image"].numpy(), repeats)
         result[f"batch_{size}_pictures_per_second"] = size / seconds
         result[f"batch_{size}_gflops"] = size * flops / seconds / 1e9
@@ -155,7 +176,7 @@ def inference_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
 
 
 def median_seconds(call: Callable, repeats: int, warm_up: int = WARM_UP) -> float:
-    """Median of `repeats` calls, after `warm_up` that are not counted."""
+    """Return the median time of `repeats` calls, after `warm_up` calls that are not counted."""
     for _ in range(warm_up):
         call()
     times = []
@@ -166,28 +187,19 @@ def median_seconds(call: Callable, repeats: int, warm_up: int = WARM_UP) -> floa
     return statistics.median(times)
 
 
-def _network(model: ModelConfig):
-    from rac_unet.models import build_configured
-    from rac_unet.models.cost import forward_flops
-
-    network = build_configured(model)
-    return network, forward_flops(network)
-
-
-def random_batch(model: ModelConfig, size: int):
-    """Noise in the form of the pipeline's `(inputs, targets)`, all of it hidden."""
+def _random_inputs(model: ModelConfig, size: int) -> dict:
+    """Return noise in the form of the pipeline's inputs."""
     import tensorflow as tf
 
     rng, side = np.random.default_rng(0), model.image_size
     inputs = {"masked_image": tf.constant(rng.random((size, side, side, 3)), tf.float32)}
     if model.conditioned:
         inputs["emotion"] = tf.one_hot(tf.range(size) % 7, 7)
-    truth = tf.constant(rng.random((size, side, side, 3)), tf.float32)
-    return inputs, {"unmasked_image": truth, "occlusion": tf.ones((size, side, side, 1))}
+    return inputs
 
 
 def _training_dataset(scratch: Path, data: Path | None, image_size: int, batch_size: int, count: int | None):
-    """A training dataset over the given pairs, or toy ones; repeated or cut to `count` rows."""
+    """Return a training dataset, its pictures and its pairs: the given or toy pairs, repeated or cut to `count`."""
     from rac_unet.data.pictures import Pictures
     from rac_unet.data.pipeline import make_training_dataset
     from rac_unet.pairing.opening import read_pairs
@@ -204,7 +216,7 @@ def _training_dataset(scratch: Path, data: Path | None, image_size: int, batch_s
 
 
 def _resident_after_reading(scratch, data, image_size, batch_size, count) -> tuple[float, float]:
-    """Resident megabytes after 100 batches, and the cache's; runs in a process of its own."""
+    """Return this process's resident megabytes after 100 batches, and those of the cache."""
     from rac_unet.models.backend import import_tensorflow
 
     import_tensorflow()
@@ -215,7 +227,7 @@ def _resident_after_reading(scratch, data, image_size, batch_size, count) -> tup
 
 
 def _largest_child_megabytes(parent: int) -> float:
-    """Peak resident memory of the largest process below `parent`, itself not counted; 0 where /proc is missing."""
+    """Return the peak resident memory of the largest descendant of a process; 0 on systems without /proc."""
     below, largest = {parent}, 0.0
     for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if int(_status(entry.name).get("PPid", "0")) in below:
@@ -237,7 +249,7 @@ def _status_megabytes(process: str, field: str) -> float:
 
 
 def _write_first_rows(labels: Path, subset: Path, count: int) -> int:
-    """Copy the header and up to `count` rows, spread evenly over the file; returns how many."""
+    """Copy the header and up to `count` rows, evenly spaced in the file; return their number."""
     try:
         rows = list(csv.reader(labels.open(newline="", encoding="utf-8-sig")))
     except OSError:

@@ -1,9 +1,12 @@
-"""What a training step costs here, as the loop takes it; and what sharing it out among devices costs."""
+"""Time of a training step as the loop takes it, on one device and distributed over several."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,19 +23,32 @@ from rac_unet.training.step import TrainingStep
 WARM_UP = 3
 
 
-def training_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
-    """Pictures per second and GFLOP/s of a whole training step (`ms_ssim_l1`, Adam); 3 forward passes' worth of work.
+@dataclass(frozen=True)
+class Step:
+    """A training step to time.
+
+    Attributes:
+        take: takes a step on random pictures, waits for it, and returns its losses (1, names), the total first.
+        network: what it trains.
+    """
+
+    take: Callable[[], np.ndarray]
+    network: keras.Model
+
+
+def training_rate(filters: int, image_size: int, batch_size: int, repeats: int) -> dict:
+    """Pictures per second and GFLOP/s of a whole training step (`ms_ssim_l1`, Adam), counted as 3 forward passes.
 
     The machine's matrix-multiply rate is measured right before and right after, for the share.
     """
-    take, network = _make_step(model, batch_size, make_distribution("one"))
-    flops = forward_flops(network)
+    step = _default_step(filters, image_size, batch_size, make_distribution("one"))
+    flops = forward_flops(step.network)
     before = matrix_multiply_rate()
-    seconds = float(np.median(_times(take, repeats)))
+    seconds = float(np.median(_times(step.take, repeats)))
     after = matrix_multiply_rate()
     gflops = 3 * flops * batch_size / seconds / 1e9
     return {
-        "filters": model.filters,
+        "filters": filters,
         "seconds_per_step": seconds,
         "pictures_per_second": batch_size / seconds,
         "gflops": gflops,
@@ -42,21 +58,21 @@ def training_rate(model: ModelConfig, batch_size: int, repeats: int) -> dict:
     }
 
 
-def replica_rate(model: ModelConfig, batch_size: int, repeats: int, replicas: int = 2) -> dict:
-    """Rate of a step of the same batch on one device and shared out among several, taken in turn.
+def replica_rate(filters: int, image_size: int, batch_size: int, repeats: int, replicas: int = 2) -> dict:
+    """Pictures per second of a step of the same batch on one device and on several, timed alternately.
 
-    On GPUs where there are so many; otherwise on logical CPUs, which share the processor's cores, so that what is
-    missing to a ratio of 1 is the cost of sharing.
+    On GPUs if there are enough; otherwise on logical CPUs, which share the processor's cores, so that the distance of
+    the ratio from 1 is the cost of distributing.
     """
-    shared = make_distribution("mirrored", replicas)
-    alone, _ = _make_step(model, batch_size, make_distribution("one"))
-    together, _ = _make_step(model, batch_size, shared)
+    mirrored = make_distribution("mirrored", replicas)
+    alone = _default_step(filters, image_size, batch_size, make_distribution("one")).take
+    together = _default_step(filters, image_size, batch_size, mirrored).take
     for take in (alone, together):
         _times(take, 0)
     pairs = [(_times(alone, 1, 0)[0], _times(together, 1, 0)[0]) for _ in range(repeats)]
     one, several = (float(np.median(column)) for column in zip(*pairs, strict=True))
     return {
-        "filters": model.filters,
+        "filters": filters,
         "devices": replicas,
         "pictures_per_second_on_one": batch_size / one,
         "pictures_per_second_together": batch_size / several,
@@ -65,22 +81,35 @@ def replica_rate(model: ModelConfig, batch_size: int, repeats: int, replicas: in
     }
 
 
-def _make_step(model: ModelConfig, batch_size: int, distribution: Distribution):
-    """A function that takes a step on random pictures, and the network."""
-    config = RunConfig(model=model, loss=LossConfig({"ms_ssim_l1": 1.0}))
+def make_step(
+    config: RunConfig,
+    batch_size: int,
+    distribution: Distribution,
+    optimizer,
+    make_average: Callable[[list], MovingAverage],
+    fused: bool = True,
+) -> Step:
+    """Build a network and the step that trains it on the same random batch again and again.
+
+    Args:
+        optimizer: not yet built, with the methods of `rac_unet.training.optimizers.Adam` that `TrainingStep` calls.
+        make_average: function of the network's weights to their moving average.
+        fused: whether batch norms are replaced by the fused version, as in a training.
+    """
     with distribution.strategy.scope():
-        network = fuse_batch_norms(build_configured(model), distribution.replicas > 1)
-        optimizer = make_optimizer(config, total_steps=1)
+        network = build_configured(config.model)
+        if fused:
+            network = fuse_batch_norms(network, distribution.replicas > 1)
         optimizer.build(network.trainable_variables)
-        average = MovingAverage(network.weights, 0.0)
+        average = make_average(network.weights)
     step = TrainingStep(network, optimizer, average, make_loss(config.loss.terms), config, distribution, False)
     rng = np.random.default_rng(0)
-    share, size = batch_size // distribution.replicas, model.image_size
+    share, size = batch_size // distribution.replicas, config.model.image_size
     parts = [
         (
             tf.constant(rng.integers(0, 256, (1, share, size, size, 7)), tf.uint8),
             tf.constant(rng.integers(0, 7, (1, share))),
-            tf.constant(rng.random((1, share, 7)), tf.float32),
+            tf.constant(rng.random((1, share, 16)), tf.float32),
         )
         for _ in range(distribution.replicas)
     ]
@@ -89,14 +118,23 @@ def _make_step(model: ModelConfig, batch_size: int, distribution: Distribution):
         block = distribution.strategy.experimental_distribute_values_from_function(
             lambda context: parts[context.replica_id_in_sync_group]
         )
-    return (lambda: step(block, 0, 1).numpy()), network
+    return Step(lambda: step(block, 0, 1).numpy(), network)
 
 
-def _times(take, repeats: int, warm_up: int = WARM_UP) -> list[float]:
+def _default_step(filters: int, image_size: int, batch_size: int, distribution: Distribution) -> Step:
+    """The step of the default network and optimizer with `ms_ssim_l1`, without a moving average."""
+    model = ModelConfig(filters=filters, image_size=image_size)
+    config = RunConfig(model=model, loss=LossConfig({"ms_ssim_l1": 1.0}))
+    with distribution.strategy.scope():
+        optimizer = make_optimizer(config, total_steps=1)
+    return make_step(config, batch_size, distribution, optimizer, lambda weights: MovingAverage(weights, 0.0))
+
+
+def _times(take: Callable, repeats: int, warm_up: int = WARM_UP) -> list[float]:
     seconds = []
     for i in range(warm_up + repeats):
-        began = time.perf_counter()
+        start = time.perf_counter()
         take()
         if i >= warm_up:
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
     return seconds
