@@ -110,6 +110,8 @@ def _keras_adam(config: RunConfig, average: bool) -> _KerasAdam:
         global_clipnorm=settings.clip_norm or None,
         use_ema=average,
         ema_momentum=settings.ema,
+        # The default is the class's name, whose underscore TensorFlow refuses.
+        name="keras_adam",
     )
 
 
