@@ -1,11 +1,11 @@
-"""Emotions that a picture does not show: which one to ask for, and how emotion readers judge what is painted.
+"""Guidance: request emotions that a picture does not show, and let frozen emotion readers judge the result.
 
 A likeness loss on photographs that are nearly all neutral or happy teaches a network to read the eyes and to ignore the
-label. Asked for another emotion it has no ground truth, but frozen classifiers can read whether the emotion shows. They
-are pleased by patterns that no face has, so they stop pushing once they read it (a hinge on their cross-entropy) and
-see crops that are moved, zoomed, blurred and relit at random. A donor can be the ground truth: the lower face of
-someone who shows the emotion, in this picture's light. Nothing depends on more than a picture and its neighbour, so
-that a batch split over several devices gives the same result.
+label. For another emotion there is no ground truth, but frozen classifiers can read whether it shows. They also accept
+patterns that no face has. So their loss is a hinge on the cross-entropy, 0 once they read the emotion, and they see
+crops that are randomly moved, zoomed, blurred and relit. A donor can replace the ground truth: the lower face of a
+person who shows the emotion, in this picture's light. A result depends on a picture and its neighbour only, so that a
+batch split over several devices gives the same result.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import tensorflow as tf
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.objectives.losses import gaussian_matrix, low_pass_over_hole, over_hole
 
-# Random numbers for each pair: whether it is asked, for what, a wrong label, a donor; then for each reader.
+# Random numbers for each pair: whether an emotion is requested, which, a wrong label, a donor; then for each reader.
 ASK_DRAWS, READER_DRAWS = 4, 5
-# How far a reader's crop may be off: share of its side, log of its size; how much wider its pixels may be; log of gain.
+# Largest changes of a reader's crop: shift as a share of its side, log of its size, added pixel width, log of gain.
 SHIFT, ZOOM_LOG, BLUR, GAIN_LOG = 0.05, 0.1, 1.0, 0.2
-# The low-pass filter's deviation, as a share of the picture's side: wider than lips, narrower than a cheek.
+# Standard deviation of the low-pass filter, as a share of the side: wider than lips, narrower than a cheek.
 COLOUR_SIGMA = 1 / 16
-# A donor is given this picture's brightness and tint, low-passed. Brightness: wider than an open mouth, which is to be
-# replaced. Tint: lips and skin differ less in it than two photographs do.
+# A donor gets this picture's low-passed brightness and tint. Brightness: wider than an open mouth, which is replaced.
+# Tint: lips and skin differ less in it than two photographs do.
 LIGHT_SIGMA, TINT_SIGMA = 1 / 8, 1 / 16
-# Deviation of the soft edge of a donor's face.
+# Standard deviation of the soft edge of a donor's face, as a share of the side.
 EDGE_SIGMA = 1 / 40
 
 
@@ -34,14 +34,14 @@ def other_emotion(emotion, draw, weights):
     """Draw an emotion other than a picture's own.
 
     Args:
-        emotion: (B, 7) one-hot or a distribution, of which the largest share is the own one.
+        emotion: (B, 7) one-hot or a distribution, whose largest share is the picture's own.
         draw: (B,) in [0, 1).
         weights: (7,) how often each is drawn, 0 or more, in the order of `EMOTIONS`.
     Returns: (B, 7) one-hot float32; all zeros where no other emotion has a weight.
     """
     own = tf.one_hot(tf.argmax(emotion, axis=1), len(EMOTIONS))
     ends = tf.cumsum(tf.constant(weights, tf.float32) * (1 - own), axis=1)
-    # Just below the end: rounding must not lead beyond it.
+    # Slightly below the end, so that rounding cannot exceed it.
     mark = draw[:, None] * ends[:, -1:] * (1 - 1e-6)
     return tf.one_hot(tf.argmax(tf.cast(ends > mark, tf.int32), axis=1), len(EMOTIONS)) * tf.cast(
         ends[:, -1:] > 0, tf.float32
@@ -49,7 +49,7 @@ def other_emotion(emotion, draw, weights):
 
 
 def neighbours(values):
-    """(B, …) of each picture's neighbour in the batch: pairs 0 and 1, 2 and 3 change places, a last one stays.
+    """Return (B, …), the values of each picture's neighbour: 0 and 1, 2 and 3 are exchanged; a single last one stays.
 
     A batch split evenly over devices has the same neighbours.
     """
@@ -59,11 +59,11 @@ def neighbours(values):
 
 
 def transplanted(targets, donor):
-    """A donor's face behind each picture's mask, in this picture's light and tint.
+    """Return each picture with a donor's face in place of the hidden pixels, in the picture's own light and tint.
 
-    Crops are aligned, so that mouths fall on mouths. Over the hidden pixels the low-passed difference of the two faces
-    is added, of brightness and of tint apart; near the mask's edge the picture's own face shows through, so that there
-    is no seam.
+    Crops are aligned, so that the mouths are at the same place. The low-passed difference of the two faces is added to
+    the hidden pixels, separately for brightness and tint. Near the mask's edge the picture's own face is blended in, so
+    that there is no seam.
 
     Args:
         targets: with `unmasked_image` and `occlusion`.
@@ -77,28 +77,28 @@ def transplanted(targets, donor):
     tint, _ = low_pass_over_hole(difference - brightness, occlusion, TINT_SIGMA)
     side = truth.shape[1]
     blur = tf.constant(gaussian_matrix(side, side * EDGE_SIGMA, 2 * math.ceil(3 * side * EDGE_SIGMA) + 1))
-    # Beyond the picture's border a mask goes on; an edge is one half there, and 0 at the mask's own.
+    # A mask continues beyond the picture's border: opacity is 1 there, and 0 at the mask's edge.
     around = tf.einsum("rh,bhwc,sw->brsc", blur, 1 - hidden, blur)
     opacity = hidden * tf.clip_by_value(1 - 2 * around, 0.0, 1.0)
     return truth + opacity * (tf.clip_by_value(donor + light + tint, 0.0, 1.0) - truth)
 
 
 def is_masked(occlusion):
-    """(B,) bool: whether anything is hidden, so that there is something to judge."""
+    """Return (B,) bool: whether anything is hidden. Without a mask there is nothing to judge."""
     return tf.reduce_any(occlusion > 0, axis=[1, 2, 3])
 
 
 def reader_crops(image, size: int, frame: tuple[float, float, float], draws=None):
-    """The part of each picture that a reader looks at, at the reader's size.
+    """Return the part of each picture that a reader sees, at the reader's size.
 
-    Rows and columns are resampled by triangles at least one output pixel wide, so what is shrunk is not aliased and
-    what is as large as wanted stays as it is. The edge is repeated outside the picture.
+    Rows and columns are resampled with triangles at least one output pixel wide: shrinking causes no aliasing, and a
+    crop that already has the right size is unchanged. The edge is repeated outside the picture.
 
     Args:
         image: (B, S, S, 3) float32.
         size: side s of a crop in pixels.
         frame: (side, x, y) of the square, side and centre as shares of S.
-        draws: (B, 5) in [0, 1): shift right and down, size, blur, gain; None crops exactly.
+        draws: (B, 5) in [0, 1): shift right and down, size, blur, gain; None for the exact crop.
     Returns: (B, s, s, 3) float32 in [0, 1].
     """
     side, x, y = frame
@@ -118,12 +118,12 @@ def reader_crops(image, size: int, frame: tuple[float, float, float], draws=None
 
 
 def reader_loss(logits, request, margin: float):
-    """Hinge on what a reader's answer lacks of the emotion asked for: 0 once it is as sure as the margin says.
+    """Return a hinge on a reader's cross-entropy with the requested emotion: 0 if it is within the margin.
 
     Args:
         logits: (B, 7) in the order of `EMOTIONS`.
-        request: (B, 7) one-hot or a distribution, of which the cross-entropy cannot be less than the entropy.
-        margin: nats.
+        request: (B, 7) one-hot or a distribution, whose entropy is subtracted from the cross-entropy.
+        margin: in nats.
     Returns: (B,) float32, 0 or more.
     """
     least = -tf.reduce_sum(tf.math.xlogy(request, request), axis=1)
@@ -131,10 +131,10 @@ def reader_loss(logits, request, margin: float):
 
 
 def low_pass_colour(targets, outputs):
-    """Mean absolute difference from the ground truth over the hidden pixels, both blurred; 0 where nothing is hidden.
+    """Return the mean absolute difference of the blurred images over the hidden pixels; 0 if nothing is hidden.
 
-    Blurred over hidden pixels alone (a Gaussian of a sixteenth of the side), so a constant difference counts in full
-    whatever the hole's shape, and details smaller than the filter hardly.
+    The Gaussian (1/16 of the side) blurs over hidden pixels only: a constant difference counts fully in a hole of any
+    shape, details smaller than the filter hardly at all.
     """
     difference = outputs["inpainted_image"] - targets["unmasked_image"]
     mean, hidden = low_pass_over_hole(difference, targets["occlusion"], COLOUR_SIGMA)
@@ -142,11 +142,12 @@ def low_pass_colour(targets, outputs):
 
 
 def _resampling(centre, length, blur, pixels: int, size: int):
-    """(B, size, pixels) weights of a picture's pixels in those of a crop along one axis; rows sum to 1.
+    """Return the (B, size, pixels) weights of a picture's pixels in a crop's along one axis; rows sum to 1.
 
     Args:
         centre, length: (B,) of the crop, as shares of the picture's side.
-        blur: (B,) by how much wider a pixel is than it need be.
+        blur: (B,) factor of the pixels' width, 1 or more.
+        pixels, size: of the picture and the crop along the axis.
     """
     step = length * (pixels / size)
     places = centre[:, None] * pixels + (tf.range(size, dtype=tf.float32) + 0.5 - size / 2) * step[:, None] - 0.5

@@ -1,7 +1,8 @@
-"""SSIM and MS-SSIM that can be trained: TensorFlow's values, with a gradient that never becomes NaN.
+"""SSIM and MS-SSIM for training: the values of TensorFlow's functions, with gradients that never become NaN.
 
-`tf.image.ssim_multiscale` raises each scale's contrast to a small power after clipping it at 0, where the power's slope
-is infinite; untrained networks land there almost always. Here the value is the same and the slope is bounded.
+`tf.image.ssim_multiscale` clips each scale's contrast at 0 and raises it to a small power, whose slope at 0 is
+infinite; the contrast of an untrained network is nearly always clipped. Here the value is the same and the slope is
+bounded.
 """
 
 from __future__ import annotations
@@ -24,34 +25,34 @@ _FLOOR = 1e-3
 
 
 def scales_that_fit(side: int, window: int = MS_SSIM_WINDOW) -> int:
-    """How many of the 5 scales a picture of this side allows: side / 2**(scales - 1) >= window."""
+    """Return how many of the 5 scales fit a picture with this side: side / 2**(scales - 1) >= window."""
     return max(s for s in range(1, len(POWER_FACTORS) + 1) if s == 1 or side // 2 ** (s - 1) >= window)
 
 
 def mean_ssim(truth, image, window: int = SSIM_WINDOW):
-    """SSIM per picture, the mean over pixels and channels.
+    """Return the SSIM of each picture, the mean over pixels and channels.
 
     Args:
-        truth, image: (B, H, W, C) float32 in [0, 1] (values beyond are allowed), no side below `window`.
-        window: side of the Gaussian window.
+        truth, image: (B, H, W, C) float32 in [0, 1] (values outside are allowed), H and W at least `window`.
+        window: side of the Gaussian window in pixels.
     Returns: (B,) float32, the value of `tf.image.ssim` with the same window and `filter_sigma=1.5`.
     """
     return tf.reduce_mean(ssim_map(truth, image, window), axis=[1, 2, 3])
 
 
 def ssim_map(truth, image, window: int = SSIM_WINDOW):
-    """SSIM around every pixel whose window fits: (B, H - window + 1, W - window + 1, C); see `mean_ssim`."""
+    """Return the SSIM of all windows in the image, (B, H - window + 1, W - window + 1, C); see `mean_ssim`."""
     luminance, contrast = _ssim_parts(truth, image, window)
     return luminance * contrast
 
 
 def ms_ssim_map(truth, image, scales: int, window: int = MS_SSIM_WINDOW):
-    """MS-SSIM per picture.
+    """Return the MS-SSIM of each picture.
 
     Args:
-        truth, image: (B, H, W, C) float32 in [0, 1] (values beyond are allowed), C the same.
-        scales: how many of Wang's power factors to use, from the finest.
-        window: side of the Gaussian window.
+        truth, image: (B, H, W, C) float32 in [0, 1] (values outside are allowed).
+        scales: number of scales, from the finest; see `scales_that_fit`.
+        window: side of the Gaussian window in pixels.
     Returns: (B,) float32, the value of `tf.image.ssim_multiscale` with the same settings and `filter_sigma=1.5`.
     """
     true_factors, smooth_factors = [], []
@@ -66,19 +67,19 @@ def ms_ssim_map(truth, image, scales: int, window: int = MS_SSIM_WINDOW):
         true_factors.append(tf.maximum(tf.stop_gradient(mean), 0.0) ** power)
     smooth = tf.reduce_prod(tf.stack(smooth_factors), axis=0)
     true = tf.reduce_prod(tf.stack(true_factors), axis=0)
-    # Value of the second, slope of the first; where every contrast is above the floor they are the same number.
+    # The value of `true` with the slope of `smooth`; they are equal if every contrast is above the floor.
     return tf.reduce_mean(smooth + tf.stop_gradient(true - smooth), axis=-1)
 
 
 def _bounded(x):
-    """x where x >= floor; below it a curve that meets x in value and slope, stays positive and never flattens out."""
+    """Return x where x >= floor; below, a positive increasing curve that continues x in value and slope."""
     low = tf.minimum(x, _FLOOR)
     return tf.where(x >= _FLOOR, x, _FLOOR**2 / (2 * _FLOOR - low))
 
 
 @functools.cache
 def _window_matrix(side: int, window: int) -> np.ndarray:
-    """(side, side - window + 1) float32: X @ M blurs rows with the Gaussian window, only where all of it fits."""
+    """Return a (side, side - window + 1) float32 matrix M: X @ M is X with rows blurred where the whole window fits."""
     offsets = np.arange(window) - (window - 1) / 2
     kernel = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     kernel /= kernel.sum()
@@ -89,17 +90,17 @@ def _window_matrix(side: int, window: int) -> np.ndarray:
 
 
 def _ssim_parts(x, y, window):
-    """Luminance and contrast-structure maps, (B, H', W', C) each."""
-    # Two products with a banded matrix: depthwise convolutions are several times slower on a CPU, backwards above all.
-    # A variance is a difference of means. Two things keep its rounding small: each picture's own mean is taken out,
-    # which changes no variance, and with d = x - y contrast is 1 - var(d) / (var(x) + var(y) + C2).
+    """Return the luminance and contrast-structure maps, (B, H', W', C) each."""
+    # Two products with a banded matrix: depthwise convolutions are several times slower on a CPU, mainly backward.
+    # A variance is a difference of means. Two things keep its rounding error small: each picture's own mean is
+    # subtracted, which changes no variance, and with d = x - y contrast is 1 - var(d) / (var(x) + var(y) + C2).
     centre_x, centre_y = (tf.stop_gradient(tf.reduce_mean(a, axis=[1, 2], keepdims=True)) for a in (x, y))
     x, y = x - centre_x, y - centre_y
     maps = tf.transpose(tf.stack([x, y, tf.square(x - y), x**2 + y**2]), [0, 1, 4, 2, 3])
     rows, columns = (_window_matrix(side, window) for side in (x.shape[1], x.shape[2]))
     blurred = matrix_times(rows.T, times_matrix(maps, columns))
     mean_x, mean_y, mean_difference, mean_squares = tf.unstack(tf.transpose(blurred, [0, 1, 3, 4, 2]))
-    # What rounding is left must not take a variance below 0, where the quotient would explode.
+    # Rounding must not make a variance negative, which would make the quotient explode.
     variances = tf.maximum(mean_squares - mean_x**2 - mean_y**2, 0.0)
     contrast = 1 - (mean_difference - tf.square(mean_x - mean_y)) / (variances + _C2)
     mean_x, mean_y = mean_x + centre_x, mean_y + centre_y
@@ -107,7 +108,7 @@ def _ssim_parts(x, y, window):
 
 
 def _halve(image):
-    """2x2 means; an odd last row or column is repeated first."""
+    """Return the means of 2x2 pixels; an odd last row or column is repeated first."""
     odd_h, odd_w = image.shape[1] % 2, image.shape[2] % 2
     if odd_h or odd_w:
         image = tf.pad(image, [[0, 0], [0, odd_h], [0, odd_w], [0, 0]], "SYMMETRIC")
