@@ -1,4 +1,4 @@
-"""The comparison: who is marked best, what cannot be compared, and a page that needs nothing else."""
+"""The comparison: which systems are marked as best, what cannot be compared, and a page without external files."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from rac_unet.compare import main
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.reports.comparison.details import group_table, paired_table, pairs_as_html
 from rac_unet.reports.comparison.page import describe_training
-from rac_unet.reports.comparison.systems import make_table, read_faces, read_system, write_faces
+from rac_unet.reports.comparison.systems import FACTS, make_table, read_faces, read_system, write_faces
 from tests.refusals import refused
 
 COUNT = 60
@@ -78,7 +78,7 @@ def folders(tmp_path):
     ]
 
 
-def test_better_is_said_only_when_it_is(folders):
+def test_only_significantly_better_systems_are_marked(folders):
     table = make_table([read_system(folder) for folder in folders])
     rows = table.set_index("system")
     assert rows["psnr_hole_best"].to_dict() == {
@@ -93,7 +93,7 @@ def test_better_is_said_only_when_it_is(folders):
     scores = pd.read_csv(folders[0] / "scores.csv")
     assert rows.loc["a", "psnr_hole"] == pytest.approx(scores["network_psnr_hole"].mean())
     assert rows.loc["a", "psnr_hole_low"] < rows.loc["a", "psnr_hole"] < rows.loc["a", "psnr_hole_high"]
-    # The intervals of a and b overlap; only the paired difference tells them apart.
+    # The intervals of a and b overlap; only the paired difference is significant.
     assert rows.loc["b", "psnr_hole_low"] < rows.loc["a", "psnr_hole_high"] and rows.loc["a", "psnr_hole_n"] == COUNT
     assert rows.loc["a", "reads"] == pytest.approx(100 * (scores["network_reads"] == scores["emotion"]).mean())
     assert rows.loc["the truth", "reads"] == 100 and np.isnan(rows.loc["the truth", "psnr_hole"])
@@ -117,7 +117,7 @@ def test_every_pair_and_every_large_group(folders):
     assert group_table(systems[:0]).empty and pairs_as_html(paired_table(systems[:1])) == ""
 
 
-def test_lower_is_better_where_it_is(tmp_path):
+def test_lower_brisque_is_better(tmp_path):
     good, bad = make_folder(tmp_path / "good"), make_folder(tmp_path / "bad")
     for folder, level in ((good, 10.0), (bad, 30.0)):
         scores = pd.read_csv(folder / "scores.csv")
@@ -127,20 +127,20 @@ def test_lower_is_better_where_it_is(tmp_path):
     assert table.loc["good", "brisque_composite_best"] and not table.loc["bad", "brisque_composite_best"]
     assert table.loc["the truth", "brisque_composite"] == 5
     pairs = paired_table(systems).set_index("figure")
-    assert pairs.loc["brisque_composite", "better"] == "good" and "not a fair race" not in describe_training(
+    assert pairs.loc["brisque_composite", "better"] == "good" and "not fair" not in describe_training(
         make_table(systems)
     )
 
 
-def test_unequal_training_is_said(folders):
+def test_unequal_training_is_reported(folders):
     pd.DataFrame({"images": [10, 40], "val_psnr_hole": [15.0, 17.0]}).to_csv(folders[1] / "history.csv", index=False)
     words = describe_training(make_table([read_system(folder) for folder in folders]))
-    assert "a 20; b 40; c 20" in words and "not a fair race" in words and "full resolution: 8." in words
-    assert "begun from" not in words
+    assert "a 20; b 40; c 20" in words and "not fair" in words and "full resolution: 8." in words
+    assert "warm start" not in words
 
 
-def begin_from(folder, pictures, own):
-    """Let an evaluation be of a run that was begun from another with so many pictures; with None, of an old one."""
+def warm_start(folder, pictures, own):
+    """Change an evaluation to one after a warm start from a run with this many pictures; None if not recorded."""
     pd.DataFrame({"images": [own / 2, own], "val_psnr_hole": [15.0, 17.0]}).to_csv(folder / "history.csv", index=False)
     provenance = json.loads((folder / "provenance.json").read_text())
     provenance["config"]["training"] = {"init_from": "earlier"}
@@ -148,29 +148,32 @@ def begin_from(folder, pictures, own):
     (folder / "provenance.json").write_text(json.dumps(provenance))
 
 
-def test_pictures_of_the_run_it_was_begun_from_count(folders):
+def test_pictures_before_a_warm_start_count(folders):
     def described():
         systems = [read_system(folder) for folder in folders]
         return systems, describe_training(make_table(systems))
 
-    begin_from(folders[0], 15, 5)
-    begin_from(folders[1], 12, 8)
+    warm_start(folders[0], 15, 5)
+    warm_start(folders[1], 12, 8)
     systems, words = described()
-    assert "from first: a 15 + 5; b 12 + 8; c 20." in words and "fair race" not in words
+    assert "warm start): a 15 + 5; b 12 + 8; c 20." in words and "not fair" not in words
     table = make_table(systems).set_index("system")
     assert table.loc[["a", "c"], "pictures_before"].tolist() == [15, 0] and table.loc["a", "training_pictures"] == 5
-    begin_from(folders[1], 1_200, 20)
-    assert "b 1,200 + 20; c 20. Not equally many, so not a fair race." in described()[1]
-    begin_from(folders[0], None, 5)
-    begin_from(folders[1], None, 5)
-    assert "a unknown + 5; b unknown + 5; c 20. Not equally many" in described()[1]
+    warm_start(folders[1], 1_200, 20)
+    words = described()[1]
+    assert "b 1,200 + 20; c 20." in words and "not fair" in words
+    warm_start(folders[0], None, 5)
+    warm_start(folders[1], None, 5)
+    words = described()[1]
+    assert "a unknown + 5; b unknown + 5; c 20." in words and "not fair" in words
     folders.pop()
-    assert "from first: unknown + 5." in described()[1] and "fair race" not in described()[1]
+    words = described()[1]
+    assert "warm start): unknown + 5." in words and "not fair" not in words
 
 
 def test_the_report(folders, tmp_path, capsys):
     output = tmp_path / "results/mine"
-    begin_from(folders[2], 15, 5)
+    warm_start(folders[2], 15, 5)
     assert main([str(folders[0]), f"{folders[1]}=ours", str(folders[2]), "--output", str(output)]) == 0
     said, text = capsys.readouterr().out, (output / "table.md").read_text()
     assert "| ours | **" in text and "| a | " in text and "↑" in text and text in said
@@ -182,12 +185,20 @@ def test_the_report(folders, tmp_path, capsys):
     images = re.findall(r"<img [^>]*>", page)
     # Four plots, two matrices a system, and six faces with five pictures each.
     assert len(images) == 4 + 2 * 3 + 6 * 5 and all(re.search(r'alt="[^"]+"', image) for image in images)
+    for fact in FACTS:
+        assert (f"<th>{fact.name.replace('_', ' ')}</th>" in page) == bool(fact.form), fact.name
+        assert (f"against {fact.axis};" in page) == bool(fact.axis), fact.name
+    assert (
+        "<td>1,000</td>" in page and "<td>3.0 ms (p95)</td>" in page and "<td>–</td>" not in page.split("Cost</h2>")[1]
+    )
+    columns = pd.read_csv(output / "table.csv").columns[2:]
+    assert list(columns[: len(FACTS)]) == [fact.name for fact in FACTS]
     assert "<td>15 + 5</td>" in page and "<td>20</td>" in page
     assert "higher is better" in page and "mean training face" in page and "<strong>" in page
 
 
 def judge_again(folder, share, guides=None):
-    """Let an evaluation have a second judge, and distances of lower faces."""
+    """Add a second judge and distances of lower faces to an evaluation."""
 
     def change(metrics):
         reads = {"accuracy": {"mean": share}, "mean_class_accuracy": share / 2}
@@ -222,7 +233,7 @@ def test_every_judge_and_every_request_has_its_row(folders, tmp_path):
     assert table.loc[["a", "b"], "lower_face_distance"].tolist() == pytest.approx([19.2, 9.6])
     assert table.loc[["a", "b"], "lower_face_distance_asked"].tolist() == pytest.approx([24, 12])
     assert np.isnan(table.loc["c", "lower_face_distance"]) and table.loc["the truth", "lower_face_distance"] == 11
-    # One number for all pictures has no paired difference, so nobody is said to be better.
+    # One number for all pictures has no paired difference, so no system is marked.
     assert not table["lower_face_distance_best"].any() and not table["lower_face_distance_asked_best"].any()
     assert compare(folders, tmp_path) == 0
     text, page = ((tmp_path / "out" / name).read_text() for name in ("table.md", "index.html"))
@@ -262,7 +273,7 @@ def compare(folders, tmp_path, *more):
     return main([*map(str, folders), *more, "--output", str(tmp_path / "out")])
 
 
-def test_what_cannot_be_compared_is_said(folders, tmp_path):
+def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     def refuse(kind, *named, others=folders[1:2]):
         with refused(kind, *named):
             compare([folders[0], *others], tmp_path)
@@ -294,7 +305,7 @@ def test_what_cannot_be_compared_is_said(folders, tmp_path):
 @pytest.mark.parametrize(
     "change", [{"pixels": "0"}, {"mask_style": "valve"}, {"hidden": 0.3501}, {"emotion": "fear"}, {"identity": "p1"}]
 )
-def test_the_same_keys_are_not_the_same_pictures(folders, tmp_path, change):
+def test_different_pictures_with_the_same_keys_are_refused(folders, tmp_path, change):
     """The same photographs with other masks, another seed or other labels."""
     scores = pd.read_csv(folders[1] / "scores.csv")
     scores.loc[5, list(change)] = list(change.values())
@@ -304,7 +315,7 @@ def test_the_same_keys_are_not_the_same_pictures(folders, tmp_path, change):
     assert not (tmp_path / "out").exists()
 
 
-def test_old_evaluations_are_compared_and_what_cannot_be_verified_is_said(folders, tmp_path, capsys):
+def test_old_evaluations_are_compared_with_a_note_on_what_cannot_be_verified(folders, tmp_path, capsys):
     def note_of(*fingerprints):
         for folder, fingerprint in zip(folders[:2], fingerprints, strict=True):
             path = folder / "provenance.json"
@@ -314,7 +325,7 @@ def test_old_evaluations_are_compared_and_what_cannot_be_verified_is_said(folder
         assert ("cannot be verified" in said) == ("cannot be verified" in page)
         return "cannot be verified" in said
 
-    # Hashes of all pictures say more than whether two data sets are alike in every split.
+    # With hashes of all pictures, fingerprints of the data sets do not matter.
     assert not note_of("one", "another")
     scores = pd.read_csv(folders[1] / "scores.csv")
     scores.drop(columns="pixels").to_csv(folders[1] / "scores.csv", index=False)

@@ -113,7 +113,7 @@ def test_what_has_nothing_to_score_is_left_out_of_every_figure(run, toy_pairs, t
     assert [section["emotion"]["classifier"]["name"] for section in (metrics, other)] == ["judge", "second"]
     said = capsys.readouterr().out
     assert "3 pictures of masks really worn" in said and "5 faces without a mask" in said
-    assert len(scores) == count and all(f"as {name} reads them" in said for name in ("judge", "second"))
+    assert len(scores) == count and all(f"judged by {name};" in said for name in ("judge", "second"))
     sheet = cv2.imread(str(tmp_path / "real_masks.png"))
     assert sheet.std() > 20 and sheet.shape[1] > 2 * sheet.shape[0]  # three rows of nine
     for unscored in (worn, bare):

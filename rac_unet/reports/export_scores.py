@@ -1,4 +1,4 @@
-"""A run's exports side by side: size, time, and how alike their pictures are to the run's network's."""
+"""Compare a run's exports: size, time, and difference of their outputs from those of the run's own network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rac_unet.scoring.metric_table import BY_NAME
 from rac_unet.scoring.metrics import compose, is_masked, psnr
 
 NETWORK = "network"
-BUSY = "The machine was busy: its rate changed by more than 10 %, and the times are void."
+BUSY = "The machine was busy: its rate changed by more than 10 %, so the times are not valid."
 # column, heading, digits after the point (None: two significant ones)
 _COLUMNS = (
     ("megabytes", "MB", 2),
@@ -34,22 +34,21 @@ _COLUMNS = (
 
 
 def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Run every export in a fresh process without `rac_unet` on the same pictures.
+    """Score every export on the same pictures, each in a new process without `rac_unet`.
 
     Args:
         model: the run's network, keras.Model.
         exports: format -> file or folder.
         pictures: of `rac_unet.exporting.sample_pictures.read_pictures`.
-    Returns: a row for the network itself and one per export: `format`, `largest_difference` and `mean_difference` of
-        `inpainted_image`, `psnr_to_network` and the lowest such figure among the pictures it gives
-        (`psnr_of_worst_output`), dB; `psnr_composite`, known pixels from the truth, hidden ones painted, mean over
-        pictures that have any hidden; and its change against the network's.
-    Raises: UserError when an export does not run, or one in float32 is not of this network.
+    Returns: a row for the network itself and one per export: `format`; `largest_difference` and `mean_difference` of
+        `inpainted_image`; `psnr_to_network` and the lowest PSNR of any output image (`psnr_of_worst_output`), dB;
+        `psnr_composite`, mean over pictures with hidden pixels, dB; and its difference from the network's.
+    Raises: UserError when an export does not run or is not of this network.
     """
     inputs = {name: tuple(tensor.shape) for name, tensor in model.input.items()}
     call, hidden = open_model(model).call, is_masked(pictures["occlusion"])
     if not hidden.any():
-        raise UserError("none of the pictures to compare with shows a mask; give other pairs with --data D", "empty")
+        raise UserError("none of the pictures shows a mask; give other pairs with --data D", "empty")
 
     def composite(received) -> float:
         image = np.clip(np.concatenate([batch[OUTPUT] for batch in received]), 0, 1)
@@ -71,11 +70,12 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
                 form.loading_lines(path.absolute(), inputs), real_batches(pictures, inputs, form.one_by_one)
             )
             agreement = measure(singles if form.one_by_one else together, received)
-            # How much a coarser format may lose was decided when it was exported.
+            # The loss of a coarser format was accepted when it was exported.
             check_agreement(form, agreement, allow_loss=True)
         except UserError as error:
             raise UserError(
-                f"{path}: {error}; it is damaged, or not of these weights: export it again", "failed_check"
+                f"{path}: {error}; it is damaged, or was not exported from these weights: export it again",
+                "failed_check",
             ) from None
         own = composite(received)
         rows.append(
@@ -93,7 +93,7 @@ def score_exports(model, exports: dict[str, Path], pictures: dict[str, np.ndarra
 
 
 def exports_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """exports.csv: the columns in one order, whatever was measured first."""
+    """Return the table of exports.csv, with its columns always in the same order."""
     order = (
         "format",
         "file",
@@ -113,10 +113,11 @@ def exports_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
-    """exports.md: the table for people, and under it what it was measured on.
+    """Return exports.md: a Markdown table, and below it the pictures and the machine that were used.
 
     Args:
-        facts: what the command writes as exports.json.
+        table: of `exports_table`.
+        facts: content of exports.json.
     """
     columns = [column for column in _COLUMNS if table[column[0]].notna().any()]
     headings = ["format", *(heading.format(threads=facts["threads"]) for _, heading, _ in columns)]
@@ -125,7 +126,7 @@ def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
         cells = [_cell(row, name, digits) for name, _, digits in columns]
         lines.append(f"| {' | '.join([row['format'], *cells])} |")
     rates, masked = facts["machine_gflops"], facts["masked_pictures"]
-    bare = f"; composite PSNR of the {masked} that show a mask" if masked < facts["pictures"] else ""
+    bare = f"; composite PSNR is of the {masked} with a mask" if masked < facts["pictures"] else ""
     speed = "; ".join(
         f"{threads} thread{'s' * (int(threads) > 1)} {before:.0f} GFLOP/s before, {after:.0f} after"
         for threads, (before, after) in rates.items()
@@ -134,7 +135,7 @@ def exports_page(table: pd.DataFrame, facts: dict[str, Any]) -> str:
         "",
         f"{facts['pictures']} pictures of split {facts['split']}, {facts['image_size']} px, "
         f"{100 * facts['hidden_share']:.1f} % hidden{bare}. Differences and PSNR are of {OUTPUT} against the run's own "
-        "network; every export was run in a fresh process without rac_unet. Times are of one picture, median and "
+        "network; every export was run in a new process without rac_unet. Times are per picture, median and "
         f"least of up to {facts['repeats']} repeats, on {facts['device']}; float32 matrix product on {speed}."
         + ("" if facts["steady"] else f" **{BUSY}**"),
     ]
@@ -146,7 +147,7 @@ def _cell(row: pd.Series, name: str, digits: int | None) -> str:
     if pd.isna(value):
         return "–"
     if name.endswith("_change"):
-        # Never "-0.00".
+        # Adding 0.0 avoids "-0.00".
         return f"{round(value, digits) + 0.0:+.{digits}f}"
     text = f"{value:.2g}" if digits is None else f"{value:.{digits}f}"
     least = row.get(f"{name}_least")

@@ -1,4 +1,4 @@
-"""Sample sheets: a row per face, a captioned column per picture, as one PNG or JPEG."""
+"""Write a sample sheet as one PNG or JPEG: a row per face, a captioned column per kind of picture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from rac_unet.core.files.whole import replace_file
 
 TILE_INCHES = 1.3
-# Pixels of a sheet per pixel of a picture, so that small faces can be judged.
+# Pixels of a sheet per pixel of a picture, so that details of small faces can be seen.
 ZOOM = 1.6
-# Of a sheet of many faces: pixels of a tile at most, and JPEG quality; 24 rows of nine are some 600 kB.
+# For a JPEG, with many faces: largest tile in pixels, and quality. 24 rows of nine tiles are about 600 kB.
 LARGE_TILE = 160
 JPEG_QUALITY = 88
 
@@ -21,9 +21,10 @@ def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], tit
     """Write a sheet.
 
     Args:
-        path: PNG to make, or JPEG, whose tiles are no larger than `LARGE_TILE`.
+        path: PNG or JPEG to write; tiles of a JPEG are at most `LARGE_TILE` pixels wide.
         columns: caption -> (N, S, S, 3) pictures, float in [0, 1] (clipped) or uint8.
-        rows: N labels, written at the left of each row.
+        rows: N labels, written to the left of the rows.
+        title: written at the top; empty for none.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ def write_sheet(path: Path, columns: dict[str, np.ndarray], rows: list[str], tit
     if is_jpeg:
         size = min(size, LARGE_TILE)
     height, width = len(rows) * TILE_INCHES + 0.4, len(columns) * TILE_INCHES + 1.0
-    # No pyplot: a sheet must not touch the figures or the backend of a notebook that trains.
+    # Without pyplot, so that the figures and the backend of a notebook are not changed.
     figure = Figure(figsize=(width, height), dpi=size / TILE_INCHES, facecolor="white")
     FigureCanvasAgg(figure)
     if title:

@@ -1,4 +1,4 @@
-"""Scores as text, for a terminal: means with their intervals, and what a classifier reads."""
+"""Scores as text for a terminal: means with their intervals, and emotion accuracy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import math
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS, describe_confusion, describe_rare
 from rac_unet.scoring.metric_table import METRICS, TRUTH, Metric
 
+# Key of metrics.json -> what its groups of pictures are formed by.
+GROUPS = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
 WIDTH = 30
 
 
 def pictures_words(own: float | None, before: float | None) -> str:
-    """How many training pictures were seen: a run's own, behind those of the runs that it was begun from.
+    """Return a number of training pictures, or `before + own` after a warm start.
 
-    Args: counts; None or NaN where one is not known.
+    Args:
+        own: of the run; None or NaN if not known.
+        before: of the runs before the warm start, 0 without one; None or NaN if not known.
     """
     if own is None or math.isnan(own):
         return "unknown"
@@ -21,19 +25,20 @@ def pictures_words(own: float | None, before: float | None) -> str:
     return f"{before:,.0f} + {own:,.0f}" if before and known else f"{own:,.0f}" if known else f"unknown + {own:,.0f}"
 
 
-def describe_pictures(own: float, begun_from: dict | None) -> str:
-    """A line of how much was trained.
+def describe_pictures(own: float, warm_start: dict | None) -> str:
+    """Return a line that says how long a network was trained.
 
     Args:
-        begun_from: what provenance.json says of the run that it was begun from; None where there is none.
+        own: training pictures of the run.
+        warm_start: the entry of provenance.json about the run that the weights came from; None without a warm start.
     """
-    before = begun_from["pictures_seen"] if begun_from else 0
-    names = f" ({begun_from['run']} and before it + its own)" if begun_from else ""
+    before = warm_start["pictures_seen"] if warm_start else 0
+    names = f" (before + after the warm start from {warm_start['run']})" if warm_start else ""
     return f"trained on {pictures_words(own, before)} pictures, repeats counted{names}"
 
 
 def score_table(metrics: dict) -> str:
-    """The overall figures and, for the network, those of each mask group, source, and emotion with 10 pictures."""
+    """Return the overall scores and the network's for each mask style, source, and emotion with 10 pictures or more."""
     overall, settings = metrics["overall"], metrics["settings"]
     columns = [metric for metric in METRICS if metric.printed and metric.name in overall["network"]]
     lines = [
@@ -61,28 +66,27 @@ def score_table(metrics: dict) -> str:
 
     systems = [name for name in overall if isinstance(overall[name], dict) and "psnr_raw" in overall[name]]
     lines += [row(name.replace("_", " "), overall[name]) for name in systems]
-    groups = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
-    for key, title in groups.items():
+    for key, title in GROUPS.items():
         fewest = FEWEST_OF_A_CLASS if key == "by_emotion" else 1
         shown = {name: group for name, group in metrics.get(key, {}).items() if group["n"] >= fewest}
         if shown:
             lines.append(f"the network by {title} (n)")
             lines += [row(f"{name} ({group['n']})", group["network"]) for name, group in shown.items()]
     if overall.get("people") == 1:
-        lines.append("note: all pictures show one person, so there is no telling how far the means could be off")
+        lines.append("note: all pictures show one person, so there are no intervals for other people")
     lines += describe_rare({name: group["n"] for name, group in metrics["by_emotion"].items()})
     return "\n".join(lines)
 
 
 def reading_table(emotion: dict) -> str:
-    """What the classifier reads, in words and its confusion matrix for the network's pictures."""
+    """Return the emotion accuracies of the judge, and its confusion matrix for the network's composites."""
     names = {
-        "truth": "the truth (ceiling)",
-        "network": "painted, true label",
-        "no_label": "painted, no label",
-        "masked_input": "the masked input",
+        "truth": "ground truth (ceiling)",
+        "network": "composite, true label",
+        "no_label": "composite, no label",
+        "masked_input": "masked input",
     }
-    lines = [f"emotions as {emotion['classifier']['name']} reads them; higher is better"]
+    lines = [f"emotion accuracy, judged by {emotion['classifier']['name']}; higher is better"]
     for who, name in names.items():
         if who in emotion:
             group = emotion[who]

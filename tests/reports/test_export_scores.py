@@ -1,4 +1,4 @@
-"""A table of exports says what a hand would compute, and refuses what is another network's."""
+"""The table of exports: scores as computed by hand, and exports of other networks are refused."""
 
 import keras
 import numpy as np
@@ -40,21 +40,21 @@ def pictures(toy_pairs):
     return read_pictures(read_pairs(toy_pairs), "val", 4, 32)
 
 
-def test_an_export_is_scored_in_a_fresh_process(network, pictures, tmp_path):
+def test_an_export_is_scored_in_a_new_process(network, pictures, tmp_path):
     path = tmp_path / "net.tflite"
     FORMATS["litert_float16"].write(network, path)
     own, row = score_exports(network, {"litert_float16": path}, pictures)
     assert own["format"] == "network" and row["format"] == "litert_float16"
     assert 0 < row["mean_difference"] < row["largest_difference"] < 2e-3 and row["psnr_to_network"] > 60
-    # By hand: the hidden pixels painted, the others true.
+    # By hand: hidden pixels from the network, the others from the ground truth.
     painted = load_runner(path)(pictures["masked_image"], pictures["emotion"])["inpainted_image"]
     error = np.square((painted - pictures["unmasked_image"]) * (pictures["occlusion"] > 0)).mean(axis=(1, 2, 3))
     assert row["psnr_composite"] == pytest.approx(float((-10 * np.log10(error)).mean()), abs=1e-3)
     assert row["psnr_composite_change"] == pytest.approx(row["psnr_composite"] - own["psnr_composite"])
 
 
-def test_bare_faces_have_no_composite_score(network, pictures, monkeypatch):
-    """Nothing is painted there, so that their score would be perfect."""
+def test_bare_faces_have_no_composite_score(network, pictures):
+    """Nothing is inpainted in them, so their score would be perfect."""
     half = {name: value.copy() for name, value in pictures.items()}
     half["occlusion"][0] = 0
     without = {name: value[1:] for name, value in half.items()}
@@ -75,7 +75,7 @@ def test_an_export_of_other_weights_is_refused(network, pictures, tmp_path, monk
         score_exports(network, {"litert_float32": tmp_path / "old.tflite"}, pictures)
 
 
-def test_the_page_shows_what_was_measured():
+def test_the_page_shows_all_measurements():
     rows = [
         {
             "format": "network",
@@ -103,7 +103,7 @@ def test_the_page_shows_what_was_measured():
     assert page.splitlines()[3] == "| litert_int8 | 1.46 | 2.00 (1.90) | 0.01 | 27.10 | +0.00 |"
     assert "9 pictures of split val, 32 px, 25.0 % hidden" in page
     assert "1 thread 80 GFLOP/s before, 81 after; 2 threads 150 GFLOP/s before, 149 after" in page
-    assert "of the 7 that show a mask" in exports_page(table, FACTS | {"masked_pictures": 7}) and "show a" not in page
+    assert "of the 7 with a mask" in exports_page(table, FACTS | {"masked_pictures": 7}) and "with a mask" not in page
     assert BUSY not in page and BUSY in exports_page(table, FACTS | {"steady": False})
     assert list(pd.DataFrame(table)["format"]) == ["network", "litert_int8"] and table.columns[1] == "file"
 

@@ -1,4 +1,4 @@
-"""Sample sheets: which faces, and a picture that holds them."""
+"""Sample sheets: the choice of faces, and the image file."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ def test_one_face_of_each_emotion_of_different_people(toy_pairs):
     assert faces_to_show(pairs) == rows
 
 
-def test_small_splits_show_what_there_is(toy_pairs):
+def test_small_splits_show_all_their_faces(toy_pairs):
     val = pairs_module.read(toy_pairs).split("val")
     assert sorted(faces_to_show(val, 20)) == list(range(7))
 
@@ -37,7 +37,7 @@ def test_a_large_sheet_is_a_small_file(tmp_path):
     assert (tmp_path / "s.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def test_sheet_holds_every_picture(tmp_path):
+def test_sheet_contains_every_picture(tmp_path):
     red, blue = np.zeros((3, 32, 32, 3), np.float32), np.zeros((3, 32, 32, 3), np.uint8)
     red[..., 0], blue[..., 2] = 2.0, 255  # beyond 1 is clipped
     write_sheet(tmp_path / "s.png", {"a": red, "b": blue}, ["x", "y", "z"])

@@ -1,4 +1,4 @@
-"""Below the comparison's table: every pair of systems, and every group of pictures."""
+"""Detailed tables of a comparison: differences of every pair of systems, and scores of groups of pictures."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from itertools import combinations
 import pandas as pd
 
 from rac_unet.reports.comparison.systems import System
+from rac_unet.reports.tables import GROUPS
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS
 from rac_unet.scoring.metric_table import BY_NAME, COMPARED, MAIN, Metric
 from rac_unet.scoring.statistics import paired_difference
 
-GROUPS = {"by_emotion": "emotion", "by_mask": "mask style", "by_source": "source"}
 GROUPED = (MAIN, BY_NAME["reads"])
 
 
 def paired_table(systems: list[System]) -> pd.DataFrame:
-    """First minus second for every pair of systems and metric that both have, on the same pictures.
+    """Return first minus second on the same pictures, for every pair of systems and every metric that both have.
 
-    Columns first, second, figure, difference, low, high, n, and better: the name of the better one, or nothing where
-    the interval holds zero.
+    Columns: first, second, figure (the metric), difference, low, high, n, and better: the name of the better system, or
+    empty if the interval contains zero.
     """
     people, rows = systems[0].scores["identity"], []
     for first, second in combinations(systems, 2):
@@ -47,9 +47,10 @@ def paired_table(systems: list[System]) -> pd.DataFrame:
 
 
 def group_table(systems: list[System]) -> pd.DataFrame:
-    """Hole PSNR and emotion accuracy of each emotion, mask group and source with ten pictures or more.
+    """Return hole PSNR and emotion accuracy of each emotion, mask style and source with ten pictures or more.
 
-    Columns kind, group, n, system, psnr_hole with _low and _high, and of emotions reads (%), where a classifier read.
+    Columns: kind, group, n, system, psnr_hole with _low and _high in dB, and reads: the emotion accuracy in %, for
+    emotions only and where a judge was given.
     """
     rows = []
     for key, kind in GROUPS.items():
@@ -77,7 +78,7 @@ def group_table(systems: list[System]) -> pd.DataFrame:
 
 
 def pairs_as_html(pairs: pd.DataFrame) -> str:
-    """A row per pair, a column per metric; empty where there is only one system."""
+    """Return HTML with a row per pair and a column per metric; empty for a single system."""
     metrics = [metric for metric in COMPARED if (pairs["figure"] == metric.name).any()]
     if not metrics:
         return ""
@@ -88,19 +89,19 @@ def pairs_as_html(pairs: pd.DataFrame) -> str:
         cells = "".join(f"<td>{_difference(by_name, metric)}</td>" for metric in metrics)
         rows.append(f"<tr><td>{escape(first)} − {escape(second)}</td>{cells}</tr>")
     return (
-        "<h2>Differences</h2><p class='soft'>First minus second on the same pictures, mean with 95 % interval; bold "
-        "where the interval leaves out zero. ↑ higher is better, ↓ lower is better.</p>"
+        "<h2>Differences</h2><p class='soft'>First minus second on the same pictures, mean with 95 % interval; bold if "
+        "the interval does not contain zero. ↑ higher is better, ↓ lower is better.</p>"
         f'<div class="scroll"><table class="wide"><tr><th>pair</th>{head}</tr>{"".join(rows)}</table></div>'
     )
 
 
 def groups_as_html(groups: pd.DataFrame) -> str:
-    """A table per kind of group, a row per group, a column per system; empty where no group is large enough."""
+    """Return HTML with a table per kind of group, a row per group, a column per system; empty without large groups."""
     parts = []
     for kind, rows in groups.groupby("kind", sort=False):
         for metric in GROUPED:
             if rows[metric.name].notna().any():
-                # Groups in the order the metrics have them, not the alphabet's.
+                # Groups in the order of metrics.json, not of the alphabet.
                 order = list(dict.fromkeys(zip(rows["group"], rows["n"], strict=True)))
                 cells = rows.pivot(index=["group", "n"], columns="system", values=metric.name)[rows["system"].unique()]
                 head = "".join(f"<th>{escape(name)}</th>" for name in cells.columns)
@@ -114,7 +115,7 @@ def groups_as_html(groups: pd.DataFrame) -> str:
                     f"<h3>By {kind} (n): {escape(metric.arrow)}</h3>"
                     f'<div class="scroll"><table class="wide"><tr><th></th>{head}</tr>{body}</table></div>'
                 )
-    note = f"<p class='soft'>Groups of fewer than {FEWEST_OF_A_CLASS} pictures have no figures of their own.</p>"
+    note = f"<p class='soft'>Groups of fewer than {FEWEST_OF_A_CLASS} pictures are not listed.</p>"
     return f"<h2>Groups</h2>{note}{''.join(parts)}" if parts else ""
 
 

@@ -1,4 +1,4 @@
-"""The comparison as a Markdown table and as one HTML page with curves, boxes, matrices and faces."""
+"""The comparison as a Markdown table, and as one HTML page with plots, confusion matrices and faces."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.html_page import figure_url, jpeg_url, make_page, new_figure, picture, plot
 from rac_unet.reports.comparison.details import group_table, groups_as_html, paired_table, pairs_as_html
 from rac_unet.reports.comparison.requests import requests_as_html
-from rac_unet.reports.comparison.systems import System
+from rac_unet.reports.comparison.systems import FACTS, Fact, System
 from rac_unet.reports.tables import pictures_words
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS
 from rac_unet.scoring.metric_table import COMPARED, MAIN, Metric
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell them apart in grey.
+# Okabe and Ito's colours, which colour-blind people can distinguish; line styles distinguish them in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 NOTE = (
-    "Means over the same pictures with 95 % intervals (bootstrap over people). Best values are marked; so is every "
-    "value whose paired difference from the best has an interval that holds zero: between those none was found."
+    "Means over the same pictures with 95 % intervals (bootstrap over people). Bold: the best value, and every value "
+    "whose paired difference from the best has an interval that contains zero."
 )
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """The metrics that any system has, best in bold, n in the last column."""
+    """Return the metrics that any system has as a Markdown table, the best in bold, n in the last column."""
     metrics = [metric for metric in COMPARED if metric.name in table]
     head = ["system", *(metric.arrow for metric in metrics), "n"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
@@ -39,7 +39,7 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def describe_training(table: pd.DataFrame) -> str:
-    """How wide the networks are and what they have seen, with a warning where they have not seen as much."""
+    """Return how wide the networks are and how long they were trained, with a warning if the lengths differ."""
     networks = table[table["kind"] == "network"]
 
     def each(words: list[str]) -> str:
@@ -50,17 +50,16 @@ def describe_training(table: pd.DataFrame) -> str:
     filters = ["unknown" if pd.isna(count) else f"{count:.0f}" for count in networks["filters"]]
     counts = list(zip(networks["training_pictures"], networks["pictures_before"], strict=True))
     seen = [pictures_words(*each_count) for each_count in counts]
-    # With a sum that is not known, only what is known of it can be compared.
+    # If a sum is not known, only the known part can be compared.
     sums = [word if "unknown" in word else own + before for word, (own, before) in zip(seen, counts, strict=True)]
-    begun = ", those of the runs it was begun from first" if any("+" in word for word in seen) else ""
-    return (
-        f"Filters at full resolution: {each(filters)}. Training pictures seen, repeats counted{begun}: {each(seen)}."
-        + (" Not equally many, so not a fair race." if len(set(sums)) > 1 else "")
+    split = " (before + after a warm start)" if any("+" in word for word in seen) else ""
+    return f"Filters at full resolution: {each(filters)}. Training pictures, repeats counted{split}: {each(seen)}." + (
+        " The amounts of training differ, so the comparison is not fair." if len(set(sums)) > 1 else ""
     )
 
 
 def comparison_page(title: str, systems: list[System], table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
-    """The whole page; `notes` of `check_comparable` below its heading."""
+    """Return the whole page as HTML, with the `notes` of `check_comparable` below its heading."""
     first = systems[0]
     hidden, size = first.scores["hidden"].mean(), first.metrics["settings"]["image_size"]
     parts = [
@@ -73,24 +72,21 @@ def comparison_page(title: str, systems: list[System], table: pd.DataFrame, note
         pairs_as_html(paired_table(systems)),
         requests_as_html(systems),
         groups_as_html(group_table(systems)),
-        "<h2>Spread over the pictures</h2>",
-        plot(_boxes(systems), "Box plots of hole PSNR of every system; means and intervals are in the table"),
+        "<h2>Distribution over the pictures</h2>",
+        plot(_boxes(systems), "Box plots of the hole PSNR of every system; means and intervals are in the table"),
         "<h2>Training</h2>",
-        plot(_curves(systems), "Validation hole PSNR against training pictures seen, one line per system"),
+        plot(_curves(systems), "Validation hole PSNR against training pictures, one line per system"),
         "<h2>Cost</h2>",
-        plot(
-            _costs(table, "ms_per_picture", "milliseconds per picture, one at a time (median)"),
-            "Hole PSNR against milliseconds per picture; the figures are in the table below",
-        ),
-        plot(
-            _costs(table, "megabytes", "megabytes on disk"),
-            "Hole PSNR against size on disk; the figures are in the table below",
+        *(
+            plot(_cost_plot(table, fact), f"Hole PSNR against {fact.axis}; the values are in the table below")
+            for fact in FACTS
+            if fact.axis
         ),
         _cost_table(table),
         *_matrices(systems),
         *_faces(systems),
-        '<p class="soft">What is painted is plausible, not true: never for identification, never as evidence. Faces '
-        "are personal data, shown under the licences of their sources.</p>",
+        '<p class="soft">Inpainted faces are plausible, not true: never use them to identify a person, and never as '
+        "evidence. Faces are personal data, shown under the licences of their sources.</p>",
     ]
     return make_page(title, parts)
 
@@ -124,27 +120,15 @@ def _html_table(table: pd.DataFrame) -> str:
 
 
 def _cost_table(table: pd.DataFrame) -> str:
-    forms = {
-        "model": "{}",
-        "filters": "{:.0f}",
-        "label": "{}",
-        "loss": "{}",
-        "training_pictures": "{}",
-        "parameters": "{:,.0f}",
-        "megabytes": "{:.1f} MB",
-        "gflop_per_picture": "{:.2f} GFLOP",
-        "ms_per_picture": "{:.1f} ms",
-        "ms_per_picture_p95": "{:.1f} ms (p95)",
-        "device": "{}",
-    }
+    shown = [fact for fact in FACTS if fact.form]
     networks = table[table["kind"] == "network"].copy()
     counts = zip(networks["training_pictures"], networks["pictures_before"], strict=True)
     networks["training_pictures"] = [pictures_words(*each) for each in counts]
-    head = "".join(f"<th>{key.replace('_', ' ')}</th>" for key in forms)
+    head = "".join(f"<th>{fact.name.replace('_', ' ')}</th>" for fact in shown)
     rows = "".join(
         f"<tr><td>{escape(row['system'])}</td>"
         + "".join(
-            f"<td>{'–' if pd.isna(row[key]) else escape(form.format(row[key]))}</td>" for key, form in forms.items()
+            f"<td>{'–' if pd.isna(row[fact.name]) else escape(fact.form.format(row[fact.name]))}</td>" for fact in shown
         )
         + "</tr>"
         for _, row in networks.iterrows()
@@ -184,21 +168,21 @@ def _curves(systems: list[System]) -> str | None:
             markersize=3,
             label=system.name,
         )
-    axes.set_xlabel("training pictures seen")
+    axes.set_xlabel("training pictures, repeats counted")
     axes.set_ylabel(f"validation {MAIN.heading}, {MAIN.unit}")
     axes.legend(frameon=False, fontsize=8)
     return figure_url(figure)
 
 
-def _costs(table: pd.DataFrame, cost: str, words: str) -> str | None:
-    """Quality against a cost; the upper left is where one wants to be."""
-    known = table[(table["kind"] == "network") & table[cost].notna()]
+def _cost_plot(table: pd.DataFrame, cost: Fact) -> str | None:
+    """Plot hole PSNR against a cost; the best systems are at the upper left."""
+    known = table[(table["kind"] == "network") & table[cost.name].notna()]
     if not len(known):
         return None
     figure, axes = new_figure(6.5, 3.2)
     for number, (_, row) in enumerate(known.iterrows()):
         axes.errorbar(
-            row[cost],
+            row[cost.name],
             row["psnr_hole"],
             color=COLOURS[number % len(COLOURS)],
             fmt="osD^v"[number % 5],
@@ -206,19 +190,19 @@ def _costs(table: pd.DataFrame, cost: str, words: str) -> str | None:
             capsize=3,
             label=row["system"],
         )
-    # In a box of their own: systems of one size lie upon each other, and so would their names.
+    # Outside the plot: systems of equal size overlap, and so would their names.
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set_xlabel(words)
+    axes.set_xlabel(cost.axis)
     axes.set_ylabel(f"{MAIN.heading}, {MAIN.unit}")
     return figure_url(figure)
 
 
 def _matrices(systems: list[System]) -> list[str]:
-    """Confusion of what is read, and of what is asked for, where a classifier was given."""
+    """Return the confusion matrices of emotion accuracy and of control accuracy, where a judge was given."""
     parts = []
     for title, key, rows in (
-        ("Emotion read in what is painted", "emotion", "true"),
-        ("Asked and read", "control", "asked"),
+        ("Emotion accuracy: confusion matrices", "emotion", "label"),
+        ("Control accuracy: confusion matrices", "control", "requested"),
     ):
         figures = []
         for system in systems:
@@ -247,7 +231,7 @@ def _matrix(counts: np.ndarray, rows: str) -> str:
     )
     for y, row in enumerate(shares):
         for x, share in enumerate(row):
-            # Of a few pictures a percentage would say more than there is to say.
+            # A percentage of a few pictures would suggest more precision than there is.
             text, colour = (f"({int(counts[y, x])})", "0.5") if rare[y] else (f"{share:.0f}", "0.2")
             axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if share > 55 else colour)
     note = f"; (counts) where n < {FEWEST_OF_A_CLASS}" if rare.any() else ""
@@ -256,7 +240,7 @@ def _matrix(counts: np.ndarray, rows: str) -> str:
 
 
 def _faces(systems: list[System]) -> list[str]:
-    """Masked, each system, truth for the best, the median and the worst of the compared faces."""
+    """Show the best, the median and the worst of the compared faces: masked, each system, ground truth."""
     drawn = [system for system in systems if system.faces]
     keys = drawn[0].metrics.get("faces", []) if drawn else []
     if not keys or any(system.metrics.get("faces") != keys for system in drawn):
@@ -268,8 +252,8 @@ def _faces(systems: list[System]) -> list[str]:
     third = len(order) // 2
     groups = {"Best": order[:2], "Median": order[third : third + 2], "Worst": order[-2:]}
     parts = [
-        f"<h2>Faces</h2><p class='soft'>Of {len(keys)} test faces, drawn by the hash of their names and the same for "
-        "every system, those with the highest, the middle and the lowest hole PSNR, averaged over the systems. Known "
+        f"<h2>Faces</h2><p class='soft'>Of {len(keys)} test faces, chosen by the hash of their names and the same for "
+        "every system: those with the highest, the median and the lowest hole PSNR, averaged over the systems. Known "
         "pixels are kept.</p>"
     ]
     for title, chosen in groups.items():

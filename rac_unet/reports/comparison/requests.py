@@ -1,4 +1,4 @@
-"""In a comparison: what each judge reads, and how far what is painted on each request is from real faces."""
+"""Tables of a comparison about requested emotions: accuracies of each judge, and plausibility of each request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Table:
 
 
 def requests_as_html(systems: list[System]) -> str:
-    """The tables of this module; empty where no evaluation has such figures."""
+    """Return the tables as HTML; empty if no evaluation has their values."""
     parts = []
     for table in _tables(systems):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
@@ -34,7 +34,7 @@ def requests_as_html(systems: list[System]) -> str:
 
 
 def requests_as_markdown(systems: list[System]) -> str:
-    """The same in Markdown."""
+    """Return the tables as Markdown; empty if no evaluation has their values."""
     return "".join(
         f"\n{table.title}\n\n{markdown(table.head, table.rows)}\n{table.note}\n" for table in _tables(systems)
     )
@@ -45,7 +45,7 @@ def _tables(systems: list[System]) -> list[_Table]:
 
 
 def _judges(systems: list[System]) -> _Table | None:
-    """A row for each system and judge; None where each has one judge, independent, which the main table shows."""
+    """Return a row per system and judge; None if each has one independent judge, which the main table shows."""
     rows, notes = [], []
     for system in systems:
         for section in _sections(system.metrics):
@@ -72,16 +72,16 @@ def _judges(systems: list[System]) -> _Table | None:
     head = [
         "system",
         "judge",
-        "truth: accuracy %",
+        "truth: emotion accuracy %",
         "truth: mean of classes %",
-        "accuracy % ↑",
+        "emotion accuracy % ↑",
         "mean of classes % ↑",
-        "control % ↑",
+        "control accuracy % ↑",
         *EMOTIONS,
     ]
     note = (
-        "What each judge reads in the truth and in what is painted with the right label; control accuracy is the share "
-        "of requested emotions that it reads, mean of the seven and each."
+        "Emotion accuracy of each judge on the ground truth and on composites with the right label; control accuracy "
+        "is the share of requested emotions that it reads: the mean of all seven, then each."
     )
     return _Table("Judges", " ".join([note, *(f"(!) {mark}." for mark in notes)]), head, rows)
 

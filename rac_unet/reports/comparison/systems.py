@@ -1,13 +1,14 @@
-"""Several systems scored on the same pictures, as one table: who is better, and whether the difference is one.
+"""Read systems that were scored on the same pictures, check that they can be compared, and make a table of them.
 
-Reads what `evaluate` wrote and nothing else (scores.csv, metrics.json, provenance.json, history.csv, faces.jpg), so the
-evaluation folders can be kept and the weights need not be.
+Only the files of `evaluate` are read (scores.csv, metrics.json, provenance.json, history.csv, faces.jpg), so the
+weights need not be kept.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
 FACES_FILE = "faces.jpg"
 FACE_ROWS = ("masked", "network", "truth")
-BASELINES = {
+# Rows of the table that are no networks: whose columns of scores.csv -> title.
+REFERENCE_TITLES = {
     "masked_input": "masked input",
     "mean_face": "mean training face",
     "telea": "Telea inpainting",
@@ -33,14 +35,15 @@ BASELINES = {
 
 @dataclass(frozen=True)
 class System:
-    """One evaluation folder.
+    """A scored system: the content of one evaluation folder.
 
     Attributes:
         name: unique in the comparison.
+        folder: the evaluation folder.
         scores: scores.csv, a row per picture.
         metrics, provenance: the JSON files.
-        history: rows of history.csv; empty when there is none.
-        faces: masked, network, truth -> (N, S, S, 3) uint8 RGB of the compared faces; empty when there are none.
+        history: history.csv; empty without one.
+        faces: masked, network, truth -> (N, S, S, 3) uint8 RGB of the compared faces; empty without faces.jpg.
     """
 
     name: str
@@ -53,41 +56,101 @@ class System:
 
     @property
     def training_pictures(self) -> int | None:
-        """How many pictures it had seen, each time it saw one, when training ended; None where that is not known.
+        """Number of training pictures after a warm start, repeats counted; None if it is not known.
 
-        Those of a run that it was begun from are `pictures_before`.
+        Those before the warm start are `pictures_before`.
         """
         seen = self.history.get("images")
         return None if seen is None or not len(seen) else int(seen.iloc[-1])
 
     @property
     def pictures_before(self) -> int | None:
-        """How many the runs had seen that it was begun from, 0 where there is none; None where that is not known."""
+        """Number of training pictures before the warm start, 0 without one; None if it is not known."""
         if not self.provenance.get("config", {}).get("training", {}).get("init_from"):
             return 0
-        # Evaluations of before this was recorded say only that there was one.
+        # Older evaluations say only that there was a warm start.
         return self.provenance.get("training", {}).get("begun_from", {}).get("pictures_seen")
 
     def values(self, metric: Metric, who: str = NETWORK) -> np.ndarray | None:
-        """(N,) float64 in the metric's unit, NaN where undefined; None where this folder does not have it."""
+        """Return (N,) float64 in the metric's unit, NaN where undefined; None if the metric was not scored."""
         return metric.values(self.scores, who)
 
     def set_value(self, metric: Metric, who: str = NETWORK) -> float | None:
-        """A metric of all pictures together, of the network or of the truth; None where this folder has none."""
+        """Return a metric of all pictures together, of the network or the ground truth; None if it was not scored."""
         return metric.set_value(self.metrics, who)
 
 
-def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
-    """Read an evaluation folder, or the one in a run directory.
+@dataclass(frozen=True)
+class Fact:
+    """A fact about a system that is not a metric: a column of table.csv, and of the page's table of costs.
 
-    Raises: UserError when it is none, or not whole.
+    Attributes:
+        name: the column.
+        read: its value for a system; None if it is not known.
+        form: how the page shows it; empty if it does not.
+        axis: label of the axis in the page's plot of hole PSNR against it; empty without a plot.
+    """
+
+    name: str
+    read: Callable[[System], Any]
+    form: str = ""
+    axis: str = ""
+
+
+def _setting(section: str, key: str) -> Callable[[System], Any]:
+    return lambda system: system.provenance.get("config", {}).get(section, {}).get(key)
+
+
+def _cost(*keys: str) -> Callable[[System], Any]:
+    def read(system: System) -> Any:
+        value = system.metrics.get("cost", {})
+        for key in keys:
+            value = (value or {}).get(key)
+        return value
+
+    return read
+
+
+def _loss(system: System) -> str | None:
+    return " + ".join(system.provenance.get("config", {}).get("loss", {}).get("terms", {})) or None
+
+
+FACTS = (
+    Fact("model", _setting("model", "name"), "{}"),
+    Fact("filters", _setting("model", "filters"), "{:.0f}"),
+    Fact("label", _setting("model", "conditioned"), "{}"),
+    Fact("image_size", _setting("model", "image_size")),
+    Fact("loss", _loss, "{}"),
+    Fact("batch_size", _setting("training", "batch_size")),
+    Fact("training_pictures", lambda system: system.training_pictures, "{}"),
+    Fact("pictures_before", lambda system: system.pictures_before),
+    Fact("parameters", _cost("parameters"), "{:,.0f}"),
+    Fact("megabytes", _cost("megabytes"), "{:.1f} MB", axis="megabytes on disk"),
+    Fact("gflop_per_picture", _cost("gflop_per_picture"), "{:.2f} GFLOP"),
+    Fact(
+        "ms_per_picture",
+        _cost("milliseconds_per_picture", "one", "median"),
+        "{:.1f} ms",
+        axis="milliseconds per picture, one at a time (median)",
+    ),
+    Fact("ms_per_picture_p95", _cost("milliseconds_per_picture", "one", "p95"), "{:.1f} ms (p95)"),
+    Fact("device", _cost("device"), "{}"),
+)
+
+
+def read_system(path: Path, name: str | None = None, split: str = "test") -> System:
+    """Read an evaluation folder, or that of a split in a run directory.
+
+    Args:
+        name: in the comparison; None for the run's.
+    Raises: UserError when there is no evaluation, or its files are missing, damaged or of an older version.
     """
     folder = path if (path / "scores.csv").is_file() else path / "eval" / split
     if not (folder / "scores.csv").is_file():
-        what = "has not been scored yet" if (path / "config.yaml").is_file() else "is no evaluation folder"
+        what = "has not been scored yet" if (path / "config.yaml").is_file() else "is not an evaluation folder"
         others = ", ".join(str(file.parent) for file in sorted(path.glob("eval/*/scores.csv")))
         raise UserError(
-            f"{path} {what} (no scores.csv{f' of split {split}; there are {others}' if others else ''}); first: "
+            f"{path} {what} (no scores.csv{f' of split {split}; there are {others}' if others else ''}); first run: "
             f"python -m rac_unet.evaluate {path} --split {split}",
             "missing",
         )
@@ -108,8 +171,8 @@ def read_system(path: Path, name: str | None = None, split: str = "test") -> Sys
         raise UserError(f"{folder} was written by another version (no {lacks}); score it again", "unsupported")
     if bare := int((scores["hidden"] == 0).sum()) if "hidden" in scores else 0:
         raise UserError(
-            f"{folder} counts {bare:,} faces without a mask, as older versions did; nothing is hidden in them, so "
-            "their figures are perfect. Score it again",
+            f"{folder} contains scores of {bare:,} faces without a mask, as written by older versions; nothing is "
+            "hidden in them, so their scores are perfect. Score it again",
             "unsupported",
         )
     return System(
@@ -124,9 +187,9 @@ def read_system(path: Path, name: str | None = None, split: str = "test") -> Sys
 
 
 def check_comparable(systems: list[System]) -> list[str]:
-    """Raise UserError unless all were scored on the same pictures, in one size, by the same measures; says which.
+    """Raise UserError unless all systems were scored on the same pictures in the same way.
 
-    Returns: a note for each evaluation whose pictures cannot be verified, since it is older than their hashes.
+    Returns: a note for each evaluation whose pictures cannot be verified because it is older than their hashes.
     """
     first, notes = systems[0], []
     for other in systems[1:]:
@@ -135,10 +198,12 @@ def check_comparable(systems: list[System]) -> list[str]:
             one, two = set(first.scores["key"]), set(other.scores["key"])
             example = next(iter(sorted(one ^ two)), None)
             what = (
-                f"{len(one - two):,} and {len(two - one):,} pictures are in one alone" if example else "another order"
+                f"{len(one - two):,} and {len(two - one):,} pictures are only in one of them"
+                if example
+                else "in a different order"
             )
-            shown = f", {example!r} for one" if example else ""
-            raise UserError(f"{where}: scored on other pictures ({what}{shown})", "mismatch")
+            shown = f", for example {example!r}" if example else ""
+            raise UserError(f"{where}: they were scored on different pictures ({what}{shown})", "mismatch")
         for key, words in (
             ("image_size", "sizes"),
             ("ms_ssim", "settings of MS-SSIM"),
@@ -148,26 +213,26 @@ def check_comparable(systems: list[System]) -> list[str]:
             if key == "features":
                 a, b = (value and (value.get("name"), value.get("sha256"), value.get("weights")) for value in (a, b))
             if a != b and (key != "features" or (a and b)):
-                raise UserError(f"{where}: other {words} ({a} and {b}); score both the same way", "mismatch")
+                raise UserError(f"{where}: different {words} ({a} and {b}); score both in the same way", "mismatch")
         if not _same_pictures(first, other, where):
             notes.append(
-                f"{first.name} and {other.name}: that the same pictures were scored cannot be verified, since they are "
-                "older than the hashes in scores.csv; score both again to be sure"
+                f"{first.name} and {other.name}: it cannot be verified that the same pictures were scored, because at "
+                "least one evaluation is older than the hashes in scores.csv; score both again to be sure"
             )
         judges = [
             system.metrics.get("emotion", {}).get("classifier", {}).get("weights_sha256") for system in (first, other)
         ]
         if all(judges) and judges[0] != judges[1]:
             raise UserError(
-                f"{where}: other classifiers read the emotions; score both with the same --classifier", "mismatch"
+                f"{where}: different classifiers were the judges; score both with the same --classifier", "mismatch"
             )
     return notes
 
 
 def _same_pictures(first: System, other: System, where: str) -> bool:
-    """Whether the pictures of the same keys are the same ones; False where that cannot be verified.
+    """Return whether pictures with the same keys are the same; False if this cannot be verified.
 
-    Raises: UserError when they are not: other people, labels, masks or pixels.
+    Raises: UserError when they have different people, labels, masks or pixels.
     """
     a, b = first.scores, other.scores
     differ = np.zeros(len(a), bool)
@@ -182,8 +247,8 @@ def _same_pictures(first: System, other: System, where: str) -> bool:
         differ |= (a["pixels"] != b["pixels"]).to_numpy()
     if differ.any():
         raise UserError(
-            f"{where}: under the same keys {differ.sum():,} of {len(a):,} pictures are others "
-            f"({a['key'][differ].iloc[0]!r} for one): other photos, labels, masks or seeds; score both on one data set",
+            f"{where}: {differ.sum():,} of {len(a):,} pictures with the same keys differ (for example "
+            f"{a['key'][differ].iloc[0]!r}): different photos, labels, masks or seeds; score both on one data set",
             "mismatch",
         )
     prints = [system.provenance.get("data_fingerprint") for system in (first, other)]
@@ -191,29 +256,19 @@ def _same_pictures(first: System, other: System, where: str) -> bool:
 
 
 def make_table(systems: list[System]) -> pd.DataFrame:
-    """A row per system and baseline, for each metric mean, low, high and n; and which is best.
+    """Return a row per system and baseline: mean, low, high and n of each metric, and which is best.
 
-    Columns `<metric>`, `<metric>_low`, `<metric>_high`, `<metric>_n`, and `<metric>_best`: True for the best system and
-    for those whose paired difference from it has an interval that holds zero. Baselines come from the first folder,
-    as do the values that the truth itself has, and are never marked; nor are metrics of all pictures together, which
-    have neither interval nor paired difference.
+    Columns: `system`, `kind`, those of `FACTS`, and for each metric `<metric>`, `<metric>_low`, `<metric>_high`,
+    `<metric>_n` and `<metric>_best`. The last is True for the best system and for those whose paired difference from it
+    has an interval that contains zero. Baselines and the ground truth are taken from the first folder and never marked;
+    nor are metrics of all pictures together, which have neither interval nor paired difference.
     """
     people = systems[0].scores["identity"]
     rows: list[dict[str, Any]] = []
     for system in systems:
-        settings = system.provenance.get("config", {})
-        rows.append(
-            {
-                "system": system.name,
-                "kind": "network",
-                **_settings(settings),
-                "training_pictures": system.training_pictures,
-                "pictures_before": system.pictures_before,
-                **_cost(system.metrics.get("cost", {})),
-                **_summaries(system, "network", people),
-            }
-        )
-    for name, title in BASELINES.items():
+        facts = {fact.name: fact.read(system) for fact in FACTS}
+        rows.append({"system": system.name, "kind": "network", **facts, **_summaries(system, NETWORK, people)})
+    for name, title in REFERENCE_TITLES.items():
         if found := _summaries(systems[0], name, people):
             rows.append({"system": title, "kind": "baseline", **found})
     table = pd.DataFrame(rows)
@@ -225,7 +280,7 @@ def make_table(systems: list[System]) -> pd.DataFrame:
 
 
 def write_faces(path: Path, compared: dict[str, np.ndarray]) -> None:
-    """Write the compared faces as one JPEG: a column per face, rows as in `FACE_ROWS`."""
+    """Write the compared faces as one JPEG: a column per face, rows as in `FACE_ROWS`; images in [0, 1]."""
     rows = [np.concatenate(list(np.rint(np.clip(compared[name], 0, 1) * 255)), axis=1) for name in FACE_ROWS]
     sheet = np.concatenate(rows).astype(np.uint8)
     content = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
@@ -233,37 +288,13 @@ def write_faces(path: Path, compared: dict[str, np.ndarray]) -> None:
 
 
 def read_faces(path: Path) -> dict[str, np.ndarray]:
-    """What `write_faces` wrote, as uint8; empty when it is not there."""
+    """Read the faces that `write_faces` wrote, as uint8; empty if there is no such file."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None or image.shape[0] % len(FACE_ROWS):
         return {}
     size = image.shape[0] // len(FACE_ROWS)
     grid = image[..., ::-1].reshape(len(FACE_ROWS), size, -1, size, 3).swapaxes(1, 2)
     return dict(zip(FACE_ROWS, grid, strict=True))
-
-
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    model, loss, training = (config.get(key, {}) for key in ("model", "loss", "training"))
-    return {
-        "model": model.get("name"),
-        "filters": model.get("filters"),
-        "label": model.get("conditioned"),
-        "image_size": model.get("image_size"),
-        "loss": " + ".join(loss.get("terms", {})) or None,
-        "batch_size": training.get("batch_size"),
-    }
-
-
-def _cost(cost: dict[str, Any]) -> dict[str, Any]:
-    one = cost.get("milliseconds_per_picture", {}).get("one", {})
-    return {
-        "parameters": cost.get("parameters"),
-        "megabytes": cost.get("megabytes"),
-        "gflop_per_picture": cost.get("gflop_per_picture"),
-        "ms_per_picture": one.get("median"),
-        "ms_per_picture_p95": one.get("p95"),
-        "device": cost.get("device"),
-    }
 
 
 def _summaries(system: System, who: str, people: pd.Series) -> dict[str, Any]:
@@ -290,7 +321,7 @@ def _best(systems: list[System], metric: Metric, people: pd.Series) -> list[bool
     means = [-math.inf if v is None or np.isnan(v).all() else sign * float(np.nanmean(v)) for v in values]
     leader = int(np.argmax(means))
     if sum(mean > -math.inf for mean in means) < 2:
-        # The only one is not the best of anything.
+        # A single system is not marked.
         return [False] * len(systems)
     marks = []
     for number, each in enumerate(values):
