@@ -1,4 +1,4 @@
-"""Random changes to training pairs, masked and unmasked picture alike, as tensors of a whole batch."""
+"""Augmentation: random changes to whole batches of training pairs, equal for the masked and the unmasked image."""
 
 from __future__ import annotations
 
@@ -6,61 +6,60 @@ import tensorflow as tf
 
 from rac_unet.core.config import DataConfig
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data.draws import AUGMENTATION
 
-# Mild: what a camera's exposure and white balance differ by, not what would make another photo of it.
+# As much as exposure and white balance differ between cameras.
 MAX_GAIN_LOG = 0.15
 MAX_CHANNEL_GAIN_LOG = 0.04
 MAX_OFFSET = 0.04
-# Below this mean difference between a picture's channels it counts as black and white.
+# An image whose channels differ by less than this on average is black and white.
 GREY = 0.02
 LUMA = (0.299, 0.587, 0.114)
-# Random numbers for each pair. The last four are for recolouring; new ones go after them, so that the others stay.
-DRAWS = 16
 
 
 def to_float(stacked, emotion, draws=None, changes: DataConfig | None = None):
-    """From bytes to the dictionaries that networks and losses speak.
+    """Convert bytes to the inputs of networks and the targets of losses, and augment them.
 
     Args:
-        stacked: (B, S, S, 7) uint8, masked and unmasked picture and occlusion.
+        stacked: (B, S, S, 7) uint8: masked image, unmasked image, occlusion.
         emotion: (B,) int64, or (B, 7) float32, a distribution.
-        draws: (B, 16) in [0, 1), what is random about each pair.
-        changes: how pairs are changed; None changes nothing.
-    Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch` gives them, no label withheld.
+        draws: (B, 16) in [0, 1), layout `AUGMENTATION`; the result depends on nothing else that is random.
+        changes: settings of the augmentation; None for no augmentation.
+    Returns: `(inputs, targets)` as `rac_unet.data.pipeline.finish_batch`, with all labels.
     """
     one_hot = emotion if emotion.dtype.is_floating else tf.one_hot(emotion, len(EMOTIONS))
     if changes:
-        flip = draws[:, 0] < 0.5
+        flip = AUGMENTATION.part(draws, "flip") < 0.5
         stacked = tf.where(flip[:, None, None, None], tf.reverse(stacked, axis=[2]), stacked)
     pixels = tf.cast(stacked, tf.float32) * (1 / 255)
     if changes and changes.recolour:
-        pixels = _recoloured(pixels, draws[:, 12:16], changes.recolour)
+        pixels = _recoloured(pixels, AUGMENTATION.part(draws, "recolour"), changes.recolour)
     if changes and changes.mixup:
-        pixels, one_hot = _mixed(pixels, one_hot, draws[:, 11], changes.mixup)
+        pixels, one_hot = _mixed(pixels, one_hot, AUGMENTATION.part(draws, "mixup"), changes.mixup)
     if changes and changes.jitter:
-        pixels = _moved_pairs(pixels, 2 * draws[:, 7:11] - 1, changes.jitter)
-    # Both pictures go through the same arithmetic, so where nothing is hidden they stay equal bit for bit.
+        pixels = _jittered(pixels, 2 * AUGMENTATION.part(draws, "jitter") - 1, changes.jitter)
+    # The same arithmetic for both images, so that they stay equal bit for bit where nothing is hidden.
     masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
     if changes and changes.relight:
-        spread = changes.relight * (2 * draws - 1)
-        gain = tf.exp(MAX_GAIN_LOG * spread[:, 1:2] + MAX_CHANNEL_GAIN_LOG * spread[:, 2:5])[:, None, None, :]
-        offset = (MAX_OFFSET * spread[:, 5:6])[:, None, None, :]
+        spread = changes.relight * (2 * AUGMENTATION.part(draws, "relight") - 1)
+        gain = tf.exp(MAX_GAIN_LOG * spread[:, 0:1] + MAX_CHANNEL_GAIN_LOG * spread[:, 1:4])[:, None, None, :]
+        offset = (MAX_OFFSET * spread[:, 4:5])[:, None, None, :]
         masked, unmasked = (tf.clip_by_value(image * gain + offset, 0, 1) for image in (masked, unmasked))
     inputs = {"masked_image": masked, "emotion": one_hot}
     return inputs, {"unmasked_image": unmasked, "occlusion": occlusion, "emotion": one_hot}
 
 
 def _mixed(pixels, one_hot, draw, mixup: float):
-    """Blend some faces with their neighbour's in the batch: mixup (Zhang et al. 2018, arXiv:1710.09412).
+    """Blend some faces with their neighbour in the batch: mixup (Zhang et al. 2018, arXiv:1710.09412).
 
-    A face keeps its own mask; only what is not hidden by it, and the truth, are blended, and the label by the same
-    shares. Neighbours are pairs 0 and 1, 2 and 3 and so on, so a batch shared out in even parts is the same batch. A
-    last pair without a neighbour stays as it is.
+    The mask is not blended; the visible pixels, the ground truth and the label are, in the same proportion. Neighbours
+    are pairs 0 and 1, 2 and 3 and so on, so that a batch divided into even parts gives the same result. A last pair
+    without a neighbour is not changed.
 
     Args:
         pixels: (B, S, S, 7) float32.
         one_hot: (B, 7).
-        draw: (B,) in [0, 1); below `mixup` a pair is blended, evenly between not at all and half and half.
+        draw: (B,) in [0, 1); below `mixup` the pair is blended, and the neighbour's share is uniform in 0 to 0.5.
     Returns: pixels and labels of the same shapes.
     """
     count = tf.shape(draw)[0]
@@ -76,15 +75,16 @@ def _mixed(pixels, one_hot, draw, mixup: float):
 
 
 def _recoloured(pixels, draws, recolour: float):
-    """Give some masks another colour, their prints and folds kept, the face and the truth as they are.
+    """Change the colour of some masks, but not their prints and folds, the face or the ground truth.
 
-    What a mask adds to a pixel is the masked picture less the seen share of the truth. That part loses some of its own
-    colour and is seen through a filter of any hue, so white masks become vivid and vivid ones others. Black stays
-    black, and masks on black-and-white pictures grey.
+    The mask's part of a pixel is the masked image minus the visible share of the ground truth. This part loses some of
+    its colour and is multiplied by a random tint, so that white masks become colourful and colourful ones change.
+    Black masks stay black, and masks on black-and-white images stay grey.
 
     Args:
         pixels: (B, S, S, 7) float32.
-        draws: (B, 4) in [0, 1): whether (below `recolour`), hue, saturation of the filter, how much own colour is lost.
+        draws: (B, 4) in [0, 1): whether (below `recolour`), hue and saturation of the tint, share of the own
+            colour lost.
     Returns: pixels of the same shape; where nothing is hidden, equal bit for bit.
     """
     masked, unmasked, occlusion = pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
@@ -99,11 +99,16 @@ def _recoloured(pixels, draws, recolour: float):
     return tf.concat([tf.where(chosen, other, masked), unmasked, occlusion], axis=-1)
 
 
-def _moved_pairs(pixels, spread, jitter: float):
-    """`_moved` with a mask that stays as large as it was.
+def _jittered(pixels, spread, jitter: float):
+    """Move pairs with `_moved`, without enlarging the masks.
 
-    Between pixels a rim is smeared over two, and both would count as hidden; a network taught so claims a ring of seen
-    pixels around every mask. Hidden is what more than half of comes from hidden pixels; elsewhere is the truth.
+    Interpolation spreads the rim of a mask over two pixels. If both counted as hidden, the network would learn to mark
+    a ring of visible pixels around every mask. A pixel is hidden if more than half of it comes from hidden pixels; all
+    others show the ground truth.
+
+    Args:
+        pixels: (B, S, S, 7) float32.
+        spread: (B, 4) in [-1, 1), see `_moved`.
     """
     hidden = tf.cast(pixels[..., 6:] > 0, tf.float32)
     moved = _moved(tf.concat([pixels, hidden], axis=-1), spread, jitter)
@@ -114,9 +119,9 @@ def _moved_pairs(pixels, spread, jitter: float):
 
 
 def _moved(pixels, spread, jitter: float):
-    """Zoom, turn and shift each picture, all its channels alike; what comes in from outside is a reflection.
+    """Zoom, turn and shift each image, all channels alike; pixels from outside the image are its reflection.
 
-    A photograph's face is never found exactly where training's was: less so under a mask.
+    The detector never places a face exactly as in the training data, least of all under a mask.
 
     Args:
         pixels: (B, S, S, C) float32.
@@ -125,7 +130,7 @@ def _moved(pixels, spread, jitter: float):
     side = float(pixels.shape[1])
     zoom, turn = tf.exp(jitter * spread[:, 0]), jitter * spread[:, 1]
     a, b = zoom * tf.cos(turn), zoom * tf.sin(turn)
-    # x' = a x - b y + c about the centre, so that the middle moves by the shift alone.
+    # x' = a x - b y + c about the centre, so that only the shift moves the centre.
     centre = (side - 1) / 2
     right = centre - a * centre + b * centre + 0.5 * jitter * side * spread[:, 2]
     down = centre - b * centre - a * centre + 0.5 * jitter * side * spread[:, 3]

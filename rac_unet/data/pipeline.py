@@ -1,8 +1,8 @@
-"""From a pairs data set to a `tf.data.Dataset` that can be stopped and continued anywhere.
+"""The input pipeline: a `tf.data.Dataset` of training batches that can continue at any step.
 
-The order of the pairs follows from (seed, epoch) and every random change from (seed, position in the whole training),
-never from a stateful generator; so a run continued at step n sees exactly what an uninterrupted one would. A cache, or
-none, never changes a pixel or the order.
+The order of the pairs depends only on (seed, epoch), and the augmentation of a pair only on (seed, position in the
+whole training). So a run resumed at step n gets the same batches as one that was never interrupted. Caching does not
+change pixels or order. `rac_unet.data.draws` lists the random numbers of a pair.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from rac_unet.core.config import DataConfig
 from rac_unet.core.errors import UserError
-from rac_unet.data.augmenting import DRAWS, to_float
+from rac_unet.data.augmenting import to_float
+from rac_unet.data.draws import AUGMENTATION
 from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 
@@ -30,12 +31,12 @@ def make_training_dataset(
     changes: DataConfig | None = None,
     soft: bool = False,
 ) -> tf.data.Dataset:
-    """All batches of a training, ready to use: `make_training_blocks`, one step a block, through `finish_batch`.
+    """Return all batches of a training, ready for a network: `make_training_blocks` with one step per block, finished.
 
     Args:
-        changes: how pairs are changed; the settings' defaults where none are given.
-        soft: `emotion` is each pair's distribution (`PairSet.emotion_shares`) instead of one-hot.
-    Returns: dataset of `(inputs, targets)` as `finish_batch` gives them.
+        changes: settings of the augmentation; default: those of `DataConfig`.
+        soft: `emotion` is the distribution of each pair (`PairSet.emotion_shares`) instead of one-hot.
+    Returns: dataset of `(inputs, targets)`, see `finish_batch`.
     """
     blocks = make_training_blocks(pairs, pictures, batch_size, seed, epochs, first_step, shard, soft=soft)
 
@@ -57,29 +58,28 @@ def make_training_blocks(
     shard: tuple[int, int] = (0, 1),
     steps_per_block: int = 1,
     replicas: int = 1,
-    more_draws: int = 0,
+    guidance_draws: int = 0,
     soft: bool = False,
 ) -> tf.data.Dataset:
-    """All batches of a training as bytes, epoch after epoch, each epoch in an order of its own.
+    """Return all batches of a training as bytes, several steps in a block; each epoch has its own order.
 
-    Bytes are a quarter of what floats are, and a whole block goes to the device at once; `finish_batch` does the rest
-    there.
+    Bytes take a quarter of the memory of floats, and a whole block is copied to the device at once. `finish_batch`
+    converts and augments the batches there.
 
     Args:
-        pairs: the training split; what does not fill a batch at an epoch's end is left out of that epoch. Where their
-            weights differ, an epoch is as long, and shows each pair as often as its weight says, on average.
-        pictures: the same pairs' pixels.
-        first_step: how many batches were already used.
-        shard: (worker, workers): deliver this worker's part of every batch, consecutive pairs, `batch_size` / workers
-            of them. All parts together are the batch that one worker alone would get, augmentation included.
-        steps_per_block: steps K in an element.
-        replicas: devices of this worker that share its part. Elements come in turn for each of them.
-        more_draws: random numbers for each pair beyond the 16 that `finish_batch` takes.
-        soft: `emotion` is (K, B, 7) float32, each pair's distribution, instead of (K, B) int64.
-    Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8 as `Pictures.load` gives them, (K, B) int64,
-        and (K, B, 16 + more) float32 in [0, 1), what is random about each pair. What is left at the end and fills no
-        block is left out.
-    Raises: UserError when the split is smaller than a batch, or a batch cannot be shared equally.
+        pairs: the training split; an incomplete batch at the end of an epoch is dropped. If weights differ, epochs are
+            equally long, and each pair is used in proportion to its weight, on average.
+        pictures: images of the same pairs.
+        first_step: number of batches that were used before.
+        shard: (worker, workers): return this worker's part of every batch, `batch_size` / workers consecutive pairs.
+            All parts together equal the batch of a single worker, augmentation included.
+        steps_per_block: number of steps K in a block.
+        replicas: number of devices of this worker, which share its part; blocks are for each of them in turn.
+        guidance_draws: number of random numbers of each pair for guidance, see `rac_unet.data.draws`.
+        soft: `emotion` is (K, B, 7) float32, the distribution of each pair, instead of (K, B) int64.
+    Returns: dataset of `(stacked, emotion, draws)`: (K, B, S, S, 7) uint8, see `Pictures.load`; (K, B) int64; and the
+        random numbers (K, B, 16 + `guidance_draws`) float32 in [0, 1). An incomplete last block is dropped.
+    Raises: UserError when the split is smaller than a batch, or a batch cannot be divided evenly.
     """
     worker, workers = shard
     for count, what in ((workers, "workers"), (workers * replicas, "devices")):
@@ -97,12 +97,11 @@ def make_training_blocks(
         return tf.data.Dataset.from_tensor_slices(order[:used])
 
     def draw(position, index):
-        # Numbers in [0, 1): flip, gain, gain of three channels, offset, one for the label; zoom, turn, two shifts;
-        # one for mixup; four for recolouring.
-        draws = tf.random.stateless_uniform([DRAWS], seed=[seed + 1, position])
-        if more_draws:
-            # A stream of their own: the augmentation is the same with and without them.
-            draws = tf.concat([draws, tf.random.stateless_uniform([more_draws], seed=[seed + 3, position])], axis=0)
+        draws = tf.random.stateless_uniform([AUGMENTATION.count], seed=[seed + 1, position])
+        if guidance_draws:
+            # Another seed, so that the augmentation is the same with and without guidance.
+            more = tf.random.stateless_uniform([guidance_draws], seed=[seed + 3, position])
+            draws = tf.concat([draws, more], axis=0)
         return index, draws
 
     dataset = tf.data.Dataset.range(epochs).flat_map(order_of).enumerate().skip(first_step * batch_size)
@@ -117,7 +116,7 @@ def make_training_blocks(
     dataset = dataset.batch(batch_size // workers // replicas, drop_remainder=True)
     dataset = dataset.batch(steps_per_block * replicas, drop_remainder=True)
     if replicas > 1:
-        # One step's parts lie side by side; each device wants its own parts of all steps.
+        # The parts of one step follow each other; regroup them, so that a device gets its parts of all steps at once.
         def deal(*parts):
             turned = [tf.reshape(part, [steps_per_block, replicas, *part.shape[1:]]) for part in parts]
             turned = [tf.experimental.numpy.swapaxes(part, 0, 1) for part in turned]
@@ -128,23 +127,25 @@ def make_training_blocks(
 
 
 def finish_batch(stacked, emotion, draws, changes: DataConfig):
-    """What the network and the losses are given, from one step of a block.
+    """Return the inputs of the network and the targets of the losses for one step of a block, augmented.
 
     Args:
-        stacked, emotion, draws: (B, S, S, 7), (B,) and (B, 16 or more) as `make_training_blocks` gives them.
-        changes: how pairs are changed, and how many labels are withheld.
-    Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot;
-        targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden, and `emotion` as above, never
-        withheld.
+        stacked, emotion, draws: one step of a block of `make_training_blocks`: (B, S, S, 7), (B,) and (B, 16 or more).
+        changes: settings of the augmentation and of label dropout.
+    Returns: `(inputs, targets)`: inputs `masked_image` (B, S, S, 3) float32 in [0, 1] and `emotion` (B, 7) one-hot,
+        zeros where the label was dropped; targets `unmasked_image` (B, S, S, 3), `occlusion` (B, S, S, 1), 1 = hidden,
+        and `emotion` (B, 7), never dropped.
     """
     inputs, targets = to_float(stacked, emotion, draws, changes if changes.augment else None)
     if changes.label_dropout:
-        inputs["emotion"] *= tf.cast(draws[:, 6:7] >= changes.label_dropout, tf.float32)
+        inputs["emotion"] *= tf.cast(AUGMENTATION.part(draws, "label_dropout") >= changes.label_dropout, tf.float32)[
+            :, None
+        ]
     return inputs, targets
 
 
 def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int, soft: bool = False) -> tf.data.Dataset:
-    """Every pair once, in the file's order, unchanged; the last batch may be smaller. Same elements as for training."""
+    """Return batches of `(inputs, targets)`, without augmentation, each pair once in order; the last may be smaller."""
     emotions = tf.constant(pairs.emotion_shares if soft else pairs.emotion_ids)
     dataset = tf.data.Dataset.range(len(pairs)).map(
         lambda index: (pictures.load(index), tf.gather(emotions, index)), num_parallel_calls=tf.data.AUTOTUNE
@@ -155,13 +156,13 @@ def make_scoring_dataset(pairs: PairSet, pictures: Pictures, batch_size: int, so
 
 
 def unmasked_faces(pairs: PairSet, image_size: int, batch_size: int = 64) -> Iterator[np.ndarray]:
-    """Yield the unmasked pictures of pairs in the file's order, (B, S, S, 3) float32 in [0, 1]."""
+    """Yield the unmasked images of pairs in their order, (B, S, S, 3) float32 in [0, 1]."""
     for _, targets in make_scoring_dataset(pairs, Pictures(pairs, image_size), batch_size):
         yield targets["unmasked_image"].numpy()
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Whole batches in an epoch; raises UserError when there is not one."""
+    """Return the number of whole batches in an epoch; raises UserError when there are too few pairs for one."""
     if count < batch_size:
         raise UserError(
             f"the training split has {count} pairs, fewer than one batch of {batch_size}; "
@@ -172,10 +173,10 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def _rows_by_weight(weights: np.ndarray, seed: int):
-    """Function of the epoch: N row numbers, each row as often as its share of the weights, on average over epochs.
+    """Return a function from the epoch to N row numbers, in which rows occur in proportion to their weights.
 
-    Systematic sampling: marks at a distance of one, shifted by one random number, laid over the summed weights. A row
-    of weight 2.3 (mean 1) comes two or three times an epoch, never more or less, and equal weights give each row once.
+    Systematic sampling: marks at a distance of 1, shifted by one random number, on the cumulative weights. With a mean
+    of 1, a row of weight 2.3 occurs two or three times in an epoch, and rows of equal weights occur once.
     """
     count = len(weights)
     if (weights == weights[0]).all():
@@ -192,7 +193,7 @@ def _rows_by_weight(weights: np.ndarray, seed: int):
 
 
 def _options() -> tf.data.Options:
-    """No rewriting of the graph: for that, every new iterator would copy the memory cache, all of it."""
+    """Return options without graph optimization, for which every new iterator would copy the whole memory cache."""
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     return options

@@ -15,10 +15,9 @@ import math
 import tensorflow as tf
 
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.data.draws import READER
 from rac_unet.objectives.losses import gaussian_matrix, low_pass_over_hole, over_hole
 
-# Random numbers for each pair: whether an emotion is requested, which, a wrong label, a donor; then for each reader.
-ASK_DRAWS, READER_DRAWS = 4, 5
 # Largest changes of a reader's crop: shift as a share of its side, log of its size, added pixel width, log of gain.
 SHIFT, ZOOM_LOG, BLUR, GAIN_LOG = 0.05, 0.1, 1.0, 0.2
 # Standard deviation of the low-pass filter, as a share of the side: wider than lips, narrower than a cheek.
@@ -98,23 +97,25 @@ def reader_crops(image, size: int, frame: tuple[float, float, float], draws=None
         image: (B, S, S, 3) float32.
         size: side s of a crop in pixels.
         frame: (side, x, y) of the square, side and centre as shares of S.
-        draws: (B, 5) in [0, 1): shift right and down, size, blur, gain; None for the exact crop.
+        draws: (B, 5) in [0, 1), layout `READER`; None for the exact crop.
     Returns: (B, s, s, 3) float32 in [0, 1].
     """
     side, x, y = frame
     count, pixels = tf.shape(image)[0], image.shape[1]
     if draws is None:
-        spread = tf.zeros((count, READER_DRAWS))
+        spread = tf.zeros((count, READER.count))
         blur = tf.ones(count)
     else:
-        spread, blur = 2 * draws - 1, 1 + BLUR * draws[:, 3]
-    length = side * tf.exp(ZOOM_LOG * spread[:, 2])
+        spread, blur = 2 * draws - 1, 1 + BLUR * READER.part(draws, "blur")
+    length = side * tf.exp(ZOOM_LOG * READER.part(spread, "zoom"))
+    shift = READER.part(spread, "shift")
     rows, columns = (
-        _resampling(centre + SHIFT * side * spread[:, axis], length, blur, pixels, size)
+        _resampling(centre + SHIFT * side * shift[:, axis], length, blur, pixels, size)
         for axis, centre in ((1, y), (0, x))
     )
     crops = tf.einsum("brh,bhwc,bsw->brsc", rows, image, columns)
-    return tf.clip_by_value(crops * tf.exp(GAIN_LOG * spread[:, 4])[:, None, None, None], 0.0, 1.0)
+    gain = tf.exp(GAIN_LOG * READER.part(spread, "gain"))[:, None, None, None]
+    return tf.clip_by_value(crops * gain, 0.0, 1.0)
 
 
 def reader_loss(logits, request, margin: float):

@@ -1,4 +1,4 @@
-"""The pipeline: same pixels and order whatever the cache, continued anywhere, both pictures changed alike."""
+"""The pipeline: same pixels and order with every cache, continued at any step, both images changed alike."""
 
 from dataclasses import fields, replace
 
@@ -9,6 +9,7 @@ from rac_unet.core.config import DataConfig
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import augmenting
 from rac_unet.data import pairs as pairs_module
+from rac_unet.data.draws import AUGMENTATION
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, make_training_blocks, make_training_dataset
 from tests.refusals import refused
@@ -67,7 +68,7 @@ def test_a_moved_mask_stays_as_large_as_it_was(train):
     # Zoom and turn none, shifts of any part of a pixel.
     spread = np.random.default_rng(0).uniform(-1, 1, (64, 4)).astype(np.float32)
     spread[:, :2] = 0
-    masked, unmasked, occlusion = np.split(augmenting._moved_pairs(pixels, spread, 0.1).numpy(), [3, 6], axis=-1)
+    masked, unmasked, occlusion = np.split(augmenting._jittered(pixels, spread, 0.1).numpy(), [3, 6], axis=-1)
     assert abs((occlusion > 0).sum((1, 2, 3)).mean() / 160 - 1) < 0.02
     assert (masked == unmasked)[(occlusion == 0)[..., 0]].all()
 
@@ -232,17 +233,17 @@ def test_refusals(train):
         make_training_dataset(train, Pictures(train, 64), 1000, 0, 1)
 
 
-def test_more_draws_leave_the_augmentation_as_it_is(train):
+def test_guidance_draws_leave_the_augmentation_as_it_is(train):
     pictures, settings = Pictures(train, 64, "memory"), {"batch_size": 4, "seed": 5, "epochs": 3}
     first, again, plain = (
         [block[2] for block in make_training_blocks(train, pictures, **settings, **more).take(6).as_numpy_iterator()]
-        for more in ({"more_draws": 8}, {"more_draws": 8, "first_step": 2}, {})
+        for more in ({"guidance_draws": 8}, {"guidance_draws": 8, "first_step": 2}, {})
     )
-    assert first[0].shape == (1, 4, augmenting.DRAWS + 8)
-    np.testing.assert_array_equal(np.concatenate(first)[..., : augmenting.DRAWS], np.concatenate(plain))
+    assert first[0].shape == (1, 4, AUGMENTATION.count + 8)
+    np.testing.assert_array_equal(np.concatenate(first)[..., : AUGMENTATION.count], np.concatenate(plain))
     np.testing.assert_array_equal(first[2:], again[:4])
     # Uniform, and none like another.
-    new = np.concatenate(first)[..., augmenting.DRAWS :]
+    new = np.concatenate(first)[..., AUGMENTATION.count :]
     assert len(np.unique(new)) == new.size and 0 <= new.min() < 0.1 < 0.9 < new.max() < 1
 
 
