@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     from rac_unet.data import pairs
     from rac_unet.data.frames import check_frame, frame_pixels
     from rac_unet.data.records import refuse_records
-    from rac_unet.pairing.preparing import describe, prepare
+    from rac_unet.pairing.closing_report import closing_report
+    from rac_unet.pairing.preparing import prepare
 
     frame = check_frame(options.frame.split(","), "--frame")
     refuse_records(options.set)
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         noun="pairs",
         weighted=found.has_weights,
     )
-    print(describe(summary, "pairs"))
+    print(closing_report(summary, "pairs"))
     return 0
 
 

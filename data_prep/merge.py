@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     from data_prep.making.merging import LinkMaker, MergedRows, read_sets
     from data_prep.making.weights import describe_weights, emotion_weights
-    from rac_unet.pairing.preparing import describe, prepare
+    from rac_unet.pairing.closing_report import closing_report
+    from rac_unet.pairing.preparing import prepare
 
     sets = read_sets(options.sets, options.output)
     rows = MergedRows(sets, options.same_people)
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     summary = prepare(
         options.output, rows, maker, settings, options.workers, noun="pairs", rejected=rows.rejected, weighted=weighted
     )
-    print(describe(summary, "pairs"))
+    print(closing_report(summary, "pairs"))
     if options.balance != "none":
         print(describe_weights(counts, weights))
     return 0

@@ -14,7 +14,7 @@ from rac_unet.core.errors import CommandParser, run_command
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
-    from rac_unet.pairing.preparing import describe
+    from rac_unet.pairing.closing_report import closing_report
     from rac_unet.pairing.toy_pairs import write_toy_pairs
 
     summary = write_toy_pairs(
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         seed=options.seed,
         workers=options.workers,
     )
-    print(describe(summary, "faces"))
+    print(closing_report(summary, "faces"))
     return 0
 
 

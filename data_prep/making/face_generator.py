@@ -21,7 +21,7 @@ from rac_unet.core.files.whole import write_file
 from rac_unet.core.progress import format_seconds
 from rac_unet.data.pairs import assign_splits
 from rac_unet.faces.detect import FaceDetector
-from rac_unet.pairing.preparing import Made, Table, make_items
+from rac_unet.pairing.preparing import CsvTable, Made, make_items
 from rac_unet.photos.png_encoding import encode_png
 
 LABELS_FILE = "labels.csv"
@@ -174,7 +174,11 @@ def draw_faces(output: str, count: int, maker: FaceMaker, settings: dict[str, An
             return f"already finished: {folder.path} (nothing to do)"
 
         def write_tables() -> Counter:
-            labels, skipped, reasons = Table("path", "identity", "emotion", "split"), Table("path", "reason"), Counter()
+            labels, skipped, reasons = (
+                CsvTable("path", "identity", "emotion", "split"),
+                CsvTable("path", "reason"),
+                Counter(),
+            )
             for number in range(count):
                 made = folder.result(number)
                 if made["skipped"] is not None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from data_prep.sources.source import Source
 from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import hash_share
+from rac_unet.pairing.closing_report import closing_report
 from rac_unet.pairing.mask_policy import MaskPolicy
-from rac_unet.pairing.preparing import describe, prepare
+from rac_unet.pairing.preparing import prepare
 
 # Raised when the same settings give other pairs than before.
 FORMAT = 2
@@ -77,5 +78,5 @@ def run_source(
         **settings,
     }
     summary = prepare(options.output, source.photos, maker, settings, options.workers, rejected=source.rejected)
-    print(describe(summary))
+    print(closing_report(summary))
     return 0

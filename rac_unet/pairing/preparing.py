@@ -24,7 +24,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.files.output_folder import OutputFolder
 from rac_unet.core.files.whole import write_file
 from rac_unet.core.parallel import run_parallel
-from rac_unet.core.progress import Progress, format_seconds
+from rac_unet.core.progress import Progress
 from rac_unet.photos.png_encoding import encode_png
 
 
@@ -190,7 +190,7 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
     from rac_unet.data import pairs
 
     summary = Summary(folder.path)
-    skipped, notes = Table("path", "reason"), Table("path", "note")
+    skipped, notes = CsvTable("path", "reason"), CsvTable("path", "note")
     hidden_sum, hidden_count, shared = 0.0, 0, False
     for name, reason in rejected:
         skipped.add(name, reason)
@@ -228,7 +228,7 @@ def _kind_of(reason: str) -> str:
     return re.sub(r"\d+", "N", re.sub(r"'[^']*'", "'…'", reason))
 
 
-class Table:
+class CsvTable:
     """A CSV file in the making.
 
     Args:
@@ -246,34 +246,3 @@ class Table:
     def content(self) -> bytes:
         # A file name need not be text; what is not is spelled out.
         return self._text.getvalue().encode(errors="backslashreplace")
-
-
-def describe(summary: Summary, noun: str = "photos") -> str:
-    """The closing report of a command, several lines of text."""
-    from rac_unet.core.emotions import EMOTIONS
-    from rac_unet.data.pair_checks import SPLITS
-
-    if summary.already_there:
-        return f"already finished: {summary.output} (nothing to do)"
-    counts = summary.counts
-    table = [["pairs", *EMOTIONS, "all"]]
-    for split in SPLITS:
-        numbers = [counts[split, emotion] for emotion in EMOTIONS]
-        table.append([split, *(f"{number:,}" for number in numbers), f"{sum(numbers):,}"])
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-    if summary.hidden:
-        lines.append(f"hidden by the mask: {100 * summary.hidden:.1f} % of the pixels on average")
-    skipped = sum(summary.reasons.values())
-    kinds = [f"{number:,} x {reason}" for reason, number in summary.reasons.most_common()]
-    reasons = "; ".join(kinds[:12] + [f"{len(kinds) - 12} more kinds"] * (len(kinds) > 12))
-    if skipped:
-        lines.append(f"skipped {skipped:,} {noun}: {reasons} (see skipped.csv)")
-    if summary.notes:
-        lines.append(f"noted {summary.notes:,} {noun} (see notes.csv)")
-    empty = [split for split in SPLITS if not sum(counts[split, emotion] for emotion in EMOTIONS)]
-    if empty:
-        lines.append(f"note: no pair in {' and '.join(empty)}; training needs train and val, evaluation test")
-    lines.append(f"{summary.rate:.1f} {noun} a second, {format_seconds(summary.seconds)} in all")
-    lines.append(f"wrote {summary.output / 'pairs.csv'}")
-    return "\n".join(lines)
