@@ -18,7 +18,7 @@ from rac_unet.runtime.classifier import load_classifier
 from rac_unet.runtime.runners import is_export, refuse_unknown
 from rac_unet.scoring.brisque import require_brisque
 from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
-from rac_unet.training.warm_start import BEGUN_FROM, begun_from, guides_of
+from rac_unet.training.warm_start import WARM_START_KEY, guides_of, warm_start_source
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_plausibility(metrics["plausibility"]))
     print(describe_cost(metrics["cost"]))
     if run and run.history():
-        print(describe_pictures(run.history()[-1]["images"], training["training"].get(BEGUN_FROM)))
+        print(describe_pictures(run.history()[-1]["images"], training["training"].get(WARM_START_KEY)))
     if bare_faces:
         print(describe_bare_faces(bare_faces))
     if unscored:
@@ -222,8 +222,8 @@ def _training_facts(run: RunDir | None) -> dict:
     if run is None:
         return {}
     settings, training = to_dict(run.config()), run.provenance()
-    if begun := begun_from(run):
-        training[BEGUN_FROM] = begun
+    if source := warm_start_source(run):
+        training[WARM_START_KEY] = source
     # The figures may be published; where somebody keeps their photos is nobody's business.
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):

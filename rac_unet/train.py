@@ -16,12 +16,12 @@ from rac_unet.training.arguments import Request, parse
 
 def main(argv: list[str] | None = None) -> int:
     """Train a new run or resume one; return the exit code (130 when stopped by a signal)."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     request = parse(argv)
-    return resume(request, began) if request.resume else start(request, began, argv)
+    return resume(request, started_at) if request.resume else start(request, started_at, argv)
 
 
-def start(request: Request, began: float, argv: list[str] | None) -> int:
+def start(request: Request, started_at: float, argv: list[str] | None) -> int:
     """Train a new run directory; `argv` is the command line, for its provenance."""
     from rac_unet.core import rundir
     from rac_unet.core.provenance import device_name, make_provenance
@@ -30,9 +30,9 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
     from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
-    from rac_unet.training.warm_start import BEGUN_FROM, warm_start, warm_start_facts
+    from rac_unet.training.warm_start import WARM_START_KEY, warm_start, warm_start_facts
 
-    config = _with_whole_paths(request.config)
+    config = _with_absolute_paths(request.config)
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     _refuse_untrained_statistics(config)
@@ -58,7 +58,7 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
         **({"guidance": {"readers": readers} | donor_facts(donors, config.guidance)} if readers else {}),
-        **({BEGUN_FROM: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
+        **({WARM_START_KEY: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
         # Only the chief's run is kept; the others need a place for their settings.
@@ -68,10 +68,10 @@ def start(request: Request, began: float, argv: list[str] | None) -> int:
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, opened, donors, distribution, began, initial)
+        return _train(run, pairs, log, extractor, opened, donors, distribution, started_at, initial)
 
 
-def resume(request: Request, began: float) -> int:
+def resume(request: Request, started_at: float) -> int:
     """Continue a run directory where its newest backup left it."""
     from rac_unet.core.files.whole import write_text
     from rac_unet.core.rundir import open_run
@@ -87,17 +87,17 @@ def resume(request: Request, began: float) -> int:
 
     found = open_run(request.resume, need_weights=False)
     resuming.refuse_imported(found)
-    config = _with_whole_paths(with_overrides(found.config(), request.overrides))
+    config = _with_absolute_paths(with_overrides(found.config(), request.overrides))
     if config.loss.needs_features:
         try:
             find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
         except UserError as error:
-            advice = "with --resume, say --loss.features or --loss.feature_weights anew"
+            advice = "with --resume, give --loss.features or --loss.feature_weights again"
             raise UserError(f"{error}; {advice}", error.kind) from error
     try:
         readers, donors = check_readers(config.guidance.readers), read_donors(config.guidance)
     except UserError as error:
-        advice = "with --resume, say --guidance.readers or --guidance.donor_faces anew"
+        advice = "with --resume, give --guidance.readers or --guidance.donor_faces again"
         raise UserError(f"{error}; {advice}", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
@@ -114,7 +114,7 @@ def resume(request: Request, began: float) -> int:
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, opened, donors, distribution, began, initial, resumed=True)
+    return _train(run, pairs, log, extractor, opened, donors, distribution, started_at, initial, resumed=True)
 
 
 def _take_devices(config: RunConfig):
@@ -153,27 +153,27 @@ def _refuse_untrained_statistics(config: RunConfig) -> None:
         )
 
 
-def _with_whole_paths(config: RunConfig) -> RunConfig:
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the config with absolute paths, since the run may be scored and resumed from other folders."""
 
-    def whole(path: str) -> str:
+    def absolute(path: str) -> str:
         return str(Path(path).expanduser().absolute())
 
     data, loss = config.data, config.loss
     if data.path:
-        data = replace(data, path=whole(data.path))
+        data = replace(data, path=absolute(data.path))
     if loss.features not in EXTRACTORS:
-        loss = replace(loss, features=whole(loss.features))
+        loss = replace(loss, features=absolute(loss.features))
     if loss.feature_weights not in ("imagenet", "none"):
-        loss = replace(loss, feature_weights=whole(loss.feature_weights))
+        loss = replace(loss, feature_weights=absolute(loss.feature_weights))
     training, guidance = config.training, config.guidance
     if training.init_from and training.init_from != PUBLISHED:
-        training = replace(training, init_from=whole(training.init_from))
+        training = replace(training, init_from=absolute(training.init_from))
     if guidance.is_on:
         guidance = replace(
             guidance,
-            readers=[whole(path) for path in guidance.readers],
-            donor_faces=guidance.donor_faces and whole(guidance.donor_faces),
+            readers=[absolute(path) for path in guidance.readers],
+            donor_faces=guidance.donor_faces and absolute(guidance.donor_faces),
         )
     return replace(config, data=data, loss=loss, guidance=guidance, training=training)
 
@@ -187,7 +187,7 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _train(run, pairs, log, extractor, readers, donors, distribution, began: float, initial, resumed=False) -> int:
+def _train(run, pairs, log, extractor, readers, donors, distribution, started_at: float, initial, resumed=False) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -196,7 +196,9 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, began: flo
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(run, pairs, log, extractor, distribution, began, initial and initial.weights, readers, donors)
+        trainer = Trainer(
+            run, pairs, log, extractor, distribution, started_at, initial and initial.weights, readers, donors
+        )
         if initial:
             log(f"starts   with {initial.description}")
         if resumed:

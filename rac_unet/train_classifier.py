@@ -149,7 +149,7 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     from rac_unet.core.provenance import device_name, make_provenance
     from rac_unet.core.rundir import CLASSIFIER, create_from_text
     from rac_unet.runtime.classifier import classifier_yaml
-    from rac_unet.training.warm_start import BEGUN_FROM, warm_start_facts
+    from rac_unet.training.warm_start import WARM_START_KEY, warm_start_facts
 
     data, start = (str(Path(path).expanduser().absolute()) if path else None for path in (args.data, args.start))
     section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "start": start}
@@ -157,7 +157,7 @@ def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     text = classifier_yaml(config) + yaml.safe_dump(section, sort_keys=False, allow_unicode=True)
     facts = {"device": device_name(), "data_fingerprint": pairs.fingerprint, "pairs": len(pairs)}
     if start:
-        facts[BEGUN_FROM] = warm_start_facts(start, CLASSIFIER)
+        facts[WARM_START_KEY] = warm_start_facts(start, CLASSIFIER)
     provenance = make_provenance("rac_unet.train_classifier", args.argv, **facts)
     return create_from_text(args.runs, f"classifier-{training.view}", text, provenance)
 

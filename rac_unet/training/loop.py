@@ -3,11 +3,13 @@
 Keras's `fit` cannot pass the occlusion map to a loss of one output, resumes whole epochs only, and overwrites the raw
 weights when it averages them; hence this loop. From the command to a gradient step, read these five files:
 
-1. `rac_unet/train.py` reads the settings, opens the pairs and makes the run directory.
-2. This file: `Trainer.train` runs steps, validates, backs up and stops.
-3. `rac_unet/data/pipeline.py` makes the batches (`make_training_blocks`, `finish_batch`).
-4. `rac_unet/training/step.py`: `_gradients` is one step: network, losses, guidance, discriminators.
-5. `rac_unet/objectives/losses.py`: each loss, a function from targets and outputs to one number per image.
+1. `rac_unet/train.py`: `start` reads the settings, opens the pairs and makes the run directory.
+2. This file: `Trainer.__init__` builds network and optimizer; `Trainer.train` takes steps, validates and backs up.
+3. `rac_unet/data/pipeline.py`: `make_training_blocks` reads batches, and `finish_batch` augments them on the device.
+4. `rac_unet/training/step.py`: `TrainingStep._gradients` runs the network and its losses, `_replica_step` applies them.
+5. `rac_unet/objectives/losses.py`: `make_loss` adds up the weighted terms, each one number per image.
+
+Guidance (`guiding/`) and several devices (`hardware/`) can be skipped on a first reading.
 """
 
 from __future__ import annotations
@@ -34,14 +36,14 @@ from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
 from rac_unet.training.guiding.adversary import Adversary
-from rac_unet.training.guiding.counterfactuals import Guidance, describe
+from rac_unet.training.guiding.counterfactuals import Guidance, guidance_lines
 from rac_unet.training.guiding.donors import load_donors
 from rac_unet.training.guiding.readers import Reader
 from rac_unet.training.hardware.devices import choose, device_facts
 from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
 from rac_unet.training.meter import Meter
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
-from rac_unet.training.reporting import Scalars, StopSignal
+from rac_unet.training.reporting import Scalars, StopSignal, divergence_message
 from rac_unet.training.state import BackupClock, load_state, restore, save_state
 from rac_unet.training.step import VOTES, TrainingStep
 from rac_unet.training.validation import decibels, validate
@@ -65,10 +67,10 @@ class Trainer:
         log: called with each line to print.
         extractor: feature extractor of the loss (`rac_unet.objectives.features.load_extractor`), if it needs one.
         distribution: the devices; by default one.
-        began: `time.monotonic()` at the start of the command, from which `max_hours` counts; by default now.
+        started_at: `time.monotonic()` at the start of the command, from which `max_hours` counts; by default now.
         weights: initial weights in the order of a network's `get_weights`; None for random weights.
         readers: emotion readers of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
-        donors: of the config's guidance (`rac_unet.training.guiding.donors.read_donors`).
+        donors: donor faces of the config's guidance (`rac_unet.training.guiding.donors.read_donors`).
     Raises: UserError when the data cannot be used for training, or the devices do not support the config.
     """
 
@@ -79,17 +81,17 @@ class Trainer:
         log,
         extractor=None,
         distribution: Distribution | None = None,
-        began: float | None = None,
+        started_at: float | None = None,
         weights: list[np.ndarray] | None = None,
         readers: Sequence[Reader] = (),
         donors: PairSet | None = None,
     ):
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
-        self._began = time.monotonic() if began is None else began
+        self._started_at = time.monotonic() if started_at is None else started_at
         config, training = self.config, self.config.training
         refuse_uneven_batch(config, self.distribution.replicas)
-        self._choices = choose(training, device_facts(self.distribution.kind == "tpu"), self.distribution.replicas)
+        self._resolved = choose(training, device_facts(self.distribution.kind == "tpu"), self.distribution.replicas)
         train, val = pairs.split("train"), pairs.split("val")
         self.steps_per_epoch = steps_per_epoch(len(train), training.batch_size)
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
@@ -107,18 +109,18 @@ class Trainer:
         )
         keras.utils.set_random_seed(training.seed)
         with self.distribution.strategy.scope():
-            built = build_configured(config.model, self._choices.precision)
+            built = build_configured(config.model, self._resolved.precision)
             self.model = fuse_batch_norms(built, synchronized=self.distribution.replicas > 1)
-            loss_scaling = self._choices.precision == "mixed_float16"
+            loss_scaling = self._resolved.precision == "mixed_float16"
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)
             if weights is not None:
-                # Before the average is made, which starts with the same weights.
+                # Must come before the average, which starts with these weights.
                 for variable, value in zip(self.model.weights, weights, strict=True):
                     variable.assign(value)
             self.average = MovingAverage(self.model.weights, config.optimizer.ema)
-            # float16 would need loss scaling of their own.
-            fast = "mixed_bfloat16" if self._choices.precision == "mixed_bfloat16" else "float32"
+            # In float16, the discriminators would need their own loss scaling.
+            fast = "mixed_bfloat16" if self._resolved.precision == "mixed_bfloat16" else "float32"
             self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
         self._readers = readers
         faces = load_donors(donors, size) if donors else None
@@ -130,22 +132,21 @@ class Trainer:
             make_loss(config.loss.terms, extractor),
             config,
             self.distribution,
-            self._choices.jit_compile,
+            self._resolved.jit_compile,
             self._adversary,
             self._guidance,
         )
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
         self._clock = BackupClock(training.backup_seconds)
-        # Duration of a validation, including sheet and backup, and of the first call, including compilation; 0 before
-        # the first of each.
-        self._round_seconds = self._first_seconds = 0.0
+        # Duration of the last validation, with sheet and backup, and of the first call, with compilation; 0 if unknown.
+        self._validation_seconds = self._first_call_seconds = 0.0
         log(
-            f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._choices.precision}"
-            f"{', products in TF32' * uses_tf32()}{', XLA' * self._choices.jit_compile}, "
+            f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._resolved.precision}"
+            f"{', products in TF32' * uses_tf32()}{', XLA' * self._resolved.jit_compile}, "
             f"{self.distribution.description}, batch of {training.batch_size}"
         )
-        for line in describe(config, readers, faces) if self._guidance else ():
+        for line in guidance_lines(config, readers, faces) if self._guidance else ():
             log(line)
 
     @property
@@ -158,21 +159,21 @@ class Trainer:
         many = self.distribution.workers > 1
         with Scalars(self.run.tensorboard, self.log, self.distribution.is_chief) as scalars:
             blocks, block, position = iter(self._blocks()), None, 0
-            per_block = self._choices.steps_per_call
+            per_block = self._resolved.steps_per_call
             self._meter.start_clock()
             while self.step < self.total_steps:
-                began, waited = time.monotonic(), 0.0
+                call_start, waited = time.monotonic(), 0.0
                 if block is None:
                     block, position = next(blocks), 0
-                    waited = time.monotonic() - began
+                    waited = time.monotonic() - call_start
                 to_validation = self.validate_steps - self.step % self.validate_steps
                 count = min(per_block - position, to_validation, self.total_steps - self.step)
                 values = self._step(block, position, count, (float(stop.is_set), float(self._time_is_up())))
                 if not self._meter.calls:
                     # Wait for the result, so that the time includes compilation.
                     values.numpy()
-                    self._first_seconds = time.monotonic() - began
-                    self.log(f"started  first step {time.monotonic() - self._began:.1f} s after the command")
+                    self._first_call_seconds = time.monotonic() - call_start
+                    self.log(f"started  first step {time.monotonic() - self._started_at:.1f} s after the command")
                 position += count
                 if position == per_block:
                     block = None
@@ -190,7 +191,7 @@ class Trainer:
         # A run that reaches its time limit is validated too, so that its result can be used.
         if at_end or self.step % self.validate_steps == 0 or reason == "time":
             self._meter.read()
-            self._end_round(scalars)
+            self._validate_and_back_up(scalars)
             self._meter.start_clock()
         elif reason or self._clock.is_due():
             self._meter.read()
@@ -210,25 +211,26 @@ class Trainer:
             self.log("no backup yet: starting from the first step")
             return
         arrays, numbers = found
-        restore(arrays, self._groups())
+        restore(arrays, self._backed_up_variables())
         self.best_loss = float(numbers["best_loss"])
         self._meter = self._make_meter(int(numbers["step"]), float(numbers["train_seconds"]))
         self._meter.round_sums, self._meter.round_count = np.array(numbers["round_sums"]), int(numbers["round_count"])
-        self._round_seconds = float(numbers["round_seconds"])
+        self._validation_seconds = float(numbers["round_seconds"])
         if self.distribution.is_chief:
             # Rows written after the backup belong to steps that will be repeated.
-            rows, ended = [row for row in self.run.history() if row["step"] <= self.step], numbers.get("round")
+            rows = [row for row in self.run.history() if row["step"] <= self.step]
             self.run.write_history(rows)
-            if ended and (not rows or rows[-1]["step"] < self.step):
+            validated = numbers.get("round")
+            if validated and (not rows or rows[-1]["step"] < self.step):
                 # The run was killed after this backup, before the files that follow were written.
-                self._keep_round(**ended)
+                self._write_validation_files(**validated)
         self.log(f"resumed  at step {self.step:,} of {self.total_steps:,}, best validation loss {self.best_loss:.4f}")
 
     def _blocks(self):
         """Return the blocks of batches from the current step on, distributed to the devices."""
         config, place = self.config, self.distribution
         # One more epoch than needed, since an incomplete block is dropped.
-        epochs = math.ceil(config.training.epochs) + 1 + self._choices.steps_per_call // self.steps_per_epoch
+        epochs = math.ceil(config.training.epochs) + 1 + self._resolved.steps_per_call // self.steps_per_epoch
 
         def make(_context=None):
             return make_training_blocks(
@@ -239,7 +241,7 @@ class Trainer:
                 epochs,
                 self.step,
                 (place.worker, place.workers),
-                self._choices.steps_per_call,
+                self._resolved.steps_per_call,
                 place.local_replicas,
                 self._guidance.draws if self._guidance else 0,
                 soft=self._train.has_shares,
@@ -251,34 +253,37 @@ class Trainer:
         """Return whether the remaining time only suffices to finish the current steps, validate and save."""
         limit = self.config.training.max_hours * 3600
         needed = self._meter.seconds_behind + self._reserved_seconds()
-        return bool(limit) and time.monotonic() - self._began + needed >= limit
+        return bool(limit) and time.monotonic() - self._started_at + needed >= limit
 
     def _reserved_seconds(self) -> float:
         """Return the expected seconds of the next validation with its backup; 0 unless this is the chief."""
         if not self.distribution.is_chief:
             return 0.0
         # The first validation traces the network again, like the first step.
-        return self._round_seconds or self._first_seconds + self._expected_round_seconds(self._meter.rate)
+        return self._validation_seconds or self._first_call_seconds + self._expected_validation_seconds(
+            self._meter.rate
+        )
 
-    def _expected_round_seconds(self, rate: float) -> float:
+    def _expected_validation_seconds(self, rate: float) -> float:
         """Estimate the seconds of the first validation from the images/s of training."""
         # A forward pass takes a third of a step.
         return self._clock.cost + (len(self._val) / (3 * rate) if rate else 0.0)
 
-    def _end_round(self, scalars: Scalars) -> None:
+    def _validate_and_back_up(self, scalars: Scalars) -> None:
+        """Score the validation split, write the backup, then weights, history and curves."""
         self._meter.report_rate()
         means = self._meter.round_means()
         if self._guidance:
-            means = self._guidance.per_picture(means, means["asked"], self.config.loss.terms)
+            means = self._guidance.means_where_applied(means, means["asked"], self.config.loss.terms)
         self._meter.start_round()
         if not self.distribution.is_chief:
             return
         started = time.monotonic()
         epoch = self.step / self.steps_per_epoch
         with self.average.swapped_in():
-            scores = self._validate(epoch)
+            scores = self._scores(epoch)
         if not math.isfinite(scores["val_loss"]):
-            raise UserError(breakdown_advice(self, ["the validation loss"]), "diverged")
+            self._refuse_divergence(["the validation loss"])
         better = scores["val_loss"] < self.best_loss
         self.best_loss = min(scores["val_loss"], self.best_loss)
         row = {
@@ -292,17 +297,17 @@ class Trainer:
         }
         # The backup comes first, so that a run killed at any time can be resumed, and then writes the other files.
         self._backup({"row": row, "better": better})
-        self._keep_round(row, better)
+        self._write_validation_files(row, better)
         scalars.write(self.step, row)
-        self._round_seconds = time.monotonic() - started
+        self._validation_seconds = time.monotonic() - started
         mark = " (best)" if better else ""
         self.log(
             f"epoch {epoch:.4g}/{self.config.training.epochs:g}: loss {means['loss']:.4f}, validation loss "
             f"{scores['val_loss']:.4f}{mark}, composite {decibels(scores['val_psnr_composite'])}, hole "
-            f"{decibels(scores['val_psnr_hole'])} [{format_seconds(self._round_seconds)}]"
+            f"{decibels(scores['val_psnr_hole'])} [{format_seconds(self._validation_seconds)}]"
         )
 
-    def _keep_round(self, row: dict[str, float], better: bool) -> None:
+    def _write_validation_files(self, row: dict[str, float], better: bool) -> None:
         """Write the other files of a validation: weights, then the row of the history."""
         with self.average.swapped_in():
             replace_file(self.run.last_weights, self.model.save_weights)
@@ -310,7 +315,7 @@ class Trainer:
                 replace_file(self.run.best_weights, self.model.save_weights)
         self.run.write_history([*self.run.history(), row])
 
-    def _validate(self, epoch: float) -> dict[str, float]:
+    def _scores(self, epoch: float) -> dict[str, float]:
         training = self.config.training
         due = round(self.step / self.validate_steps) % training.sample_every == 0 or self.step == self.total_steps
         batch_size = training.batch_size // self.distribution.replicas
@@ -325,9 +330,6 @@ class Trainer:
         )
 
     def _make_meter(self, step: int, train_seconds: float) -> Meter:
-        def on_nan(names: list[str]) -> None:
-            raise UserError(breakdown_advice(self, names), "diverged")
-
         return Meter(
             self._step.names,
             self.config.training.batch_size,
@@ -335,28 +337,34 @@ class Trainer:
             step,
             train_seconds,
             self.log,
-            on_nan,
+            self._refuse_divergence,
             self._log_budget,
         )
 
+    def _refuse_divergence(self, bad: list[str]) -> None:
+        """Raise UserError for losses that are not finite; `bad` has their names."""
+        best = self.run.best_weights if self.run.best_weights.exists() else None
+        message = divergence_message(self.step, bad, self.config.optimizer.learning_rate, best)
+        raise UserError(message, "diverged")
+
     def _log_budget(self, rate: float) -> None:
         training = self.config.training
-        batch_size, half = training.batch_size // self.distribution.replicas, self._choices.precision != "float32"
+        batch_size, half = training.batch_size // self.distribution.replicas, self._resolved.precision != "float32"
         memory = memory_estimate(self.model, batch_size, half, self.config.optimizer.ema > 0)
         others = [reader.model for reader in self._readers] + (self._adversary.models if self._adversary else [])
         memory += sum(values_estimate(model, batch_size, half=False) for model in others)
         left = (self.total_steps - self.step) * training.batch_size / rate
         rounds = (self.total_steps - self.step) / self.validate_steps
-        left += rounds * (self._round_seconds or self._expected_round_seconds(rate))
+        left += rounds * (self._validation_seconds or self._expected_validation_seconds(rate))
         self.log(budget_line(self.model.count_params(), memory, rate, left / 3600, training.max_hours))
 
-    def _groups(self) -> dict[str, list]:
+    def _backed_up_variables(self) -> dict[str, list]:
         weights = [weight.value for weight in self.model.weights]
         groups = {"model": weights, "optimizer": self.optimizer.variables, "average": self.average.variables}
         return groups | ({"adversary": self._adversary.variables} if self._adversary else {})
 
-    def _backup(self, ended: dict | None = None) -> None:
-        """Save a backup; after a validation, `ended` has the arguments of `_keep_round`."""
+    def _backup(self, validated: dict | None = None) -> None:
+        """Save a backup; after a validation, `validated` has the arguments of `_write_validation_files`."""
         if not self.distribution.is_chief:
             return
         started, meter = time.monotonic(), self._meter
@@ -364,23 +372,12 @@ class Trainer:
             "step": self.step,
             "best_loss": self.best_loss,
             "train_seconds": meter.train_seconds,
-            "round_seconds": self._round_seconds,
+            "round_seconds": self._validation_seconds,
             "round_sums": meter.round_sums.tolist(),
             "round_count": meter.round_count,
             "config": to_dict(self.config),
-            **({"round": ended} if ended else {}),
+            **({"round": validated} if validated else {}),
         }
-        save_state(self.run.backup, self._groups(), numbers)
+        save_state(self.run.backup, self._backed_up_variables(), numbers)
         if self._clock.made(time.monotonic() - started):
             self.log(f"backup   takes {self._clock.cost:.1f} s, so one is made every {self._clock.interval:.0f} s")
-
-
-def breakdown_advice(trainer: Trainer, bad: list[str]) -> str:
-    """Return the error message for losses that are not finite."""
-    best, rate = trainer.run.best_weights, trainer.config.optimizer.learning_rate
-    kept = f"the best weights so far are in {best}" if best.exists() else "no weights were kept"
-    return (
-        f"training diverged near step {trainer.step:,}: {', '.join(bad)} is not a number. Start again with "
-        f"--optimizer.learning_rate {rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "
-        f"--training.precision float32; {kept}"
-    )

@@ -1,4 +1,4 @@
-"""Log lines, TensorBoard scalars and stop signals of a training."""
+"""Log lines, TensorBoard scalars, stop signals and the divergence message of a training."""
 
 from __future__ import annotations
 
@@ -72,3 +72,20 @@ class StopSignal:
         if self.is_set and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.is_set = True
+
+
+def divergence_message(step: int, bad: list[str], learning_rate: float, best: Path | None) -> str:
+    """Return the error message for losses that are not finite.
+
+    Args:
+        step: steps taken so far.
+        bad: names of the losses.
+        learning_rate: the configured learning rate.
+        best: file of the best weights; None if there is none.
+    """
+    kept = f"the best weights so far are in {best}" if best else "no weights were kept"
+    return (
+        f"training diverged near step {step:,}: {', '.join(bad)} is not a number. Start again with "
+        f"--optimizer.learning_rate {learning_rate / 3:.1g} or --optimizer.clip_norm 1, or, with mixed precision, "
+        f"--training.precision float32; {kept}"
+    )

@@ -17,7 +17,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
 from rac_unet.training.state import find_backups
-from rac_unet.training.warm_start import BEGUN_FROM, weights_file
+from rac_unet.training.warm_start import WARM_START_KEY, warm_start_file
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:
@@ -165,10 +165,10 @@ def refuse_other_start(run: RunDir, path: str, kind: str = NETWORK) -> None:
     """
     need = f"{run.path} has no backup yet, so it starts again with the weights of {path}"
     try:
-        here = file_digest(weights_file(path, kind))
+        here = file_digest(warm_start_file(path, kind))
     except UserError as error:
         raise UserError(f"{need}, but {error}", error.kind) from error
-    then = (run.provenance().get(BEGUN_FROM) or {}).get("weights_sha256")
+    then = (run.provenance().get(WARM_START_KEY) or {}).get("weights_sha256")
     if then not in (None, here):
         raise UserError(
             f"{need}, but these have changed (SHA-256 {then[:12]}… before, {here[:12]}… now); start a new run",

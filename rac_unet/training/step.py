@@ -1,7 +1,7 @@
-"""One training step on every replica, and several of them in one call.
+"""One training step on every replica, or several steps in one call.
 
-What a replica does stands in `_replica_step`: its part of the batch becomes floats and is augmented on the device, the
-network paints it, gradients and losses are summed over all replicas in one exchange, and each replica applies the sum.
+`_replica_step` is the step of one replica: it converts and augments its part of the batch on the device, computes the
+gradients (`_gradients`), sums gradients and losses over all replicas in one exchange, and applies the sum.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance
 from rac_unet.training.hardware.distribution import Distribution
 
-# What every step is told and tells all workers, so that they stop after the same one.
+# Reasons to stop. Each worker votes in every step and gets the sum of all votes, so that all stop after the same step.
 VOTES = ("signal", "time")
 
 
 class TrainingStep:
-    """Callable that takes steps.
+    """Callable that takes training steps.
 
     Args:
-        model: from the inputs of the pipeline to `{"inpainted_image": …}`.
+        model: the network, from inputs of the pipeline to `{"inpainted_image": …}` and other outputs.
         optimizer, average: `Adam` and `MovingAverage`, built.
         loss: `(targets, outputs) -> ((B,) total, {term: (B,)})`.
-        config: the run's.
-        distribution: where it runs.
-        jit_compile: compile forward and backward pass with XLA; on one replica.
-        adversary: what tells painted from real, trained in the same step; None for none.
-        guidance: what asks for other emotions than the pictures'; None for none.
+        config: config of the run.
+        distribution: the devices.
+        jit_compile: whether to compile forward and backward pass with XLA; on one replica only.
+        adversary: the discriminators, trained in the same step; None without adversarial loss.
+        guidance: requests other emotions than the images' own; None without guidance.
 
     Attributes:
-        names: of a step's losses, the total first.
-        scored_names: of what `infer` yields, without the total.
+        names: names of a step's losses, the total first.
+        scored_names: names of the values of `infer`, without the total.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TrainingStep:
         self.names += adversary.TERMS if adversary else ()
         self._strategy, self._replicas = distribution.strategy, distribution.replicas
         self._local = distribution.local_replicas
-        # Nothing here needs Python's control flow translated, which takes seconds of the first step.
+        # No Python control flow needs translation, which would make the first step seconds slower.
         plain = {"autograph": False, "jit_compile": False}
         self._differentiate = self._gradients
         if jit_compile:
@@ -71,11 +71,11 @@ class TrainingStep:
         """Take `count` steps on a block.
 
         Args:
-            block: an element of `make_training_blocks`, per replica where there are several.
-            start: the block's first step to take.
-            count: how many.
-            votes: of this worker to stop, in the order of `VOTES`; above 0 is yes.
-        Returns: (count, names + votes) float32: means as `names` says, and the sum of all votes.
+            block: a block of `make_training_blocks`, or one for each replica.
+            start: index of the first step in the block.
+            count: number of steps.
+            votes: this worker's votes to stop, in the order of `VOTES`; above 0 is yes.
+        Returns: (count, names + votes) float32: mean losses in the order of `names`, and the sums of all votes.
         """
         votes = tf.constant(votes, tf.float32) / self._local
         start = tf.constant(start)
@@ -84,15 +84,15 @@ class TrainingStep:
         return self._many(block, start, tf.constant(count), votes)
 
     def infer(self, batches: Iterable) -> Iterator[tuple]:
-        """Paint and score whole batches in inference mode, as many at once as this process has replicas.
+        """Inpaint and score whole batches in inference mode, as many at once as this process has replicas.
 
         Args:
-            batches: `(inputs, targets)` as for scoring.
-        Yields: `(inputs, targets, image, values)` per batch, in order: image (B, S, S, 3), values (B, 1 + names), the
-            total and what `scored_names` says.
+            batches: `(inputs, targets)` of `make_scoring_dataset`.
+        Yields: `(inputs, targets, image, values)` for each batch, in order: image (B, S, S, 3), values
+            (B, 1 + scored_names), the total first.
         """
         for group in _groups(batches, self._local):
-            # A replica with nothing to do repeats the last one's work.
+            # A replica without a batch repeats the last one.
             filled = group + [group[-1]] * (self._local - len(group))
             if self._local == 1:
                 parts = filled[0]
@@ -139,53 +139,54 @@ class TrainingStep:
         return values
 
     def _gradients(self, stacked, emotion, draws):
-        """This replica's share of the gradients, the adversary's last, and mean losses."""
-        labels = None
+        """Return gradients (the network's, then the discriminators') and mean losses, divided by the replicas."""
         inputs, targets = finish_batch(stacked, emotion, draws, self._data)
-        wanted = targets
+        to_paint, labels = targets, None
         if self._guidance:
-            inputs, wanted, labels = self._guidance.ask(inputs, targets, draws)
+            inputs, to_paint, labels = self._guidance.request_emotions(inputs, targets, draws)
         with tf.GradientTape() as tape:
-            outputs = self._model(self._named(inputs), training=self._normalises_by_batch)
-            total, terms = self._loss(wanted, outputs)
+            outputs = self._model(self._inputs_of_model(inputs), training=self._normalises_by_batch)
+            total, terms = self._loss(to_paint, outputs)
             if self._guidance:
-                total, terms = self._guidance.loss(wanted, outputs, terms, labels, draws)
-                terms["asked"] = labels.asked
+                total, terms = self._guidance.loss(to_paint, outputs, terms, labels, draws)
+                terms["asked"] = labels.counterfactual
             if self._adversary:
-                terms["adversarial"] = self._adversary.judge(targets, outputs, labels)
+                terms["adversarial"] = self._adversary.generator_loss(targets, outputs, labels)
                 total += self._adversary.weight * terms["adversarial"]
             total = tf.reduce_mean(total) / self._replicas
             scaled = self._optimizer.scale_loss(total)
         variables = self._model.trainable_variables
         found = zip(tape.gradient(scaled, variables), variables, strict=True)
-        # What serves only an output without a loss stays as it is.
+        # Variables that serve only an output without a loss have no gradient.
         gradients = [tf.zeros(variable.shape) if gradient is None else gradient for gradient, variable in found]
         if self._adversary:
-            terms["discriminator"], its_gradients = self._adversary.learn(targets, outputs, self._replicas, labels)
-            gradients += its_gradients
-        shares = [tf.reduce_mean(terms[name]) / self._replicas for name in self.names[1:]]
-        return gradients, tf.stack([total, *shares])
+            terms["discriminator"], more = self._adversary.discriminator_gradients(
+                targets, outputs, self._replicas, labels
+            )
+            gradients += more
+        means = [tf.reduce_mean(terms[name]) / self._replicas for name in self.names[1:]]
+        return gradients, tf.stack([total, *means])
 
     def _paint(self, inputs, targets):
         def on_replica(inputs, targets):
-            outputs = self._model(self._named(inputs), training=False)
+            outputs = self._model(self._inputs_of_model(inputs), training=False)
             total, terms = self._loss(targets, outputs)
             if self._guidance:
                 request = self._guidance.validation_request(targets)
-                asked = self._model(self._named({**inputs, "emotion": request}), training=False)
-                total, guided = self._guidance.validation_loss(targets, terms, asked, request)
+                requested = self._model(self._inputs_of_model({**inputs, "emotion": request}), training=False)
+                total, guided = self._guidance.validation_loss(targets, terms, requested, request)
                 terms |= guided
             return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self.scored_names], axis=1)
 
         return self._strategy.run(on_replica, args=(inputs, targets))
 
-    def _named(self, inputs):
-        """Only the inputs the network names: one without a label must not be handed one."""
+    def _inputs_of_model(self, inputs):
+        """Return only the inputs that the network has; some networks take no emotion."""
         return {name: inputs[name] for name in self._model.input}
 
 
 def _groups(batches: Iterable, count: int) -> Iterator[list]:
-    """Lists of up to `count` batches of one size."""
+    """Yield lists of up to `count` batches of equal size."""
     group: list = []
     for batch in batches:
         size = batch[1]["unmasked_image"].shape[0]

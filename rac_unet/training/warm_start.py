@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # Sections of the config that the new training takes over; losses, optimizer and length are its own.
 TAKEN = ("model", "data")
-# Key in provenance.json for the source of a warm start.
-BEGUN_FROM = "begun_from"
+# Key in provenance.json for the source of a warm start, as the first published runs spell it.
+WARM_START_KEY = "begun_from"
 # Number and size of the batches that measure batch norm statistics, which a .tflite file does not contain.
 _BATCHES, _BATCH = 24, 32
 # The rebuilt network must paint nearly the same as the file: 45 dB for 8 bits, 100 for floats, 15 for mixed-up layers.
@@ -84,7 +84,7 @@ def _read_network(file: Path, _written: int) -> dict[str, Any]:
     return {**{key: value for key, value in known.items() if value is not None}, "conditioned": runner.conditioned}
 
 
-def weights_file(path: str | Path, kind: str = NETWORK) -> Path:
+def warm_start_file(path: str | Path, kind: str = NETWORK) -> Path:
     """Return the weights file of a warm start from `path`.
 
     Args:
@@ -137,7 +137,7 @@ def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> WarmStart:
 
     model = build_configured(config.model)
     assign_weights(model, read_lite(file))
-    pictures = _pictures(model, config, pairs)
+    pictures = _sample_inputs(model, config, pairs)
     few = {name: value[:_COMPARED] for name, value in next(iter(pictures)).items()}
     agreement = _agreement_psnr(model, load_runner(file), few)
     if not agreement >= _LEAST_DB:
@@ -155,7 +155,7 @@ def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> WarmStart:
     )
 
 
-def _pictures(model: keras.Model, config: RunConfig, pairs: PairSet) -> Iterable[dict[str, Any]]:
+def _sample_inputs(model: keras.Model, config: RunConfig, pairs: PairSet) -> Iterable[dict[str, Any]]:
     """Return a data set of the network's inputs, augmented as in training; every iteration gives the same batches."""
     from rac_unet.data.pictures import Pictures
     from rac_unet.data.pipeline import make_training_dataset
@@ -230,7 +230,7 @@ def warm_start_facts(path: str, kind: str = NETWORK) -> dict[str, Any]:
     if kind == NETWORK and not _lite_file(path):
         found = guides_of(RunDir(Path(path)))
         guides = [{key: value for key, value in guide.items() if key != "path"} for guide in found]
-    facts = {**describe_source(path), "weights_sha256": file_digest(weights_file(path, kind))}
+    facts = {**describe_source(path), "weights_sha256": file_digest(warm_start_file(path, kind))}
     return facts | ({"guides": guides} if guides else {})
 
 
@@ -255,7 +255,7 @@ def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]
             # If that run was moved or removed, the record in this run's provenance is used below.
             with contextlib.suppress(UserError, OSError):
                 found += guides_of(RunDir(place), (*above, place))
-        found += [{**fact, "path": None} for fact in (provenance.get(BEGUN_FROM) or {}).get("guides", [])]
+        found += [{**fact, "path": None} for fact in (provenance.get(WARM_START_KEY) or {}).get("guides", [])]
     distinct: dict[str, dict[str, Any]] = {}
     for guide in found:
         distinct.setdefault(guide["weights_sha256"] or str(guide["path"]), guide)
@@ -269,7 +269,7 @@ def _reader_now(path: str) -> dict[str, Any]:
         return {"name": Path(path).name, "weights_sha256": None, "data_fingerprint": None}
 
 
-def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
+def warm_start_source(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | None:
     """Return the record in provenance.json of a run's warm start; None for a run that started with random weights.
 
     Older runs have no such record; for them it is derived from the run that their settings name.
@@ -280,7 +280,7 @@ def begun_from(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, Any] | No
     Returns: as `warm_start_facts`; for older runs as `describe_source`.
     """
     path = run.config().training.init_from
-    return run.provenance().get(BEGUN_FROM) or describe_source(path, above) if path else None
+    return run.provenance().get(WARM_START_KEY) or describe_source(path, above) if path else None
 
 
 def describe_source(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -298,7 +298,7 @@ def describe_source(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 def _pictures_seen(place: Path, above: tuple[Path, ...]) -> int | None:
     run = RunDir(place)
     try:
-        before, rows = begun_from(run, above), run.history()
+        before, rows = warm_start_source(run, above), run.history()
     except (UserError, OSError):
         return None
     earlier = before["pictures_seen"] if before else 0

@@ -127,7 +127,7 @@ def moments(toy_pairs, tmp_path_factory):
             for variable in trainer.model.weights:
                 variable.assign(variable + step)
             trainer._meter.step = step
-            trainer._end_round(SimpleNamespace(write=lambda *_: None))
+            trainer._validate_and_back_up(SimpleNamespace(write=lambda *_: None))
             copies.append([])
     return trainer, copies[:-1]
 

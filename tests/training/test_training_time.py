@@ -75,7 +75,7 @@ def _train(pair_set, folder, device, monkeypatch, validation, **training):
         training=TrainingConfig(batch_size=BATCH, steps_per_call=1, **training),
     )
     run, lines = rundir.create(folder, "timed", config, {}), []
-    trainer = loop.Trainer(run, pair_set, lines.append, began=0.0)
+    trainer = loop.Trainer(run, pair_set, lines.append, started_at=0.0)
     trainer._step = device
     outcome = trainer.train(StopSignal())
     return run, lines, outcome

@@ -16,13 +16,13 @@ from rac_unet.data.pairs import read
 from rac_unet.exporting.lite_writing import write_lite_float32
 from rac_unet.models import build, build_configured
 from rac_unet.runtime.runners import load_network, load_runner
-from rac_unet.train import _with_whole_paths, main
+from rac_unet.train import _with_absolute_paths, main
 from rac_unet.training import loop
 from rac_unet.training import warm_start as module
 from rac_unet.training.arguments import parse
 from rac_unet.training.resuming import refuse_changed_start
 from rac_unet.training.state import find_backups
-from rac_unet.training.warm_start import _pictures, begun_from, warm_start, warm_start_facts
+from rac_unet.training.warm_start import _sample_inputs, warm_start, warm_start_facts, warm_start_source
 from tests.lite_networks import randomised
 from tests.refusals import refused
 
@@ -85,7 +85,7 @@ def test_it_starts_with_the_weights_trains_with_a_discriminator_and_resumes(run,
     for before, after in zip(*kernels, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-6)
     digest = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
-    assert begun_from(sharp) == {
+    assert warm_start_source(sharp) == {
         "run": run.path.name,
         "pictures_seen": run.history()[-1]["images"],
         "weights_sha256": digest,
@@ -151,7 +151,9 @@ def test_a_run_killed_before_its_first_backup_starts_again_with_the_same_weights
     started = []
 
     def train(trainer, stop):
-        started.append((trainer.step, [[v.numpy() for v in group] for group in trainer._groups().values()]))
+        started.append(
+            (trainer.step, [[v.numpy() for v in group] for group in trainer._backed_up_variables().values()])
+        )
         raise Killed
 
     monkeypatch.setattr(loop.Trainer, "train", train)
@@ -210,19 +212,22 @@ def test_images_seen_by_earlier_runs_are_counted_if_known(tmp_path):
     first = stage(tmp_path, "first", 100)
     second = stage(tmp_path, "second", 30, first, begun_from={"run": "first", "pictures_seen": 80})
     third = stage(tmp_path, "third", 7, second)
-    assert begun_from(first) is None
+    assert warm_start_source(first) is None
     # The record from the start of training counts, whatever became of the first run; older runs read the first run.
-    assert begun_from(second) == {"run": "first", "pictures_seen": 80}
-    assert begun_from(third) == {"run": second.path.name, "pictures_seen": 110}
-    assert begun_from(stage(tmp_path, "fourth", 5, third)) == {"run": third.path.name, "pictures_seen": 117}
+    assert warm_start_source(second) == {"run": "first", "pictures_seen": 80}
+    assert warm_start_source(third) == {"run": second.path.name, "pictures_seen": 110}
+    assert warm_start_source(stage(tmp_path, "fourth", 5, third)) == {"run": third.path.name, "pictures_seen": 117}
     first.history_file.unlink()
     gone = stage(tmp_path, "gone", 7, rundir.RunDir(tmp_path / "away"))
     for unknown in (first, gone, rundir.RunDir(tmp_path)):
-        assert begun_from(stage(tmp_path, "after", 5, unknown)) == {"run": unknown.path.name, "pictures_seen": None}
+        assert warm_start_source(stage(tmp_path, "after", 5, unknown)) == {
+            "run": unknown.path.name,
+            "pictures_seen": None,
+        }
     circle = stage(tmp_path, "circle", 5, first)
     first.config_file.write_text(circle.config_file.read_text().replace(str(first.path), str(circle.path)))
     first.write_history([{"step": 1, "images": 5}])
-    assert begun_from(circle)["pictures_seen"] is None
+    assert warm_start_source(circle)["pictures_seen"] is None
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +252,7 @@ def test_a_lite_file_sets_the_network(lite_file, toy_pairs, tmp_path):
     config = settings_for("published", toy_pairs)
     assert (config.model.name, config.model.filters, config.model.image_size) == ("rac_unet_lite", 32, 128)
     # The package may have another path when the run is resumed.
-    assert _with_whole_paths(config).training.init_from == "published"
+    assert _with_absolute_paths(config).training.init_from == "published"
     with refused("mismatch", lite_file, "model.filters: 4 there, 8 here", "model.conditioned: True there, False here"):
         settings_for(lite_file, toy_pairs, "--model.filters", "8", "--model.conditioned", "false")
     with refused("missing", tmp_path / "none.tflite"):
@@ -263,7 +268,9 @@ def test_a_network_from_a_lite_file_paints_the_same_in_training_mode(lite_file, 
     assert str(lite_file) in found.description
     model = build_configured(config.model)
     model.set_weights(found.weights)
-    given = {name: value.numpy() for name, value in next(iter(_pictures(model, config, pairs.split("train")))).items()}
+    given = {
+        name: value.numpy() for name, value in next(iter(_sample_inputs(model, config, pairs.split("train")))).items()
+    }
     painted = load_runner(lite_file)(**given)["inpainted_image"]
     np.testing.assert_allclose(model(given)["inpainted_image"], painted, atol=1e-4)
     trained = model(given, training=True)["inpainted_image"].numpy()
@@ -279,7 +286,7 @@ def test_a_run_from_a_lite_file_starts_again_with_the_same_weights(lite_file, to
     started = []
 
     def train(trainer, stop):
-        started.append([v.numpy() for group in trainer._groups().values() for v in group])
+        started.append([v.numpy() for group in trainer._backed_up_variables().values() for v in group])
         raise Killed
 
     monkeypatch.setattr(loop.Trainer, "train", train)
@@ -299,7 +306,7 @@ def test_a_run_from_a_lite_file_starts_again_with_the_same_weights(lite_file, to
         )
     (run,) = (rundir.RunDir(path) for path in (tmp_path / "runs").iterdir())
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert begun_from(run) == {"run": "net.tflite", "pictures_seen": None, "weights_sha256": digest}
+    assert warm_start_source(run) == {"run": "net.tflite", "pictures_seen": None, "weights_sha256": digest}
     with pytest.raises(Killed):
         main(["--resume", str(run.path)])
     for before, after in zip(*started, strict=True):

@@ -46,8 +46,8 @@ class Adversary:
     def _trainable(self) -> list[keras.Variable]:
         return [weight for model in self.models for weight in model.trainable_variables]
 
-    def judge(self, targets, outputs, labels=None):
-        """Return the network's adversarial loss (B,); call it inside the network's gradient tape.
+    def generator_loss(self, targets, outputs, labels=None):
+        """Return the adversarial loss of the network (B,); call it inside the network's gradient tape.
 
         Args:
             targets, outputs: targets of the batch and outputs of the network.
@@ -55,11 +55,11 @@ class Adversary:
         """
         composed, occlusion = adversarial.composed(targets, outputs), targets["occlusion"]
         scores = self._scores(composed, occlusion, training=False)
-        asked = labels.painted if self._conditional else None
-        return self._mean(adversarial.painter_hinge(adversarial.labelled_scores(s, asked), occlusion) for s in scores)
+        label = labels.painted if self._conditional else None
+        return self._mean(adversarial.painter_hinge(adversarial.labelled_scores(s, label), occlusion) for s in scores)
 
-    def learn(self, targets, outputs, replicas: int, labels=None):
-        """Return the discriminators' loss (B,), and its gradients for `apply`, divided by the number of replicas."""
+    def discriminator_gradients(self, targets, outputs, replicas: int, labels=None):
+        """Return the loss of the discriminators (B,), and its gradients for `apply`, divided by the replicas."""
         occlusion, truth = targets["occlusion"], targets["unmasked_image"]
         composed = tf.stop_gradient(adversarial.composed(targets, outputs))
         with tf.GradientTape() as tape:

@@ -1,9 +1,11 @@
-"""Guidance in training: which pictures of a batch are asked for another emotion, and their loss.
+"""Guidance in training: request another emotion than the true one for some images of a batch, and their loss.
 
-A picture asked for its own emotion has the loss it always has. One that is asked for another keeps the terms of what
-can be seen (the map, the emotion read from the visible part); its likeness terms compare with a donor's lower face, or
-are left out, and the readers and the colour term are added. The batch's loss is the mean of its pictures', however the
-asked ones fall to the devices.
+An image with its own emotion has the usual loss. One with another emotion, a counterfactual, keeps the terms that do
+not depend on the label (the map, the emotion read from the visible part). Its likeness terms compare with the lower
+face of a donor, or are left out; the losses of the emotion readers and of the colour are added. The loss of a batch is
+the mean over its images, so it does not depend on how the counterfactuals are distributed over devices.
+
+In settings, history.csv and logs, `asked` is the share of counterfactuals.
 """
 
 from __future__ import annotations
@@ -17,11 +19,10 @@ import tensorflow as tf
 from rac_unet.core.config import RunConfig
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.registry import LOSSES
+from rac_unet.data.draws import REQUEST, PairDraws, guidance_count, split_draws
 from rac_unet.data.pairs import PairSet
 from rac_unet.objectives.adversarial import composed
 from rac_unet.objectives.guidance import (
-    ASK_DRAWS,
-    READER_DRAWS,
     is_masked,
     low_pass_colour,
     neighbours,
@@ -35,28 +36,28 @@ from rac_unet.training.guiding.readers import Reader, emotion_frequencies
 
 
 class Labels(NamedTuple):
-    """The labels of a batch; each (B, 7) float32, zeros where no label is given.
+    """The labels of a batch; each (B, 7) float32, zeros for no label.
 
     Attributes:
-        painted: what the network is given.
-        own: the real face's label; zeros where the network was given none.
-        wrong: another emotion, as often as it is in the data.
-        asked: (B,) 1 where the picture is asked for another emotion than its own, else 0.
+        painted: the emotion that the network paints, its input.
+        own: the label of the real face; zeros where the network's input has none.
+        wrong: another emotion than the real face's, as frequent as in the data.
+        counterfactual: (B,) 1 where another emotion than the image's own is requested, else 0.
     """
 
     painted: Any
     own: Any
     wrong: Any
-    asked: Any
+    counterfactual: Any
 
 
 def read_emotion(reader: Reader, image, draws=None):
-    """What a reader says of pictures.
+    """Return the logits of an emotion reader, (B, 7) float32 in the order of `EMOTIONS`.
 
     Args:
+        reader: the emotion reader.
         image: (B, S, S, 3) float32 in [0, 1].
-        draws: (B, 5) in [0, 1), by which crops are moved and relit, see `reader_crops`; None for exact crops.
-    Returns: (B, 7) float32 logits in the order of `EMOTIONS`.
+        draws: (B, 5) in [0, 1), random changes of the crops, see `reader_crops`; None for exact crops.
     """
     crops = reader_crops(image, reader.image_size, reader.frame, draws)
     logits = tf.cast(reader.model({"image": crops}, training=False)["logits"], tf.float32)
@@ -67,10 +68,11 @@ class Guidance:
     """Guidance of one training.
 
     Args:
-        config: the run's, with readers.
-        readers: as `load_readers` opens them.
+        config: config of the run, with readers.
+        readers: result of `load_readers`.
         train: the training pairs.
-        donors: as `load_donors` gives them; None takes neighbours in the batch, where the config weighs donors.
+        donors: result of `load_donors`; with None, neighbours in the batch are the donors, if the config has a weight
+            for donors.
     Raises: UserError when all pairs have the same emotion.
     """
 
@@ -81,65 +83,68 @@ class Guidance:
         self._donors = donors
         self.label_shares = emotion_frequencies(train)
         given = config.guidance.emotion_weights
-        self._asked_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
+        self._request_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
 
     @property
     def draws(self) -> int:
-        """Random numbers it takes for each pair."""
-        return ASK_DRAWS + READER_DRAWS * len(self.readers)
+        """How many random numbers of each pair it needs."""
+        return guidance_count(len(self.readers))
 
-    def ask(self, inputs, targets, draws):
-        """Ask some pictures for another emotion than theirs.
+    def request_emotions(self, inputs, targets, draws):
+        """Request another emotion than their own for some images, never for a face without a mask.
 
         Args:
-            inputs, targets: as `finish_batch` gives them.
-            draws: (B, D) in [0, 1), of which the last `self.draws` are these.
-        Returns: the inputs with `emotion` as asked for, the targets to paint, and `Labels`. A face without a mask is
-            never asked for another.
+            inputs, targets: result of `finish_batch`.
+            draws: (B, N) in [0, 1), all random numbers of the pairs, layout `rac_unet.data.draws`.
+        Returns: the inputs with the requested `emotion`, the targets to paint, and `Labels`.
         """
-        mine, own = draws[:, -self.draws :], targets["emotion"]
-        other, differs, composite = self._request(targets, mine)
-        chosen = (mine[:, 0] < self._settings.asked) & is_masked(targets["occlusion"]) & differs
+        request, own = self._split(draws).request, targets["emotion"]
+        other, differs, composite = self._other_request(targets, request)
+        chosen = REQUEST.part(request, "chosen") < self._settings.asked
+        chosen = chosen & is_masked(targets["occlusion"]) & differs
         face = targets["unmasked_image"]
         if composite is not None:
             face = tf.where(chosen[:, None, None, None], composite, face)
-        is_asked = chosen[:, None]
-        painted = tf.where(is_asked, other, inputs["emotion"])
+        painted = tf.where(chosen[:, None], other, inputs["emotion"])
         labels = Labels(
             painted,
-            tf.where(is_asked, own, inputs["emotion"]),
-            other_emotion(own, mine[:, 2], self.label_shares),
+            tf.where(chosen[:, None], own, inputs["emotion"]),
+            other_emotion(own, REQUEST.part(request, "wrong_label"), self.label_shares),
             tf.cast(chosen, tf.float32),
         )
         return {**inputs, "emotion": painted}, {**targets, "unmasked_image": face}, labels
 
-    def _request(self, targets, draws):
-        """Return the emotion to request of each picture, whether it is not the picture's own, and its ground truth.
+    def _split(self, draws) -> PairDraws:
+        return split_draws(draws, len(self.readers))
 
-        The ground truth is None where no likeness term compares with it.
+    def _other_request(self, targets, request):
+        """Return the emotion to request for each image, whether it is not the image's own, and its ground truth.
+
+        The ground truth is None if no likeness term compares with it.
         """
+        which = REQUEST.part(request, "emotion")
         own = targets["emotion"]
         if self._settings.donors and not self._donors:
             shown = neighbours(own)
             strongest = tf.argmax(shown, axis=1)
-            # Half as the donor's label says, half as users ask.
-            other = tf.where(draws[:, 1:2] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
+            # Half of the time a single emotion, as users request it; otherwise the donor's own label.
+            other = tf.where(which[:, None] < 0.5, tf.one_hot(strongest, len(EMOTIONS)), shown)
             composite = transplanted(targets, neighbours(targets["unmasked_image"]))
             return other, strongest != tf.argmax(own, axis=1), composite
-        other = other_emotion(own, draws[:, 1], self._asked_weights)
+        other = other_emotion(own, which, self._request_weights)
         differs = tf.reduce_any(other > 0, axis=1)
         if not self._donors:
             return other, differs, None
-        composite, probabilities = self._best_composite(targets, other, draws[:, 3])
-        # Under other eyes a donor's mouth can mean another emotion.
+        composite, probabilities = self._best_composite(targets, other, REQUEST.part(request, "donor"))
+        # With other eyes, the same mouth can show another emotion.
         return tf.one_hot(tf.argmax(probabilities, axis=1), len(EMOTIONS)), differs, composite
 
     def _best_composite(self, targets, emotion, draw):
-        """Return the composite in which the readers see the emotion best, and their mean probabilities (B, 7)."""
+        """Return the composite in which the readers read the emotion best, and their mean probabilities (B, 7)."""
         best = probabilities = None
         tries = self._settings.donor_tries
         for i in range(tries):
-            # Evenly spaced, so that no donor is tried twice.
+            # Evenly spaced draws, so that no donor is tried twice.
             composite = transplanted(targets, self._donors.pick(emotion, (draw + i / tries) % 1.0))
             read = [tf.nn.softmax(read_emotion(reader, composite)) for reader in self.readers]
             seen = tf.add_n(read) / len(read)
@@ -152,53 +157,55 @@ class Guidance:
         return best, probabilities
 
     def loss(self, targets, outputs, terms, labels: Labels, draws):
-        """What the network minimises in a step, without the discriminator.
+        """Return the network's loss in a step, without the adversarial loss.
 
         Args:
-            targets: to paint, as `ask` gives them.
-            terms: name -> (B,), the loss's own, against these targets.
-            draws: as for `ask`.
+            targets: the targets to paint, a result of `request_emotions`.
+            outputs: outputs of the network.
+            terms: name -> (B,), the terms of the usual loss for these targets.
+            labels: result of `request_emotions`.
+            draws: the same as for `request_emotions`.
         Returns: (B,) total, and name -> (B,): the terms and `TERMS`, 0 where they do not apply.
         """
-        rest = draws[:, draws.shape[1] - self.draws + ASK_DRAWS :]
-        jitter = [rest[:, READER_DRAWS * i : READER_DRAWS * (i + 1)] for i in range(len(self.readers))]
-        guided = self._guided(targets, outputs, labels.painted, jitter)
+        guided = self._guided(targets, outputs, labels.painted, self._split(draws).readers)
         guided["donors"] = sum(self._terms[name] * value for name, value in terms.items() if not LOSSES[name].any_label)
-        total, terms = self._blend(terms, guided, labels.asked)
-        return total, terms | {name: value * labels.asked for name, value in guided.items()}
+        total, terms = self._blend(terms, guided, labels.counterfactual)
+        return total, terms | {name: value * labels.counterfactual for name, value in guided.items()}
 
     def validation_request(self, targets):
-        """(B, 7) one-hot: the emotion a validation picture is asked for, always the same other than its own.
+        """Return the emotion to request for each validation image, (B, 7) one-hot: not its own, and always the same.
 
-        Which follows from the area of its mask, so that neither order nor number of devices matters.
+        It is determined by the area of the mask, so that it does not depend on the order or the number of devices.
         """
         own = tf.argmax(targets["emotion"], axis=1, output_type=tf.int32)
         area = tf.reduce_sum(tf.cast(targets["occlusion"] > 0, tf.int32), axis=[1, 2, 3])
         return tf.one_hot((own + 1 + area % (len(EMOTIONS) - 1)) % len(EMOTIONS), len(EMOTIONS))
 
-    def validation_loss(self, targets, terms, asked_outputs, request):
-        """The step's loss as it is on average, on whole crops.
+    def validation_loss(self, targets, terms, counterfactual_outputs, request):
+        """Return the loss that a training step has on average, without random changes of the crops.
 
         Args:
-            terms: name -> (B,) of what was painted with the picture's own label.
-            asked_outputs: what was painted on `request`.
+            targets: targets of the batch.
+            terms: name -> (B,), the terms of the usual loss for images painted with their own label.
+            counterfactual_outputs: outputs of the network for `request`.
+            request: result of `validation_request`.
         Returns: (B,) total, and name -> (B,): `TERMS`, 0 where nothing is hidden.
         """
-        guided = self._guided(targets, asked_outputs, request, [None] * len(self.readers))
-        # Faces asked for in validation have no donors.
+        guided = self._guided(targets, counterfactual_outputs, request, [None] * len(self.readers))
+        # Validation has no donors.
         guided["donors"] = tf.zeros_like(guided["colour"])
         masked = tf.cast(is_masked(targets["occlusion"]), tf.float32)
         total, _ = self._blend(terms, guided, self._settings.asked * masked)
         return total, {name: value * masked for name, value in guided.items()}
 
     @staticmethod
-    def per_picture(means: dict[str, float], asked: float, terms) -> dict[str, float]:
-        """Means over the pictures that a term applies to, from means over all.
+    def means_where_applied(means: dict[str, float], asked: float, terms) -> dict[str, float]:
+        """Return the mean of each term over the images that it applies to.
 
         Args:
-            means: name -> mean over all pictures.
-            asked: share that was asked for another emotion.
-            terms: the loss's own names.
+            means: name -> mean over all images.
+            asked: share of counterfactuals.
+            terms: names of the usual loss terms.
         """
         shares = {name: 1 - asked for name in terms if not LOSSES[name].any_label}
         shares |= dict.fromkeys(Guidance.TERMS, asked)
@@ -216,7 +223,11 @@ class Guidance:
         }
 
     def _blend(self, terms, guided, asked):
-        """Total and the loss's own terms, likeness by the share that is not asked."""
+        """Return the total and the usual terms; likeness terms count only where no other emotion is requested.
+
+        Args:
+            asked: (B,), 1 for a counterfactual, or the share of counterfactuals.
+        """
         terms = {name: value if LOSSES[name].any_label else value * (1 - asked) for name, value in terms.items()}
         own = sum(self._terms[name] * value for name, value in terms.items())
         weights = {"readers": self._settings.weight, "colour": self._settings.colour, "donors": self._settings.donors}
@@ -224,12 +235,12 @@ class Guidance:
         return own + asked * guidance, terms
 
 
-def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None) -> list[str]:
-    """Lines for the log: the readers, the donors, and warnings about settings that paint unnatural faces."""
+def guidance_lines(config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None) -> list[str]:
+    """Return lines for the log: readers, donors, and warnings about settings that lead to unnatural faces."""
     settings = config.guidance
     named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)
     lines = [
-        f"guidance {100 * settings.asked:g} % of each batch asked for another emotion; "
+        f"guidance another emotion is requested for {100 * settings.asked:g} % of each batch; "
         f"{len(readers)} reader{'s' * (len(readers) > 1)}: {named}"
     ]
     if donors:
@@ -237,9 +248,9 @@ def describe(config: RunConfig, readers: Sequence[Reader], donors: Donors | None
         lines.append(f"donors   {len(donors.images):,} faces: {counts}")
     if not config.loss.adversarial:
         lines.append(
-            "warning  guidance without a discriminator (loss.adversarial: 0): readers are pleased by patterns that no "
-            "face has"
+            "warning  guidance without a discriminator (loss.adversarial: 0): readers also accept patterns that no "
+            "real face has"
         )
     if settings.asked == 1:
-        lines.append("warning  guidance.asked: 1 leaves no picture to be compared with its ground truth")
+        lines.append("warning  guidance.asked: 1 leaves no image to compare with its ground truth")
     return lines

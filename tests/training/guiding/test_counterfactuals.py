@@ -1,4 +1,4 @@
-"""Guidance in a step: who is asked, what each picture's loss is made of, which readers are refused."""
+"""Guidance in a step: for which images another emotion is requested, the loss of each image, refused readers."""
 
 import shutil
 from dataclasses import replace
@@ -14,14 +14,14 @@ from rac_unet.core.config import GuidanceConfig, LossConfig, RunConfig
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.data import pairs
-from rac_unet.data.augmenting import DRAWS
+from rac_unet.data.draws import AUGMENTATION, READER, REQUEST
 from rac_unet.objectives.guidance import low_pass_colour, neighbours, transplanted
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
 from rac_unet.train import main
 from rac_unet.training import resuming
 from rac_unet.training.arguments import parse
 from rac_unet.training.guiding.adversary import Adversary
-from rac_unet.training.guiding.counterfactuals import Guidance, Labels, describe, read_emotion
+from rac_unet.training.guiding.counterfactuals import Guidance, Labels, guidance_lines, read_emotion
 from rac_unet.training.guiding.donors import Donors
 from rac_unet.training.guiding.readers import Reader, check_readers, emotion_frequencies, load_readers
 from tests.refusals import refused
@@ -65,21 +65,21 @@ def batch(count=6, seed=0):
 
 
 def draws(guide, count, **columns):
-    """Draws as the pipeline hands them over: the pipeline's own first."""
-    made = np.full((count, DRAWS + guide.draws), 0.5, np.float32)
+    """Random numbers in the layout of the pipeline, 0.5 except for the given parts of `REQUEST`."""
+    made = np.full((count, AUGMENTATION.count + guide.draws), 0.5, np.float32)
     for name, values in columns.items():
-        made[:, DRAWS + ("asked", "which", "wrong", "donor").index(name)] = values
+        REQUEST.part(made[:, AUGMENTATION.count :], name)[:] = values
     return tf.constant(made)
 
 
-def test_a_share_of_the_masked_faces_is_asked_for_another_emotion(toy_pairs):
+def test_another_emotion_is_requested_for_a_share_of_the_masked_faces(toy_pairs):
     guide = guidance(toy_pairs, asked=0.6)
     targets, _ = batch()
     withheld = targets["emotion"] * np.array([1, 1, 0, 0, 1, 1], np.float32)[:, None]
     inputs = {"masked_image": "as it was", "emotion": withheld}
-    chance = draws(guide, 6, asked=[0.0, 0.59, 0.59, 0.61, 0.99, 0.0], which=[0, 0.2, 0.9, 0, 0, 0])
-    given, wanted, labels = guide.ask(inputs, targets, chance)
-    np.testing.assert_array_equal(labels.asked, [1, 1, 1, 0, 0, 0])  # the last one has no mask
+    chance = draws(guide, 6, chosen=[0.0, 0.59, 0.59, 0.61, 0.99, 0.0], emotion=[0, 0.2, 0.9, 0, 0, 0])
+    given, wanted, labels = guide.request_emotions(inputs, targets, chance)
+    np.testing.assert_array_equal(labels.counterfactual, [1, 1, 1, 0, 0, 0])  # the last one has no mask
     assert given["masked_image"] == "as it was"
     own, painted = targets["emotion"].numpy(), given["emotion"].numpy()
     np.testing.assert_array_equal(painted, labels.painted)
@@ -91,14 +91,14 @@ def test_a_share_of_the_masked_faces_is_asked_for_another_emotion(toy_pairs):
     assert (wrong.sum(axis=1) == 1).all() and (wrong * own).sum() == 0
 
 
-def test_donors_are_neighbours_whose_emotion_is_asked_for(toy_pairs):
+def test_donors_are_neighbours_whose_emotion_is_requested(toy_pairs):
     guide = guidance(toy_pairs, asked=0.6, donors=0.5)
     targets, _ = batch(7)
     targets["emotion"] = tf.constant(np.eye(7, dtype=np.float32)[[0, 1, 2, 2, 4, 5, 6]] * 0.9 + 0.1 / 7)
-    chance = draws(guide, 7, asked=[0, 0, 0, 0, 0.7, 0, 0], which=[0.2, 0.7, 0, 0, 0, 0, 0])
-    given, wanted, labels = guide.ask({"emotion": targets["emotion"]}, targets, chance)
+    chance = draws(guide, 7, chosen=[0, 0, 0, 0, 0.7, 0, 0], emotion=[0.2, 0.7, 0, 0, 0, 0, 0])
+    given, wanted, labels = guide.request_emotions({"emotion": targets["emotion"]}, targets, chance)
     # 2 and 3 show the same, 4 is left as it is by chance, 6 has no neighbour.
-    np.testing.assert_array_equal(labels.asked, [1, 1, 0, 0, 0, 1, 0])
+    np.testing.assert_array_equal(labels.counterfactual, [1, 1, 0, 0, 0, 1, 0])
     own = targets["emotion"].numpy()
     np.testing.assert_allclose(given["emotion"], [np.eye(7)[1], own[0], own[2], own[3], own[4], np.eye(7)[4], own[6]])
     truth, face = targets["unmasked_image"].numpy(), wanted["unmasked_image"].numpy()
@@ -108,7 +108,7 @@ def test_donors_are_neighbours_whose_emotion_is_asked_for(toy_pairs):
     assert "donors" in Guidance.TERMS
 
 
-def test_a_composite_is_labelled_with_what_readers_see_in_it(toy_pairs):
+def test_a_composite_is_labelled_with_the_emotion_that_the_readers_read(toy_pairs):
     """The reader takes faces for surprise unless they are bright; then for neutral."""
     images = np.repeat(np.uint8([0, 255] * 3 + [255])[:, None, None, None], SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
     donors = Donors(images, np.ones(7, np.int32))
@@ -116,8 +116,10 @@ def test_a_composite_is_labelled_with_what_readers_see_in_it(toy_pairs):
         toy_pairs, faces=donors, asked=1.0, donors=0.5, donor_faces="a", emotion_weights={"fear": 1.0, "disgust": 1.0}
     )
     targets, _ = batch(4)
-    given, wanted, labels = guide.ask({"emotion": targets["emotion"]}, targets, draws(guide, 4, asked=0.0))
-    np.testing.assert_array_equal(labels.asked, [1, 1, 1, 0])
+    given, wanted, labels = guide.request_emotions(
+        {"emotion": targets["emotion"]}, targets, draws(guide, 4, chosen=0.0)
+    )
+    np.testing.assert_array_equal(labels.counterfactual, [1, 1, 1, 0])
     faces, truth = wanted["unmasked_image"].numpy(), targets["unmasked_image"].numpy()
     read = tf.argmax(read_emotion(reader(), faces), axis=1).numpy()
     np.testing.assert_array_equal(given["emotion"].numpy().argmax(axis=1)[:3], read[:3])
@@ -158,7 +160,7 @@ def test_likeness_to_donors_has_a_weight_of_its_own(toy_pairs):
     np.testing.assert_allclose(values["donors"], [31, 0, 31, 0])
 
 
-def test_what_each_picture_has_as_its_loss(toy_pairs):
+def test_the_loss_of_each_image(toy_pairs):
     readers = [reader(), reader(sorted(EMOTIONS))]
     guide = guidance(toy_pairs, readers)
     targets, outputs = batch(4)
@@ -168,9 +170,10 @@ def test_what_each_picture_has_as_its_loss(toy_pairs):
         name: tf.constant([1.0, 2.0, 3.0, 4.0]) * f
         for name, f in (("l1", 1), ("hole_l1", 10), ("visible_emotion", 100))
     }
-    # Draws of 0.5 move and relight nothing; the third of a reader's fives blurs, so that is 0.
+    # 0.5 neither moves nor relights a crop; 0 does not blur it.
     chance = draws(guide, 4).numpy()
-    chance[:, DRAWS + 4 + 3 :: 5] = 0
+    for i in range(len(readers)):
+        READER.part(chance[:, AUGMENTATION.count + REQUEST.count + READER.count * i :], "blur")[:] = 0
     total, values = guide.loss(targets, outputs, terms, labels, tf.constant(chance))
 
     hidden = targets["occlusion"].numpy()
@@ -191,13 +194,13 @@ def test_what_each_picture_has_as_its_loss(toy_pairs):
     np.testing.assert_allclose(values["visible_emotion"], [100, 200, 300, 400])
     # The means over those that a term applies to: two of four pictures.
     means = {name: float(tf.reduce_mean(value)) for name, value in values.items()} | {"val_l1": 5.0}
-    shown = guide.per_picture(means, 0.5, terms)
+    shown = guide.means_where_applied(means, 0.5, terms)
     assert shown["l1"] == 3 and shown["visible_emotion"] == 250 and shown["readers_accuracy"] == 0.5
     assert shown["val_l1"] == 5
-    assert guide.per_picture({"l1": 0.0, "readers": 2.0}, 1.0, terms) == {"l1": 0.0, "readers": 2.0}
+    assert guide.means_where_applied({"l1": 0.0, "readers": 2.0}, 1.0, terms) == {"l1": 0.0, "readers": 2.0}
 
 
-def test_gradients_of_what_judges_reach_the_hole_alone(toy_pairs):
+def test_gradients_of_readers_and_discriminators_reach_only_the_hole(toy_pairs):
     guide = guidance(toy_pairs, conditional=True)
     settings = RunConfig(
         loss=LossConfig({"l1": 1.0}, adversarial=1.0),
@@ -220,7 +223,7 @@ def test_gradients_of_what_judges_reach_the_hole_alone(toy_pairs):
         outputs = {"inpainted_image": painted}
         nothing = {name: tf.zeros(2) for name in ("l1", "hole_l1", "visible_emotion")}
         read, _ = guide.loss(targets, outputs, nothing, labels, draws(guide, 2))
-        judged = adversary.judge(targets, outputs, labels)
+        judged = adversary.generator_loss(targets, outputs, labels)
     for loss in (read, judged):
         reached = np.abs(tape.gradient(loss, painted).numpy()).sum(axis=-1, keepdims=True) > 0
         assert reached[0].sum() > 0.9 * occlusion[0].sum()
@@ -228,7 +231,7 @@ def test_gradients_of_what_judges_reach_the_hole_alone(toy_pairs):
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one(precision):
+def test_the_discriminators_learn_to_distinguish_right_from_wrong_labels(precision):
     """Faces are bright for fear and dark for disgust, painted ones too, so that wrong labels alone teach anything."""
     keras.utils.set_random_seed(0)
     settings = RunConfig(
@@ -247,7 +250,7 @@ def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one(pr
 
     @tf.function
     def learn():
-        loss, gradients = adversary.learn(targets, outputs, 1, labels)
+        loss, gradients = adversary.discriminator_gradients(targets, outputs, 1, labels)
         adversary.apply(gradients)
         return loss
 
@@ -257,7 +260,7 @@ def test_the_discriminators_are_taught_to_tell_a_right_label_from_a_wrong_one(pr
     grey = tf.fill((4, 32, 32, 3), 0.5)
     with tf.GradientTape() as tape:
         tape.watch(grey)
-        judged = adversary.judge(targets, {"inpainted_image": grey}, labels)
+        judged = adversary.generator_loss(targets, {"inpainted_image": grey}, labels)
     wanted = -tf.reduce_mean(tape.gradient(judged, grey), axis=[1, 2, 3]).numpy()
     assert wanted[0] > wanted[1], "fear is to become brighter than disgust"
 
@@ -420,7 +423,7 @@ def test_settings_that_paint_unnatural_faces_are_warned_of():
         config = RunConfig(
             loss=LossConfig(adversarial=adversarial), guidance=GuidanceConfig(readers=["a"], asked=asked)
         )
-        return [line for line in describe(config, [reader()]) if line.startswith("warning")]
+        return [line for line in guidance_lines(config, [reader()]) if line.startswith("warning")]
 
     assert warnings(0.1, 0.6) == []
     assert len(warnings(0.0, 0.6)) == 1 and "loss.adversarial" in warnings(0.0, 0.6)[0]
