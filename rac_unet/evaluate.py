@@ -1,186 +1,260 @@
-"""Score a trained run, or what was exported of one: `python -m rac_unet.evaluate RUN [--split test]`."""
+"""Score a run, or an export of one, on a split: `python -m rac_unet.evaluate RUN [--split test]`."""
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rac_unet.core.config import LossConfig, to_dict
 from rac_unet.core.errors import CommandParser, UserError, run_command
 from rac_unet.core.files.whole import replace_file, write_text
 from rac_unet.core.registry import check_features
 from rac_unet.core.rundir import RunDir, check_output, open_run
-from rac_unet.data.pairs import SPLITS
+from rac_unet.data.pairs import SPLITS, PairSet
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.objectives.extractor_files import find_extractor_file
 from rac_unet.reports.tables import describe_pictures, reading_table, score_table
-from rac_unet.runtime.classifier import load_classifier
 from rac_unet.runtime.runners import is_export, refuse_unknown
 from rac_unet.scoring.brisque import require_brisque
 from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
 from rac_unet.training.warm_start import WARM_START_KEY, guides_of, warm_start_source
 
+if TYPE_CHECKING:
+    from rac_unet.runtime.runners import Runner
+    from rac_unet.scoring.evaluation import Evaluation, Measures
+    from rac_unet.scoring.selection import Selection
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked command line.
+
+    Attributes:
+        args: the options.
+        run: the run directory; None for an exported network, of which only its inputs and outputs are known.
+        judge_runs: run directories of the judges.
+        judges: their facts, from `check_judges`.
+        guides_known: whether it is known which emotion readers guided the network.
+        features: name and weights of the feature extractor; None for no feature distances.
+        pairs: the data set.
+        folder: the evaluation folder to write.
+    """
+
+    args: argparse.Namespace
+    run: RunDir | None
+    judge_runs: list[Path]
+    judges: list[dict[str, Any]]
+    guides_known: bool
+    features: tuple[str, str] | None
+    pairs: PairSet
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run or of the exported network."""
+        return self.args.run.resolve().name
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Score, write the evaluation folder, print the table."""
-    args = _parser().parse_args(argv)
+    """Score, write the evaluation folder, print the tables."""
+    job = _check(_parser().parse_args(argv))
+    import_tensorflow()
+    from rac_unet.scoring.evaluation import evaluate
+
+    runner, selection, measures = _load(job)
+    evaluation = evaluate(runner, selection, measures, job.args.batch_size)
+    _write_scores(job, evaluation, argv)
+    sheets = _write_sheets(job, evaluation, runner, selection)
+    _print_tables(job, evaluation, selection)
+    _print_files(job, sheets)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> Job:
+    """Check everything that does not need TensorFlow, and open the data set.
+
+    Raises: UserError when options, run, judges, data set or output folder cannot be used.
+    """
     if args.batch_size < 1:
         raise UserError(f"--batch_size: expected 1 or more. Received: {args.batch_size}", "bad_value")
     if args.control and not args.classifier:
-        raise UserError(
-            "--control needs a classifier that reads what was painted; give its run with --classifier", "usage"
-        )
+        raise UserError("--control needs a judge; give the run of an emotion classifier with --classifier", "usage")
     refuse_unknown(args.run)
-    # Of an exported network nothing is known but what it computes.
     run = None if is_export(args.run) else open_run(args.run)
-    # What is wrong with a judge is said before anything is painted.
     judge_runs = judge_paths(args.classifier)
     guides = _guides(args.run, run) if judge_runs else []
     judges = check_judges(judge_runs, guides or [])
-    if not args.data and (run is None or run.imported() and not run.config().data.path):
-        kind = "is an exported network" if run is None else "was imported"
-        raise UserError(
-            f"{args.run} {kind} and names no data set; give the pairs to score it on with --data D", "usage"
-        )
+    _require_data(args, run)
     if args.output:
         check_output(args.output)
     features = _features(args, run.config().loss if run else LossConfig())
     if args.plausibility and not features:
         raise UserError(
-            "--plausibility looks through a feature extractor, and the run's loss has none; name one with --features",
-            "usage",
+            "--plausibility needs a feature extractor, and the run's loss has none; give one with --features", "usage"
         )
     if args.brisque:
         require_brisque()
     from rac_unet.pairing.opening import open_pairs, read_pairs
 
     pairs = read_pairs(args.data) if args.data else open_pairs(run.config())
-    folder, name = args.output or _default_folder(args, run, pairs), args.run.resolve().name
+    folder = args.output or _default_folder(args, run, pairs)
     check_output(folder)
-    import_tensorflow()
-    from rac_unet.core.progress import Progress
-    from rac_unet.core.provenance import device_name, make_provenance, processor_name
-    from rac_unet.objectives.features import load_extractor
-    from rac_unet.reports.comparison.systems import FACES_FILE, write_faces
-    from rac_unet.reports.sheets import write_sheet
-    from rac_unet.runtime.runners import load_runner
-    from rac_unet.scoring.emotions.control import ControlScores, describe_control, refuse_unlabelled
-    from rac_unet.scoring.emotions.plausibility import (
-        LowerFaces,
-        check_enough,
-        describe_plausibility,
-        lower_face_features,
-    )
-    from rac_unet.scoring.emotions.requests import paint_requests
-    from rac_unet.scoring.evaluation import evaluate, judge_column, summarise_reading, summarise_scores
-    from rac_unet.scoring.prediction_time import describe_cost, prediction_time
-    from rac_unet.scoring.selection import scored_pairs
-    from rac_unet.scoring.unscored import (
-        claims_on_bare_faces,
-        describe_bare_faces,
-        paint_without_truth,
-        read_without_truth,
-    )
+    return Job(args, run, judge_runs, judges, guides is not None, features, pairs, folder)
 
-    if not args.data and run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
-        print(f"note: {pairs.root} has changed since this run was trained on it; the splits may have mixed")
-    scored, bare = scored_pairs(pairs, args.split)
+
+def _require_data(args: argparse.Namespace, run: RunDir | None) -> None:
+    """Raise UserError when neither the options nor the run name a data set."""
+    if not args.data and (run is None or run.imported() and not run.config().data.path):
+        kind = "is an exported network" if run is None else "was imported"
+        raise UserError(f"{args.run} {kind}, without a data set; give a pairs data set with --data D", "usage")
+
+
+def _load(job: Job) -> tuple[Runner, Selection, Measures]:
+    """Select the pairs, and load the network and all that measures it.
+
+    Raises: UserError when there are too few pairs, or the network or a judge cannot be loaded or does not fit.
+    """
+    from rac_unet.objectives.features import load_extractor
+    from rac_unet.runtime.classifier import load_classifier
+    from rac_unet.runtime.runners import load_runner
+    from rac_unet.scoring.emotions.control import refuse_unlabelled
+    from rac_unet.scoring.emotions.plausibility import check_enough
+    from rac_unet.scoring.evaluation import Judge, Measures
+    from rac_unet.scoring.selection import select_pairs
+
+    args, pairs = job.args, job.pairs
+    if not args.data and job.run.provenance().get("data_fingerprint") not in (None, pairs.fingerprint):
+        print(f"note: {pairs.root} has changed since this run was trained; its splits may have been mixed")
+    selection = select_pairs(pairs, args.split)
     if args.plausibility:
-        check_enough(scored)
+        check_enough(selection.scored)
     runner = load_runner(args.run)
-    extractor = load_extractor(*features, runner.image_size) if features else None
-    classifiers = [load_classifier(path) for path in judge_runs]
+    extractor = load_extractor(*job.features, runner.image_size) if job.features else None
+    judges = [Judge(load_classifier(path), facts) for path, facts in zip(job.judge_runs, job.judges, strict=True)]
     if args.control:
         refuse_unlabelled(runner)
-    progress = Progress(len(scored), noun="pictures")
-    result = evaluate(runner, pairs, scored, args.batch_size, progress.advance, extractor, classifiers, args.brisque)
-    progress.close()
+    return runner, selection, Measures(extractor, judges, args.brisque, args.control, args.plausibility)
 
-    trained_styles = set(pairs.split("train").frame["mask_style"].astype(str))
-    metrics = summarise_scores(result.scores, runner.image_size, extractor and extractor.facts(), trained_styles)
-    sections: list[dict] = [{} for _ in judges]
-    worn = read_without_truth(runner, pairs, args.split, classifiers, args.batch_size)
-    for number, (section, facts, read) in enumerate(zip(sections, judges, worn, strict=True)):
-        section["emotion"] = {"classifier": facts, **summarise_reading(result.scores, number)}
-        if read:
-            section["emotion"]["real_masks"] = read
-    identities = scored.frame["identity"].astype(str).to_numpy()
-    obeyed = ControlScores(classifiers, identities) if args.control else None
-    lower_faces = LowerFaces(lower_face_features(extractor), identities) if args.plausibility else None
-    if watching := [each for each in (obeyed, lower_faces) if each]:
-        progress = Progress(len(scored), noun="pictures" + ", each with seven labels" * runner.conditioned)
-        for request in paint_requests(runner, scored, args.batch_size, progress.advance):
-            for each in watching:
-                each.add(request)
-        progress.close()
-    if obeyed:
-        for number, (section, found) in enumerate(zip(sections, obeyed.results(), strict=True)):
-            section["control"], result.scores[judge_column("network", "obeyed", number)] = found
-    # The first judge is the one that systems are compared by.
-    metrics |= sections[0] if sections else {}
-    if sections[1:]:
-        metrics["other_judges"] = sections[1:]
-    if lower_faces:
-        metrics["plausibility"] = lower_faces.result()
-    if bare_faces := claims_on_bare_faces(runner, bare, args.batch_size):
-        metrics["bare_faces"] = bare_faces
-    metrics["faces"] = result.scores["key"].iloc[result.compared_rows].tolist()
-    flops = runner.flops()
-    metrics["cost"] = {
-        "parameters": runner.parameters,
-        "megabytes": runner.megabytes,
-        "gflop_per_picture": None if flops is None else flops / 1e9,
-        "milliseconds_per_picture": prediction_time(runner, args.batch_size),
-        # What is no TensorFlow network runs on the processor, whatever else there is.
-        "device": processor_name() if flops is None else device_name(),
-    }
-    facts = {"run": name, "split": args.split, "data_fingerprint": pairs.fingerprint, "device": device_name()}
-    replace_file(folder / "scores.csv", lambda file: result.scores.to_csv(file, index=False, float_format="%.6g"))
-    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    training = _training_facts(run)
-    provenance = make_provenance("rac_unet.evaluate", argv, **facts, **training)
+
+def _write_scores(job: Job, evaluation: Evaluation, argv: list[str] | None) -> None:
+    """Write scores.csv, metrics.json, provenance.json, history.csv and the faces by which systems are compared."""
+    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.reports.comparison.systems import FACES_FILE, write_faces
+
+    folder, table = job.folder, evaluation.images.table
+    replace_file(folder / "scores.csv", lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+    write_text(folder / "metrics.json", json.dumps(evaluation.metrics, indent=2) + "\n")
+    provenance = make_provenance(
+        "rac_unet.evaluate",
+        argv,
+        run=job.name,
+        split=job.args.split,
+        data_fingerprint=job.pairs.fingerprint,
+        device=device_name(),
+        **_training_facts(job.run),
+    )
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    if run and run.history_file.is_file():
-        write_text(folder / "history.csv", run.history_file.read_text(encoding="utf-8"))
+    if job.run and job.run.history_file.is_file():
+        write_text(folder / "history.csv", job.run.history_file.read_text(encoding="utf-8"))
     else:
-        # An imported or exported network has none, and another run's must not stay beside these scores.
+        # Remove the history of another run that was scored here; an imported or exported network has none.
         (folder / "history.csv").unlink(missing_ok=True)
-    write_faces(folder / FACES_FILE, result.compared)
-    _write_pictures(folder, runner, result, f"{name}, {args.split} split")
-    unscored, columns, emotions = paint_without_truth(runner, pairs, args.split)
-    if unscored:
-        write_sheet(folder / "real_masks.png", columns, emotions, f"{name}: real masks, no truth")
-    else:
-        # Another data set's must not stay beside these scores.
-        (folder / "real_masks.png").unlink(missing_ok=True)
+    images = evaluation.images.compared.images
+    shown = {"masked": images["masked"], "network": images["composite"], "truth": images["truth"]}
+    write_faces(folder / FACES_FILE, shown)
+
+
+def _write_sheets(job: Job, evaluation: Evaluation, runner: Runner, selection: Selection) -> list[str]:
+    """Write the sheets of faces, remove those of an earlier evaluation, and return the names of the files."""
+    from rac_unet.reports.sheets import write_sheet
+    from rac_unet.scoring.unscored import paint_real_masks
+
+    folder, title = job.folder, f"{job.name}, {job.args.split} split"
+    for name in ("emotions.png", "emotions.jpg", "real_masks.png"):
+        (folder / name).unlink(missing_ok=True)
+    _write_samples(folder / "samples.png", evaluation, title)
+    written = ["samples.png"]
+    if runner.conditioned:
+        _write_emotions(folder / "emotions.jpg", evaluation, runner, title)
+        written.append("emotions.jpg")
+    if painted := paint_real_masks(runner, selection.real_masks):
+        write_sheet(folder / "real_masks.png", *painted, f"{job.name}: real masks, without ground truth")
+        written.append("real_masks.png")
+    return written
+
+
+def _write_samples(path: Path, evaluation: Evaluation, title: str) -> None:
+    from rac_unet.reports.sheets import write_sheet
+
+    faces = evaluation.images.samples
+    captions = {
+        "masked": "masked",
+        "painted": "painted",
+        "composite": "composite",
+        "telea": "Telea",
+        "truth": "ground truth",
+    }
+    columns = {caption: faces.images[name] for name, caption in captions.items()}
+    emotions = evaluation.images.table["emotion"].iloc[faces.rows].tolist()
+    write_sheet(path, columns, emotions, title)
+
+
+def _write_emotions(path: Path, evaluation: Evaluation, runner: Runner, title: str) -> None:
+    """Write composites of the same faces for each of the seven emotions."""
+    from rac_unet.reports.sheets import write_sheet
+    from rac_unet.scoring.metrics import compose
+    from rac_unet.scoring.unscored import paint_all_emotions
+
+    faces = evaluation.images.spread
+    masked, occlusion = faces.images["masked"], faces.images["occlusion"]
+    requested = paint_all_emotions(runner, masked)
+    columns = {"masked": masked, "ground truth": faces.images["truth"]}
+    columns |= {name: compose(masked, painted, occlusion) for name, painted in requested.items()}
+    emotions = evaluation.images.table["emotion"].iloc[faces.rows]
+    write_sheet(path, columns, emotions.tolist(), f"{title}: composites for each requested emotion; rows: own label")
+
+
+def _print_tables(job: Job, evaluation: Evaluation, selection: Selection) -> None:
+    from rac_unet.scoring.emotions.control import describe_control
+    from rac_unet.scoring.emotions.plausibility import describe_plausibility
+    from rac_unet.scoring.prediction_time import describe_cost
+    from rac_unet.scoring.unscored import describe_bare_faces
+
+    metrics, run = evaluation.metrics, job.run
     print(score_table(metrics))
-    if guides is None:
-        print(f"note: {name} is outside its run's folder, so whether a judge has guided it is not known")
-    for section in sections:
-        print(reading_table(section["emotion"]))
-        if args.control:
-            print(describe_control(section["control"]))
-        for line in describe_guides(section["emotion"]["classifier"]):
+    if not job.guides_known:
+        print(f"note: {job.name} is not in the folder of its run, so it is not known whether a judge guided it")
+    for judgement in evaluation.judgements:
+        print(reading_table(judgement["emotion"]))
+        if "control" in judgement:
+            print(describe_control(judgement["control"]))
+        for line in describe_guides(judgement["emotion"]["classifier"]):
             print(line)
-    if lower_faces:
+    if "plausibility" in metrics:
         print(describe_plausibility(metrics["plausibility"]))
     print(describe_cost(metrics["cost"]))
     if run and run.history():
-        print(describe_pictures(run.history()[-1]["images"], training["training"].get(WARM_START_KEY)))
-    if bare_faces:
-        print(describe_bare_faces(bare_faces))
-    if unscored:
-        print(f"{unscored:,} pictures of masks really worn have no truth and are not in these figures")
-    pictures = ["emotions.jpg"] * runner.conditioned + ["real_masks.png"] * (unscored > 0) + ["samples.png"]
-    for name in ("scores.csv", "metrics.json", FACES_FILE, *pictures):
-        print(f"wrote    {folder / name}")
-    return 0
+        print(describe_pictures(run.history()[-1]["images"], warm_start_source(run)))
+    if "bare_faces" in metrics:
+        print(describe_bare_faces(metrics["bare_faces"]))
+    if count := len(selection.real_masks):
+        print(f"{count:,} pictures with real masks have no ground truth and are not in these metrics")
+
+
+def _print_files(job: Job, sheets: list[str]) -> None:
+    from rac_unet.reports.comparison.systems import FACES_FILE
+
+    for name in ("scores.csv", "metrics.json", FACES_FILE, *sorted(sheets)):
+        print(f"wrote    {job.folder / name}")
 
 
 def _default_folder(args, run: RunDir | None, pairs) -> Path:
-    """Where scores go: each data set has its own folder, and RUN/eval/<split> is for the run's own.
+    """Return the evaluation folder: RUN/eval/<split> for the run's own data set, others for other data sets.
 
-    Raises: UserError when that folder holds the scores on another data set.
+    Raises: UserError when the folder has the scores on another data set.
     """
     if run is None:
         folder = args.run.with_name(f"{args.run.name}-eval") / args.split
@@ -197,17 +271,17 @@ def _default_folder(args, run: RunDir | None, pairs) -> Path:
         return folder
     if found not in (None, pairs.fingerprint):
         raise UserError(
-            f"{folder} holds the scores on another data set than {args.data}, which would be lost; give another folder "
-            "with --output, or remove that one",
+            f"{folder} has the scores on another data set than {args.data}; give another folder with --output, or "
+            "remove it",
             "exists",
         )
     return folder
 
 
 def _guides(path: Path, run: RunDir | None) -> list[dict] | None:
-    """The emotion readers that guided a network; of an exported one those of the run whose folder it is in.
+    """Return the emotion readers that guided a network; for an exported network those of the run whose folder it is in.
 
-    Returns: None for an exported network elsewhere, of which nothing is known.
+    Returns: None if they are unknown, since the exported network is in another folder.
     """
     if run is None:
         folder = path.absolute().parent
@@ -218,13 +292,13 @@ def _guides(path: Path, run: RunDir | None) -> list[dict] | None:
 
 
 def _training_facts(run: RunDir | None) -> dict:
-    """How the network was trained, as far as it is known here, for provenance.json."""
+    """Return the config and the provenance of the training, as far as they are known, for provenance.json."""
     if run is None:
         return {}
     settings, training = to_dict(run.config()), run.provenance()
     if source := warm_start_source(run):
         training[WARM_START_KEY] = source
-    # The figures may be published; where somebody keeps their photos is nobody's business.
+    # Scores may be published, so the paths of private files are removed.
     settings["data"].pop("path")
     for key in ("features", "feature_weights"):
         settings["loss"][key] = Path(settings["loss"][key]).name
@@ -232,7 +306,7 @@ def _training_facts(run: RunDir | None) -> dict:
     if settings["training"]["init_from"]:
         settings["training"]["init_from"] = Path(settings["training"]["init_from"]).name
     if run.imported():
-        # How it was trained is not known here.
+        # Its training settings are not known.
         settings = {"model": settings["model"]}
     return {
         "config": settings,
@@ -241,12 +315,12 @@ def _training_facts(run: RunDir | None) -> dict:
 
 
 def _features(args, loss: LossConfig) -> tuple[str, str] | None:
-    """Which extractor to measure with: the one asked for, else the one the run's loss used, else none.
+    """Return name and weights of the feature extractor: that of --features, else that of the run's loss, else None.
 
-    Raises: UserError when its weights cannot be had, before anything slow is done.
+    Raises: UserError when its weights are missing.
     """
     if args.features is None and args.feature_weights is not None:
-        raise UserError("--feature_weights goes with --features", "usage")
+        raise UserError("--feature_weights needs --features; give both", "usage")
     if args.features is None and loss.needs_features:
         features, weights = loss.features, loss.feature_weights
     elif args.features in (None, "off"):
@@ -257,96 +331,66 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
     try:
         find_extractor_file(features, weights)
     except UserError as error:
-        hint = "" if args.features else ". The run's loss used it; --features off scores without feature distances"
+        hint = "" if args.features else ". The run's loss used it; --features off omits feature distances"
         raise UserError(f"{error}{hint}", error.kind) from error
     return features, weights
-
-
-def _write_pictures(folder: Path, runner, result, title: str) -> None:
-    from rac_unet.reports.sheets import write_sheet
-    from rac_unet.scoring.metrics import compose
-    from rac_unet.scoring.unscored import paint_all_emotions
-
-    shown = result.shown
-    emotions = result.scores["emotion"].iloc[result.shown_rows].tolist()
-    columns = {
-        "masked": shown["masked"],
-        "painted": shown["network"],
-        "pasted": compose(shown["masked"], shown["network"], shown["occlusion"]),
-        "Telea": shown["telea"],
-        "truth": shown["truth"],
-    }
-    write_sheet(folder / "samples.png", columns, emotions, title)
-    # Another network's, or one that an older version wrote, must not stay beside these.
-    for stale in ("emotions.png", "emotions.jpg"):
-        (folder / stale).unlink(missing_ok=True)
-    if runner.conditioned:
-        # The same faces asked for every emotion; composites, so that only what the mask hid can differ.
-        faces = result.spread
-        own = result.scores["emotion"].iloc[result.spread_rows]
-        asked = {
-            name: compose(faces["masked"], image, faces["occlusion"])
-            for name, image in paint_all_emotions(runner, faces["masked"]).items()
-        }
-        columns = {"masked": faces["masked"], "ground truth": faces["truth"], **asked}
-        write_sheet(folder / "emotions.jpg", columns, [f"is {name}" for name in own], f"{title}: asked for …")
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.evaluate",
-        description="Score a run's best weights on one split, next to three baselines on the same pictures.",
+        description="Score a run's best weights and three baselines on one split of a data set.",
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )
     parser.add_argument(
         "run",
         type=Path,
         metavar="RUN",
-        help="run directory as train named it, SavedModel folder, or .keras, .tflite or .onnx file",
+        help="run directory, SavedModel folder, or .keras, .tflite or .onnx file",
     )
-    parser.add_argument("--split", choices=SPLITS, default="test", help="which pairs to score (default: test)")
-    parser.add_argument("--data", type=Path, metavar="D", help="another pairs data set than the run's own")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to score (default: test)")
+    parser.add_argument("--data", type=Path, metavar="D", help="pairs data set (default: the run's own)")
     parser.add_argument(
         "--features",
         metavar="NAME",
-        help="measure feature distances: vgg19, vgg16, a .keras file, or off (default: as the run's loss, if it does)",
+        help="extractor for feature distances: vgg19, vgg16, a .keras file, or off (default: that of the run's loss)",
     )
     parser.add_argument(
         "--feature_weights",
         metavar="W",
-        help="of vgg19 and vgg16: imagenet (default), none (random), or a .h5, .keras file",
+        help="weights of vgg19 and vgg16: imagenet (default), none (random), or a .h5 or .keras file",
     )
     parser.add_argument(
         "--classifier",
         action="append",
         default=[],
         metavar="RUN",
-        help="read emotions with this run of train_classifier (or import_torch); several, separated by commas or each "
-        "with its option: systems are compared by the first. None may have guided the network",
+        help="measure emotion accuracy with this run of train_classifier or import_torch as judge; several judges are "
+        "separated by commas, or each has its option; compare uses the first. A judge must not have guided the network",
     )
     parser.add_argument(
         "--control",
         action="store_true",
-        help="paint every face with each of the seven labels and read what comes of it",
+        help="measure control accuracy: inpaint every face with each of the seven labels",
     )
     parser.add_argument(
         "--plausibility",
         action="store_true",
-        help="how far lower faces painted with each of the seven labels are from real ones: Fréchet distance of "
-        "features (--features, or those of the run's loss); takes 256 masked faces or more",
+        help="measure the Fréchet distance between real lower faces and those inpainted with each of the seven labels, "
+        "in the features of --features or of the run's loss; needs at least 256 masked faces",
     )
     parser.add_argument(
         "--brisque",
         action="store_true",
-        help="also BRISQUE, some 10 ms for each of seven pictures a face; needs: pip install 'rac_unet[brisque]'",
+        help="compute BRISQUE, about 70 ms per face; needs: pip install 'rac_unet[brisque]'",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="where to write (default: RUN/eval/<split>; with another data set RUN/eval/<split>-D)",
+        help="output folder (default: RUN/eval/<split>; for another data set RUN/eval/<split>-D)",
     )
-    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
+    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="batch size (default: 16)")
     return parser
 
 

@@ -1,11 +1,8 @@
-"""Score a network on a split: one row per picture beside three baselines, then means with intervals."""
+"""Evaluate a network: scores of each image, and the summary of them that metrics.json has."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,228 +10,199 @@ import numpy as np
 import pandas as pd
 
 from rac_unet.core.emotions import EMOTIONS
+from rac_unet.core.progress import Progress
 from rac_unet.data.pairs import PairSet
-from rac_unet.data.pictures import Pictures
-from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.runtime.classifier import Classifier
-from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
-from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
-from rac_unet.scoring.emotions.accuracy import summarise_emotions
-from rac_unet.scoring.emotions.reading import read_names
-from rac_unet.scoring.metric_table import (
-    BRISQUE,
-    BY_NAME,
-    FEATURES,
-    METRICS,
-    NETWORK,
-    TRUTH,
-    GroundTruth,
-    describe_settings,
-    score_images,
-    score_truth,
-)
-from rac_unet.scoring.metrics import compose
-from rac_unet.scoring.shown_faces import evenly_chosen, faces_to_show
+from rac_unet.scoring.emotions.control import ControlScores
+from rac_unet.scoring.emotions.plausibility import LowerFaces, lower_face_features
+from rac_unet.scoring.emotions.reading import reading_column, summarise_reading
+from rac_unet.scoring.emotions.requests import paint_requests
+from rac_unet.scoring.image_scores import SYSTEMS, ImageScores, score_pairs
+from rac_unet.scoring.metric_table import METRICS, NETWORK, TRUTH, describe_settings
+from rac_unet.scoring.prediction_time import prediction_cost
+from rac_unet.scoring.selection import Selection
 from rac_unet.scoring.statistics import summarise
+from rac_unet.scoring.unscored import claims_on_bare_faces, read_real_masks
 
-SYSTEMS = (NETWORK, *BASELINES)
-COMPARED_FACES = 24
-# Of the sheet of seven emotions.
-SHEET_FACES = 24
+
+@dataclass(frozen=True)
+class Judge:
+    """An emotion classifier that judges a network.
+
+    Attributes:
+        classifier: the loaded classifier.
+        facts: what metrics.json says of it (`rac_unet.scoring.emotions.judges.check_judges`).
+    """
+
+    classifier: Classifier
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured besides PSNR, SSIM and the map.
+
+    Attributes:
+        extractor: measures feature distances (`rac_unet.objectives.features.load_extractor`); None for none.
+        judges: read emotions; systems are compared by the first.
+        brisque: whether to compute BRISQUE.
+        control: whether to compute control accuracy, for which there must be a judge.
+        plausibility: whether to compute distances of lower faces, for which there must be an extractor.
+    """
+
+    extractor: Any = None
+    judges: Sequence[Judge] = ()
+    brisque: bool = False
+    control: bool = False
+    plausibility: bool = False
+
+    @property
+    def classifiers(self) -> list[Classifier]:
+        return [judge.classifier for judge in self.judges]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """Result of an evaluation.
 
     Attributes:
-        scores: a row per picture: key, emotion, identity, mask_style, source, pixels (hash of masked picture, truth and
-            map), hidden (share of pixels), then every metric as `<system>_<metric>`.
-        shown: pictures of a few faces by name (masked, network, telea, truth, occlusion), (N, S, S, C) float32.
-        shown_rows: their row numbers in `scores`.
-        spread: masked, truth and occlusion of up to 24 faces, evenly chosen over all, as `shown`.
-        spread_rows: their row numbers.
-        compared: masked, network (composite) and truth of the faces that systems are compared by, (N, S, S, 3) float32.
-        compared_rows: their row numbers; the same for every system scored on the same pictures.
+        metrics: content of metrics.json.
+        images: scores of each image; their table is the content of scores.csv.
     """
 
-    scores: pd.DataFrame
-    shown: dict[str, np.ndarray]
-    shown_rows: list[int]
-    spread: dict[str, np.ndarray]
-    spread_rows: list[int]
-    compared: dict[str, np.ndarray]
-    compared_rows: list[int]
+    metrics: dict[str, Any]
+    images: ImageScores
+
+    @property
+    def judgements(self) -> list[dict[str, Any]]:
+        """Sections `emotion` and, if measured, `control` of each judge."""
+        return [self.metrics, *self.metrics.get("other_judges", [])] if "emotion" in self.metrics else []
 
 
-def evaluate(
-    runner: Runner,
-    pairs: PairSet,
-    scored: PairSet,
-    batch_size: int,
-    advance: Callable[[int], Any],
-    extractor=None,
-    judges: Sequence[Classifier] = (),
-    with_brisque: bool = False,
-) -> Evaluation:
-    """Score pictures.
+def evaluate(runner: Runner, selection: Selection, measures: Measures, batch_size: int) -> Evaluation:
+    """Score a network and the baselines, and measure the network's speed; shows progress.
 
     Args:
-        pairs: the whole data set; its training split gives the mean face.
-        scored: those to score, as `scored_pairs` chooses them.
-        advance: called with the number of pictures of each finished batch.
-        extractor: of `rac_unet.objectives.features.load_extractor`, where feature distances are wanted.
-        judges: where the emotion of each picture is to be read, in columns `judge_column(who, "reads", number)`: of the
-            truth, the masked input, and the composite painted with the true label and, where the network takes one,
-            without.
-        with_brisque: whether BRISQUE is wanted; also of the truth, to compare with.
-    Raises: UserError when the data set has no training pairs.
+        batch_size: number of images per call of the network.
+    Raises: UserError when the data set has no training pairs, whose mean face is a baseline.
     """
-    pictures = Pictures(scored, runner.image_size)
-    mean_face = mean_training_face(pairs, runner.image_size)
-    shown_rows, compared_rows = faces_to_show(scored), faces_to_compare(scored.keys.tolist())
-    spread_rows = evenly_chosen(len(scored), SHEET_FACES)
-    columns: dict[str, list[np.ndarray]] = {}
-    shown: dict[int, dict[str, np.ndarray]] = {}
-    given = [name for name, there in ((FEATURES, extractor), (BRISQUE, with_brisque)) if there]
-    # TensorFlow's many small operations leave a core idle; two systems at a time do not.
-    pool = ThreadPoolExecutor(2)
-    seen = 0
-    for inputs, targets in make_scoring_dataset(scored, pictures, batch_size):
-        masked, emotion = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
-        truth, occlusion = targets["unmasked_image"].numpy(), targets["occlusion"].numpy()
-        outputs = runner(masked, emotion)
-        images = {
-            NETWORK: np.clip(outputs["inpainted_image"], 0, 1),
-            "masked_input": masked,
-            "mean_face": np.broadcast_to(mean_face, masked.shape),
-            "telea": telea(masked, occlusion),
-        }
-        columns.setdefault("pixels", []).append(_digests(masked, truth, occlusion))
-        columns.setdefault("hidden", []).append((occlusion > 0).mean(axis=(1, 2, 3)))
-        ground = GroundTruth(truth, occlusion, extractor)
-        maps = [outputs.get(OCCLUSION) if name == NETWORK else None for name in SYSTEMS]
-        score = functools.partial(score_images, ground, given=given)
-        found = pool.map(score, [images[name] for name in SYSTEMS], maps)
-        for system, scores in zip(SYSTEMS, found, strict=True):
-            for name, values in scores.items():
-                columns.setdefault(BY_NAME[name].column(system), []).append(values)
-        for name, values in score_truth(ground, given).items():
-            columns.setdefault(name, []).append(values)
-        if judges:
-            read = {"truth": truth, "masked_input": masked, NETWORK: compose(truth, images[NETWORK], occlusion)}
-            if runner.conditioned:
-                blind = np.clip(runner(masked, np.zeros_like(emotion))["inpainted_image"], 0, 1)
-                read["no_label"] = compose(truth, blind, occlusion)
-            for number, judge in enumerate(judges):
-                for who, image in read.items():
-                    column = columns.setdefault(judge_column(who, "reads", number), [])
-                    column.append(np.array(read_names(judge, image), object))
-        for row in {*shown_rows, *compared_rows, *spread_rows}:
-            if seen <= row < seen + len(masked):
-                i = row - seen
-                shown[row] = {
-                    "masked": masked[i],
-                    "network": images[NETWORK][i],
-                    "telea": images["telea"][i],
-                    "truth": truth[i],
-                    "occlusion": occlusion[i],
-                    "emotion": emotion[i],
-                }
-        seen += len(masked)
-        advance(len(masked))
-    pool.shutdown()
-    scores = scored.frame[["key", "emotion", "identity", "mask_style", "source"]].astype(str)
-    scores = scores.assign(**{name: np.concatenate(parts) for name, parts in columns.items()})
-    stacked = {name: np.stack([shown[row][name] for row in shown_rows]) for name in shown[shown_rows[0]]}
-    spread = {name: np.stack([shown[row][name] for row in spread_rows]) for name in ("masked", "truth", "occlusion")}
-    compared = {name: np.stack([shown[row][name] for row in compared_rows]) for name in ("masked", "network", "truth")}
-    hidden = np.stack([shown[row]["occlusion"] for row in compared_rows])
-    compared["network"] = compose(compared["truth"], compared["network"], hidden)
-    return Evaluation(scores, stacked, shown_rows, spread, spread_rows, compared, compared_rows)
+    images = _score_pairs(runner, selection, measures, batch_size)
+    judgements = _judge(runner, selection, measures, images.table, batch_size)
+    control, plausibility = _score_requests(runner, selection.scored, measures, batch_size)
+    for number, (judgement, (report, shares)) in enumerate(zip(judgements, control, strict=False)):
+        judgement["control"] = report
+        images.table[reading_column(NETWORK, "obeyed", number)] = shares
+    extractor = measures.extractor
+    trained_styles = set(selection.pairs.split("train").frame["mask_style"].astype(str))
+    metrics = summarise_scores(images.table, runner.image_size, extractor and extractor.facts(), trained_styles)
+    metrics |= judgements[0] if judgements else {}
+    optional = {
+        "other_judges": judgements[1:],
+        "plausibility": plausibility,
+        "bare_faces": claims_on_bare_faces(runner, selection.bare, batch_size),
+    }
+    metrics |= {key: value for key, value in optional.items() if value}
+    metrics["faces"] = images.table["key"].iloc[images.compared.rows].tolist()
+    metrics["cost"] = prediction_cost(runner, batch_size)
+    return Evaluation(metrics, images)
 
 
-def _digests(*pictures: np.ndarray) -> np.ndarray:
-    """(B,) object: a hash of each row's pictures together, 16 hexadecimal digits."""
-    stacked = np.ascontiguousarray(np.rint(np.concatenate(pictures, axis=-1) * 255).astype(np.uint8))
-    return np.array([hashlib.blake2b(row, digest_size=8).hexdigest() for row in stacked], object)
+def _score_pairs(runner: Runner, selection: Selection, measures: Measures, batch_size: int) -> ImageScores:
+    progress = Progress(len(selection.scored), noun="pictures")
+    images = score_pairs(
+        runner,
+        selection,
+        batch_size,
+        measures.extractor,
+        measures.classifiers,
+        measures.brisque,
+        progress.advance,
+    )
+    progress.close()
+    return images
 
 
-def faces_to_compare(keys: list[str]) -> list[int]:
-    """Rows of the faces by which systems are shown side by side: those whose keys' hashes are smallest."""
-    digests = [hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys]
-    return sorted(sorted(range(len(keys)), key=digests.__getitem__)[:COMPARED_FACES])
+def _judge(
+    runner: Runner, selection: Selection, measures: Measures, table: pd.DataFrame, batch_size: int
+) -> list[dict[str, Any]]:
+    """Return for each judge the section `emotion` of metrics.json."""
+    real_masks = read_real_masks(runner, selection.real_masks, measures.classifiers, batch_size)
+    judgements = []
+    for number, (judge, found) in enumerate(zip(measures.judges, real_masks, strict=True)):
+        emotion = {"classifier": judge.facts, **summarise_reading(table, number)}
+        judgements.append({"emotion": emotion | ({"real_masks": found} if found else {})})
+    return judgements
 
 
-def judge_column(who: str, what: str, number: int) -> str:
-    """The column of scores.csv with what a judge says: `network_reads`, of the second judge `network_reads_2`."""
-    return f"{who}_{what}" + (f"_{number + 1}" if number else "")
+def _score_requests(
+    runner: Runner, scored: PairSet, measures: Measures, batch_size: int
+) -> tuple[list[tuple[dict[str, Any], np.ndarray]], dict[str, Any] | None]:
+    """Inpaint every face with each of the seven labels, for control accuracy and plausibility if they are measured.
 
-
-def summarise_reading(scores: pd.DataFrame, number: int = 0) -> dict[str, Any]:
-    """metrics.json's section `emotion`: what a judge reads in the truth, its ceiling, and in what is painted.
-
-    Args:
-        number: of the judge, from 0.
-    Returns: who -> `summarise_emotions`, and for all but the truth `share_of_ceiling`, of the accuracy on the same
-        pictures; None where the classifier reads none of them rightly.
+    Returns: `ControlScores.results` and `LowerFaces.result`; empty and None if they are not measured.
     """
-    ending = judge_column("", "reads", number)
-    whos = [column.removesuffix(ending) for column in scores if column.endswith(ending)]
-    found = {who: summarise_emotions(scores["emotion"], scores[who + ending], scores["identity"]) for who in whos}
-    ceiling = found["truth"]["accuracy"]["mean"]
-    for who in whos:
-        if who != "truth":
-            found[who]["share_of_ceiling"] = found[who]["accuracy"]["mean"] / ceiling if ceiling else None
-    return found
+    identities = scored.frame["identity"].astype(str).to_numpy()
+    control = ControlScores(measures.classifiers, identities) if measures.control else None
+    lower_faces = None
+    if measures.plausibility:
+        lower_faces = LowerFaces(lower_face_features(measures.extractor), identities)
+    if used := [each for each in (control, lower_faces) if each]:
+        progress = Progress(len(scored), noun="pictures" + ", each with seven labels" * runner.conditioned)
+        for request in paint_requests(runner, scored, batch_size, progress.advance):
+            for each in used:
+                each.add(request)
+        progress.close()
+    return control.results() if control else [], lower_faces.result() if lower_faces else None
 
 
 def summarise_scores(
     scores: pd.DataFrame, image_size: int, features: dict[str, Any] | None = None, trained_styles: Collection[str] = ()
 ) -> dict[str, Any]:
-    """metrics.json's body: settings, mean hidden area, and for all pictures and each emotion every system's figures.
+    """Summarise the table of scores.csv: settings, and means of all pairs and of each emotion.
 
-    Where some mask styles were kept from training, also for those and the others (`by_mask`); where the pictures come
-    from several sources, for each (`by_source`).
+    If some mask styles are not in the training split, also of those and of the others (`by_mask`); if there are several
+    sources, also of each (`by_source`).
 
     Args:
+        scores: the table.
+        features: facts of the extractor that measured feature distances; None without them.
         trained_styles: the mask styles of the training split.
-        features: `Extractor.facts()` of the one that measured feature distances; None where there are none.
+    Returns: sections settings, overall, by_emotion, by_mask and by_source of metrics.json.
     """
-
-    def group(rows: pd.DataFrame) -> dict[str, Any]:
-        def means(who: str) -> dict[str, Any]:
-            found = {}
-            for metric in METRICS:
-                if metric.measure and metric.column(who) in rows:
-                    mean = summarise(rows[metric.column(who)], rows["identity"])
-                    if mean:
-                        found[metric.column(who).removeprefix(f"{who}_")] = mean.as_dict()
-            return found
-
-        people = int(rows["identity"].nunique())
-        result: dict[str, Any] = {"n": len(rows), "people": people, "hidden_share": float(rows["hidden"].mean())}
-        result |= {system: means(system) for system in SYSTEMS}
-        return result | {f"{TRUTH}_{name}": mean for name, mean in means(TRUTH).items()}
-
-    present = [emotion for emotion in EMOTIONS if (scores["emotion"] == emotion).any()]
-    seen, source = scores["mask_style"].isin(list(trained_styles)), scores["source"]
-    kinds = {"seen in training": seen, "held out of training": ~seen}
-    by_mask = (
-        {"by_mask": {name: group(scores[rows]) for name, rows in kinds.items()}} if 0 < seen.sum() < len(seen) else {}
-    )
-    sources = sorted(set(source))
-    by_source = {"by_source": {name: group(scores[source == name]) for name in sources}} if len(sources) > 1 else {}
-    return {
+    groups = {name: scores[scores["emotion"] == name] for name in EMOTIONS if (scores["emotion"] == name).any()}
+    trained, sources = scores["mask_style"].isin(list(trained_styles)), sorted(set(scores["source"]))
+    summary = {
         "settings": {
             "image_size": image_size,
             **describe_settings(scores, image_size),
             "interval": "95 %, percentile bootstrap over identities",
             **({"features": features} if features else {}),
         },
-        "overall": group(scores),
-        "by_emotion": {emotion: group(scores[scores["emotion"] == emotion]) for emotion in present},
-        **by_mask,
-        **by_source,
+        "overall": _summarise_group(scores),
+        "by_emotion": {name: _summarise_group(rows) for name, rows in groups.items()},
     }
+    if 0 < trained.sum() < len(trained):
+        kinds = {"seen in training": trained, "held out of training": ~trained}
+        summary["by_mask"] = {name: _summarise_group(scores[rows]) for name, rows in kinds.items()}
+    if len(sources) > 1:
+        summary["by_source"] = {name: _summarise_group(scores[scores["source"] == name]) for name in sources}
+    return summary
+
+
+def _summarise_group(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return n, people, hidden_share, the means of each system (metric -> mean, low, high, n), and of the truth."""
+
+    def means(who: str) -> dict[str, Any]:
+        found = {}
+        for metric in METRICS:
+            if metric.measure and metric.column(who) in rows:
+                mean = summarise(rows[metric.column(who)], rows["identity"])
+                if mean:
+                    found[metric.column(who).removeprefix(f"{who}_")] = mean.as_dict()
+        return found
+
+    people = int(rows["identity"].nunique())
+    group: dict[str, Any] = {"n": len(rows), "people": people, "hidden_share": float(rows["hidden"].mean())}
+    group |= {system: means(system) for system in SYSTEMS}
+    return group | {f"{TRUTH}_{name}": mean for name, mean in means(TRUTH).items()}

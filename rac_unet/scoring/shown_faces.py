@@ -1,6 +1,9 @@
-"""Which faces of a data set a sheet shows; always the same ones."""
+"""Choose the faces that sheets show; the same data set always gives the same faces."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,9 +12,9 @@ from rac_unet.data.pairs import PairSet
 
 
 def faces_to_show(pairs: PairSet, count: int = 7) -> list[int]:
-    """Row numbers for a sheet, always the same: the first face of each emotion there is, then more up to `count`.
+    """Return row numbers for a sheet: the first face of each emotion that occurs, then more up to `count`.
 
-    Each shows a person not shown yet, as long as there is one.
+    Each shows a new person, as long as there is one.
     """
     identities, emotions = (pairs.frame[column].astype(str).to_numpy() for column in ("identity", "emotion"))
     rows: list[int] = []
@@ -30,5 +33,14 @@ def faces_to_show(pairs: PairSet, count: int = 7) -> list[int]:
 
 
 def evenly_chosen(count: int, wanted: int) -> list[int]:
-    """Up to `wanted` of `count` row numbers at even distances, the first and the last among them; always the same."""
+    """Return up to `wanted` of `count` row numbers, evenly spaced, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int)).tolist()
+
+
+def faces_to_compare(keys: Sequence[str], count: int) -> list[int]:
+    """Return up to `count` row numbers: those whose keys have the smallest hashes.
+
+    They depend on the keys alone, so that evaluations of several systems on the same pairs show the same faces.
+    """
+    digests = [hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys]
+    return sorted(sorted(range(len(keys)), key=digests.__getitem__)[:count])

@@ -1,4 +1,4 @@
-"""What has no score: real masks, faces without a mask, and faces painted with labels that are not their own."""
+"""Inpaint and judge what has no score: real masks, faces without a mask, and faces with labels that are not theirs."""
 
 from __future__ import annotations
 
@@ -16,87 +16,87 @@ from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
 from rac_unet.scoring.emotions.reading import read_names
+from rac_unet.scoring.metric_table import NETWORK
 from rac_unet.scoring.metrics import map_claims
 from rac_unet.scoring.shown_faces import faces_to_show
 from rac_unet.scoring.statistics import summarise
 
 
-def paint_without_truth(
-    runner: Runner, pairs: PairSet, split: str, count: int = 7
-) -> tuple[int, dict[str, np.ndarray], list[str]]:
-    """Paint a few of the people who wore real masks, of whom there is no truth to be scored against.
+def paint_real_masks(
+    runner: Runner, real_masks: PairSet, count: int = 7
+) -> tuple[dict[str, np.ndarray], list[str]] | None:
+    """Inpaint up to `count` faces with real masks.
 
-    Returns: how many such pictures the split has; caption -> (N, S, S, 3) float32 pictures: masked, painted, and if
-        the network takes a label, the same with each of the seven; and the N emotions. Empty when there are none.
+    Returns: caption -> (N, S, S, 3) float32 images: masked, painted and, if the network is conditioned, painted with
+        each of the seven labels; and the N labelled emotions. None if there are no real masks.
     """
-    chosen = pairs.split(split).with_truth(False)
-    if not len(chosen):
-        return 0, {}, []
-    few = chosen.take(faces_to_show(chosen, count)[:count])
+    if not len(real_masks):
+        return None
+    few = real_masks.take(faces_to_show(real_masks, count)[:count])
     inputs, _ = next(iter(make_scoring_dataset(few, Pictures(few, runner.image_size), count)))
     masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
     columns = {"masked": masked, "painted": np.clip(runner(masked, label)["inpainted_image"], 0, 1)}
     if runner.conditioned:
         columns |= paint_all_emotions(runner, masked)
-    return len(chosen), columns, few.frame["emotion"].astype(str).tolist()
+    return columns, few.frame["emotion"].astype(str).tolist()
 
 
-def read_without_truth(
-    runner: Runner, pairs: PairSet, split: str, judges: Sequence[Classifier], batch_size: int
+def read_real_masks(
+    runner: Runner, real_masks: PairSet, judges: Sequence[Classifier], batch_size: int
 ) -> list[dict[str, Any]]:
-    """What is read in the faces of people who wore real masks: painted with their label, without one, and masked.
+    """Read the emotions of faces with real masks: masked, inpainted with their label, and inpainted without a label.
 
-    There is no truth to paste into, so it is the network's own picture that is read.
+    The judges read the network's own image, since without ground truth there is no composite with it.
 
-    Returns: for each judge who -> `summarise_emotions`; empty when the split has no such pictures.
+    Returns: for each judge masked_input, network and (if the network is conditioned) no_label -> `summarise_emotions`;
+        empty if there are no real masks.
     """
-    chosen = pairs.split(split).with_truth(False)
     read: list[dict[str, list[str]]] = [{} for _ in judges]
-    if not (judges and len(chosen)):
+    if not (judges and len(real_masks)):
         return read
-    for inputs, _ in make_scoring_dataset(chosen, Pictures(chosen, runner.image_size), batch_size):
+    for inputs, _ in make_scoring_dataset(real_masks, Pictures(real_masks, runner.image_size), batch_size):
         masked, label = inputs["masked_image"].numpy(), inputs["emotion"].numpy()
-        images = {"masked_input": masked, "network": runner(masked, label)["inpainted_image"]}
+        images = {"masked_input": masked, NETWORK: runner(masked, label)["inpainted_image"]}
         if runner.conditioned:
             images["no_label"] = runner(masked, np.zeros_like(label))["inpainted_image"]
         for judge, names in zip(judges, read, strict=True):
             for who, image in images.items():
                 names.setdefault(who, []).extend(read_names(judge, image))
-    emotion, identity = (chosen.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
-    return [{who: summarise_emotions(emotion, said, identity) for who, said in names.items()} for names in read]
+    emotions, people = (real_masks.frame[column].astype(str).tolist() for column in ("emotion", "identity"))
+    return [{who: summarise_emotions(emotions, found, people) for who, found in names.items()} for names in read]
 
 
 def claims_on_bare_faces(runner: Runner, bare: PairSet, batch_size: int) -> dict[str, Any]:
-    """How many faces without a mask there are, and the share of their pixels that the network takes for a mask.
+    """Return the number of faces without a mask, and the share of their pixels that the network marks as masked.
 
-    Returns: JSON-able: n; and of networks that find the mask `map_claims` (mean, low, high, n). Empty without any.
+    Returns: JSON-able: n; for mask-aware networks also `map_claims` (mean, low, high, n). Empty if there are none.
     """
     if not len(bare):
         return {}
     found: dict[str, Any] = {"n": len(bare)}
     if OCCLUSION in runner.outputs:
-        claims = [
+        shares = [
             map_claims(
                 targets["occlusion"].numpy(),
                 runner(inputs["masked_image"].numpy(), inputs["emotion"].numpy())[OCCLUSION],
             )
             for inputs, targets in make_scoring_dataset(bare, Pictures(bare, runner.image_size), batch_size)
         ]
-        values = np.concatenate(claims)
-        found["map_claims"] = summarise(values, bare.frame["identity"].astype(str)).as_dict()
+        found["map_claims"] = summarise(np.concatenate(shares), bare.frame["identity"].astype(str)).as_dict()
     return found
 
 
 def describe_bare_faces(found: dict[str, Any]) -> str:
-    """One line of `claims_on_bare_faces`."""
-    claims = found.get("map_claims")
-    shares = [f"{100 * claims[key]:.2f}" for key in ("mean", "low", "high")] if claims else []
-    words = "" if not claims else f"; {shares[0]} % [{shares[1]}, {shares[2]}] of their pixels are taken for a mask"
-    return f"{found['n']:,} faces without a mask have nothing to score and are not in these figures{words}"
+    """Describe the result of `claims_on_bare_faces` in one line."""
+    line = f"{found['n']:,} faces without a mask have no hidden pixels and are not in these metrics"
+    if shares := found.get("map_claims"):
+        mean, low, high = (f"{100 * shares[key]:.2f}" for key in ("mean", "low", "high"))
+        line += f"; the network marks {mean} % [{low}, {high}] of their pixels as masked"
+    return line
 
 
 def paint_all_emotions(runner: Runner, masked: np.ndarray) -> dict[str, np.ndarray]:
-    """Every picture with each of the seven labels: emotion -> (N, S, S, 3) float32 in [0, 1]."""
+    """Inpaint masked images, (N, S, S, 3), with each of the seven labels: emotion -> (N, S, S, 3) float32 in [0, 1]."""
     labels = np.eye(len(EMOTIONS), dtype=np.float32)
     painted = {}
     for name, label in zip(EMOTIONS, labels, strict=True):

@@ -58,7 +58,7 @@ class DonorControl:
         images = np.concatenate(list(unmasked_faces(donors, image_size)))
         self._faces = [images[donors.emotion_ids == number] for number in range(len(EMOTIONS))]
         self._classifiers, self._judge, self.tries = classifiers, judge, list(tries)
-        self._paste = tf.function(transplanted, autograph=False)
+        self._paste = tf.function(transplanted, autograph=False, reduce_retracing=True)
         self._rng = np.random.default_rng(SEED)
 
     def score(self, pairs: PairSet, image_size: int, advance: Callable[[int], object]):
@@ -78,13 +78,15 @@ class DonorControl:
 
     def _best(self, face, number: int) -> np.ndarray:
         """(len(tries), S, S, 3): the best composite among the first 1, 8, … donors of a random order."""
+        import tensorflow as tf
+
         donors = self._faces[number]
         order = self._rng.permutation(len(donors))[: self.tries[-1]]
         composites, seen = [], []
         for start in range(0, len(order), BATCH):
             donor = donors[order[start : start + BATCH]]
-            same = {name: np.repeat(value, len(donor), axis=0) for name, value in face.items()}
-            made = self._paste(same, donor).numpy()
+            same = {name: tf.repeat(value, len(donor), axis=0) for name, value in face.items()}
+            made = self._paste(same, tf.constant(donor)).numpy()
             composites.append(made)
             seen.append(mean_probabilities(self._classifiers, made)[:, number])
         composites, seen = np.concatenate(composites), np.concatenate(seen)

@@ -1,4 +1,4 @@
-"""Have a classifier read emotions, from a data set's own pictures or from painted ones."""
+"""Read emotions with classifiers, in the images of a data set or in inpainted ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
@@ -16,27 +17,28 @@ from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, unmasked_faces
 from rac_unet.runtime.classifier import Classifier
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
+from rac_unet.scoring.metric_table import TRUTH
 
 BATCH = 64
 
 
 def read_pairs_of(classifier: Classifier, pairs: PairSet, view: str) -> dict[str, Any]:
-    """`summarise_emotions` of what the classifier reads in a data set's own pictures.
+    """Read the emotions of a data set's images, and return `summarise_emotions`.
 
     Args:
+        classifier: one that was trained on such images, cut to the same frame.
         view: unmasked or masked.
     """
     read: list[str] = []
     for inputs, targets in make_scoring_dataset(pairs, Pictures(pairs, classifier.image_size), BATCH):
         image = targets["unmasked_image"] if view == "unmasked" else inputs["masked_image"]
-        # Its own data set's pictures are cut as those it was trained on.
         read += read_names(classifier, image.numpy(), framed=True)
     frame = pairs.frame
     return summarise_emotions(frame["emotion"].astype(str).tolist(), read, frame["identity"].astype(str).tolist())
 
 
 def read_unmasked(classifiers: Sequence[Classifier], pairs: PairSet) -> np.ndarray:
-    """(N, 7) float32: the mean of the classifiers' probabilities for the unmasked face of each pair; shows progress."""
+    """Return the classifiers' mean probabilities for the unmasked face of each pair, (N, 7) float32; shows progress."""
     found, progress = [], Progress(len(pairs), noun="pictures")
     for image in unmasked_faces(pairs, pairs.image_size, BATCH):
         found.append(mean_probabilities(classifiers, image))
@@ -46,32 +48,33 @@ def read_unmasked(classifiers: Sequence[Classifier], pairs: PairSet) -> np.ndarr
 
 
 def training_faces(pairs: PairSet) -> PairSet:
-    """One training pair of each unmasked picture, since several masks are drawn on a face.
+    """Return one training pair for each unmasked image; several pairs can have the same.
 
-    Raises: UserError when there is none.
+    Raises: UserError when there are no training pairs with ground truth.
     """
     train = pairs.split("train").with_truth()
     if not len(train):
-        raise UserError(f"{pairs.root} has no training pairs whose unmasked face is known", "mismatch")
+        raise UserError(f"{pairs.root} has no training pairs with an unmasked face", "mismatch")
     return train.take(np.unique(train.frame["unmasked"].to_numpy(object).astype(str), return_index=True)[1])
 
 
 def mean_probabilities(classifiers: Sequence[Classifier], image: np.ndarray) -> np.ndarray:
-    """(B, 7) float32: the mean of several classifiers' probabilities; `image` as for `read_probabilities`."""
+    """Return the mean of several classifiers' probabilities, (B, 7) float32; `image` as for `read_probabilities`."""
     return np.mean([read_probabilities(classifier, image) for classifier in classifiers], axis=0)
 
 
 def read_names(classifier: Classifier, image: np.ndarray, framed: bool = False) -> list[str]:
-    """The likeliest emotion of each picture, by name; arguments as for `read_probabilities`."""
+    """Return the most probable emotion of each image, by name; arguments as for `read_probabilities`."""
     return [EMOTIONS[number] for number in read_probabilities(classifier, image, framed).argmax(axis=1)]
 
 
 def read_probabilities(classifier: Classifier, image: np.ndarray, framed: bool = False) -> np.ndarray:
-    """(B, 7) float32, probabilities of `EMOTIONS` for each picture.
+    """Return the probabilities of `EMOTIONS` for each image, (B, 7) float32.
 
     Args:
-        image: (B, H, H, 3) float in [0, 1] (clipped here); resized to the classifier's size where it is another.
-        framed: the pictures are already cut to the classifier's frame; otherwise they are upright crops.
+        classifier: the classifier.
+        image: (B, H, H, 3) float, clipped to [0, 1] and resized to the classifier's size.
+        framed: whether the images are already cut to the classifier's frame; otherwise they are upright crops.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     if classifier.frame and not framed:
@@ -83,3 +86,33 @@ def read_probabilities(classifier: Classifier, image: np.ndarray, framed: bool =
         size = [classifier.image_size] * 2
         image = np.clip(tf.image.resize(image, size, "bilinear", antialias=True).numpy(), 0, 1)
     return classifier.probabilities(image)
+
+
+def reading_column(who: str, what: str, number: int) -> str:
+    """Return the column of scores.csv with a judge's result: `network_reads`, for the second judge `network_reads_2`.
+
+    Args:
+        who: whose images: a system, the truth, or no_label.
+        what: reads (the emotion read) or obeyed (share of the seven requested emotions that the judge read).
+        number: of the judge, from 0.
+    """
+    return f"{who}_{what}" + (f"_{number + 1}" if number else "")
+
+
+def summarise_reading(scores: pd.DataFrame, number: int = 0) -> dict[str, Any]:
+    """Summarise what one judge read in the ground truth (the ceiling) and in each kind of image.
+
+    Args:
+        scores: the table of scores.csv.
+        number: of the judge, from 0.
+    Returns: who -> `summarise_emotions`, and for all but the truth `share_of_ceiling`: its accuracy over that of the
+        truth; None if the latter is 0.
+    """
+    ending = reading_column("", "reads", number)
+    kinds = [column.removesuffix(ending) for column in scores if column.endswith(ending)]
+    found = {who: summarise_emotions(scores["emotion"], scores[who + ending], scores["identity"]) for who in kinds}
+    ceiling = found[TRUTH]["accuracy"]["mean"]
+    for who in kinds:
+        if who != TRUTH:
+            found[who]["share_of_ceiling"] = found[who]["accuracy"]["mean"] / ceiling if ceiling else None
+    return found
