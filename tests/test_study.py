@@ -1,4 +1,4 @@
-"""A study from nothing to its report, and what happens when it is run again."""
+"""A study from its plan to its report, and what happens when it is run again."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ from rac_unet.studies.steps import Steps, Terminated
 from rac_unet.study import main
 from tests.refusals import refused
 
-# All of them share one study, half a minute of it.
+# All tests share one study, which takes half a minute.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_networks")]
 
 PLAN = {
@@ -27,12 +27,12 @@ PLAN = {
 }
 
 
-# Those that import TensorFlow, which takes longer than what they do here.
+# Commands that import TensorFlow, which takes longer than their work here.
 HEAVY = ("rac_unet.train", "rac_unet.train_classifier", "rac_unet.evaluate")
 
 
 def run_here(self, module, *words, start=Steps.run, **options):
-    """As `Steps.run`, which tests/studies/test_steps.py has, with the heavy commands in this process."""
+    """Replaces `Steps.run`, which tests/studies/test_steps.py tests, and runs heavy commands in this process."""
     if module not in HEAVY:
         return start(self, module, *words, **options)
     return importlib.import_module(module).main([str(word) for word in words])
@@ -40,7 +40,7 @@ def run_here(self, module, *words, start=Steps.run, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A finished study, and the network it measured through."""
+    """A finished study and its feature extractor."""
     import keras
 
     root = tmp_path_factory.mktemp("study")
@@ -69,15 +69,15 @@ def test_everything_is_made_and_compared(folder):
     assert "Two small systems" in (report / "index.html").read_text()
 
 
-def test_what_is_there_is_not_made_again(folder, capfd):
+def test_finished_systems_are_not_made_again(folder, capfd):
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
     assert main(arguments(folder)) == 0
     said = capfd.readouterr().out
-    assert "2 of 2 systems are there" in said and "rac_unet.train" not in said and "rac_unet.compare" in said
+    assert "2 of 2 systems" in said and "rac_unet.train" not in said and "rac_unet.compare" in said
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
 
 
-def test_a_result_made_otherwise_is_not_taken_for_the_plans(folder, tmp_path):
+def test_a_system_with_other_settings_than_the_plans_is_refused(folder, tmp_path):
     other = {**PLAN, "settings": {**PLAN["settings"], "training": {"epochs": 2}}}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other))
     with refused("changed", folder / "report/a-unet", "A-UNET", "training.epochs: 1.0 before, 2.0 now"):
@@ -97,13 +97,13 @@ def test_another_judge_is_refused_before_anything_is_trained(folder, tmp_path):
         main([*words, *arguments(folder)[-2:]])
 
 
-def test_time_up_before_anything_is_done(folder, tmp_path, capsys):
+def test_time_limit_reached_before_the_first_step(folder, tmp_path, capsys):
     words = [str(folder / "plan.yaml"), "--output", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
     assert main([*words, *arguments(folder)[-2:], "--max_minutes", "1e-6"]) == 3
-    assert "Run the same command to go on" in capsys.readouterr().out and not (tmp_path / "out").exists()
+    assert "1e-06 minutes" in capsys.readouterr().out and not (tmp_path / "out").exists()
 
 
-def test_asked_to_end_it_ends_as_training_does(folder, monkeypatch, capsys):
+def test_a_signal_ends_it_with_the_exit_code_of_train(folder, monkeypatch, capsys):
     def terminated(*_, **__):
         raise Terminated(signal.SIGTERM)
 
@@ -112,7 +112,7 @@ def test_asked_to_end_it_ends_as_training_does(folder, monkeypatch, capsys):
     assert "SIGTERM" in capsys.readouterr().out
 
 
-def test_mistakes_are_said_before_anything_is_made(folder, tmp_path):
+def test_mistakes_are_reported_before_the_first_step(folder, tmp_path):
     with refused("usage", folder / "plan.yaml", "toys", "--data"):
         main(arguments(folder, "--data", "pairs"))
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump({k: v for k, v in PLAN.items() if k != "toys"}))

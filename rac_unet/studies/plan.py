@@ -1,14 +1,14 @@
-"""The plan of a study: systems that differ in network and loss alone, trained alike and scored on the same pictures.
+"""Read the plan of a study: systems that differ only in network and loss, trained and scored in the same way.
 
-A YAML file:
+A plan is a YAML file:
 
     title: Five systems on drawn faces
-    toys: {count: 5600, mode: ambiguous, size: 64, seed: 1}      # left out where the study is given pairs
-    features: vgg19                                              # measured, and looked through by `perceptual`
+    toys: {count: 5600, mode: ambiguous, size: 64, seed: 1}      # omit for a study of given pairs
+    features: vgg19                                              # for feature distances and `perceptual`
     brisque: true
-    classifier: {image_size: 64, filters: 16, epochs: 12, toys: {…}}   # who reads emotions; toys: faces of its own
-    masked_classifier: true                                      # another of the kind that sees only masked faces
-    settings: {data: …, model: …, loss: …, optimizer: …, training: …}  # shared; sections as in a preset
+    classifier: {image_size: 64, filters: 16, epochs: 12, toys: {…}}   # the judge; toys: its own faces
+    masked_classifier: true                                      # also train one on masked faces
+    settings: {data: …, model: …, loss: …, optimizer: …, training: …}  # of all systems; as in a preset
     systems:
       A-UNET: {model: {name: a_unet, conditioned: false}}
 """
@@ -37,20 +37,23 @@ KEYS = (
 )
 TOY_KEYS = ("count", "mode", "size", "seed", "held_out", "styles", "variants")
 CLASSIFIER_KEYS = ("image_size", "filters", "epochs", "batch_size", "learning_rate", "class_weights", "seed", "toys")
-# Whatever else differed would be compared instead of these.
+# Any other difference would distort the comparison of these.
 MAY_DIFFER = ("model", "loss")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, validated.
+    """A validated plan.
 
     Attributes:
-        toys: options of `data_prep.toy` for the pairs; None where pairs are given.
+        title: of the report.
+        toys: options of `data_prep.toy` for the pairs; None if pairs are given.
+        features, feature_weights: feature extractor for scores and the perceptual loss.
+        brisque: whether BRISQUE is scored.
         classifier: options of `train_classifier`, without `toys`.
-        classifier_toys: options of `data_prep.toy` for the classifier's own faces; None where it takes the pairs.
-        masked_classifier: whether a second one is trained on masked pictures.
-        systems: name -> settings, `data.path` not yet filled in.
+        classifier_toys: options of `data_prep.toy` for the classifier's own faces; None if it is trained on the pairs.
+        masked_classifier: whether a second classifier is trained on masked pictures.
+        systems: name -> settings, without `data.path`.
     """
 
     title: str
@@ -68,8 +71,8 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
     """Read and check a plan.
 
     Args:
-        features, feature_weights: replace the plan's.
-    Raises: UserError naming the key that is wrong.
+        features, feature_weights: replace those of the plan.
+    Raises: UserError that names the wrong key.
     """
     values, where = read_yaml(path), str(path)
     _check_keys(values, KEYS, where)
@@ -88,9 +91,11 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
         if toys is not None:
             _check_keys(toys, TOY_KEYS, f"{where}: {name}")
             if "count" not in toys:
-                raise UserError(f"{where}: {name}: count is missing, how many faces to draw", "bad_layout")
+                raise UserError(f"{where}: {name}: count is missing: the number of faces to draw", "bad_layout")
     if values.get("toys") and values["toys"] == classifier_toys:
-        raise UserError(f"{where}: classifier.toys are the faces that are scored; give it another seed", "bad_value")
+        raise UserError(
+            f"{where}: classifier.toys are the same faces as toys, which are scored; give another seed", "bad_value"
+        )
     systems = {}
     for name, own in values["systems"].items():
         _check_keys(own or {}, MAY_DIFFER, f"{where}: systems.{name}")
@@ -101,14 +106,14 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
         systems[str(name)] = replace(config, loss=replace(config.loss, features=features, feature_weights=weights))
     if any(config.training.max_hours or config.data.path for config in systems.values()):
         raise UserError(
-            f"{where}: settings: leave out training.max_hours and data.path; every system sees as many pictures of the "
-            "same pairs",
+            f"{where}: settings: omit training.max_hours and data.path; every system is trained on equally many "
+            "pictures of the same pairs",
             "bad_value",
         )
     slugs = [slug(name) for name in systems]
     if len(set(slugs)) < len(slugs) or "" in slugs:
         raise UserError(
-            f"{where}: systems need names that differ in letters or digits: {', '.join(systems)}", "bad_value"
+            f"{where}: names of systems must differ in letters or digits: {', '.join(systems)}", "bad_value"
         )
     return Plan(
         str(values.get("title", path.stem)),
@@ -124,12 +129,12 @@ def read_plan(path: Path, features: str | None = None, feature_weights: str | No
 
 
 def slug(name: str) -> str:
-    """A system's name as a folder's: `RAC-UNET, no label` is `rac-unet-no-label`."""
+    """Return a system's folder name: `rac-unet-no-label` for `RAC-UNET, no label`."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def options(values: dict[str, Any]) -> list[str]:
-    """`{"count": 5}` as `["--count", "5"]`."""
+    """Return options as words of a command line: `["--count", "5"]` for `{"count": 5}`."""
     return [word for key, value in values.items() for word in (f"--{key}", str(value))]
 
 

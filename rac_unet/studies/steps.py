@@ -1,4 +1,4 @@
-"""Other commands of this package, one after another in processes of their own, until a budget of time is spent."""
+"""Run other commands of this package one after the other, each in a new process, within a time limit."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import time
 from rac_unet.core.errors import UserError
 from rac_unet.core.signals import install, restore
 
-# These save their state when asked to stop; the others are short, and end.
+# These save their state on SIGTERM; all others are short and run to their end.
 STOPPABLE = ("rac_unet.train", "rac_unet.train_classifier")
-
-
-# How a system or a closed terminal asks a process to end.
+# Signals by which an operating system or a closed terminal ends a process.
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Terminated(Exception):
-    """This process was asked to end; whatever was running has saved its state, or has ended.
+    """A signal asked this process to end, and the running step has saved its state or ended.
 
     Args:
         number: of the signal.
@@ -30,26 +28,26 @@ class Terminated(Exception):
 
 
 class TimeIsUp(Exception):
-    """The budget is spent; whatever was running has saved its state."""
+    """The time limit was reached, and the running step has saved its state."""
 
 
 class Steps:
-    """Runs commands.
+    """Runs commands within a time limit.
 
     Args:
-        minutes: the budget, from now on; 0 for none.
+        minutes: time limit, counted from now; 0 for none.
     """
 
     def __init__(self, minutes: float = 0):
         self._end = time.monotonic() + 60 * minutes if minutes else None
 
     def run(self, module: str, *words, timed: bool = True) -> None:
-        """Print and run `python -m module words`; at the end of the budget ask it to save and stop.
+        """Print and run `python -m module words`; when the time limit is reached, ask it to save and stop.
 
         Args:
-            timed: whether the budget counts for it.
-        Raises: TimeIsUp; UserError when it fails; KeyboardInterrupt once it has stopped after Ctrl-C; Terminated once
-            it has stopped after SIGTERM or SIGHUP.
+            timed: whether the time limit applies to it.
+        Raises: TimeIsUp; UserError when it fails; KeyboardInterrupt after it has stopped because of Ctrl-C; Terminated
+            after it has stopped because of SIGTERM or SIGHUP.
         """
         end = self._end if timed else None
         if end and time.monotonic() >= end:
@@ -58,7 +56,7 @@ class Steps:
         command = [sys.executable, "-m", module, *(str(word) for word in words)]
         asked: type[BaseException] | None = None
         with _Forwarded() as forwarded:
-            # In a session of its own, so that Ctrl-C reaches it once, from here.
+            # In a new session, so that it gets Ctrl-C only once, from here.
             process = subprocess.Popen(command, start_new_session=True)
             forwarded.to(process)
             while True:
@@ -79,13 +77,13 @@ class Steps:
         if asked is KeyboardInterrupt or asked and code == 130:
             raise asked
         if code:
-            raise UserError(f"python -m {module} ended with exit code {code}; its message is above", "failed_step")
+            raise UserError(f"python -m {module} failed with exit code {code}; see its message above", "failed_step")
 
 
 class _Forwarded:
-    """Within the block a request to end, which this process alone gets, is passed on to a step instead.
+    """Within the block, a signal to end that only this process gets is passed on to a step.
 
-    What was installed before comes back after it.
+    The previous signal handlers are restored afterwards.
     """
 
     def __init__(self):
@@ -94,13 +92,13 @@ class _Forwarded:
         self._before: dict = {}
 
     def to(self, process: subprocess.Popen) -> None:
-        """Pass on to this process, also what has come already."""
+        """Pass signals on to this process, including one already received."""
         self._process = process
         if self.received:
             process.send_signal(signal.SIGTERM)
 
     def __enter__(self) -> _Forwarded:
-        # What nohup has ignored stays ignored.
+        # A signal that is ignored, as under nohup, stays ignored.
         self._before = install((n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN), self._pass_on)
         return self
 

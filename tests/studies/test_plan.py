@@ -1,4 +1,4 @@
-"""A study's plan: what systems share, what may differ, and mistakes by name."""
+"""The plan of a study: shared settings, allowed differences, and mistakes."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def write(tmp_path):
     return to_file
 
 
-def test_systems_share_what_they_do_not_change(write):
+def test_systems_share_the_settings_they_do_not_change(write):
     found = read_plan(write(plan()), features="net.keras")
     a, b = found.systems["A-UNET"], found.systems["RAC-UNET, SSIM"]
     assert (a.model.name, a.model.filters, a.model.conditioned) == ("a_unet", 2, False)
@@ -50,8 +50,8 @@ def test_systems_share_what_they_do_not_change(write):
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*/plan.yaml")), ids=lambda path: path.parent.name)
-def test_the_reports_plans_compare_five_systems_fairly(path):
-    """What a system adds to the one before is what the comparison is about."""
+def test_the_plans_of_the_reports_compare_five_systems_fairly(path):
+    """Each system differs from the one before in one thing."""
     found = read_plan(path)
     models = {name: (c.model.name, c.model.conditioned) for name, c in found.systems.items()}
     assert models == {

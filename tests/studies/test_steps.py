@@ -1,4 +1,4 @@
-"""Commands run as steps: what they end with, and how they are asked to stop."""
+"""Commands run as steps: exit codes, signals and the time limit."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tests.refusals import refused
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """Makes a module that a step can run, in a folder where Python finds it."""
+    """Function that writes a module for a step to run, in a folder where Python finds it."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def make(name, code):
@@ -29,7 +29,7 @@ def module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hour(tmp_path, monkeypatch):
-    """A budget of an hour, over as soon as a step has written the file `ready`, however long that takes it here."""
+    """Steps with a time limit that is reached as soon as a step has written the file `ready`."""
     now = [0.0]
 
     class Process(subprocess.Popen):
@@ -48,13 +48,13 @@ def hour(tmp_path, monkeypatch):
 
 def test_output_and_exit_codes_come_through(module, capfd):
     Steps().run(module("greet", "import sys; print('hello', *sys.argv[1:])"), "--name", 5)
-    assert "$ python -m greet --name 5" in (said := capfd.readouterr().out) and "hello --name 5" in said
+    assert "$ python -m greet --name 5" in (printed := capfd.readouterr().out) and "hello --name 5" in printed
     with refused("failed_step", "python -m fail", "exit code 2"):
         Steps().run(module("fail", "raise SystemExit(2)"))
 
 
-def test_at_the_end_of_its_time_a_step_saves_and_stops(module, hour, tmp_path, monkeypatch):
-    """As `train` does: SIGTERM is taken as a request, answered with exit code 130."""
+def test_at_the_time_limit_a_step_saves_and_stops(module, hour, tmp_path, monkeypatch):
+    """As `train` does: on SIGTERM it saves and exits with code 130."""
     name = module(
         "trains",
         """
@@ -78,10 +78,10 @@ def test_at_the_end_of_its_time_a_step_saves_and_stops(module, hour, tmp_path, m
 
 @contextlib.contextmanager
 def not_ended_by(number):
-    """The tests' own process takes a signal that nobody else does for a failure; what was installed is there again."""
+    """Fail if this process gets the signal, and check that the signal handler is restored."""
 
     def fail(*_):
-        raise AssertionError("taken by nobody")
+        raise AssertionError("not passed on to the step")
 
     before = signal.signal(number, fail)
     try:
@@ -92,8 +92,7 @@ def not_ended_by(number):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_asked_to_end_a_step_is_not_left_behind(module, tmp_path, name):
-    """It saves, as `train` does, before the process that started it ends."""
+def test_a_step_saves_before_the_process_that_started_it_ends(module, tmp_path, name):
     trains = module(
         "trains",
         f"""
@@ -111,8 +110,8 @@ def test_asked_to_end_a_step_is_not_left_behind(module, tmp_path, name):
     assert (tmp_path / "state").read_text() == "saved"
 
 
-def test_what_is_ignored_stays_ignored(module):
-    """As after nohup, when the terminal is closed."""
+def test_an_ignored_signal_stays_ignored(module):
+    """As under nohup, when the terminal is closed."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         Steps().run(module("goes_on", "import os, signal; os.kill(os.getppid(), signal.SIGHUP)"))
@@ -120,7 +119,7 @@ def test_what_is_ignored_stays_ignored(module):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_asked_to_end_before_the_step_has_started(module, monkeypatch):
+def test_a_signal_before_the_step_has_started(module, monkeypatch):
     start = steps.subprocess.Popen
 
     def started_too_late(*words, **options):
@@ -132,7 +131,7 @@ def test_asked_to_end_before_the_step_has_started(module, monkeypatch):
         Steps().run(module("sleeps", "import time; time.sleep(60)"))
 
 
-def test_other_steps_may_end_beyond_it(module, hour, tmp_path):
+def test_other_steps_may_finish_after_the_time_limit(module, hour, tmp_path):
     hour.run(module("scores", "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"), tmp_path / "ready")
     with pytest.raises(TimeIsUp):
         hour.run("scores")
