@@ -1,8 +1,8 @@
-"""Every network learns a few faces by heart.
+"""Every network overfits a few faces.
 
-How far it gets in so few steps differs by decibels between processors, whose roundings grow from step to step; what a
-network with a broken path lacks is seen by `python -m rac_unet.benchmark --parts overfit`, and tests/models follows
-every path. RAC-UNET without its label is left to that command: its paths are the same.
+The PSNR after so few steps differs by decibels between processors, because rounding errors grow from step to step.
+`python -m rac_unet.benchmark --parts overfit` finds a network with a broken path, and tests/models checks every path.
+RAC-UNET without its label is only in that command: its paths are the same.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from rac_unet.scoring.metrics import psnr
 
 NETWORKS = every_network(filters=8, image_size=48)
 STEPS = 100
-# Mean dB above each face's own mean colour, and above the picture as it came, mask and all. Found were 4.7 to 11.
+# Mean dB above each face's mean colour, and above the masked input. Measured: 4.7 to 11.
 LEARNED = 2.0
 
 
@@ -22,7 +22,7 @@ def batch():
     return make_toy_batch(2, 48)
 
 
-def test_toy_batch_is_masked_faces_with_their_labels(batch):
+def test_a_toy_batch_has_masked_faces_with_their_labels(batch):
     inputs, truth = batch
     assert inputs["masked_image"].shape == truth.shape == (2, 48, 48, 3) and truth.max() <= 1
     np.testing.assert_array_equal(inputs["emotion"], np.eye(7)[:2])

@@ -1,4 +1,4 @@
-"""What is asked for and how readers judge it: by hand, picture by picture."""
+"""Requested emotions, donors and the losses of readers, against values by hand."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,13 @@ def one_hot(*places):
     return np.eye(7, dtype=np.float32)[list(places)]
 
 
-def test_another_emotion_is_never_the_own_one_and_as_frequent_as_its_weight():
+def test_another_emotion_is_never_the_pictures_own_and_as_frequent_as_its_weight():
     draws = tf.constant(np.linspace(0, 1, 6000, endpoint=False), tf.float32)
     weights = np.array([1, 2, 1, 0, 1, 1, 1], np.float32)
     drawn = other_emotion(np.repeat(one_hot(0), 6000, axis=0), draws, weights).numpy()
     assert (drawn.sum(axis=1) == 1).all()
     np.testing.assert_allclose(drawn.mean(axis=0), np.array([0, 2, 1, 0, 1, 1, 1]) / 6, atol=1e-3)
-    # Both ends of the range, for each emotion; a blended label's larger share is the own one.
+    # Both ends of the range, for each emotion; the larger share of a blended label is the picture's own.
     for own in range(7):
         for draw in (0.0, np.nextafter(np.float32(1), np.float32(0))):
             found = other_emotion(one_hot(own), tf.constant([draw], tf.float32), ONES).numpy()
@@ -40,7 +40,7 @@ def test_another_emotion_is_never_the_own_one_and_as_frequent_as_its_weight():
     np.testing.assert_array_equal(other_emotion(blended, tf.constant([0.9]), only_those), one_hot(3))
 
 
-def test_where_no_other_emotion_has_a_weight_none_is_asked():
+def test_if_no_other_emotion_has_a_weight_none_is_requested():
     only_fear = np.array([0, 1, 0, 0, 0, 0, 0], np.float32)
     both = other_emotion(one_hot(1, 2), tf.constant([0.5, 0.5]), only_fear).numpy()
     np.testing.assert_array_equal(both, [np.zeros(7), one_hot(1)[0]])
@@ -57,18 +57,18 @@ def test_a_reader_stops_pushing_below_the_margin():
     assert push[0, 0] < -0.4 and (push[1] == 0).all()
 
 
-def test_a_crop_of_the_same_size_is_the_picture_itself_and_a_frame_is_a_part_of_it():
+def test_a_crop_of_the_same_size_is_the_picture_and_a_frame_is_a_part_of_it():
     image = tf.random.stateless_uniform((2, 16, 16, 3), (1, 2))
     np.testing.assert_allclose(reader_crops(image, 16, (1.0, 0.5, 0.5)), image, atol=1e-6)
     # A square of 8 pixels, 2 from the left and 4 from above.
     part = reader_crops(image, 8, (0.5, 0.375, 0.5))
     np.testing.assert_allclose(part, image[:, 4:12, 2:10], atol=1e-6)
-    # Half as large: no pixel is passed over.
+    # Half as large: no pixel is skipped.
     striped = tf.tile(tf.constant([0.0, 1.0])[None, None, :, None], (1, 16, 8, 3))
     np.testing.assert_allclose(reader_crops(striped, 8, (1.0, 0.5, 0.5))[:, :, 1:-1], 0.5, atol=1e-5)
 
 
-def test_crops_are_moved_blurred_and_relit_by_their_draws():
+def test_random_numbers_move_blur_and_relight_crops():
     image = tf.random.stateless_uniform((1, 20, 20, 3), (3, 4), maxval=0.5)
     frame, still = (0.5, 0.5, 0.5), [0.5, 0.5, 0.5, 0.0, 0.5]
 
@@ -89,7 +89,7 @@ def test_crops_are_moved_blurred_and_relit_by_their_draws():
     assert np.abs(crop(zoom=1.0) - plain).max() > 0.05
 
 
-def test_low_pass_colour_counts_a_tint_in_full_and_detail_hardly():
+def test_low_pass_colour_counts_a_tint_fully_and_detail_hardly():
     rng = np.random.default_rng(0)
     truth = rng.random((4, 32, 32, 3)).astype(np.float32)
     occlusion = np.zeros((4, 32, 32, 1), np.float32)
@@ -106,11 +106,11 @@ def test_low_pass_colour_counts_a_tint_in_full_and_detail_hardly():
     assert colour[3] == 0  # nothing hidden
 
 
-def test_neighbours_change_places_and_the_last_of_an_odd_batch_stays():
+def test_neighbours_are_exchanged_and_the_last_of_an_odd_batch_stays():
     assert neighbours(tf.range(5)).numpy().tolist() == [1, 0, 3, 2, 4]
 
 
-def test_a_transplant_has_the_donors_detail_in_the_pictures_own_light():
+def test_a_transplant_has_the_donors_detail_in_the_light_of_the_picture():
     side, rng = 64, np.random.default_rng(0)
     detail = rng.choice([-0.1, 0.1], size=(2, side, side, 1)).astype(np.float32)
     own = np.float32([0.3, 0.4, 0.2]) + detail[:1]
@@ -120,16 +120,16 @@ def test_a_transplant_has_the_donors_detail_in_the_pictures_own_light():
     made = transplanted({"unmasked_image": tf.constant(own), "occlusion": tf.constant(occlusion)}, donor).numpy()[0]
     hidden = occlusion[0, ..., 0] > 0
     np.testing.assert_array_equal(made[~hidden], own[0][~hidden])
-    # Far from the mask's edge: level and tint of the picture, detail of the donor.
+    # Far from the mask's edge: brightness and tint of the picture, detail of the donor.
     inside = made[36:60, 20:44]
     np.testing.assert_allclose(inside.mean(axis=(0, 1)), [0.3, 0.4, 0.2], atol=0.01)
     expected = np.float32([0.3, 0.4, 0.2]) + detail[1, 36:60, 20:44]
     assert np.abs(inside - expected).mean() < 0.03
-    # At the edge the picture's own pixels go on.
+    # At the edge the picture's own pixels continue.
     assert np.abs(made[24, 20:44] - own[0, 24, 20:44]).mean() < 0.2 * np.abs(donor[0, 24] - own[0, 24]).mean()
 
 
-def test_a_reader_asks_for_no_more_than_a_distribution():
+def test_a_reader_is_satisfied_by_the_requested_distribution():
     request = tf.constant([[0.5, 0.5, 0, 0, 0, 0, 0]], tf.float32)
     logits = tf.math.log(tf.constant([[0.4999, 0.4999, 1e-5, 1e-5, 1e-5, 1e-5, 1e-5]], tf.float32))
     np.testing.assert_allclose(reader_loss(logits, request, 0.0), 0, atol=1e-3)
@@ -143,7 +143,7 @@ def test_a_face_without_a_mask_has_nothing_to_judge():
 
 
 @pytest.mark.slow
-def test_all_of_it_compiles_with_xla():
+def test_guidance_compiles_with_xla():
     @tf.function(jit_compile=True)
     def both(image, draws):
         asked = other_emotion(one_hot(0, 1), draws[:, 0], ONES)

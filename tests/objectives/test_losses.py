@@ -42,7 +42,7 @@ def _call(name, truth, image, occlusion=None):
 
 
 def _small_extractor():
-    """Two maps of random weights, strides and a ReLU: enough to have kinks and depths."""
+    """Two maps of random weights, with strides and a ReLU: several depths, and not differentiable everywhere."""
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 3))
     first = keras.layers.Conv2D(4, 3, activation="relu")(image)
@@ -51,7 +51,7 @@ def _small_extractor():
 
 
 EXTRACTOR = _small_extractor()
-# Those that every network can be trained with.
+# Losses with which every network can be trained.
 OF_PICTURES = sorted(name for name, row in LOSSES.items() if row.output == "inpainted_image")
 
 
@@ -92,7 +92,7 @@ def test_ms_ssim_l1_equals_the_two_dimensional_form(kind):
 
 
 def test_ms_ssim_l1_is_exact_for_nearly_equal_pictures():
-    """Where differences of large means are small, float32 leaves the covariance's form three or four right digits."""
+    """In float32 the form with a covariance has only three or four correct digits here."""
     rng = np.random.default_rng(1)
     truth = tf.constant(0.9 + 0.02 * rng.normal(size=(2, 64, 64, 3)), tf.float32)
     image = truth + tf.constant(1e-3 * rng.normal(size=truth.shape), tf.float32)
@@ -193,13 +193,13 @@ def test_ms_ssim_is_exact_and_its_gradient_finite_for_any_two_pictures():
     assert np.isfinite(gradient).all() and np.abs(gradient).max() < 1
     np.testing.assert_allclose(value, _exact_ms_ssim(np.float64(truth), np.float64(image), 4), atol=1e-4)
     tensorflows = tf.image.ssim_multiscale(truth, image, 1.0, POWER_FACTORS[:4], filter_size=7).numpy()
-    # TensorFlow's own rounding reaches 5e-4 where a picture, or its coarsest scale, is flat; else the two are one.
+    # TensorFlow's rounding error reaches 5e-4 where a picture, or its coarsest scale, is flat; else both are equal.
     np.testing.assert_allclose(value.numpy()[textured], tensorflows[textured], atol=1e-4)
     np.testing.assert_allclose(value, tensorflows, atol=1e-2)
 
 
 def test_perceptual_by_hand():
-    """A 1x1 convolution that doubles, then halves: maps known, distances by hand."""
+    """A 1x1 convolution that doubles, then average pooling: known maps, distances by hand."""
     image = keras.Input((None, None, 3))
     double = keras.layers.Conv2D(3, 1, use_bias=False, name="double")(image)
     pooled = keras.layers.AveragePooling2D(2, name="pooled")(double)
@@ -215,7 +215,7 @@ def test_perceptual_by_hand():
 
 
 def test_ms_ssim_pulls_an_inverted_picture_back():
-    """Where TensorFlow's gradient is NaN, ours must still point towards the truth."""
+    """Where TensorFlow's gradient is NaN, ours must still point towards the ground truth."""
     truth, image = _pair("inverted")
     variable = tf.Variable(image)
     optimizer = tf.keras.optimizers.Adam(0.02)
@@ -229,13 +229,13 @@ def test_ms_ssim_pulls_an_inverted_picture_back():
 
 
 def test_ms_ssim_l1_survives_few_bits_of_mantissa():
-    """Rounding can bring a flat picture's variance below 0; the quotient must not explode."""
+    """Rounding can make a flat picture's variance negative; the quotient must not explode."""
     truth = tf.fill((1, 64, 64, 3), 0.9)
     rounded = tf.cast(tf.cast(truth, tf.bfloat16), tf.float32)
     assert 0 <= float(_call("ms_ssim_l1", truth, rounded)[0]) < 10
 
 
-def test_hole_losses_see_the_hole_alone():
+def test_hole_losses_count_only_hidden_pixels():
     truth = tf.zeros((1, 4, 4, 3))
     image = np.zeros((1, 4, 4, 3), np.float32)
     image[0, 0, 0], image[0, 3, 3] = 0.5, 0.9
@@ -269,7 +269,7 @@ def test_chroma_counts_tints_over_the_hole_in_full_and_brightness_and_detail_har
     assert values[4] < 0.003
 
 
-def test_chroma_sees_a_tinted_rim():
+def test_chroma_counts_a_tinted_rim():
     truth = tf.fill((1, 128, 128, 3), 0.5)
     occlusion = np.zeros((1, 128, 128, 1), np.float32)
     occlusion[:, 60:, 20:100] = 1
@@ -296,7 +296,7 @@ def test_gaussian_matrix_is_zero_padded_convolution():
     np.testing.assert_allclose(losses.gaussian_matrix(40, 4.0) @ row, expected, rtol=1e-5)
 
 
-def test_hole_ssim_sees_the_hidden_pixels_alone():
+def test_hole_ssim_counts_only_windows_with_a_hidden_centre():
     rng = np.random.default_rng(4)
     truth, image = (tf.constant(rng.random((2, 48, 48, 3), np.float32)) for _ in range(2))
     everywhere = tf.ones((2, 48, 48, 1))
@@ -304,7 +304,7 @@ def test_hole_ssim_sees_the_hidden_pixels_alone():
     np.testing.assert_array_equal(_call("hole_ssim", truth, image, 0 * everywhere), [0, 0])
     below = np.zeros((2, 48, 48, 1), np.float32)
     below[:, 24:] = 1
-    # A window reaches 5 pixels up from the first hidden row; what is above that is not looked at.
+    # A window reaches 5 pixels above the first hidden row; rows above these do not count.
     changed = tf.concat([1 - image[:, :19], image[:, 19:]], axis=1)
     first, second = (_call("hole_ssim", truth, picture, tf.constant(below)) for picture in (image, changed))
     np.testing.assert_allclose(first, second, atol=1e-4)
