@@ -82,24 +82,26 @@ def _parser() -> CommandParser:
         epilog="example: python -m rac_unet.benchmark --parts loss,inference --filters 16",
     )
 
-    def add(name: str, text: str, **settings) -> None:
-        parser.add_argument(f"--{name}", help=f"{text} (used by {benchmarks_with(name)})", **settings)
+    def add(name: str, meaning: str, shown_default: str = "", **settings) -> None:
+        used = f"used by {benchmarks_with(name)}"
+        words = f"{meaning} (default: {shown_default}; {used})" if shown_default else f"{meaning} ({used})"
+        parser.add_argument(f"--{name}", help=words, **settings)
 
     parser.add_argument(
         "--parts",
         default=",".join(DEFAULT),
         help=f"comma-separated benchmarks (default: {','.join(DEFAULT)}). {describe_benchmarks()}",
     )
-    add("filters", "width of the network (default: 64, the original's)", type=int, default=64)
-    add("image_size", "side of the pictures in pixels (default: 128)", type=int, default=128)
-    add("batch_size", "pictures per step (default: 8)", type=int, default=8)
-    add("repeats", "timed steps, after a few that are not timed (default: 10)", type=int, default=10)
-    add("data", "pairs data set to read (default: toy pairs)", type=Path, metavar="D")
-    add("photos", "photos to prepare (default: toy faces are drawn)", type=Path, metavar="DIR")
+    add("filters", "width of the network", "64, the original's", type=int, default=64)
+    add("image_size", "side of the pictures in pixels", "128", type=int, default=128)
+    add("batch_size", "pictures per step", "8", type=int, default=8)
+    add("repeats", "timed steps or rounds, after a few that are not timed", "10", type=int, default=10)
+    add("data", "pairs data set to read", "toy pairs", type=Path, metavar="D")
+    add("photos", "photos to prepare", "toy faces are drawn", type=Path, metavar="DIR")
     add("labels", "labels.csv of the photos", type=Path, metavar="FILE")
-    add("photo_count", "photos to prepare, or to inpaint one after the other (default: 1000)", type=int, default=1000)
-    add("model", "run directory or export (default: the published network)", type=Path, metavar="M")
-    add("workers", "processes for the preparation (default: all cores)", type=int, default=os.cpu_count() or 1)
+    add("photo_count", "photos to prepare, or to inpaint one after the other", "1000", type=int, default=1000)
+    add("model", "run directory or export", "the published network", type=Path, metavar="M")
+    add("workers", "processes for the preparation", "all cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--output",
         type=Path,
