@@ -213,7 +213,7 @@ METRICS = (
            truth_name="brisque", setting=("brisque", _brisque_setting)),
     Metric("brisque_raw", "raw BRISQUE", _brisque, RAW, BRISQUE, higher=False, digits=1, compared=False),
     Metric("map_iou", "map IoU", _map_iou, RAW, MAP, digits=3),
-    Metric("map_claims", "seen pixels claimed", _map_claims, RAW, MAP, unit="%", scale=100, higher=False),
+    Metric("map_claims", "map false positives", _map_claims, RAW, MAP, unit="%", scale=100, higher=False),
     Metric("reads", "emotion accuracy", None, COMPOSITE, JUDGE, unit="%", scale=100, digits=1, is_label=True),
     Metric("obeyed", "control accuracy", None, COMPOSITE, CONTROL, unit="%", scale=100, digits=1),
     Metric("lower_face_distance", "lower-face distance", None, COMPOSITE, PLAUSIBILITY, unit="%", higher=False,
