@@ -247,7 +247,7 @@ def test_evaluate_reads_what_is_painted_and_asks_for_every_emotion(painted, trai
     assert sum(sum(row.values()) for row in control["asked_read"].values()) == 7 * len(scores)
     diagonal = sum(control["asked_read"][name][name] for name in EMOTIONS)
     assert control["obeyed"]["mean"] == pytest.approx(diagonal / (7 * len(scores)))
-    assert "the truth (ceiling)" in said and "asked | read" in said and "chance 14.3 %" in said
+    assert "the truth (ceiling)" in said and "requested | read" in said and "chance 14.3 %" in said
 
 
 def test_a_perfect_reader_is_believed_whatever_the_order_of_its_classes(toy_pairs, tmp_path):

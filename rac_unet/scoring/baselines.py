@@ -1,4 +1,4 @@
-"""What no network is needed for: the pictures every trained network must beat, on the same images."""
+"""Baselines that need no network: the masked input, the mean training face, and Telea's inpainting."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pipeline import unmasked_faces
 
 BASELINES = ("masked_input", "mean_face", "telea")
-# OpenCV's own example value; the hidden half of a face is far larger than any sensible radius.
+# The value of OpenCV's example; the hidden half of a face is far larger than any sensible radius.
 TELEA_RADIUS = 3
 
 
 def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
-    """(S, S, 3) float32 mean of the training split's true pictures, each counted once."""
+    """Return the mean of the training split's unmasked images, each counted once, (S, S, 3) float32 in [0, 1].
+
+    Raises: UserError when there are no training pairs.
+    """
     train = pairs.split("train")
     once = train.take(np.flatnonzero(~train.frame["unmasked"].duplicated().to_numpy()))
     if not len(once):
         raise UserError(
-            f"{pairs.root} has no training pairs, whose mean face is the baseline to beat; add a train split",
+            f"{pairs.root} has no training pairs, whose mean face is a baseline; add a train split",
             "empty",
         )
     total = np.zeros((image_size, image_size, 3))
@@ -30,11 +33,11 @@ def mean_training_face(pairs: PairSet, image_size: int) -> np.ndarray:
 
 
 def telea(masked: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
-    """OpenCV's inpainting after Telea 2004, which grows the hole's border inwards.
+    """Inpaint with OpenCV's method of Telea 2004, which continues the hole's border inwards.
 
     Args:
         masked: (B, S, S, 3) float in [0, 1].
-        occlusion: (B, S, S, 1); > 0 is filled.
+        occlusion: (B, S, S, 1), > 0 where hidden.
     Returns: (B, S, S, 3) float32 in [0, 1].
     """
     filled = []

@@ -1,8 +1,8 @@
-"""BRISQUE: how unnatural a picture looks, judged without the truth. Needs the extra `brisque`.
+"""BRISQUE: image quality without a reference. Needs the extra `brisque`.
 
-Mittal, Moorthy and Bovik 2012 (doi:10.1109/TIP.2012.2214050), by the package `brisque`. Its support vector machine
-learned from photographs of some 768 x 512 pixels, so on small aligned faces it compares pictures of one size with each
-other and with the truth, no more.
+Mittal, Moorthy and Bovik 2012 (doi:10.1109/TIP.2012.2214050), by the package `brisque`. Its support vector machine was
+trained on photographs of about 768 x 512 pixels, so values of small aligned faces are only comparable with those of
+other images of the same size, such as their ground truth.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from rac_unet.core.errors import UserError
 
-# The package is not made for threads.
+# The package is not thread-safe.
 _one_at_a_time = threading.Lock()
 
 
@@ -25,18 +25,17 @@ def require_brisque() -> None:
 
 
 def brisque(image: np.ndarray) -> np.ndarray:
-    """BRISQUE of each picture; about 0 to 100, lower is better.
+    """Return the BRISQUE of each image; about 0 to 100, lower is better.
 
     Args:
-        image: (B, H, W, 3) float RGB, clipped to [0, 1] here and never stretched: a picture that uses half of the range
-            is another picture than one that uses all of it.
-    Returns: (B,) float64; NaN where it is undefined, as in a picture of one colour.
+        image: (B, H, W, 3) float RGB; clipped to [0, 1], but its contrast is not stretched.
+    Returns: (B,) float64; NaN where it is undefined, as for an image of one colour.
     Raises: UserError when the package is not installed.
     """
     scorer = _scorer()
     pictures = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     with _one_at_a_time, warnings.catch_warnings(), np.errstate(all="ignore"):
-        # A flat picture divides by zero, a root is not always found; both end as NaN or stay a number.
+        # A flat image divides by zero, and fits may not converge; neither is an error, the result can be NaN.
         warnings.simplefilter("ignore")
         values = np.array([scorer.score(picture) for picture in pictures], np.float64)
     return np.where(np.isfinite(values), values, np.nan)
@@ -46,7 +45,7 @@ def brisque(image: np.ndarray) -> np.ndarray:
 def _scorer():
     try:
         with warnings.catch_warnings():
-            # It imports names that SciPy is giving up.
+            # It imports names that SciPy has deprecated.
             warnings.simplefilter("ignore")
             from brisque import BRISQUE
     except ImportError as error:
@@ -58,7 +57,7 @@ def _scorer():
 
     class Scorer(BRISQUE):
         def scale_features(self, features):
-            # Some features are arrays of one number, which float() no longer takes from NumPy 2.4 on.
+            # Some features are arrays of one number, which float() rejects since NumPy 2.4.
             low, high, values = (
                 np.array([np.asarray(value, np.float64).item() for value in row])
                 for row in (self.scale_params["min_"], self.scale_params["max_"], features)

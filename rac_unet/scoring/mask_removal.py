@@ -1,8 +1,8 @@
-"""How a network copes with masks really worn, of which nobody knows the truth: figures that need none, and a sheet.
+"""Metrics on photos of real masks, which have no ground truth, and a sheet of the results.
 
-Was a face found, and a mask on it? Is any of it left? Was everything outside kept? *Left* is the map found on the
-result over the map found on the photo, both by the same network in the same crop: a network that is blind to what it
-leaves does better by it than it should, so the sheet is looked at as well.
+They count faces and masks found, the share of the mask that is left, and pixels changed outside the map. *Left* is the
+map found on the result over the map found on the photo, both by the same network in the same crop. A network that does
+not detect what it leaves is overrated by it, so look at the sheet, too.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from rac_unet.unmasking.framing import grey_outside
 from rac_unet.unmasking.inputs import PhotoFile
 from rac_unet.unmasking.photo import Unmasker
 
-# Side of a face on the sheet, and faces in a row, each before and after.
+# Side of a face on the sheet in pixels, and faces in a row, each before and after.
 TILE, IN_A_ROW = 160, 6
 
 
 @dataclass(frozen=True)
 class JudgedFace:
-    """A face of a photo.
+    """Scores of a face in a photo.
 
     Attributes:
-        photo: its name.
-        masked: whether a mask was seen.
-        emotion, confidence: as `FaceResult` has them.
-        map: share of the crop that the network claims on the photo.
-        left: share of that map that it claims again on the result; NaN where no mask was seen.
+        photo: name of the photo.
+        masked: whether a mask was found.
+        emotion, confidence: as in `FaceResult`.
+        map: share of the crop that the network marks as masked in the photo, 0..1.
+        left: the same share in the result, over `map`; NaN if no mask was found.
         before, after: (TILE, TILE, 3) uint8 RGB.
     """
 
@@ -54,7 +54,14 @@ class JudgedFace:
 
 @dataclass(frozen=True)
 class JudgedPhoto:
-    """A photo: how many faces, how many of its pixels changed outside the maps, or why it could not be read."""
+    """Scores of a photo.
+
+    Attributes:
+        photo: its name.
+        faces: number of faces found.
+        changed_outside: number of pixels changed outside the maps.
+        skipped: why it could not be read; empty if it was.
+    """
 
     photo: str
     faces: int
@@ -63,7 +70,7 @@ class JudgedPhoto:
 
 
 def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tuple[JudgedPhoto, list[JudgedFace]]:
-    """Unmask one photo and look at the result again."""
+    """Unmask one photo, and search the result for remaining masks."""
     name = str(file.place)
     try:
         photo = read_photo(file.path)
@@ -74,7 +81,7 @@ def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tup
     faces = []
     for face, cut in zip(result.faces, unmasker.find_faces(photo), strict=True):
         crop = align_face(result.image, cut.points, unmasker.runner.image_size).image
-        maps = [_claimed(unmasker, each) for each in (np.rint(cut.crop * 255).astype(np.uint8), crop)]
+        maps = [_masked_share(unmasker, each) for each in (np.rint(cut.crop * 255).astype(np.uint8), crop)]
         left = maps[1] / maps[0] if face.masked and maps[0] else np.nan
         tiles = [align_face(image, cut.points, TILE) for image in (photo, result.image)]
         sides = [grey_outside(tile.image, tile.matrix, photo.shape) for tile in tiles]
@@ -83,7 +90,7 @@ def judge_photo(unmasker: Unmasker, file: PhotoFile, emotion: str = AUTO) -> tup
 
 
 def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> dict[str, Any]:
-    """Shares with 95 % intervals over photos.
+    """Summarise scores of photos and faces, with 95 % intervals over photos; the content of metrics.json.
 
     Raises: UserError when no photo could be read.
     """
@@ -113,13 +120,13 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
 
 
 def face_table(faces: list[JudgedFace]) -> pd.DataFrame:
-    """What a table says of each face: everything but its pictures. It has its columns where there is no face too."""
+    """Return a row for each face with all attributes except images; without faces an empty table with these columns."""
     columns = [field.name for field in dataclasses.fields(JudgedFace) if field.name not in ("before", "after")]
     return pd.DataFrame([[getattr(face, name) for name in columns] for face in faces], columns=columns)
 
 
 def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
-    """A JPEG of faces in pairs, before beside after, in the order given."""
+    """Write a JPEG of faces, before and after side by side, in the given order."""
     import cv2
 
     from rac_unet.core.files.whole import replace_file
@@ -131,18 +138,19 @@ def write_real_mask_sheet(path: Path, faces: list[JudgedFace]) -> None:
     pairs += [blank] * (-len(pairs) % IN_A_ROW)
     framed = [cv2.copyMakeBorder(pair, 2, 2, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs]
     rows = [np.concatenate(framed[i : i + IN_A_ROW], axis=1) for i in range(0, len(framed), IN_A_ROW)]
-    # It shows painted faces, and must not be taken for a photo when the folder is looked through again.
+    # The sheet is marked as synthetic, so that it is not read as a photo when the folder is scored again.
     content = encode_result(np.concatenate(rows), "jpeg", PhotoMetadata(), synthetic=True, quality=85)
     replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def choose_faces(faces: list[JudgedFace], count: int) -> list[JudgedFace]:
-    """Masked faces for a sheet, evenly over the photos' names and never by how well they came out."""
+    """Return up to `count` masked faces, evenly spaced in the order of the photos' names, whatever their scores."""
     masked = sorted((face for face in faces if face.masked), key=lambda face: face.photo)
     places = np.unique(np.linspace(0, len(masked) - 1, min(count, len(masked))).round().astype(int)) if masked else []
     return [masked[i] for i in places]
 
 
-def _claimed(unmasker: Unmasker, crop: np.ndarray) -> float:
+def _masked_share(unmasker: Unmasker, crop: np.ndarray) -> float:
+    """Return the share of a crop, (S, S, 3) uint8, that the network marks as masked."""
     given = crop[None].astype(np.float32) / 255
     return float((unmasker.runner(given, np.zeros((1, 7), np.float32))[OCCLUSION] >= 0.5).mean())

@@ -1,7 +1,7 @@
-"""The metrics, a row each: how one is computed and when, its heading, direction, digits and unit.
+"""The table of metrics: how each is computed and when, its heading, direction, digits and unit.
 
-`evaluate`, its table, `compare` and the comparison page go by these rows. A new metric of one number per picture is a
-function of a `View` and a row with it in `METRICS`.
+`evaluate`, `compare`, their tables and the comparison page read this table. To add a metric of one number per image,
+write a function of a `View` and a row of `METRICS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rac_unet.scoring.brisque import brisque
 if TYPE_CHECKING:
     import pandas as pd
 
-# Whose pictures a column is about, besides the baselines.
+# Whose images a column is about, in addition to the baselines.
 NETWORK, TRUTH = "network", "truth"
 RAW, COMPOSITE = "raw", "composite"
 # What a metric needs to be available.
@@ -28,12 +28,12 @@ JUDGE, CONTROL, PLAUSIBILITY = "judge", "control", "plausibility"
 
 
 class GroundTruth:
-    """The ground truth of a batch, which the pictures of every system are scored against.
+    """The ground truth of a batch, against which the images of every system are scored.
 
     Attributes:
         image: (B, S, S, 3) float32 in [0, 1].
         hidden: (B, S, S, 1) bool, where occlusion is above 0.
-        extractor: of `rac_unet.objectives.features.load_extractor`; None where feature distances are not wanted.
+        extractor: from `rac_unet.objectives.features.load_extractor`; None for no feature distances.
         feature_maps: the extractor's maps of `image`; None without one.
     """
 
@@ -43,12 +43,12 @@ class GroundTruth:
 
 
 class View:
-    """One view, raw or composite, of a system's pictures: what a metric is computed from.
+    """One view, raw or composite, of a system's images: the input of a metric.
 
     Attributes:
-        truth: the ground truth of the same pictures.
+        truth: the ground truth of the same images.
         image: (B, S, S, 3) float32 in [0, 1].
-        predicted_map: (B, S, S, 1) in [0, 1], where the system says that a mask is; None if it does not.
+        predicted_map: (B, S, S, 1) in [0, 1], the system's map of the mask; None if it does not predict one.
     """
 
     def __init__(self, truth: GroundTruth, image: np.ndarray, predicted_map: np.ndarray | None = None):
@@ -117,21 +117,22 @@ class Metric:
 
     Attributes:
         name: column of scores.csv, after the system's name, and key of metrics.json.
-        heading: for people, without the unit.
-        measure: function of a `View` to (B,) numbers, one per picture; None where it comes from what judges read, or is
-            one number for all pictures.
-        view: which view is measured. A composite metric is NaN where nothing is hidden.
-        needs: what it needs to be available, one of the names above.
-        unit: dB, % or nothing.
-        scale: by what a stored value is multiplied to have this unit.
+        heading: of tables and plots, without the unit.
+        measure: function from a `View` to (B,) numbers, one per image; None if judges read it, or if it is one number
+            for all images.
+        view: the view that is measured. A composite metric is NaN if nothing is hidden.
+        needs: condition of being available, one of the names above.
+        unit: dB, % or empty.
+        scale: factor from stored values to this unit.
         higher: whether higher is better.
-        digits: after the point; or significant ones, where `significant` says that the scale is not fixed.
-        printed, compared: whether `evaluate` prints it and `compare` shows it; the files of `evaluate` have them all.
-        truth_name: name of the ground truth's own column, where it is another; the ground truth is then measured too.
-        is_label: the column has the emotion that a judge reads, right where it is the picture's own.
-        of_set: whose -> keys of metrics.json, where it is one number for all pictures, without an interval.
-        setting: key in metrics.json's `settings` and function of scores.csv's table and the image size to its value:
-            how the metric is computed, said once for all views.
+        digits: number of decimals; of significant digits if `significant`, for metrics without a fixed scale.
+        significant: see `digits`.
+        printed, compared: whether `evaluate` prints it and `compare` shows it; scores.csv and metrics.json have all.
+        truth_name: name of the ground truth's column, if it differs; then the metric of the ground truth is computed.
+        is_label: the column has the emotion that a judge reads; correct if it equals the image's label.
+        of_set: whose images -> keys of metrics.json, for one number for all images, which has no interval.
+        setting: key of metrics.json's `settings`, and a function from the table of scores.csv and the image size to its
+            value, which describes how all views of the metric are computed.
     """
 
     name: str
@@ -153,24 +154,24 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """The heading with its unit."""
+        """Heading with its unit."""
         return f"{self.heading} {self.unit}".rstrip()
 
     @property
     def arrow(self) -> str:
-        """The title with an arrow in the better direction."""
+        """Title with an arrow in the better direction."""
         return f"{self.title} {'↑' if self.higher else '↓'}"
 
     def text(self, value: float, sign: str = "") -> str:
-        """A value in this metric's unit, with its digits."""
+        """Format a value in this metric's unit, with its digits."""
         return f"{value:{sign}#.{self.digits}g}" if self.significant else f"{value:{sign}.{self.digits}f}"
 
     def column(self, who: str = NETWORK) -> str:
-        """The column of scores.csv with this metric of a system or of the ground truth."""
+        """Return the column of scores.csv with this metric of a system or of the ground truth."""
         return f"{who}_{self.truth_name if who == TRUTH and self.truth_name else self.name}"
 
     def values(self, scores: pd.DataFrame, who: str = NETWORK) -> np.ndarray | None:
-        """(N,) float64 in this metric's unit, NaN where undefined; None where scores.csv has no such column."""
+        """Return (N,) float64 in this metric's unit, NaN where undefined; None if scores.csv has no such column."""
         column = scores.get(self.column(who))
         if column is None:
             return None
@@ -178,7 +179,7 @@ class Metric:
         return column.to_numpy(np.float64) * self.scale
 
     def set_value(self, found: dict[str, Any], who: str = NETWORK) -> float | None:
-        """The one number for all pictures in metrics.json; None where there is none."""
+        """Return the one number for all images in metrics.json; None if there is none."""
         keys: tuple[str, ...] = self.of_set.get(who, ())
         value: Any = found if keys else None
         for key in keys:
@@ -197,7 +198,7 @@ METRICS = (
     Metric("ms_ssim_composite", "composite MS-SSIM", _ms_ssim, COMPOSITE, digits=3,
            setting=("ms_ssim", _ms_ssim_setting)),
     Metric("ms_ssim_raw", "raw MS-SSIM", _ms_ssim, digits=3, printed=False, compared=False),
-    # Its scale is the extractor's own, from thousandths to hundreds.
+    # Its scale depends on the extractor, from thousandths to hundreds.
     Metric("feature_distance_composite", "composite feature distance", _feature_distance, COMPOSITE, FEATURES,
            higher=False, digits=4, significant=True,
            setting=("feature_distance", lambda *_: "L1 between feature maps, mean over each, summed over depths")),
@@ -223,31 +224,32 @@ METRICS = (
 )  # fmt: skip
 BY_NAME = {metric.name: metric for metric in METRICS}
 COMPARED = tuple(metric for metric in METRICS if metric.compared)
-# Known pixels flatter every other one.
+# The main metric, since known pixels raise all others.
 MAIN = BY_NAME["psnr_hole"]
 
 
 def score_images(
     truth: GroundTruth, image: np.ndarray, predicted_map: np.ndarray | None = None, given: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
-    """All metrics of a system's pictures that are available, one number per picture.
+    """Compute all available metrics of a system's images, one number per image.
 
     Args:
-        image: (B, S, S, 3) float; clipped to [0, 1] here.
-        predicted_map: (B, S, S, 1) in [0, 1]; None where the system does not find the mask.
-        given: what else metrics may use: FEATURES (`truth` has an extractor), BRISQUE (its package is installed).
-    Returns: name -> (B,). Metrics of the composite and of the hole are NaN where nothing is hidden.
+        truth: the ground truth.
+        image: (B, S, S, 3) float; clipped to [0, 1].
+        predicted_map: (B, S, S, 1) in [0, 1]; None if the system does not predict the mask.
+        given: optional conditions that are met: FEATURES (`truth` has an extractor), BRISQUE (is wanted and installed).
+    Returns: name of the metric -> (B,). Metrics of the composite and of the hole are NaN if nothing is hidden.
     """
     image = np.clip(image, 0, 1).astype(np.float32)
     composite = metrics.compose(truth.image, image, truth.hidden)
     views = {RAW: View(truth, image, predicted_map)}
-    # Of a masked input and of inpainting both views are one picture.
+    # For the masked input and for Telea's inpainting both views are the same image.
     same = np.array_equal(image, composite)
     views[COMPOSITE] = views[RAW] if same else View(truth, composite, predicted_map)
     available = {ALWAYS, *given, *([] if predicted_map is None else [MAP])}
     measured: dict[tuple, np.ndarray] = {}
     scores = {}
-    # Where nothing is hidden the composite is the truth itself, which would flatter every mean.
+    # If nothing is hidden, the composite is the ground truth, whose perfect scores would raise every mean.
     masked = metrics.is_masked(truth.hidden)
     for metric in METRICS:
         if metric.measure and metric.needs in available:
@@ -261,7 +263,7 @@ def score_images(
 
 
 def score_truth(truth: GroundTruth, given: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """Metrics that do without a ground truth, of the ground truth itself: column of scores.csv -> (B,)."""
+    """Compute the no-reference metrics of the ground truth itself: column of scores.csv -> (B,)."""
     found = {}
     for metric in METRICS:
         if metric.measure and metric.truth_name and metric.needs in given:
@@ -270,7 +272,7 @@ def score_truth(truth: GroundTruth, given: Collection[str] = ()) -> dict[str, np
 
 
 def describe_settings(scores: pd.DataFrame, image_size: int) -> dict[str, Any]:
-    """How the metrics of a scores.csv were computed and which direction is better, for metrics.json's `settings`."""
+    """Describe how metrics were computed and their better direction, for metrics.json's `settings`."""
     there = [metric for metric in METRICS if metric.setting and metric.column() in scores]
     higher = [metric.setting[0] for metric in there if metric.higher]
     lower = [metric.setting[0] for metric in there if not metric.higher]

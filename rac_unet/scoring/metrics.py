@@ -1,8 +1,8 @@
-"""How near a picture is to the truth: one number per picture, never per batch.
+"""PSNR, SSIM, MS-SSIM and map metrics: one number per image, never per batch.
 
-Three views of every output. *raw*: the picture as it is. *composite*: known pixels from the truth, hidden ones
-from the network, so nothing is gained or lost outside the mask. *hole*: the hidden pixels alone; the figure that binds,
-since known pixels flatter the other two. *Hidden* is occlusion > 0, a hard map.
+Three views of every output. *raw*: the network's output. *composite*: known pixels from the ground truth, hidden ones
+from the network, so that pixels outside the mask do not count. *hole*: only the hidden pixels; the main metric, since
+known pixels raise the other two. *Hidden* is occlusion > 0, a hard map.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import functools
 
 import numpy as np
 
-# A perfect picture would be infinitely good and ruin every mean; no 8-bit picture that differs reaches this.
+# The PSNR of equal images is infinite and would make every mean infinite; no different 8-bit images reach this.
 MAX_PSNR = 100.0
 
 
 def is_masked(occlusion: np.ndarray) -> np.ndarray:
-    """(B,) bool: whether anything is hidden, in (B, H, W, 1) maps; where nothing is, there is nothing to score."""
+    """Return (B,) bool: whether a map has hidden pixels (> 0), for (B, H, W, 1) maps."""
     return (occlusion > 0).any(axis=(1, 2, 3))
 
 
 def psnr(truth: np.ndarray, image: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
-    """Peak signal-to-noise ratio in dB for a peak of 1; higher is better.
+    """Return the peak signal-to-noise ratio in dB for a peak of 1; higher is better.
 
     Args:
         truth, image: (B, H, W, C) float in [0, 1].
-        where: (B, H, W, 1) bool, the pixels that count; all when left out.
+        where: (B, H, W, 1) bool, the pixels that count; by default all.
     Returns: (B,) float64, at most 100; NaN where no pixel counts.
     """
     error = np.square(image.astype(np.float64) - truth).mean(-1, keepdims=True)
@@ -39,16 +39,16 @@ def psnr(truth: np.ndarray, image: np.ndarray, where: np.ndarray | None = None) 
 
 
 def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """`tf.image.ssim_multiscale` with window 7 and as many scales as fit (5 at 128 px); higher is better.
+    """Return `tf.image.ssim_multiscale` with window 7 and as many scales as fit (5 at 128 px); higher is better.
 
     Args: (B, S, S, 3) float in [0, 1], S at least 32.
-    Returns: (B,) float32. Figures of different sizes use different scales and must not be compared.
+    Returns: (B,) float32. Values of different image sizes use different scales and must not be compared.
     """
     return _graph("ms_ssim", truth.shape[1:])(truth.astype(np.float32), image.astype(np.float32)).numpy()
 
 
 def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """`tf.image.ssim` with its own settings, a Gaussian window of 11 taps and sigma 1.5; higher is better.
+    """Return `tf.image.ssim` with default settings, a Gaussian window of 11 taps and sigma 1.5; higher is better.
 
     Args: (B, H, W, 3) float in [0, 1], 11 px or more.
     Returns: (B,) float32.
@@ -58,7 +58,7 @@ def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _graph(name: str, shape: tuple[int, ...]):
-    """One graph for every batch size; called eagerly, either figure takes several times as long as it need."""
+    """Return one graph for all batch sizes; eager calls of either metric are several times as slow."""
     import tensorflow as tf
 
     from rac_unet.objectives.ssim import MS_SSIM_WINDOW, POWER_FACTORS, scales_that_fit
@@ -74,27 +74,30 @@ def _graph(name: str, shape: tuple[int, ...]):
 
 
 def map_iou(hidden: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """How well a network has found the mask: intersection over union of the two maps.
+    """Return the intersection over union of true and predicted mask.
 
     Args:
         hidden: (B, S, S, 1), above 0 where hidden.
-        predicted: the same shape, in [0, 1]; from 0.5 on it claims the pixel.
-    Returns: (B,) float64, NaN where neither has a pixel.
+        predicted: the same shape, in [0, 1]; masked from 0.5.
+    Returns: (B,) float64; NaN where both are empty.
     """
-    hidden, claimed = hidden > 0, predicted >= 0.5
-    both, either = (hidden & claimed).sum((1, 2, 3)), (hidden | claimed).sum((1, 2, 3))
+    hidden, found = hidden > 0, predicted >= 0.5
+    both, either = (hidden & found).sum((1, 2, 3)), (hidden | found).sum((1, 2, 3))
     iou = np.full(len(hidden), np.nan)
     np.divide(both, either, out=iou, where=either > 0)
     return iou
 
 
 def map_claims(hidden: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """The share of the seen pixels that a network claims for the mask; (B,) float64. Arguments as for `map_iou`."""
-    hidden, claimed = hidden > 0, predicted >= 0.5
-    seen = np.maximum((~hidden).sum((1, 2, 3)), 1)
-    return (claimed & ~hidden).sum((1, 2, 3)) / seen
+    """Return the map's false-positive rate: the share of visible pixels predicted as masked; arguments as `map_iou`.
+
+    Returns: (B,) float64 in [0, 1].
+    """
+    hidden, found = hidden > 0, predicted >= 0.5
+    visible = np.maximum((~hidden).sum((1, 2, 3)), 1)
+    return (found & ~hidden).sum((1, 2, 3)) / visible
 
 
 def compose(truth: np.ndarray, image: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
-    """Known pixels of `truth`, hidden ones (occlusion > 0) of `image`; (B, H, W, C)."""
+    """Return the composite: known pixels of `truth`, hidden ones (occlusion > 0) of `image`; (B, H, W, C)."""
     return np.where(occlusion > 0, image, truth)

@@ -1,4 +1,4 @@
-"""From one number per picture to a mean that says how sure it is."""
+"""Means with bootstrap confidence intervals, and paired differences between systems."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over pictures.
+    """A mean over images, with its 95 % confidence interval.
 
     Attributes:
-        mean: over all pictures.
-        low, high: ends of the 95 % interval; equal to the mean when there is but one identity.
-        n: how many pictures.
+        mean: the mean.
+        low, high: ends of the interval; equal to the mean if there is only one identity.
+        n: number of images.
     """
 
     mean: float
@@ -32,15 +32,16 @@ class Mean:
 
 
 def summarise(values: np.ndarray, identities: np.ndarray, seed: int = 0) -> Mean | None:
-    """Mean and percentile-bootstrap 95 % interval, resampling identities rather than pictures.
+    """Return the mean and its percentile-bootstrap 95 % interval, resampling identities instead of images.
 
-    Pictures of one person, let alone one photo under two masks, are not independent; treating them so would
-    make every interval too narrow.
+    Images of one person, such as one photo with two masks, are not independent; resampling images would make the
+    intervals too narrow.
 
     Args:
-        values: (N,) one figure per picture; NaN ones are left out.
-        identities: (N,) who is shown.
-    Returns: None when nothing is left.
+        values: (N,) one value per image; NaN is ignored.
+        identities: (N,) the person in each image.
+        seed: of the resampling.
+    Returns: None if there are no values.
     """
     values = np.asarray(values, np.float64)
     keep = np.isfinite(values)
@@ -54,7 +55,7 @@ def summarise(values: np.ndarray, identities: np.ndarray, seed: int = 0) -> Mean
         return Mean(values.mean(), values.mean(), values.mean(), len(values))
     rng = np.random.default_rng(seed)
     means = np.empty(RESAMPLES)
-    for start in range(0, RESAMPLES, 100):  # in blocks, so that 100,000 identities need no gigabytes
+    for start in range(0, RESAMPLES, 100):  # In blocks, to limit memory with 100,000 identities.
         drawn = rng.integers(0, people, (100, people))
         means[start : start + 100] = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -64,21 +65,22 @@ def summarise(values: np.ndarray, identities: np.ndarray, seed: int = 0) -> Mean
 def paired_difference(
     first: np.ndarray, second: np.ndarray, identities: np.ndarray, seed: int = 0
 ) -> tuple[Mean, bool] | None:
-    """Mean of `first` - `second` over the same pictures with its interval, and whether it is a difference at all.
+    """Return the mean of `first` - `second` with its interval, and whether the difference is significant.
 
-    Two overlapping intervals do not mean that two systems are alike: on the same pictures most of what varies is the
-    picture, and it drops out of the difference.
+    It can be significant although the intervals of both means overlap: most of the variance is between images, and it
+    cancels in the difference.
 
     Args:
-        first, second: (N,) one figure per picture, the same pictures in the same order; a pair with a NaN is left out.
-        identities: (N,) who is shown.
-    Returns: the difference, and True when its interval leaves out zero, never of one person alone; None when nothing
-        is left.
-    Raises: ValueError when their lengths differ.
+        first, second: (N,) one value per image, of the same images in the same order; images with a NaN are ignored.
+        identities: (N,) the person in each image.
+        seed: of the resampling.
+    Returns: the mean difference, and True if its interval excludes zero and there are several people; None if there are
+        no values.
+    Raises: ValueError when the lengths differ.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or len(first) != len(identities):
-        raise ValueError(f"not the same pictures: {first.shape}, {second.shape}, {len(identities)} identities")
+        raise ValueError(f"not the same images: shapes {first.shape} and {second.shape}, {len(identities)} identities")
     difference = summarise(first - second, identities, seed)
     if difference is None:
         return None

@@ -1,4 +1,4 @@
-"""BRISQUE by the package that computes it: clipped, never stretched, a number or NaN with any NumPy."""
+"""BRISQUE with the package brisque: clipping, contrast, undefined values."""
 
 import sys
 
@@ -13,7 +13,7 @@ from tests.refusals import refused
 
 @pytest.fixture
 def photo():
-    """A picture with an edge, texture and a gradient, which BRISQUE takes for a photograph."""
+    """An image with an edge, texture and a gradient, similar to a photograph."""
     pytest.importorskip("brisque", reason="BRISQUE is the extra brisque, whose libsvm a C compiler builds")
     rng = np.random.default_rng(0)
     picture = np.tile(np.linspace(0.2, 0.8, 96)[None, :, None], (96, 1, 3))
@@ -38,8 +38,8 @@ def test_values_are_clipped_and_never_stretched(photo):
     assert abs(brisque(weak[None]) - brisque(stretched[None]))[0] > 1
 
 
-def test_it_is_the_packages_own_figure(photo, monkeypatch):
-    """What is overridden is how numbers reach the scaling; given plain ones, the package's own scaling agrees."""
+def test_scaling_equals_that_of_the_package(photo):
+    """The overridden scaling converts arrays; for plain numbers it equals that of the package."""
     from brisque import BRISQUE
 
     scorer = module._scorer()
@@ -47,12 +47,12 @@ def test_it_is_the_packages_own_figure(photo, monkeypatch):
     np.testing.assert_allclose(scorer.scale_features(features), BRISQUE.scale_features(scorer, features), rtol=1e-12)
 
 
-def test_a_picture_of_one_colour_has_none(photo):
+def test_an_image_of_one_colour_has_nan(photo):
     values = brisque(np.stack([np.full_like(photo, 0.5), photo]))
     assert np.isnan(values[0]) and np.isfinite(values[1])
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
+def test_a_missing_package_is_reported_with_its_installation(monkeypatch):
     monkeypatch.setitem(sys.modules, "brisque", None)
     module._scorer.cache_clear()
     try:

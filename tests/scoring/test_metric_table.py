@@ -1,4 +1,4 @@
-"""The table of metrics: a row is all that reports need."""
+"""The table of metrics: a new row is enough for all files, tables and reports."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ COUNT = 12
 
 @pytest.fixture
 def redness(monkeypatch):
-    """Another row: how red composites are, and the ground truth itself, in %."""
+    """Add a row: the redness of composites and of the ground truth, in %."""
     row = Metric(
         "red",
         "redness",
@@ -36,7 +36,7 @@ def redness(monkeypatch):
 
 
 def made_system(name, red):
-    """An evaluation as `evaluate` puts it together, of grey pictures whose lower half is painted this red."""
+    """Return an evaluation of grey images whose lower half is inpainted with this red."""
     truth = np.full((COUNT, 32, 32, 3), 0.5, np.float32)
     truth += np.random.default_rng(0).normal(0, 0.05, truth.shape).astype(np.float32)
     occlusion = np.zeros((COUNT, 32, 32, 1))
@@ -59,7 +59,7 @@ def made_system(name, red):
     return System(name, None, scores, evaluation.summarise_scores(scores, 32), {"run": name}, pd.DataFrame())
 
 
-def test_one_row_reaches_scores_tables_and_comparison(redness):
+def test_a_new_row_is_in_scores_tables_and_comparison(redness):
     pale, red = made_system("pale", 0.5), made_system("red", 0.8)
     assert pale.metrics["overall"]["network"]["red"]["mean"] == pytest.approx(0.5 + 0.055 / 2, abs=1e-2)
     assert pale.metrics["overall"]["truth_red"]["mean"] == pytest.approx(0.5, abs=1e-2)
@@ -74,7 +74,7 @@ def test_one_row_reaches_scores_tables_and_comparison(redness):
     assert "redness % ↓" in details.pairs_as_html(details.paired_table([pale, red]))
 
 
-def test_what_is_not_available_is_not_measured():
+def test_metrics_that_are_not_available_are_not_computed():
     truth = np.full((1, 32, 32, 3), 0.5, np.float32)
     found = set(score_images(GroundTruth(truth, np.ones((1, 32, 32, 1))), truth))
     assert found == {metric.name for metric in METRICS if metric.measure and metric.needs == metric_table.ALWAYS}
@@ -82,7 +82,7 @@ def test_what_is_not_available_is_not_measured():
     assert set(with_map) - found == {"map_iou", "map_claims"}
 
 
-def test_what_judges_read_counts_where_it_is_the_label():
+def test_emotion_accuracy_counts_readings_that_equal_the_label():
     scores = pd.DataFrame({"emotion": ["fear", "anger"], "network_reads": ["fear", "fear"], "network_obeyed": [0.5, 1]})
     assert BY_NAME["reads"].values(scores).tolist() == [100, 0]
     assert BY_NAME["obeyed"].values(scores).tolist() == [50, 100]

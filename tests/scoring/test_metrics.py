@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand."""
+"""Metrics and statistics, against values computed by hand and scikit-image."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def test_psnr_by_hand():
     np.testing.assert_array_equal(psnr(truth, truth), [100, 100])
 
 
-def test_psnr_is_a_mean_of_pictures_not_of_their_errors():
+def test_psnr_is_per_image():
     truth = np.zeros((2, 2, 2, 3))
     image = np.stack([np.full((2, 2, 3), 0.1), np.full((2, 2, 3), 0.01)])
     assert psnr(truth, image).mean() == pytest.approx(30)
@@ -38,13 +38,13 @@ def test_hole_composite_and_raw_by_hand():
     assert scores["psnr_raw"][0] == pytest.approx(-10 * np.log10(0.04 / 4 + 0.01 * 3 / 4), abs=1e-4)
 
 
-def test_nothing_hidden_has_no_figure_of_hole_or_composite():
+def test_hole_and_composite_metrics_are_nan_if_nothing_is_hidden():
     truth = np.zeros((2, 32, 32, 3), np.float32)
     occlusion = np.zeros((2, 32, 32, 1), np.float32)
     occlusion[1, 0] = 1
     scores = score_images(GroundTruth(truth, occlusion), truth + 0.1)
     for name, values in scores.items():
-        # The composite of a bare face is the truth itself, and would count as perfect.
+        # The composite of a bare face is the ground truth, with perfect scores.
         assert np.isfinite(values).tolist() == [name.endswith("_raw"), True], name
 
 
@@ -52,12 +52,12 @@ def test_map_by_hand():
     occlusion, predicted = np.zeros((3, 10, 10, 1)), np.zeros((3, 10, 10, 1))
     occlusion[0, :4] = 0.1  # barely hidden is hidden
     predicted[0, 1:6] = 0.5
-    predicted[1, 0, :3] = 0.9  # a bare face, three pixels of which are claimed
+    predicted[1, 0, :3] = 0.9  # a bare face with three false-positive pixels
     np.testing.assert_allclose(map_iou(occlusion, predicted), [30 / 60, 0, np.nan])
     np.testing.assert_allclose(map_claims(occlusion, predicted), [20 / 60, 0.03, 0])
 
 
-def test_unbounded_output_is_clipped():
+def test_outputs_outside_the_range_are_clipped():
     truth = np.ones((1, 32, 32, 3), np.float32)
     assert score_images(GroundTruth(truth, np.ones((1, 32, 32, 1))), truth * 7)["psnr_raw"][0] == 100
 
@@ -71,7 +71,7 @@ def test_compose_keeps_known_pixels_bit_for_bit():
 
 
 def natural_pictures(size=64):
-    """Two smooth pictures with detail, and what noise and blur make of them."""
+    """Return two smooth images with detail, and noisy and blurred versions of them."""
     rng = np.random.default_rng(3)
     truth = np.stack([cv2.GaussianBlur(rng.random((size, size, 3)), (0, 0), sigma) for sigma in (1, 4)])
     truth = ((truth - truth.min()) / np.ptp(truth)).astype(np.float32)
@@ -80,7 +80,7 @@ def natural_pictures(size=64):
 
 
 @pytest.mark.parametrize("size", [48, 64, 128])
-def test_figures_agree_with_scikit_image(size):
+def test_psnr_and_ssim_agree_with_scikit_image(size):
     measures = pytest.importorskip("skimage.metrics", reason="the reference is scikit-image, of the extra dev")
     truth, image = natural_pictures(size)
     theirs = [measures.peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(truth, image, strict=True)]
@@ -91,7 +91,7 @@ def test_figures_agree_with_scikit_image(size):
         )[1]
         for a, b in zip(truth.astype(np.float64), image.astype(np.float64), strict=True)
     ]
-    # Its window of 11 reaches over the border, tf.image's stays inside.
+    # Its window of 11 extends over the border, that of tf.image does not.
     inside = [m[5:-5, 5:-5].mean() for m in maps]
     np.testing.assert_allclose(ssim(truth, image), inside, atol=1e-4)
 
@@ -121,22 +121,22 @@ def test_ms_ssim_agrees_with_a_direct_computation():
     np.testing.assert_allclose(ms_ssim(truth, image), theirs, atol=1e-4)
 
 
-def test_brisque_is_asked_once_where_both_views_are_one_picture(monkeypatch):
-    asked = []
+def test_brisque_is_computed_once_if_both_views_are_equal(monkeypatch):
+    images = []
 
-    def naturalness(picture):
-        asked.append(picture)
-        return picture.mean(axis=(1, 2, 3))
+    def mean_level(image):
+        images.append(image)
+        return image.mean(axis=(1, 2, 3))
 
-    monkeypatch.setattr(metric_table, "brisque", naturalness)
+    monkeypatch.setattr(metric_table, "brisque", mean_level)
     truth = np.full((1, 32, 32, 3), 0.5, np.float32)
     occlusion = np.zeros((1, 32, 32, 1), np.float32)
     occlusion[:, :16] = 1
     ground = GroundTruth(truth, occlusion)
     pasted = score_images(ground, compose(truth, truth + 0.2, occlusion), given=[BRISQUE])
-    assert len(asked) == 1 and pasted["brisque_raw"] is pasted["brisque_composite"]
+    assert len(images) == 1 and pasted["brisque_raw"] is pasted["brisque_composite"]
     painted = score_images(ground, truth + 0.2, given=[BRISQUE])
-    assert len(asked) == 3
+    assert len(images) == 3
     assert painted["brisque_raw"][0] == pytest.approx(0.7) and painted["brisque_composite"][0] == pytest.approx(0.6)
 
 
@@ -146,7 +146,7 @@ def test_ms_ssim_bounds():
     assert ms_ssim(picture, 1 - picture)[0] < 0.1
 
 
-def test_telea_fills_a_flat_picture_with_its_colour():
+def test_telea_fills_an_image_of_one_colour_with_it():
     masked = np.full((1, 32, 32, 3), 100 / 255, np.float32)
     occlusion = np.zeros((1, 32, 32, 1), np.float32)
     occlusion[:, 10:20, 10:20] = 1
@@ -164,7 +164,7 @@ def test_mean_and_interval():
     assert mean.high == pytest.approx(mean.mean + half, abs=0.05)
 
 
-def test_pictures_of_one_person_do_not_narrow_the_interval():
+def test_more_images_of_the_same_people_do_not_narrow_the_interval():
     per_person = np.random.default_rng(0).normal(20, 2, 40)
     single = summarise(per_person, np.arange(40))
     tenfold = summarise(np.repeat(per_person, 10), np.repeat(np.arange(40), 10))
@@ -172,7 +172,7 @@ def test_pictures_of_one_person_do_not_narrow_the_interval():
     assert tenfold.high - tenfold.low == pytest.approx(single.high - single.low, rel=0.15)
 
 
-def test_missing_figures_are_left_out():
+def test_nan_is_ignored_in_means():
     assert summarise(np.array([1.0, np.nan, 3.0]), pd.Series(["a", "b", "c"])).n == 2
     assert summarise(np.array([np.nan]), np.array(["a"])) is None
     one = summarise(np.array([1.0, 2.0]), np.array(["a", "a"]))
@@ -181,13 +181,13 @@ def test_missing_figures_are_left_out():
 
 def test_ssim_of_flat_pictures_by_hand():
     a, b = np.full((1, 16, 16, 3), 0.5, np.float32), np.full((1, 16, 16, 3), 0.6, np.float32)
-    # Without contrast only luminance is left: (2ab + C1) / (a^2 + b^2 + C1), C1 = 0.01^2.
-    # TensorFlow's float32 leaves a contrast of a few ten-thousandths where there is none.
+    # Without contrast SSIM is that of luminance: (2ab + C1) / (a^2 + b^2 + C1), C1 = 0.01^2.
+    # TensorFlow's float32 gives a contrast of a few ten-thousandths instead of 0.
     assert ssim(a, b)[0] == pytest.approx((2 * 0.3 + 1e-4) / (0.25 + 0.36 + 1e-4), abs=2e-3)
     assert ssim(a, a)[0] == pytest.approx(1, abs=1e-4)
 
 
-def test_paired_differences_see_what_two_intervals_hide():
+def test_paired_differences_can_be_significant_with_overlapping_intervals():
     rng = np.random.default_rng(0)
     picture = rng.normal(20, 5, 200)
     first, second = picture + 0.3 + rng.normal(0, 0.5, 200), picture
@@ -196,11 +196,11 @@ def test_paired_differences_see_what_two_intervals_hide():
     assert real and difference.low < difference.mean < difference.high and difference.n == 200
     assert difference.mean == pytest.approx((first - second).mean())
     a, b = summarise(first, people), summarise(second, people)
-    assert a.low < b.high  # each alone could not tell
+    assert a.low < b.high  # the intervals overlap
     assert not paired_difference(picture + rng.normal(0, 3, 200), picture, people)[1]
     second[:3] = np.nan
     assert paired_difference(first, second, people)[0].n == 197
     assert paired_difference([np.nan], [1.0], [0]) is None
-    assert not paired_difference(picture + 1, picture, np.zeros(200))[1]  # of one person nothing follows
-    with pytest.raises(ValueError, match="not the same pictures"):
+    assert not paired_difference(picture + 1, picture, np.zeros(200))[1]  # one person is not enough
+    with pytest.raises(ValueError, match="not the same images"):
         paired_difference([1, 2], [1], [0])

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 BINS = 10
-# Between these a temperature is looked for.
+# Range of temperatures that are searched.
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against accuracy, in equally wide bins of the confidence; NaN where a bin is empty.
+    """Reliability curve: accuracy by confidence, in bins of equal width.
 
     Attributes:
-        confidence, accuracy: (BINS,) mean of each bin.
-        n: (BINS,) readings in each bin.
+        confidence, accuracy: (BINS,) mean of each bin, 0..1; NaN for an empty bin.
+        n: (BINS,) number of predictions in each bin.
     """
 
     confidence: np.ndarray
@@ -31,42 +31,42 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """Mean distance of confidence and accuracy over all readings, 0..1, taken bin by bin."""
+        """Mean absolute difference of confidence and accuracy over the bins, weighted by n; 0..1."""
         gaps = np.abs(self.confidence - self.accuracy)
         return float((np.nan_to_num(gaps) * self.n).sum() / self.n.sum())
 
     def as_dict(self) -> dict[str, list]:
-        """Bin by bin, JSON-able."""
+        """Return the bins, JSON-able; None for NaN."""
         values = {"confidence": self.confidence, "accuracy": self.accuracy}
         return {key: [None if np.isnan(v) else float(v) for v in value] for key, value in values.items()} | {
             "n": self.n.tolist()
         }
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray) -> Reliability:
-    """How often readings of like confidence are right.
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
+    """Compute the reliability curve of predictions.
 
     Args:
-        confidence: (N,) in [0, 1], the probability of what was read.
-        right: (N,) bool.
-    Raises: ValueError when there are none.
+        confidence: (N,) in [0, 1], the probability of the predicted class.
+        correct: (N,) bool, whether the prediction is correct.
+    Raises: ValueError when there are no predictions.
     """
-    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if not len(confidence):
-        raise ValueError("no readings")
+        raise ValueError("no predictions")
     places = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
     n = np.bincount(places, minlength=BINS)
     with np.errstate(invalid="ignore"):
-        means = [np.bincount(places, values, BINS) / n for values in (confidence, right)]
+        means = [np.bincount(places, values, BINS) / n for values in (confidence, correct)]
     return Reliability(*means, n)
 
 
 def fit_temperature(logits: np.ndarray, true: np.ndarray) -> float:
-    """The temperature T for which softmax(logits / T) has the lowest cross-entropy.
+    """Return the temperature T that minimises the cross-entropy of softmax(logits / T).
 
     Args:
         logits: (N, C).
-        true: (N,) int, the right column of each row.
+        true: (N,) int, the correct class of each row.
     """
     logits = np.asarray(logits, np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
@@ -76,7 +76,7 @@ def fit_temperature(logits: np.ndarray, true: np.ndarray) -> float:
         powers = np.exp(logits * sharpness)
         return float(((logits * powers).sum(axis=1) / powers.sum(axis=1)).mean() - wanted)
 
-    # The loss is convex in the sharpness 1 / T, so its slope changes its sign once.
+    # The loss is convex in the sharpness 1 / T, so its slope changes sign only once.
     low, high = 1 / _HOTTEST, 1 / _COLDEST
     for _ in range(60):
         middle = (low + high) / 2
@@ -85,9 +85,14 @@ def fit_temperature(logits: np.ndarray, true: np.ndarray) -> float:
 
 
 def write_reliability_plot(path: Path, curves: Mapping[str, Reliability], title: str) -> None:
-    """Draw accuracy against confidence, a line for each name, and below it how many readings each bin holds.
+    """Plot accuracy against confidence, a line for each name, and below it the number of predictions in each bin.
 
-    A bin of fewer than 10 readings is left out of the line.
+    Lines omit bins with fewer than 10 predictions.
+
+    Args:
+        path: image file to write.
+        curves: name -> curve.
+        title: of the plot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -103,8 +108,8 @@ def write_reliability_plot(path: Path, curves: Mapping[str, Reliability], title:
         (line,) = above.plot(curve.confidence[shown], curve.accuracy[shown], marker="o", markersize=4, label=label)
         places = np.arange(BINS) / BINS + width * (number + 1)
         below.bar(places, curve.n, width, color=line.get_color())
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right", title=title)
-    below.set(xlabel="confidence", ylabel="readings")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
+    below.set(xlabel="confidence", ylabel="predictions")
     above.legend(frameon=False, fontsize=8)
     for axes in (above, below):
         axes.grid(color="0.92")

@@ -1,4 +1,4 @@
-"""Does the face show what was asked for? Every test face painted with each of the seven labels, and read again."""
+"""Control accuracy: the share of requested emotions that a judge reads in the inpainted faces."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from rac_unet.scoring.statistics import summarise
 
 
 def refuse_unlabelled(runner: Runner) -> None:
-    """Raises: UserError when the network takes no label."""
+    """Raise UserError when the network is not conditioned."""
     if not runner.conditioned:
         raise UserError(
-            f"{runner.name} takes no emotion, so there is nothing to ask of it; leave out --control", "mismatch"
+            f"{runner.name} has no emotion input, so control accuracy cannot be measured; omit --control", "mismatch"
         )
 
 
 class ControlScores:
-    """Control accuracy by each of several judges, of composites: known pixels kept.
+    """Control accuracy of composites, by each of several judges.
 
     Args:
-        judges: one or more.
-        identities: (N,) who is shown in each of the faces that will be added.
+        judges: at least one.
+        identities: (N,) the person in each of the faces that will be added.
     """
 
     def __init__(self, judges: Sequence[Classifier], identities: np.ndarray):
@@ -39,51 +39,50 @@ class ControlScores:
         self._changed, self._known = {"raw": 0, "composite": 0}, 0
 
     def add(self, request: Request) -> None:
-        """Count a batch, painted with one label; batches come in the order of the faces."""
+        """Judge a batch of faces inpainted with one label; batches must come in the order of the faces."""
         for judge, read in zip(self._judges, self._read, strict=True):
             read[request.emotion] += read_names(judge, request.composite)
-        seen = request.occlusion[..., 0] == 0
+        known = request.occlusion[..., 0] == 0
         for view, image in (("raw", request.painted), ("composite", request.composite)):
             differs = (np.rint(image * 255) != np.rint(request.masked * 255)).any(axis=-1)
-            self._changed[view] += int((differs & seen).sum())
-        self._known += int(seen.sum())
+            self._changed[view] += int((differs & known).sum())
+        self._known += int(known.sum())
 
     def results(self) -> list[tuple[dict[str, Any], np.ndarray]]:
-        """For each judge a JSON-able report, and (N,) float64, of each picture the share of its seven requests obeyed.
+        """Return for each judge a JSON-able report, and the control accuracy of each face, (N,) float64 in [0, 1].
 
-        The report: obeyed (share of requests, which is the mean of the seven; interval over people, n), by_asked
-        (emotion -> share obeyed), asked_read (asked -> read -> how many), known_pixels_changed (share of the known
-        pixels whose 8-bit value differs from the masked input's, in the network's own picture and in the composite,
-        where it must be 0).
+        The report: obeyed (control accuracy: mean, interval over people, n), by_asked (requested emotion -> its control
+        accuracy), asked_read (requested -> read -> count), known_pixels_changed (share of the known pixels whose 8-bit
+        value differs from the masked input, raw and in the composite, where it must be 0).
         """
         changed = {view: count / max(self._known, 1) for view, count in self._changed.items()}
         return [self._result(read, changed) for read in self._read]
 
     def _result(self, read: dict[str, list[str]], changed: dict[str, float]) -> tuple[dict[str, Any], np.ndarray]:
-        asked = [name for name in EMOTIONS for _ in read[name]]
-        said = [name for names in read.values() for name in names]
-        right = np.array([a == b for a, b in zip(asked, said, strict=True)], np.float64)
-        counts = confusion_matrix(asked, said)
+        requested = [name for name in EMOTIONS for _ in read[name]]
+        found = [name for names in read.values() for name in names]
+        correct = np.array([a == b for a, b in zip(requested, found, strict=True)], np.float64)
+        counts = confusion_matrix(requested, found)
         report = {
-            "obeyed": summarise(right, np.tile(self._identities, len(EMOTIONS))).as_dict(),
+            "obeyed": summarise(correct, np.tile(self._identities, len(EMOTIONS))).as_dict(),
             "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
             "asked_read": counts_by_name(counts),
             "known_pixels_changed": changed,
         }
-        return report, right.reshape(len(EMOTIONS), -1).mean(axis=0)
+        return report, correct.reshape(len(EMOTIONS), -1).mean(axis=0)
 
 
 def describe_control(result: dict[str, Any]) -> str:
-    """The matrix as text: a row for each emotion asked for."""
-    width = max(map(len, EMOTIONS))
-    lines = [f"{'asked | read':>{width}}  " + "".join(f"{name[:8]:>10}" for name in EMOTIONS) + f"{'obeyed':>10}"]
+    """Format a report of `ControlScores`: the confusion matrix of requested and read emotions, and the accuracy."""
+    width = len("requested | read")
+    lines = [f"{'requested | read':>{width}}  " + "".join(f"{name[:8]:>10}" for name in EMOTIONS) + f"{'accuracy':>10}"]
     for name in EMOTIONS:
         cells = "".join(f"{result['asked_read'][name][other]:>10,}" for other in EMOTIONS)
         lines.append(f"{name:>{width}}  {cells}{100 * result['by_asked'][name]:>8.1f} %")
-    obeyed, changed = result["obeyed"], result["known_pixels_changed"]
+    accuracy, changed = result["obeyed"], result["known_pixels_changed"]
     lines.append(
-        f"obeyed {100 * obeyed['mean']:.1f} % [{100 * obeyed['low']:.1f}, {100 * obeyed['high']:.1f}] of "
-        f"{obeyed['n']:,} requests (chance {100 / len(EMOTIONS):.1f} %); known pixels changed: "
-        f"{100 * changed['raw']:.1f} % in its own picture, {100 * changed['composite']:.1f} % in the composite"
+        f"control accuracy {100 * accuracy['mean']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}] "
+        f"of {accuracy['n']:,} requests (chance {100 / len(EMOTIONS):.1f} %); known pixels changed: "
+        f"{100 * changed['raw']:.1f} % raw, {100 * changed['composite']:.1f} % in the composite"
     )
     return "\n".join(lines)

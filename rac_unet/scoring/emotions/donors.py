@@ -1,4 +1,4 @@
-"""Choice of donors: faces whose lower half, behind other people's masks, makes classifiers read an emotion."""
+"""Choose donors: faces whose lower half, pasted behind other people's masks, makes classifiers read an emotion."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from rac_unet.data.pipeline import make_scoring_dataset, unmasked_faces
 from rac_unet.runtime.classifier import Classifier
 from rac_unet.scoring.emotions.reading import BATCH, mean_probabilities
 
-# At most of one person for each emotion, so that the mouths differ.
+# Limit of faces of one person for each emotion, so that the mouths differ.
 MOST_OF_A_PERSON = 2
 SEED = 0
 
 
 def without(faces: PairSet, pairs: PairSet, keys: Sequence[str]) -> PairSet:
-    """Faces without the pictures of the named pairs.
+    """Return the faces without those of the named pairs.
 
     Args:
-        pairs: the whole data set, in which several pairs can show the same face.
-        keys: of pairs.
+        faces: pairs with different unmasked images.
+        pairs: the whole data set, in which several pairs can have the same unmasked image.
+        keys: of the pairs to leave out.
     Raises: UserError for a key that does not exist, or when no face is left.
     """
     unknown = sorted(set(keys) - set(pairs.keys))
@@ -40,10 +41,12 @@ def without(faces: PairSet, pairs: PairSet, keys: Sequence[str]) -> PairSet:
 
 
 def likely_donors(faces: PairSet, read: np.ndarray, count: int) -> PairSet:
-    """The faces in which an emotion is read most: `count` of each emotion, each face once.
+    """Return the faces with the highest probabilities: `count` for each emotion, each face once.
 
     Args:
-        read: (N, 7) probabilities, as `read_unmasked` gives them.
+        faces: N pairs.
+        read: (N, 7) probabilities from `read_unmasked`.
+        count: faces for each emotion.
     """
     order = np.argsort(-read, axis=0, kind="stable")
     return faces.take(np.unique(order[:count]))
@@ -53,8 +56,10 @@ def try_donors(classifiers: Sequence[Classifier], pairs: PairSet, faces: PairSet
     """Paste faces behind the masks of other people, and read the emotion of the composites.
 
     Args:
-        pairs: whose masked training pairs are the recipients, each of another person.
-        recipients: how many people each face is tried on.
+        classifiers: their probabilities are averaged.
+        pairs: data set whose masked training pairs are the recipients, each of a different person.
+        faces: N candidates.
+        recipients: number of people on whom each face is tried.
     Returns: (N, 7) mean probabilities over the recipients.
     Raises: UserError when there are no masked training pairs.
     """
@@ -76,16 +81,16 @@ def try_donors(classifiers: Sequence[Classifier], pairs: PairSet, faces: PairSet
 
 
 def choose(strengths: np.ndarray, identities: Sequence[str], count: int) -> list[list[int]]:
-    """Choose donors for each emotion; no face serves two.
+    """Choose the donors of each emotion; each face is a donor of one emotion at most.
 
-    A face serves the emotion in which it is strongest, measured by the `count`-th strongest of that emotion, since
-    readers give rare emotions low probabilities.
+    That is the emotion with the highest strength relative to the `count`-th strongest face of that emotion, since
+    classifiers give rare emotions low probabilities.
 
     Args:
-        strengths: (N, 7) as `try_donors` gives them.
-        identities: N names of people, of each of whom `MOST_OF_A_PERSON` faces at most serve an emotion.
-        count: of each emotion at most.
-    Returns: for each of `EMOTIONS` positions, the strongest first.
+        strengths: (N, 7) from `try_donors`.
+        identities: N names of people; each has at most `MOST_OF_A_PERSON` donors for an emotion.
+        count: limit of donors for each emotion.
+    Returns: for each of `EMOTIONS` row numbers of faces, the strongest first.
     """
     level = np.sort(strengths, axis=0)[-min(count, len(strengths))]
     best = (strengths / np.maximum(level, 1e-6)).argmax(axis=1)
@@ -102,11 +107,11 @@ def choose(strengths: np.ndarray, identities: Sequence[str], count: int) -> list
 
 
 def _recipients(pairs: PairSet, count: int) -> PairSet:
-    """Masked training pairs of different people, always the same."""
+    """Return up to `count` masked training pairs of different people; the same data set always gives the same."""
     train = pairs.split("train").with_truth()
     masked = np.flatnonzero((train.frame["mask_style"] != "none").to_numpy())
     if not len(masked):
-        raise UserError(f"{pairs.root} has no training pairs with a mask, on which donors are tried", "empty")
+        raise UserError(f"{pairs.root} has no training pairs with a mask, which are needed to try donors on", "empty")
     order = np.random.default_rng(SEED).permutation(masked)
     people = train.frame["identity"].to_numpy(object)[order].astype(str)
     first = np.sort(np.unique(people, return_index=True)[1])[:count]

@@ -1,7 +1,7 @@
 """Checks that a judge did not guide the network, and whether it shares training data with a guide.
 
-A network that was guided by emotion readers has learned to please them. Judged by one of them it looks better than it
-is, and so it does, if less, when the judge learned from the same photographs.
+A network that was guided by emotion readers is fitted to them. A judge that was one of them overestimates its emotion
+accuracy; so does, to a lesser degree, a judge that was trained on the same photographs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from rac_unet.runtime.classifier import classifier_facts, refuse_untrained
 if TYPE_CHECKING:
     from rac_unet.data.pairs import PairSet
 
-# What a guide's training data are to a judge: the same set, another that shares photographs, none in common, or one of
-# the two is gone and was not recorded.
+# Relation of a guide's training data to a judge's: the same set, another with photographs in common, another without,
+# or unknown, since a data set was removed and not recorded.
 SAME, SHARED, OTHER, UNKNOWN = "same", "shared", "other", "unknown"
 
 
 def judge_paths(words: Sequence[str]) -> list[Path]:
-    """Run directories from values of --classifier, each one path or several separated by commas."""
+    """Return run directories from values of --classifier, each one path or several separated by commas.
+
+    Raises: UserError for an empty name.
+    """
     paths: list[Path] = []
     for word in words:
-        # A folder's name may hold a comma.
+        # A folder's name may contain a comma.
         parts = [word] if os.path.exists(word) else [part.strip() for part in word.split(",")]
         if not all(parts):
             raise UserError(f"--classifier: a name between commas is empty. Received: {word!r}", "usage")
@@ -37,15 +40,16 @@ def judge_paths(words: Sequence[str]) -> list[Path]:
 
 
 def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Facts of the judges for metrics.json; does without TensorFlow.
+    """Check the judges, and return their facts for metrics.json; does not need TensorFlow.
 
     Args:
-        guides: emotion readers that guided the network, as `rac_unet.training.warm_start.guides_of` gives them.
-    Returns: for each judge `classifier_facts`; where there are guides also `guides`, for each its name, weights_sha256,
+        paths: run directories of the judges.
+        guides: emotion readers that guided the network, from `rac_unet.training.warm_start.guides_of`.
+    Returns: for each judge `classifier_facts`; if there are guides also `guides`, for each its name, weights_sha256,
         `data` (same, shared, other or unknown), `photographs_in_common` and `photographs` (how many of the judge's
-        training photographs the guide was trained on, and how many it has; None where not known), and
-        `started_from` (whether the judge's training started with the guide's weights).
-    Raises: UserError when one is no classifier, cannot read emotions yet, is named twice, or is a guide.
+        training photographs the guide was trained on, and their total; None if unknown), and `started_from` (whether
+        the judge's training started with the guide's weights).
+    Raises: UserError when a judge is not a classifier, is not trained, is given twice, or is a guide.
     """
     judges: list[dict[str, Any]] = []
     for path in paths:
@@ -53,12 +57,12 @@ def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> lis
         refuse_untrained(run, f"--classifier {path}")
         facts = classifier_facts(path)
         if any(facts["weights_sha256"] == before["weights_sha256"] for before in judges):
-            raise UserError(f"--classifier: the weights of {path} are given twice; name each judge once", "usage")
+            raise UserError(f"--classifier: the weights of {path} are given twice; give each judge once", "usage")
         for guide in guides:
             if facts["weights_sha256"] == guide["weights_sha256"]:
                 raise UserError(
-                    f"--classifier {path} is the emotion reader {guide['name']} that guided this network, which has "
-                    "learned to please it; judge with a classifier trained on other data",
+                    f"--classifier {path} is the emotion reader {guide['name']} that guided this network, so it cannot "
+                    "judge it; give a classifier trained on other data",
                     "mismatch",
                 )
         if guides:
@@ -68,10 +72,10 @@ def check_judges(paths: Sequence[Path], guides: Sequence[dict[str, Any]]) -> lis
 
 
 def describe_guides(judge: dict[str, Any]) -> list[str]:
-    """Warnings about a judge, one for each guide whose training data it shares; empty when it is independent.
+    """Return warnings about a judge, one for each guide that it is not independent of.
 
     Args:
-        judge: of `check_judges`.
+        judge: facts from `check_judges`.
     """
     lines = []
     for guide in judge.get("guides", []):
@@ -79,19 +83,21 @@ def describe_guides(judge: dict[str, Any]) -> list[str]:
         if guide["started_from"]:
             lines.append(f"{who}: the judge's training started with the guide's weights, so it is not independent")
         elif guide["data"] == SAME:
-            lines.append(f"{who} were trained on the same data set, so its figures may flatter the network")
+            lines.append(f"{who} were trained on the same data set, so it may overestimate the accuracy")
         elif guide["data"] == SHARED:
             lines.append(
                 f"{who}: {guide['photographs_in_common']:,} of the judge's {guide['photographs']:,} training "
-                "photographs also trained the guide, or show the same people; its figures may flatter the network"
+                "photographs were training data of the guide, or show the same people; it may overestimate the accuracy"
             )
         elif guide["data"] == UNKNOWN:
-            lines.append(f"{who}: whether they were trained on the same photographs is not known (a data set is gone)")
+            lines.append(
+                f"{who}: it is not known whether they were trained on the same photographs (a data set is missing)"
+            )
     return lines
 
 
 def _compare_data(judge, guide: dict[str, Any]) -> dict[str, Any]:
-    """One guide against a judge's run directory, as an entry of `guides` of `check_judges`."""
+    """Compare the training data of a judge's run and a guide; return an entry of `guides` of `check_judges`."""
     known = judge.provenance()
     start = (known.get("begun_from") or {}).get("weights_sha256")
     found = {
@@ -113,10 +119,14 @@ def _compare_data(judge, guide: dict[str, Any]) -> dict[str, Any]:
 
 
 def photographs_in_common(pairs: PairSet, others: PairSet) -> tuple[int, int]:
-    """How many photographs of one training split are in another, or show people of it; and how many it has.
+    """Count the photographs of one training split that are in another or show its people, and all photographs.
 
-    Sets that were prepared apart or merged have other files and fingerprints, but name the same photographs and people
-    (key and identity, without the prefix of a merged set) of the same source.
+    Data sets that were prepared separately or merged have different files and fingerprints, but the same key, identity
+    and source for the same photograph, except for the prefix of a merged set.
+
+    Args:
+        pairs, others: training pairs.
+    Returns: the number of photographs of `pairs` in common with `others`, and the number of photographs of `pairs`.
     """
     theirs = {name for names in _names(others) for name in names}
     photographs: dict[str, bool] = {}
@@ -134,7 +144,7 @@ def _names(pairs: PairSet) -> list[tuple[tuple[str, str, str], ...]]:
 
 
 def _training_pairs(path: str | Path | None) -> PairSet | None:
-    """The photographs that a classifier's run was trained on; None where they are not known or no longer there."""
+    """Return the training pairs of a classifier's run; None if they are unknown or missing."""
     if path is None:
         return None
     from rac_unet.pairing.opening import read_pairs

@@ -1,4 +1,4 @@
-"""Emotions that classifiers read in masked faces: accuracy and calibration."""
+"""Emotion accuracy and calibration of classifiers on masked faces."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ ALL = "all"
 
 
 def masked_crops(pairs: PairSet, size: int, frame: Frame | None = None):
-    """The masked pictures of a data set as crops, (B, size, size, 3) float32 in [0, 1], batch by batch.
+    """Yield the masked images of a data set as crops, (B, size, size, 3) float32 in [0, 1].
 
     Args:
-        frame: the square of an upright crop that the set's pictures show; None for all of it.
+        pairs: the data set.
+        size: side of the crops in pixels.
+        frame: the part of an upright crop that the images show; None for all of it.
     """
     for inputs, _ in make_scoring_dataset(pairs, Pictures(pairs, pairs.image_size), BATCH):
         pictures = inputs["masked_image"].numpy()
@@ -38,13 +40,13 @@ def masked_crops(pairs: PairSet, size: int, frame: Frame | None = None):
 
 
 def readings(read: Callable[[np.ndarray], np.ndarray], pairs: PairSet, size: int, frame: Frame | None, advance=None):
-    """The emotions read in a data set's masked pictures: a row per picture, with key, source, identity, emotion, read,
-    confidence.
+    """Read the emotions of a data set's masked images.
 
     Args:
-        read: (B, size, size, 3) crops -> (B, 7) probabilities in the order of `EMOTIONS`.
-        frame: as for `masked_crops`.
-        advance: called with the number of pictures after each batch.
+        read: function from (B, size, size, 3) crops to (B, 7) probabilities in the order of `EMOTIONS`.
+        pairs, size, frame: as for `masked_crops`.
+        advance: called with the number of images after each batch.
+    Returns: a row per image: key, source, identity, emotion, read, confidence.
     """
     found = []
     for crops in masked_crops(pairs, size, frame):
@@ -58,8 +60,10 @@ def readings(read: Callable[[np.ndarray], np.ndarray], pairs: PairSet, size: int
 
 
 def summarise_readings(table: pd.DataFrame) -> dict[str, Any]:
-    """Figures of all readings and of each source, where there are several, JSON-able.
+    """Summarise readings over all images and for each source, if there are several; JSON-able.
 
+    Args:
+        table: from `readings`.
     Returns: source or `all` -> `summarise_emotions`, with expected_calibration_error, mean_confidence and reliability.
     """
     groups = dict(iter(table.groupby("source")))
@@ -69,12 +73,12 @@ def summarise_readings(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def reliability_of(table: pd.DataFrame) -> Reliability:
-    """Of all readings of a table."""
+    """Return the reliability curve of a table of `readings`."""
     return reliability(table["confidence"].to_numpy(), (table["read"] == table["emotion"]).to_numpy())
 
 
 def reading_rows(model: str, summaries: dict[str, Any]) -> list[list[str]]:
-    """Cells of the table of readings, without its head: a row for each source."""
+    """Return the cells of the table of readings, below `READING_HEAD`: a row for each source."""
     rows = []
     for source, summary in summaries.items():
         accuracy = summary["accuracy"]
@@ -92,9 +96,12 @@ def reading_rows(model: str, summaries: dict[str, Any]) -> list[list[str]]:
 
 
 def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
-    """(N, 7) logits in the order of `EMOTIONS` of a data set's masked pictures, cut as the classifier's own.
+    """Return (N, 7) logits in the order of `EMOTIONS` of a data set's masked images.
 
-    Each is the mean over a picture and its mirror image, as in the file that `reader_writing` makes.
+    Each is the mean over an image and its mirror image, as in the file that `reader_writing` writes.
+
+    Args:
+        pairs: images that show the same frame of the face as the classifier's training data.
     """
     order = [classifier.classes.index(name) for name in EMOTIONS]
     found = []
@@ -105,14 +112,14 @@ def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
 
 
 def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:
-    """n, accuracy, mean_class_accuracy, expected_calibration_error and reliability of logits, JSON-able."""
+    """Return n, accuracy, mean_class_accuracy, expected_calibration_error and reliability of logits, JSON-able."""
     confidence, read = softmax(logits).max(axis=1), logits.argmax(axis=1)
-    right = read == pairs.emotion_ids
+    correct = read == pairs.emotion_ids
     counts = confusion_matrix(*(np.array(EMOTIONS, object)[ids].tolist() for ids in (pairs.emotion_ids, read)))
-    curve = reliability(confidence, right)
+    curve = reliability(confidence, correct)
     return {
-        "n": len(right),
-        "accuracy": float(right.mean()),
+        "n": len(correct),
+        "accuracy": float(correct.mean()),
         "mean_class_accuracy": mean_class_accuracy(counts),
         "expected_calibration_error": curve.expected_calibration_error,
         "reliability": curve.as_dict(),

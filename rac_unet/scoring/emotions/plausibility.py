@@ -1,10 +1,10 @@
 """Plausibility: Fréchet distance between features of inpainted and of real lower faces.
 
-Emotion readers can be pleased by patterns that no face has, and likeness says nothing of a face that was asked for an
-emotion which its photograph does not show. So the distribution of painted lower faces is compared with that of real
-ones (Heusel et al. 2017, arXiv:1706.08500), through the extractor that measures feature distances. Whether the face
-mesh finds a mouth in its place says less: of 250 real faces whose mouth was blurred away, moved by 8 % of the side, or
-had a second one on the chin, it found one in 99 %, mostly within the range of real mouths.
+Emotion classifiers can be fooled by patterns that no face has, and there is no ground truth for a face with another
+emotion than its photograph. So the distribution of inpainted lower faces is compared with that of real ones (Heusel et
+al. 2017, arXiv:1706.08500), in the features of the extractor for feature distances. The face mesh cannot replace this:
+on 250 real faces whose mouth was blurred, moved by 8 % of the side, or repeated on the chin, it found a mouth in 99 %,
+mostly within the range of real mouths.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from rac_unet.core.errors import UserError
 from rac_unet.data.pairs import PairSet
 from rac_unet.scoring.emotions.requests import Request
 
-# Part of an upright crop: from below the eyes to the collar, between the outer cheeks. Shares of its side.
+# The lower face in an upright crop, as shares of its side: from below the eyes to the collar, without the ears.
 ROWS, COLUMNS = (0.46, 0.96), (0.2, 0.8)
 SIDE = 128
-# Features are projected to so few dimensions that some hundred faces give a covariance of full rank.
+# Features are projected to few dimensions, so that some hundred faces give a covariance of full rank.
 DIMENSIONS, SEED = 128, 0
 FEWEST = 2 * DIMENSIONS
 
 
 class Moments:
-    """Mean and covariance of vectors that come in batches, in memory for one matrix.
+    """Mean and covariance of vectors, computed batch by batch in the memory of one matrix.
 
     Args:
-        dimensions: of a vector.
+        dimensions: length of a vector.
     """
 
     def __init__(self, dimensions: int):
@@ -39,7 +39,7 @@ class Moments:
         self._squares = np.zeros((dimensions, dimensions))
 
     def add(self, vectors: np.ndarray) -> None:
-        """Count vectors, (B, D); B may be 0."""
+        """Include vectors, (B, D); B may be 0."""
         if len(vectors):
             mean = vectors.mean(axis=0, dtype=np.float64)
             spread = vectors - mean
@@ -54,11 +54,11 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """(D, D) float64, unbiased; zeros of fewer than two vectors."""
+        """Unbiased covariance, (D, D) float64; zeros for fewer than two vectors."""
         return self._squares / max(self.n - 1, 1)
 
     def _join(self, n: int, mean: np.ndarray, squares: np.ndarray) -> None:
-        # Sums of squares around each part's own mean: no small difference of large numbers.
+        # Sums of squares around each part's own mean avoid small differences of large numbers.
         apart, total = mean - self.mean, self.n + n
         self._squares = self._squares + squares + np.outer(apart, apart) * (self.n * n / total)
         self.mean = self.mean + apart * (n / total)
@@ -66,10 +66,10 @@ class Moments:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """Fréchet distance of two normal distributions: |m - n|² + tr(C + D - 2 (C D)^½); 0 or more, 0 for equal ones.
+    """Return the Fréchet distance of two normal distributions: |m - n|² + tr(C + D - 2 (C D)^½), 0 or more.
 
-    (C D)^½ has the trace of (C^½ D C^½)^½, which is symmetric, so that its eigenvalues are real; those that rounding
-    makes negative, as a covariance without full rank does, count as 0.
+    (C D)^½ has the same trace as (C^½ D C^½)^½, which is symmetric and has real eigenvalues; eigenvalues that are
+    negative by rounding, as with a covariance without full rank, are set to 0.
     """
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -80,21 +80,21 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def check_enough(pairs: PairSet) -> None:
-    """Raises: UserError when there are too few faces for a covariance."""
+    """Raise UserError when there are too few pairs for a covariance."""
     if len(pairs) < FEWEST:
         raise UserError(
-            f"--plausibility compares distributions, which takes {FEWEST} masked faces or more with ground truth; "
-            f"{pairs.root} has {len(pairs):,} to score; leave it out, or give more pairs with --data",
+            f"--plausibility needs {FEWEST} masked faces with ground truth or more; {pairs.root} has {len(pairs):,}; "
+            "omit it, or give more pairs with --data",
             "mismatch",
         )
 
 
 class LowerFaces:
-    """Lower faces painted on each request against the ground truth of the same photographs.
+    """Distances between the distributions of inpainted lower faces, for each label, and of their ground truth.
 
     Args:
-        features: of `lower_face_features`.
-        identities: (N,) who is shown in each of the faces that will be added.
+        features: function from `lower_face_features`.
+        identities: (N,) the person in each of the faces that will be added.
     """
 
     def __init__(self, features: Callable[[np.ndarray], np.ndarray], identities: np.ndarray):
@@ -104,7 +104,7 @@ class LowerFaces:
         self._asked = {name: Moments(DIMENSIONS) for name in EMOTIONS}
 
     def add(self, request: Request) -> None:
-        """Count a batch, painted with one label."""
+        """Include a batch of faces inpainted with one label."""
         if request.first:
             real = self._features(request.truth)
             first = self._in_first[request.start : request.start + len(real)]
@@ -116,14 +116,15 @@ class LowerFaces:
         self._own.add(painted[request.is_own])
 
     def result(self) -> dict[str, Any]:
-        """metrics.json's section `plausibility`, distances in per cent of the real faces' variance (its trace).
+        """Return metrics.json's section `plausibility`; distances in % of the real faces' variance (the trace).
 
-        The scale of features is the extractor's own, from thousandths to hundreds; this one is not.
+        So their scale does not depend on that of the extractor's features.
 
-        Returns: n; `right_label`, distance of the composites painted with each face's own label (or without any) from
-            the ground truth of the same faces; `floor`, distance of two halves of the ground truth without a person in
-            common, and `floor_n`, their sizes (None where all show one person); where the network takes a label also
-            `by_asked`, emotion -> distance, and ratio to `right_label`; and `mean`, the mean of the seven distances.
+        Returns: n; `right_label`, distance between composites inpainted with each face's own label (or no label) and
+            the ground truth of the same faces; `floor`, distance between two halves of the ground truth without common
+            people (None if all show one person), and `floor_n`, the sizes of the halves; if the network is conditioned
+            also `by_asked`, requested emotion -> distance, and ratio to `right_label`; and `mean` of the seven
+            distances.
         """
         real = self._halves[0] + self._halves[1]
         scale = 100 / max(float(np.trace(real.covariance)), 1e-12)
@@ -146,12 +147,12 @@ class LowerFaces:
 
 
 def lower_face_features(extractor) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from upright crops, (B, S, S, 3) float in [0, 1], to features of their lower faces, (B, 128) float32.
+    """Return a function from upright crops, (B, S, S, 3) float in [0, 1], to lower-face features, (B, 128) float32.
 
-    Mean of each feature map, all maps in a row, projected by fixed random directions.
+    These are the means of all feature maps, concatenated and projected to fixed random directions.
 
     Args:
-        extractor: of `rac_unet.objectives.features.load_extractor`; figures of different ones must not be compared.
+        extractor: from `rac_unet.objectives.features.load_extractor`; distances of different ones are not comparable.
     """
     import tensorflow as tf
 
@@ -171,26 +172,26 @@ def lower_face_features(extractor) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def describe_plausibility(result: dict[str, Any]) -> str:
-    """The distances as text: a line for each emotion asked for."""
+    """Format the result of `LowerFaces`: a line for each requested emotion."""
     floor = "–" if result["floor"] is None else f"{result['floor']:.1f}"
     lines = [
-        f"lower faces, Fréchet distance from real ones in % of their variance, lower is better, n = {result['n']:,}",
-        f"right label {result['right_label']:.1f}; floor {floor}, of two halves of the real ones (n = "
+        f"lower-face distance (Fréchet) in % of the real faces' variance, lower is better, n = {result['n']:,}",
+        f"true label {result['right_label']:.1f}; floor {floor}, between two halves of the real faces (n = "
         f"{result['floor_n'][0]:,} and {result['floor_n'][1]:,})",
     ]
     for name, each in result.get("by_asked", {}).items():
-        ratio = "" if each["ratio"] is None else f"   {each['ratio']:.2f} times the right label's"
+        ratio = "" if each["ratio"] is None else f"   {each['ratio']:.2f} times that of the true label"
         lines.append(f"{name:>{max(map(len, EMOTIONS))}}  {each['distance']:8.1f}{ratio}")
     return "\n".join(lines)
 
 
 def _half_of_people(identities: np.ndarray) -> np.ndarray:
-    """(N,) bool: whether a face is in the first half; all faces of a person are in one, since they are alike."""
+    """Return (N,) bool: whether a face is in the first half; all faces of a person are in the same half."""
     people, person = np.unique(np.asarray(identities).astype(str), return_inverse=True)
     counts = np.bincount(person)
     drawn = np.random.default_rng(SEED).permutation(len(people))
     first, sizes = np.zeros(len(people), bool), [0, 0]
-    # Those with most faces come first, so that the halves end up alike in size.
+    # People with most faces come first, so that both halves have nearly the same size.
     for one in drawn[np.argsort(-counts[drawn], kind="stable")]:
         half = int(sizes[0] > sizes[1])
         first[one], sizes[half] = half == 0, sizes[half] + counts[one]

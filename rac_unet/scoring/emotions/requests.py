@@ -1,4 +1,4 @@
-"""Paint every face with each of the seven labels, once for control accuracy and plausibility together."""
+"""Inpaint every face with each of the seven labels, for control accuracy and plausibility."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rac_unet.scoring.metrics import compose
 
 @dataclass(frozen=True)
 class Request:
-    """A batch of faces painted with one label.
+    """A batch of faces inpainted with one label.
 
     Attributes:
         start: row number of the first face.
-        emotion: what was asked for; None of a network that takes no label.
-        first: whether these faces have not come before, with another label.
-        is_own: (B,) bool, where `emotion` is the face's own, or the network takes none.
+        emotion: the requested emotion; None for a network that is not conditioned.
+        first: whether this is the first request for these faces.
+        is_own: (B,) bool, whether `emotion` is the face's own label; True if the network is not conditioned.
         masked, truth: (B, S, S, 3) float32 in [0, 1].
         occlusion: (B, S, S, 1), > 0 where hidden.
-        painted: (B, S, S, 3) float32 in [0, 1], the network's own picture.
-        composite: the same, known pixels kept.
+        painted: (B, S, S, 3) float32 in [0, 1], the network's output.
+        composite: (B, S, S, 3) float32 in [0, 1], known pixels of `masked`, hidden ones of `painted`.
     """
 
     start: int
@@ -45,11 +45,11 @@ class Request:
 def paint_requests(
     runner: Runner, pairs: PairSet, batch_size: int, advance: Callable[[int], Any] = lambda count: None
 ) -> Iterator[Request]:
-    """Paint each batch of pairs with each of the seven labels in turn, or once where the network takes none.
+    """Yield each batch of pairs inpainted with each of the seven labels, or once if the network is not conditioned.
 
     Args:
-        pairs: those to paint; all with truth.
-        advance: called with the number of pictures of each finished batch.
+        pairs: pairs with ground truth.
+        advance: called with the number of images after each batch.
     """
     labels = np.eye(len(EMOTIONS), dtype=np.float32)
     start = 0
@@ -57,13 +57,13 @@ def paint_requests(
         masked, own = inputs["masked_image"].numpy(), inputs["emotion"].numpy().argmax(axis=1)
         truth, occlusion = targets["unmasked_image"].numpy(), targets["occlusion"].numpy()
         for number in range(len(EMOTIONS)) if runner.conditioned else [None]:
-            asked = own if number is None else np.full(len(masked), number)
-            painted = np.clip(runner(masked, labels[asked])["inpainted_image"], 0, 1)
+            requested = own if number is None else np.full(len(masked), number)
+            painted = np.clip(runner(masked, labels[requested])["inpainted_image"], 0, 1)
             yield Request(
                 start,
                 None if number is None else EMOTIONS[number],
                 number in (0, None),
-                own == asked,
+                own == requested,
                 masked,
                 truth,
                 occlusion,

@@ -1,4 +1,4 @@
-"""Confidence against accuracy: measured, mended by a temperature, drawn."""
+"""Calibration error, temperature scaling and the reliability plot."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ import pytest
 from rac_unet.scoring.emotions.calibration import fit_temperature, reliability, write_reliability_plot
 
 
-def test_the_error_is_the_mean_gap_of_the_bins():
+def test_the_calibration_error_by_hand():
     curve = reliability(np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55]), np.array([1, 1, 0, 0, 1, 0]))
     assert curve.n.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 4]
     assert curve.accuracy[[5, 9]].tolist() == [0.5, 0.5] and np.isnan(curve.accuracy[0])
     assert curve.expected_calibration_error == pytest.approx((4 * 0.45 + 2 * 0.05) / 6)
     assert reliability(np.array([1.0]), np.array([True])).expected_calibration_error == 0
     assert curve.as_dict()["accuracy"][0] is None
-    with pytest.raises(ValueError, match="no readings"):
+    with pytest.raises(ValueError, match="no predictions"):
         reliability(np.array([]), np.array([]))
 
 

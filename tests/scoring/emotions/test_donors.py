@@ -1,4 +1,4 @@
-"""Which faces become donors."""
+"""Choice of donors."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from tests.refusals import refused
 FEAR, ANGER = EMOTIONS.index("fear"), EMOTIONS.index("anger")
 
 
-def test_a_face_serves_the_emotion_in_which_it_is_strongest_for_that_emotion():
+def test_a_face_is_a_donor_of_the_emotion_with_its_highest_relative_strength():
     strengths = np.zeros((4, 7))
-    # Readers give fear low probabilities: 0.2 is much, and 0.3 of anger is little.
+    # Classifiers give fear low probabilities: 0.2 is high for fear, and 0.3 is low for anger.
     strengths[:, ANGER] = [0.9, 0.8, 0.3, 0.1]
     strengths[:, FEAR] = [0.02, 0.01, 0.2, 0.1]
     chosen = choose(strengths, list("abcd"), 2)
@@ -23,13 +23,13 @@ def test_a_face_serves_the_emotion_in_which_it_is_strongest_for_that_emotion():
     assert sum(map(len, chosen)) == 4
 
 
-def test_no_more_than_two_faces_of_a_person():
+def test_a_person_has_at_most_two_donors_of_an_emotion():
     strengths = np.zeros((5, 7))
     strengths[:, FEAR] = [0.5, 0.4, 0.3, 0.2, 0.1]
     assert choose(strengths, ["a", "a", "a", "b", "b"], 5)[FEAR] == [0, 1, 3, 4]
 
 
-def test_skipped_pictures_are_left_out_whatever_mask_they_have(toy_pairs):
+def test_all_pairs_of_a_skipped_face_are_left_out(toy_pairs):
     found = pairs.read(toy_pairs)
     all_faces = training_faces(found)
     names = all_faces.frame["unmasked"].astype(str)
@@ -43,7 +43,7 @@ def test_skipped_pictures_are_left_out_whatever_mask_they_have(toy_pairs):
         without(all_faces, found, all_faces.keys)
 
 
-def test_the_faces_in_which_an_emotion_is_read_most_are_tried(toy_pairs):
+def test_the_faces_with_the_highest_probabilities_are_tried(toy_pairs):
     faces = pairs.read(toy_pairs).take(np.arange(4))
     read = np.zeros((4, 7))
     read[:, FEAR] = [0.1, 0.4, 0.2, 0.3]
@@ -53,7 +53,7 @@ def test_the_faces_in_which_an_emotion_is_read_most_are_tried(toy_pairs):
     assert len(likely_donors(faces, read, 100)) == 4
 
 
-def test_donors_need_somebody_with_a_mask_to_be_tried_on(toy_pairs):
+def test_donors_are_refused_without_masked_training_pairs(toy_pairs):
     found = pairs.read(toy_pairs)
     bare = replace(found, frame=found.frame.assign(mask_style="none"))
     with refused("empty", str(found.root)):

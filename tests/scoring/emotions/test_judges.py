@@ -1,4 +1,4 @@
-"""Several judges, none of which may have guided the network."""
+"""Checks of judges: several judges, none of which may have guided the network."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.refusals import refused
 
 
 def make_classifier(path, weights, data=None, head="trained", **provenance):
-    """A classifier's run directory; nothing here opens its weights."""
+    """Make a classifier's run directory with a text in place of weights."""
     config = ClassifierConfig(EMOTIONS, "small_reader", 2, 32, head=head)
     text = classifier_yaml(config) + yaml.safe_dump({"data": data and str(data)})
     with rundir.new_run(path, text, provenance) as run:
@@ -28,29 +28,29 @@ def make_classifier(path, weights, data=None, head="trained", **provenance):
     return path
 
 
-def make_painter(folder, name, readers=(), begun=None):
-    """A network's run directory that these readers have guided, as training leaves it."""
+def make_network(folder, name, readers=(), source=None):
+    """Make the run directory of a network that these readers have guided."""
     config = RunConfig(guidance=GuidanceConfig(readers=[str(reader) for reader in readers]))
     provenance = {"guidance": {"readers": check_readers(readers)}} if readers else {}
-    if begun:
-        config = replace(config, training=replace(config.training, init_from=str(begun)))
-        provenance["begun_from"] = warm_start_facts(str(begun))
+    if source:
+        config = replace(config, training=replace(config.training, init_from=str(source)))
+        provenance["begun_from"] = warm_start_facts(str(source))
     run = rundir.create(folder, name, config, provenance)
     write_text(run.best_weights, name)
     return run
 
 
-def test_judges_are_named_together_or_one_by_one(tmp_path):
+def test_judges_are_given_together_or_one_by_one(tmp_path):
     (tmp_path / "a,b").mkdir()
     assert judge_paths(["x,y", " z", f"{tmp_path}/a,b"]) == [Path("x"), Path("y"), Path("z"), tmp_path / "a,b"]
     with refused("usage", "--classifier", "x,,y"):
         judge_paths(["x,,y"])
 
 
-def test_a_guide_of_the_run_or_of_one_before_it_does_not_judge(tmp_path):
+def test_a_guide_of_the_run_or_of_an_earlier_run_is_refused(tmp_path):
     guide, other = make_classifier(tmp_path / "guide", "g"), make_classifier(tmp_path / "other", "o")
-    first = make_painter(tmp_path / "runs", "first", [guide])
-    second = make_painter(tmp_path / "runs", "second", [other], begun=first.path)
+    first = make_network(tmp_path / "runs", "first", [guide])
+    second = make_network(tmp_path / "runs", "second", [other], source=first.path)
     copy = make_classifier(tmp_path / "copy", "g")
     for run in (first, second):
         with refused("mismatch", "--classifier", copy, "guide"):
@@ -62,48 +62,48 @@ def test_a_guide_of_the_run_or_of_one_before_it_does_not_judge(tmp_path):
     first.path.rename(tmp_path / "moved")
     with refused("mismatch", copy, "guide"):
         check_judges([copy], guides_of(second))
-    # A run that was not guided leaves no word about guides.
-    (facts,) = check_judges([copy], guides_of(make_painter(tmp_path / "runs", "plain")))
+    # Facts about guides are omitted for a run without guidance.
+    (facts,) = check_judges([copy], guides_of(make_network(tmp_path / "runs", "plain")))
     assert "guides" not in facts and describe_guides(facts) == []
 
 
 def test_guides_of_an_exported_network_are_those_of_its_run(tmp_path):
     guide = make_classifier(tmp_path / "guide", "g")
-    run = make_painter(tmp_path / "runs", "guided", [guide])
+    run = make_network(tmp_path / "runs", "guided", [guide])
     inside = run.export() / "net.tflite"
     assert (
         [found["name"] for found in _guides(inside, None)]
         == ["guide"]
         == [found["name"] for found in _guides(run.path, run)]
     )
-    # Elsewhere nobody knows, which is not the same as that there is none.
+    # In another folder the guides are unknown (None), not absent (an empty list).
     assert _guides(tmp_path / "net.tflite", None) is None and _guides(Path("/net.tflite"), None) is None
 
 
-def test_scores_name_the_readers_and_not_where_they_are(tmp_path):
+def test_provenance_has_the_names_of_readers_without_their_folders(tmp_path):
     guide = make_classifier(tmp_path / "guide", "g")
-    facts = _training_facts(make_painter(tmp_path / "runs", "guided", [guide]))
+    facts = _training_facts(make_network(tmp_path / "runs", "guided", [guide]))
     assert facts["config"]["guidance"]["readers"] == ["guide"] and str(tmp_path) not in json.dumps(facts)
     (recorded,) = facts["training"]["guidance"]["readers"]
     assert recorded["weights_sha256"] == check_judges([guide], [])[0]["weights_sha256"]
 
 
-def test_what_a_judge_cannot_be(tmp_path):
+def test_unusable_judges_are_refused(tmp_path):
     judge = make_classifier(tmp_path / "judge", "j")
     with refused("usage", "--classifier", "again"):
         check_judges([judge, make_classifier(tmp_path / "again", "j")], [])
     with refused("wrong_type", "blank", "untrained"):
         check_judges([judge, make_classifier(tmp_path / "blank", "b", head="untrained")], [])
     with refused("wrong_type", "runs"):
-        check_judges([make_painter(tmp_path / "runs", "painter").path], [])
+        check_judges([make_network(tmp_path / "runs", "network").path], [])
     with refused("missing", "nowhere"):
         check_judges([judge, tmp_path / "nowhere"], [])
 
 
-def test_a_judge_of_the_guides_data_is_marked(toy_pairs, tmp_path):
+def test_a_judge_trained_on_the_guides_data_is_marked(toy_pairs, tmp_path):
     fingerprint = pairs.read(toy_pairs).fingerprint
     guide = make_classifier(tmp_path / "guide", "g", toy_pairs, data_fingerprint=fingerprint)
-    guides = guides_of(make_painter(tmp_path / "runs", "run", [guide]))
+    guides = guides_of(make_network(tmp_path / "runs", "run", [guide]))
 
     def judged(name, data=None, **provenance):
         (facts,) = check_judges([make_classifier(tmp_path / name, name, data, **provenance)], guides)
@@ -113,7 +113,7 @@ def test_a_judge_of_the_guides_data_is_marked(toy_pairs, tmp_path):
     found, lines = judged("same", data_fingerprint=fingerprint)
     assert found["data"] == "same" and "same" in lines[0] and "guide" in lines[0]
 
-    # Another set with half of its people, as `merge` would name them, and half strangers.
+    # Another set with half of its people, with names as `merge` gives them, and half new people.
     rows = [row for row in pairs.read(toy_pairs) if row.split == "train"]
     people = sorted({row.identity for row in rows})
     half = set(people[: len(people) // 2])
@@ -128,14 +128,14 @@ def test_a_judge_of_the_guides_data_is_marked(toy_pairs, tmp_path):
     found, lines = judged("shares", toy_pairs.parent / "mixed.csv", data_fingerprint="other")
     known = sum(row.identity in half for row in rows)
     assert (found["data"], found["photographs_in_common"], found["photographs"]) == ("shared", known, len(rows))
-    assert f"{known} of" in lines[0]
+    assert f"{known} of" in lines[0] and str(len(rows)) in lines[0]
 
     pairs.write(toy_pairs.parent / "elsewhere.csv", [replace(row, source="elsewhere") for row in placed])
     found, lines = judged("apart", toy_pairs.parent / "elsewhere.csv", data_fingerprint="another")
     assert found["data"] == "other" and found["photographs_in_common"] == 0 and lines == []
 
     found, lines = judged("gone", tmp_path / "no_set", data_fingerprint="another")
-    assert found["data"] == "unknown" and "not known" in lines[0]
+    assert found["data"] == "unknown" and "judge gone" in lines[0]
     found, lines = judged("descendant", begun_from={"weights_sha256": guides[0]["weights_sha256"]})
     assert found["started_from"] and "started with the guide" in lines[0]
 

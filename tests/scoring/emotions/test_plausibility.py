@@ -1,4 +1,4 @@
-"""Fréchet distances of lower faces: the formula, what is compared with what, and which part of a picture counts."""
+"""Fréchet distances of lower faces: the formula, the compared sets, and the part of the image that counts."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def moments(vectors, batch=50):
     return found
 
 
-def test_moments_of_batches_are_those_of_the_whole():
-    # A mean far from zero, where sums of squares lose what matters.
+def test_moments_do_not_depend_on_batches():
+    # A mean far from zero, for which plain sums of squares lose precision.
     vectors = np.random.default_rng(0).normal(1e6, 1, (230, 3))
     whole, parts = moments(vectors), moments(vectors[:70], 7) + moments(vectors[70:], 64) + Moments(3)
     for each in (whole, parts):
@@ -36,7 +36,7 @@ def test_moments_of_batches_are_those_of_the_whole():
         np.testing.assert_allclose(each.covariance, np.cov(vectors.T), rtol=1e-6, atol=1e-9)
 
 
-def test_the_distance_is_that_of_two_normal_distributions():
+def test_the_distance_of_two_normal_distributions_by_hand():
     rng = np.random.default_rng(1)
     base = rng.normal(size=(4000, 2))
     # Scaling and moving one sample: |m|² + Σ (a - b)² of the deviations along the principal axes.
@@ -46,7 +46,7 @@ def test_the_distance_is_that_of_two_normal_distributions():
     other = base * [2.0, 0.5] + [3.0, -1.0]
     assert frechet_distance(moments(base), moments(other)) == pytest.approx(10 + 1 + 0.25, rel=1e-6)
     assert frechet_distance(moments(other), moments(base)) == pytest.approx(11.25, rel=1e-6)
-    # Turned by 45 degrees the two covariances do not commute.
+    # Rotated by 45 degrees the two covariances do not commute.
     turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
     stretched, turned = base * [2.0, 0.5], base * [2.0, 0.5] @ turn
     c, d = np.cov(stretched.T), np.cov(turned.T)
@@ -55,14 +55,14 @@ def test_the_distance_is_that_of_two_normal_distributions():
     assert frechet_distance(moments(stretched), moments(turned)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_few_vectors_have_a_distance_too():
+def test_the_distance_is_defined_for_few_vectors():
     vectors = np.random.default_rng(2).normal(size=(5, DIMENSIONS))
     assert frechet_distance(moments(vectors), moments(vectors)) == pytest.approx(0, abs=1e-4)
     assert frechet_distance(moments(vectors), moments(vectors + 1)) == pytest.approx(DIMENSIONS, rel=1e-4)
 
 
-def ask(faces, own, start, emotion, change=0.0):
-    """A batch of 8-pixel faces asked for an emotion, all of their pixels brighter by `change`."""
+def request(faces, own, start, emotion, change=0.0):
+    """Return a request of 8-pixel faces for an emotion; all of their pixels are brighter by `change`."""
     painted = np.clip(faces + change, 0, 1)
     hole = np.ones((len(faces), 8, 8, 1), np.float32)
     number = None if emotion is None else EMOTIONS.index(emotion)
@@ -87,8 +87,8 @@ def test_each_request_is_compared_with_the_ground_truth():
         rows = slice(start, start + 100)
         for emotion in EMOTIONS:
             change = {"fear": 0.4, "anger": 0.2}.get(emotion, 0.1)
-            lower.add(ask(faces[rows], own[rows], start, emotion, change))
-    # The truth once and each request once: nothing is looked at twice.
+            lower.add(request(faces[rows], own[rows], start, emotion, change))
+    # Features of the ground truth and of each request are computed once.
     assert sum(shown) == 300 * 8
     found = lower.result()
     distances = {name: each["distance"] for name, each in found["by_asked"].items()}
@@ -98,27 +98,29 @@ def test_each_request_is_compared_with_the_ground_truth():
     expected = moments(features(np.clip(faces + 0.4, 0, 1)))
     share = 100 / np.trace(np.cov(features(faces).T))
     assert distances["fear"] == pytest.approx(share * frechet_distance(expected, real))
-    # With the right label a seventh is fear, so it lies between.
+    # With the true labels a seventh of the faces has fear's change.
     changes = np.array([0.1, 0.4, 0.1, 0.1, 0.1, 0.2, 0.1])[own][:, None, None, None]
     expected = moments(features(np.clip(faces + changes.astype(np.float32), 0, 1)))
     assert found["right_label"] == pytest.approx(share * frechet_distance(expected, real))
     assert found["by_asked"]["fear"]["ratio"] == pytest.approx(distances["fear"] / found["right_label"])
     assert found["mean"] == pytest.approx(np.mean(list(distances.values())))
     assert sorted(found["floor_n"]) == [150, 150] and found["floor"] > 0
-    said = describe_plausibility(found)
-    assert all(name in said for name in EMOTIONS) and "300" in said
+    lines = describe_plausibility(found).splitlines()
+    for name, distance in distances.items():
+        assert any(name in line and f"{distance:.1f}" in line for line in lines)
+    assert any("300" in line for line in lines)
 
 
-def test_the_floor_has_no_person_in_both_halves():
+def test_the_halves_of_the_floor_have_no_common_person():
     faces = np.random.default_rng(4).random((60, 8, 8, 3), np.float32)
-    # One person with half of the photographs; then everybody else is the other half.
+    # One person has half of the photographs, so all others are the other half.
     people = ["x"] * 30 + [f"p{n // 3}" for n in range(30)]
 
     def features(image):
         return np.pad(image.reshape(len(image), -1)[:, :1], ((0, 0), (0, DIMENSIONS - 1)))
 
     lower = LowerFaces(features, people)
-    lower.add(ask(faces, None, 0, None))
+    lower.add(request(faces, None, 0, None))
     halves = sorted((half.n, half.mean[0]) for half in lower._halves)
     assert {n for n, _ in halves} == {30}
     assert sorted(mean for _, mean in halves) == pytest.approx(
@@ -127,7 +129,7 @@ def test_the_floor_has_no_person_in_both_halves():
     found = lower.result()
     assert "by_asked" not in found and found["right_label"] == pytest.approx(0, abs=1e-6)
     alone = LowerFaces(features, ["x"] * 60)
-    alone.add(ask(faces, None, 0, None))
+    alone.add(request(faces, None, 0, None))
     assert alone.result()["floor"] is None and "–" in describe_plausibility(alone.result())
 
 
@@ -138,13 +140,13 @@ def test_only_the_lower_face_counts():
 
     features = lower_face_features(Extractor())
     image = np.random.default_rng(5).random((2, 64, 64, 3), np.float32)
-    upper, beside, lower = image.copy(), image.copy(), image.copy()
+    upper, side, lower = image.copy(), image.copy(), image.copy()
     upper[:, :29] = 0
-    beside[:, :, 52:] = 0
+    side[:, :, 52:] = 0
     lower[:, 40:50, 25:40] = 0
     base = features(image)
     assert base.shape == (2, DIMENSIONS)
-    for same in (upper, beside):
+    for same in (upper, side):
         np.testing.assert_array_equal(features(same), base)
     assert np.abs(features(lower) - base).max() > 1e-3
 
