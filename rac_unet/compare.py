@@ -1,4 +1,4 @@
-"""Compare systems scored on the same pictures: `python -m rac_unet.compare RUN_OR_FOLDER … --output results/NAME`."""
+"""Compare systems scored on the same pairs: `python -m rac_unet.compare RUN_OR_FOLDER … --output results/NAME`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rac_unet.data.pair_checks import SPLITS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read, compare, write the report."""
+    """Read the evaluations, compare them, write the report."""
     args = _parser().parse_args(argv)
 
     from rac_unet.core.files.whole import replace_file, write_text
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         systems.append(read_system(Path(path), name or None, args.split))
     names = [system.name for system in systems]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"two systems are called {twice[0]!r}; name them: FOLDER=NAME", "ambiguous")
+        raise UserError(f"two systems have the name {twice[0]!r}; give names: FOLDER=NAME", "ambiguous")
     notes = check_comparable(systems)
     table = make_table(systems)
     output, title = args.output, args.title or args.output.resolve().name.replace("_", " ")
@@ -49,17 +49,22 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.compare",
-        description="Compare systems scored on the same pictures: a table with paired differences, and one page.",
+        description="Compare systems scored on the same pairs: tables with paired differences, and an HTML page.",
         epilog="example: python -m rac_unet.compare runs/A runs/B=ours --output results/mine",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "systems", nargs="+", metavar="RUN_OR_FOLDER", help="run directory or evaluation folder; FOLDER=NAME names it"
+        "systems",
+        nargs="+",
+        metavar="RUN_OR_FOLDER",
+        help="run directory or evaluation folder; FOLDER=NAME gives it a name",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", default=argparse.SUPPRESS, help="report to make"
+        "--output", type=Path, required=True, metavar="DIR", default=argparse.SUPPRESS, help="folder of the report"
     )
-    parser.add_argument("--split", choices=SPLITS, default="test", help="which evaluation of a run directory")
+    parser.add_argument(
+        "--split", choices=SPLITS, default="test", help="split whose evaluation to read from run directories"
+    )
     parser.add_argument("--title", metavar="TEXT", help="heading (default: the folder's name)")
     return parser
 

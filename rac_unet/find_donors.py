@@ -1,4 +1,4 @@
-"""Find faces whose lower half shows an emotion on other people too: `python -m rac_unet.find_donors PAIRS`."""
+"""Find donor faces for guided training: `python -m rac_unet.find_donors PAIRS --classifier RUN,RUN`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE = "donors.csv"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write a table of donors and a sheet of them next to pairs.csv."""
+    """Write a table and a sheet of donors next to pairs.csv."""
     args = _parser().parse_args(argv)
     import numpy as np
 
@@ -43,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         donors = tried.take(np.array(places, int))
         rows += [replace(pair, emotion=emotion, emotion_shares="", weight=1.0) for pair in donors]
         found = strengths[places, EMOTIONS.index(emotion)]
-        span = f"read in {100 * found[0]:.0f} to {100 * found[-1]:.0f} %" if places else "none"
-        print(f"  {emotion:>9} {len(places):4d} donors, {span}")
+        span = f", probability {100 * found[0]:.0f} to {100 * found[-1]:.0f} %" if places else ""
+        print(f"  {emotion:>9} {len(places):4d} donors{span}")
         if places:
             columns[emotion] = np.concatenate(list(unmasked_faces(donors, pairs.image_size)))
     facts = make_provenance(
@@ -56,13 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     sheet, longest = output.with_suffix(".jpg"), max(map(len, chosen))
     numbers = [str(place + 1) for place in range(longest)]
-    write_sheet(sheet, columns, numbers, "donors, the strongest first")
+    write_sheet(sheet, columns, numbers, "donors, highest probability first")
     write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows)
     print(f"wrote {output} and {sheet}")
     print(
-        "next     look at the sheet: faces with a hand or a microphone before the mouth are poor donors; the table has "
-        "them in the same order, emotion by emotion: delete their rows, or name their keys with --skip"
+        "next     look at the sheet: faces with a hand or a microphone in front of the mouth are poor donors; delete "
+        "their rows in the table, which has the same order, emotion by emotion, or give their keys with --skip"
     )
     return 0
 
@@ -71,32 +71,40 @@ def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.find_donors",
         description="Find training faces whose lower half, pasted behind other people's masks, makes emotion "
-        "classifiers read an emotion. Guided training takes them as the ground truth of emotions that a picture does "
-        "not show (guidance.donor_faces). Writes a table and a sheet of pictures next to pairs.csv.",
+        "classifiers read an emotion. Guided training uses them as ground truth of emotions that a photo does not show "
+        "(guidance.donor_faces). Writes a table and a sheet of the faces next to pairs.csv.",
         epilog="example: python -m rac_unet.find_donors pairs --classifier runs/READER,runs/OTHER",
     )
-    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="data set of pairs")
+    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="pairs data set")
     parser.add_argument(
         "--classifier",
         required=True,
         metavar="RUN,RUN,…",
-        help="runs of train_classifier, the readers that will guide, whose probabilities are averaged",
+        help="runs of train_classifier that will guide the training; their probabilities are averaged",
     )
     parser.add_argument(
-        "--count", type=number(int, 1), default=40, metavar="N", help="donors of each emotion at most (default: 40)"
+        "--count",
+        type=number(int, 1),
+        default=40,
+        metavar="N",
+        help="largest number of donors for each emotion (default: 40)",
     )
     parser.add_argument(
         "--tried",
         type=number(int, 1),
         default=150,
         metavar="N",
-        help="faces tried for each emotion: those in which the classifiers see it most (default: 150)",
+        help="faces tried for each emotion: those with its highest probabilities (default: 150)",
     )
     parser.add_argument(
-        "--recipients", type=number(int, 1), default=16, metavar="N", help="people each is tried on (default: 16)"
+        "--recipients",
+        type=number(int, 1),
+        default=16,
+        metavar="N",
+        help="number of people on whom each face is tried (default: 16)",
     )
     parser.add_argument(
-        "--skip", default="", metavar="KEY,KEY,…", help="keys of pairs whose unmasked face is not to be a donor"
+        "--skip", default="", metavar="KEY,KEY,…", help="keys of pairs whose unmasked face must not be a donor"
     )
     parser.add_argument("--name", default=TABLE, metavar="FILE", help=f"name of the table (default: {TABLE})")
     return parser

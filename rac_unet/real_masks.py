@@ -14,9 +14,6 @@ from rac_unet.core.rundir import check_output
 def main(argv: list[str] | None = None) -> int:
     """Unmask every photo, search the results for remaining masks, and write scores and a sheet."""
     args = _parser().parse_args(argv)
-    import pandas as pd
-
-    from rac_unet.core.progress import Progress
     from rac_unet.core.provenance import make_provenance
     from rac_unet.scoring import mask_removal
     from rac_unet.unmasking.emotion_request import ALL, parse_request
@@ -28,35 +25,25 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--emotion all: results are scored for one emotion; use auto, none, or a name", "usage")
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
-    _refuse_nothing(listing, args.inputs)
+    _require_photos(listing, args.inputs)
     sheet = args.output / "real_masks.jpg"
     if os.path.realpath(sheet) in {os.path.realpath(file.path) for file in listing.photos}:
         raise UserError(f"the sheet {sheet} would replace an input photo; give another folder with --output", "exists")
     unmasker = Unmasker(args.model)
     unmasker.check_request(emotion)
-    photos, faces = [], []
-    progress = Progress(len(listing.photos), noun="photos")
-    for file in listing.photos:
-        photo, found = mask_removal.judge_photo(unmasker, file, emotion)
-        photos.append(photo)
-        faces += found
-        progress.advance()
-    progress.close()
-    photos += [mask_removal.JudgedPhoto(name, 0, 0, reason) for name, reason in listing.missing]
+    photos, faces = _judge_photos(unmasker, listing, emotion)
     metrics = mask_removal.summarise_real_masks(photos, faces)
-    shown = mask_removal.choose_faces(faces, args.shown)
-    written = ["faces.csv", "photos.csv", "metrics.json", "provenance.json"] + ["real_masks.jpg"] * bool(shown)
-    rows = {"faces.csv": mask_removal.face_table(faces), "photos.csv": pd.DataFrame(photos)}
-    for name, table in rows.items():
-        replace_file(args.output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
-    if shown:
+    facts = make_provenance("rac_unet.real_masks", argv, model=Path(unmasker.runner.name).name, emotion=emotion)
+    written = _write_tables(args.output, photos, faces)
+    if shown := mask_removal.choose_faces(faces, args.shown):
         mask_removal.write_real_mask_sheet(sheet, shown)
     else:
         # An older sheet would show other faces than those scored.
         sheet.unlink(missing_ok=True)
-    write_text(args.output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    facts = make_provenance("rac_unet.real_masks", argv, model=Path(unmasker.runner.name).name, emotion=emotion)
-    write_text(args.output / "provenance.json", json.dumps(facts, indent=2) + "\n")
+    for name, content in (("metrics.json", metrics), ("provenance.json", facts)):
+        write_text(args.output / name, json.dumps(content, indent=2) + "\n")
+        written.append(name)
+    written += [sheet.name] * bool(shown)
     _report(metrics, args.output / "photos.csv")
     if listing.own_files:
         print(f"left out {listing.own_files:,} results of rac_unet among the photos")
@@ -67,7 +54,36 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _refuse_nothing(listing, inputs: list[str]) -> None:
+def _judge_photos(unmasker, listing, emotion: str) -> tuple[list, list]:
+    """Return the scores of all photos, including those that could not be read, and of all faces; shows progress."""
+    from rac_unet.core.progress import Progress
+    from rac_unet.scoring.mask_removal import JudgedPhoto, judge_photo
+
+    photos, faces = [], []
+    progress = Progress(len(listing.photos), noun="photos")
+    for file in listing.photos:
+        photo, found = judge_photo(unmasker, file, emotion)
+        photos.append(photo)
+        faces += found
+        progress.advance()
+    progress.close()
+    return photos + [JudgedPhoto(name, 0, 0, reason) for name, reason in listing.missing], faces
+
+
+def _write_tables(folder: Path, photos: list, faces: list) -> list[str]:
+    """Write faces.csv and photos.csv, and return their names."""
+    import pandas as pd
+
+    from rac_unet.scoring.mask_removal import face_table
+
+    tables = {"faces.csv": face_table(faces), "photos.csv": pd.DataFrame(photos)}
+    for name, table in tables.items():
+        replace_file(folder / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.4g"))
+    return list(tables)
+
+
+def _require_photos(listing, inputs: list[str]) -> None:
+    """Raise UserError when there are no photos."""
     if listing.photos:
         return
     from rac_unet.photos.kinds import READ
@@ -76,10 +92,12 @@ def _refuse_nothing(listing, inputs: list[str]) -> None:
         name, reason = listing.missing[0]
         raise UserError(f"{name}: {reason}; give photos, folders of photos, or patterns", "missing")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of rac_unet"
-    raise UserError(f"there are no photos in {', '.join(inputs)} ({others}); {READ}, videos are not", "empty")
+    raise UserError(f"there are no photos in {', '.join(inputs)} ({others}); {READ}, but not videos", "empty")
 
 
 def _report(metrics: dict, photos: Path) -> None:
+    """Print the metrics; `photos` is the path of photos.csv."""
+
     def percent(mean: dict | None) -> str:
         return (
             "–" if mean is None else f"{100 * mean['mean']:.1f} % [{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]"
@@ -101,7 +119,9 @@ def _parser() -> CommandParser:
         "mask left, pixels changed outside; and draw a sheet of photos and results.",
         epilog="example: python -m rac_unet.real_masks photos/ --output results/real_masks",
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="photos, folders (including subfolders) and patterns"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="D", help="folder for scores and sheet")
     parser.add_argument(
         "--model",

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows, weighted=pairs.has_weights, shared=True)
-    print(f"{len(read):,} training pictures read; the strongest emotion changed for {changed:,} pairs")
+    print(f"{len(read):,} unmasked training images read; the most probable emotion changed for {changed:,} pairs")
     for i, name in enumerate(EMOTIONS):
         own = sum(pair.emotion == name and pair.split == "train" for pair in rows)
         print(f"  {name:>9} {own:7,} training pairs, highest probability {max(row[i] for row in read.values()):.2f}")
@@ -50,7 +50,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _relabelled(pair, read, own: float):
-    """Return a training pair whose distribution mixes its own label and the classifiers' probabilities."""
+    """Return a training pair whose label is a mixture of its own and the classifiers' probabilities.
+
+    Args:
+        pair: the pair.
+        read: (7,) probabilities in the order of `EMOTIONS`.
+        own: weight of its own label, 0..1.
+    """
     from rac_unet.data.pair_checks import read_shares
     from rac_unet.data.pairs import write_shares
 

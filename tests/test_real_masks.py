@@ -1,4 +1,4 @@
-"""Scores on real masks, with a network that finds only green: faces found, mask left, pixels changed outside."""
+"""The real_masks command, with a network that detects green as mask: faces found, mask left, pixels changed."""
 
 import json
 
@@ -31,37 +31,37 @@ def judge(*words):
     return real_masks.main(["photos", "--output", "out", "--model", "green.tflite", *words])
 
 
-def test_figures_and_sheet(folder, capsys):
+def test_metrics_and_sheet(folder, capsys):
     assert judge() == 0
     metrics = json.loads((folder / "out/metrics.json").read_text())
     assert (metrics["photos"], metrics["skipped"], metrics["faces"], metrics["masked_faces"]) == (3, 1, 3, 2)
     assert metrics["photos_with_a_face"]["mean"] == pytest.approx(2 / 3)
     assert metrics["photos_with_a_mask_seen"]["mean"] == pytest.approx(1 / 3)
-    # The network finds all green, so none is left, and nothing else was changed.
+    # The network finds all green, so no mask is left and no other pixel is changed.
     assert metrics["mask_left"]["mean"] == 0 and metrics["pixels_changed_outside_the_map"] == 0
     faces = pd.read_csv(folder / "out/faces.csv")
     assert sorted(faces.photo) == ["bare", "two", "two"] and faces.set_index("photo")["map"]["bare"] == 0
     assert pd.read_csv(folder / "out/photos.csv").set_index("photo").skipped.notna().to_dict()["text"]
     assert cv2.imread("out/real_masks.jpg").shape[0] == 164
-    said = capsys.readouterr().out
-    assert "3 read, 1 skipped" in said and "a face found on 66.7 %" in said
+    printed = capsys.readouterr().out
+    assert "3 read, 1 skipped" in printed and "66.7 %" in printed and "33.3 %" in printed
     provenance = (folder / "out/provenance.json").read_text()
     assert str(folder) not in provenance
     assert "rac_unet.real_masks photos --output out --model green.tflite" in json.loads(provenance)["command"]
 
 
-def test_the_part_of_a_mask_that_is_left_is_found(folder, monkeypatch):
+def test_the_remaining_part_of_a_mask_is_measured(folder, monkeypatch):
     runner = green_runner()
 
-    def blind_to_the_chin(inputs):
-        """Find the whole mask, but paint the lower part green."""
+    def paint_green_chins(inputs):
+        """Find the whole mask, but inpaint the lower part with green."""
         outputs = runner.call(inputs)
         outputs["painted_image"][:, 85:] = (0, 1, 0)
         return outputs
 
     from dataclasses import replace
 
-    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: replace(runner, call=blind_to_the_chin))
+    monkeypatch.setattr(networks, "load_runner", lambda path, threads=None: replace(runner, call=paint_green_chins))
     judge("--emotion", "none", "--shown", "0")
     metrics = json.loads((folder / "out/metrics.json").read_text())
     assert 0.1 < metrics["mask_left"]["mean"] < 0.9 and metrics["faces_with_over_a_tenth_left"] == 1
@@ -89,16 +89,16 @@ def test_mistakes(folder):
 
 @pytest.mark.parametrize("place", ["photos", "photos/out", "out"])
 def test_results_are_not_scored(folder, place, capsys):
-    """The sheet of an earlier call, in the output folder or in another, and results of predict."""
+    """Neither the sheet of an earlier call nor results of predict are read as photos."""
     words = ["--model", "green.tflite"]
     assert real_masks.main(["photos", "--output", place, *words]) == 0
     predict.main(["photos/two.png", "--output", "photos/painted", *words])
     capsys.readouterr()
     assert real_masks.main(["photos", "--output", place, *words]) == 0
-    said = capsys.readouterr().out
-    assert f"3 read, 1 skipped, see {place}/photos.csv" in said
-    assert f"left out {1 if place == 'out' else 2} results" in said
-    # A result given by name is taken.
+    lines = capsys.readouterr().out.splitlines()
+    assert any("3 read, 1 skipped" in line and f"{place}/photos.csv" in line for line in lines)
+    assert any(f" {1 if place == 'out' else 2} results" in line for line in lines)
+    # A result that is given by name is scored.
     assert real_masks.main(["photos/painted/two.png", "--output", "named", *words]) == 0
 
 
@@ -109,7 +109,7 @@ def test_without_a_face_the_tables_are_readable_and_the_old_sheet_is_removed(fol
     assert not (folder / "out/real_masks.jpg").exists()
 
 
-def test_the_faces_of_the_sheet_are_chosen_evenly():
+def test_the_faces_of_the_sheet_are_evenly_spaced():
     empty = np.zeros((1, 1, 3), np.uint8)
     faces = [JudgedFace(f"{i:02d}", i % 2 == 0, None, None, 0.3, i / 20, empty, empty) for i in range(20)]
     assert [face.photo for face in choose_faces(faces[::-1], 4)] == ["00", "06", "12", "18"]

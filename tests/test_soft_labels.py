@@ -12,7 +12,7 @@ from rac_unet.soft_labels import main
 from tests.refusals import refused
 
 
-def test_training_labels_mix_their_own_and_the_classifiers_probabilities(copied_pairs, random_reader):
+def test_training_labels_mix_own_labels_and_the_classifiers_probabilities(copied_pairs, random_reader):
     assert main([str(copied_pairs), "--classifier", str(random_reader), "--own", "0.25"]) == 0
     before, after = pairs.read(copied_pairs), pairs.read(copied_pairs / "soft.csv")
     is_train = (before.frame["split"] == "train").to_numpy()
@@ -40,7 +40,7 @@ def test_two_readers_that_agree_equal_one(copied_pairs, random_reader):
 def test_mistakes(copied_pairs, random_reader, tmp_path):
     with refused("exists", "pairs.csv", "--name"):
         main([str(copied_pairs), "--classifier", str(random_reader), "--name", "pairs.csv"])
-    # Its provenance would take the place of the data set's own settings.
+    # The provenance of the table would replace the settings of the data set.
     settings = (copied_pairs / "prep.json").read_bytes()
     with refused("exists", "prep.json", "--name"):
         main([str(copied_pairs), "--classifier", str(random_reader), "--name", "prep.csv"])
