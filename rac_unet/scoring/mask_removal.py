@@ -103,7 +103,7 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
     masked = [face for face in faces if face.masked]
     with_mask = {face.photo for face in masked}
     found = summarise(np.array([photo.faces > 0 for photo in readable], float), names)
-    seen = summarise(np.array([photo.photo in with_mask for photo in readable], float), names)
+    mask_found = summarise(np.array([photo.photo in with_mask for photo in readable], float), names)
     left = summarise(np.array([face.left for face in masked]), np.array([face.photo for face in masked]))
     return {
         "photos": len(readable),
@@ -111,7 +111,7 @@ def summarise_real_masks(photos: list[JudgedPhoto], faces: list[JudgedFace]) -> 
         "faces": len(faces),
         "masked_faces": len(masked),
         "photos_with_a_face": found and found.as_dict(),
-        "photos_with_a_mask_seen": seen and seen.as_dict(),
+        "photos_with_a_mask_seen": mask_found and mask_found.as_dict(),
         "mask_left": left and left.as_dict(),
         "faces_with_over_a_tenth_left": float(np.mean([face.left > 0.1 for face in masked])) if masked else None,
         "pixels_changed_outside_the_map": sum(photo.changed_outside for photo in readable),

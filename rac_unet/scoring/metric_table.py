@@ -237,7 +237,7 @@ def score_images(
         truth: the ground truth.
         image: (B, S, S, 3) float; clipped to [0, 1].
         predicted_map: (B, S, S, 1) in [0, 1]; None if the system does not predict the mask.
-        given: optional conditions that are met: FEATURES (`truth` has an extractor), BRISQUE (is wanted and installed).
+        given: optional conditions that are met: FEATURES (`truth` has an extractor), BRISQUE (requested and installed).
     Returns: name of the metric -> (B,). Metrics of the composite and of the hole are NaN if nothing is hidden.
     """
     image = np.clip(image, 0, 1).astype(np.float32)

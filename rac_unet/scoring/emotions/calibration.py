@@ -70,11 +70,11 @@ def fit_temperature(logits: np.ndarray, true: np.ndarray) -> float:
     """
     logits = np.asarray(logits, np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
-    wanted = logits[np.arange(len(logits)), true].mean()
+    target = logits[np.arange(len(logits)), true].mean()
 
     def slope(sharpness: float) -> float:
         powers = np.exp(logits * sharpness)
-        return float(((logits * powers).sum(axis=1) / powers.sum(axis=1)).mean() - wanted)
+        return float(((logits * powers).sum(axis=1) / powers.sum(axis=1)).mean() - target)
 
     # The loss is convex in the sharpness 1 / T, so its slope changes sign only once.
     low, high = 1 / _HOTTEST, 1 / _COLDEST

@@ -101,7 +101,7 @@ class LowerFaces:
         self._features, self._in_first = features, _half_of_people(identities)
         self._halves = Moments(DIMENSIONS), Moments(DIMENSIONS)
         self._own = Moments(DIMENSIONS)
-        self._asked = {name: Moments(DIMENSIONS) for name in EMOTIONS}
+        self._requested = {name: Moments(DIMENSIONS) for name in EMOTIONS}
 
     def add(self, request: Request) -> None:
         """Include a batch of faces inpainted with one label."""
@@ -112,7 +112,7 @@ class LowerFaces:
             self._halves[1].add(real[~first])
         painted = self._features(request.composite)
         if request.emotion:
-            self._asked[request.emotion].add(painted)
+            self._requested[request.emotion].add(painted)
         self._own.add(painted[request.is_own])
 
     def result(self) -> dict[str, Any]:
@@ -136,12 +136,12 @@ class LowerFaces:
             "floor": scale * frechet_distance(*self._halves) if min(sizes) else None,
             "floor_n": sizes,
         }
-        asked = {name: scale * frechet_distance(each, real) for name, each in self._asked.items() if each.n}
-        if asked:
+        requested = {name: scale * frechet_distance(each, real) for name, each in self._requested.items() if each.n}
+        if requested:
             found["by_asked"] = {
-                name: {"distance": value, "ratio": value / own if own else None} for name, value in asked.items()
+                name: {"distance": value, "ratio": value / own if own else None} for name, value in requested.items()
             }
-            found["mean"] = float(np.mean(list(asked.values())))
+            found["mean"] = float(np.mean(list(requested.values())))
         found["settings"] = {"rows": ROWS, "columns": COLUMNS, "side": SIDE, "dimensions": DIMENSIONS, "seed": SEED}
         return found
 
