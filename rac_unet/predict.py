@@ -84,9 +84,9 @@ def _work(work, count: int) -> None:
 
     progress = Progress(count, noun="photos", enabled=count > _NAMED)
 
-    def report(path: Path, said: str) -> None:
+    def report(path: Path, outcome: str) -> None:
         if count <= _NAMED:
-            print(f"{path}: {said}", flush=True)
+            print(f"{path}: {outcome}", flush=True)
         progress.advance()
 
     try:

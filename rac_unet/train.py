@@ -11,17 +11,17 @@ from rac_unet.core.config import PUBLISHED, RunConfig, write_yaml
 from rac_unet.core.errors import UserError, one_line, run_command
 from rac_unet.core.registry import EXTRACTORS
 from rac_unet.models.backend import import_tensorflow, set_tf32
-from rac_unet.training.arguments import Request, parse
+from rac_unet.training.arguments import TrainCommand, parse
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train a new run or resume one; return the exit code (130 when stopped by a signal)."""
     started_at = time.monotonic()
-    request = parse(argv)
-    return resume(request, started_at) if request.resume else start(request, started_at, argv)
+    command = parse(argv)
+    return resume(command, started_at) if command.resume else start(command, started_at, argv)
 
 
-def start(request: Request, started_at: float, argv: list[str] | None) -> int:
+def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> int:
     """Train a new run directory; `argv` is the command line, for its provenance."""
     from rac_unet.core import rundir
     from rac_unet.core.provenance import device_name, make_provenance
@@ -32,7 +32,7 @@ def start(request: Request, started_at: float, argv: list[str] | None) -> int:
     from rac_unet.training.reporting import Log
     from rac_unet.training.warm_start import WARM_START_KEY, warm_start, warm_start_facts
 
-    config = _with_absolute_paths(request.config)
+    config = _with_absolute_paths(command.config)
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     _refuse_untrained_statistics(config)
@@ -62,8 +62,8 @@ def start(request: Request, started_at: float, argv: list[str] | None) -> int:
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
         # Only the chief's run is kept; the others need a place for their settings.
-        runs = request.runs if distribution.is_chief else Path(scratch)
-        run = rundir.create(runs, request.name, config, make_provenance("rac_unet.train", argv, **facts))
+        runs = command.runs if distribution.is_chief else Path(scratch)
+        run = rundir.create(runs, command.name, config, make_provenance("rac_unet.train", argv, **facts))
         log = Log(run.log_file)
         if distribution.is_chief:
             log(f"run      {run.path}")
@@ -71,7 +71,7 @@ def start(request: Request, started_at: float, argv: list[str] | None) -> int:
         return _train(run, pairs, log, extractor, opened, donors, distribution, started_at, initial)
 
 
-def resume(request: Request, started_at: float) -> int:
+def resume(command: TrainCommand, started_at: float) -> int:
     """Continue a run directory where its newest backup left it."""
     from rac_unet.core.files.whole import write_text
     from rac_unet.core.rundir import open_run
@@ -85,9 +85,9 @@ def resume(request: Request, started_at: float) -> int:
     from rac_unet.training.state import find_backups
     from rac_unet.training.warm_start import warm_start
 
-    found = open_run(request.resume, need_weights=False)
+    found = open_run(command.resume, need_weights=False)
     resuming.refuse_imported(found)
-    config = _with_absolute_paths(with_overrides(found.config(), request.overrides))
+    config = _with_absolute_paths(with_overrides(found.config(), command.overrides))
     if config.loss.needs_features:
         try:
             find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
@@ -101,7 +101,7 @@ def resume(request: Request, started_at: float) -> int:
         raise UserError(f"{error}; {advice}", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
-    run = resuming.open_to_resume(request.resume, request.runs, distribution.is_chief)
+    run = resuming.open_to_resume(command.resume, command.runs, distribution.is_chief)
     resuming.refuse_changed_settings(run, config)
     resuming.refuse_changed_data(run, pairs)
     resuming.refuse_changed_start(run, config)

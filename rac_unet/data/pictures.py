@@ -1,6 +1,6 @@
-"""The pixels of a split, by row number: decoded on the fly, or once into memory or onto the disk.
+"""The images of a split by row number: decoded on the fly, or cached in memory or on the disk.
 
-They come from image files or from TFRecord shards, and are the same to the last bit; so is a training on them.
+Image files and TFRecord shards give the same pixels, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ CHANNELS = 7  # masked RGB, unmasked RGB, occlusion
 class Pictures:
     """Random access to the pairs of one split as (S, S, 7) uint8: masked RGB, unmasked RGB, occlusion.
 
-    Of people who wore real masks there is no truth: their unmasked picture and occlusion are zeros.
+    Real masks have no ground truth: their unmasked image and occlusion are zeros.
 
     Args:
         pairs: one split.
-        image_size: side to deliver; must divide the data set's own, whose pixels are then averaged.
-        cache: off, memory, disk, or auto: memory if the pixels fit a quarter of what is free (of a container's or job's
-            limit, where there is one), else disk. What is on disk is kept; see `rac_unet.data.caches`.
-        report: called now and then with (done, total) while a cache is filled.
-    Raises: UserError when the sizes do not fit or the disk is full.
+        image_size: side of the returned images; must divide the data set's own, whose pixels are then averaged.
+        cache: off, memory, disk, or auto: memory if the pixels fit into a quarter of the free memory (of the machine,
+            container or job), else disk. Caches on the disk are kept; see `rac_unet.data.caches`.
+        report: called every two seconds with (done, total) while a cache is filled.
+    Raises: UserError when the sizes do not match or the disk is full.
     """
 
     def __init__(self, pairs: PairSet, image_size: int, cache: str = "off", report: Callable | None = None):
@@ -59,14 +59,14 @@ class Pictures:
         if cache == "memory":
             pixels = np.empty((len(pairs), image_size, image_size, CHANNELS), np.uint8)
             self._fill(pixels.__setitem__)
-            # Never on an accelerator, whose memory is for training.
+            # Not on an accelerator, whose memory is for training.
             with tf.device("/CPU:0"):
                 self._pixels = tf.constant(pixels)
         elif cache == "disk":
             self._folder = self._make_folder()
 
     def load(self, index):
-        """(S, S, 7) uint8 of one row; traceable inside `Dataset.map`."""
+        """Return one row, (S, S, 7) uint8; `index` may be a tensor in `Dataset.map`."""
         return tf.ensure_shape(self._load(index), [self._size, self._size, CHANNELS])
 
     def _decode(self, index):
@@ -74,7 +74,7 @@ class Pictures:
         if self._shrink == 1:
             return stacked
         means = tf.nn.avg_pool2d(tf.cast(stacked, tf.float32)[None], self._shrink, self._shrink, "VALID")[0]
-        # A pixel that is hidden in part stays hidden: its share is rounded up, the colours to the nearest.
+        # Occlusion is rounded up, so that a partly hidden pixel stays hidden.
         means = tf.concat([tf.round(means[..., :6]), tf.math.ceil(means[..., 6:])], axis=-1)
         return tf.cast(means, tf.uint8)
 
@@ -94,20 +94,20 @@ class Pictures:
 
     def _fill(self, store: Callable[[int, np.ndarray], None]) -> None:
         dataset = tf.data.Dataset.range(len(self._pairs)).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-        told, done = time.monotonic(), 0
-        # One by one they would be handed over at half the speed.
+        reported, done = time.monotonic(), 0
+        # Single elements would take twice as long.
         for pictures in dataset.batch(16).prefetch(8).as_numpy_iterator():
             for picture in pictures:
                 store(done, picture)
                 done += 1
-            if self._report and (time.monotonic() - told > 2 or done == len(self._pairs)):
-                told = time.monotonic()
+            if self._report and (time.monotonic() - reported > 2 or done == len(self._pairs)):
+                reported = time.monotonic()
                 self._report(done, len(self._pairs))
 
     def _make_folder(self) -> str:
-        """Decode into a folder named after what is in it, once; a later run on the same pairs finds it there.
+        """Return the folder of the cache on the disk, named after its content; decode the pairs if it does not exist.
 
-        One raw file a pair: TensorFlow reads a whole file faster than it seeks in a large one.
+        Each pair is one raw file: TensorFlow reads a whole file faster than it seeks in a large one.
         """
         names = "\n".join(self._pairs.frame["key"].astype(str))
         digest = hashlib.sha256(f"{self._pairs.root.resolve()}{self._pairs.fingerprint}{names}{self._size}".encode())
@@ -133,7 +133,7 @@ class Pictures:
 
         try:
             self._fill(store)
-            # Another process may have finished the same cache meanwhile; its files are as good.
+            # Another process may have finished the same cache meanwhile; its files are the same.
             with contextlib.suppress(OSError):
                 os.rename(unfinished, folder)
             hold(folder)
@@ -144,7 +144,7 @@ class Pictures:
 
 
 class _ImageFiles:
-    """Decode a pair's three PNG files."""
+    """Decode the three PNG files of a pair."""
 
     def __init__(self, pairs: PairSet):
         self._paths = tf.constant([pairs.paths(column) for column in IMAGE_COLUMNS])
@@ -165,10 +165,10 @@ class _ImageFiles:
 
 
 class _RecordFiles:
-    """Read a pair's record out of its shard, at its place, and decode the three pictures in it.
+    """Read the record of a pair from its shard, and decode the three images in it.
 
-    TensorFlow has no reader that begins in the middle of a file without going through all before it, so the bytes come
-    from a Python function; the system reads them, and the decoding, which takes ten times as long, is TensorFlow's.
+    TensorFlow cannot start to read a file in the middle, so a Python function reads the bytes. TensorFlow decodes them,
+    which takes ten times as long.
     """
 
     def __init__(self, pairs: PairSet):
@@ -188,14 +188,14 @@ class _RecordFiles:
 
     def _content(self, index: int) -> bytes:
         records, shard = self._records, int(self._records.shard[index])
-        # The pipeline's threads call this at once; two of them would open the file twice and close one.
+        # Several threads of the pipeline call this at the same time.
         with self._opening:
             if shard not in self._files:
                 self._files[shard] = os.open(records.files[shard], os.O_RDONLY)
         return os.pread(self._files[shard], int(records.length[index]), int(records.offset[index]))
 
     def __del__(self, close=os.close):
-        # At the interpreter's end `os` may be gone before this.
+        # When the interpreter ends, `os` may be removed before this.
         for file in self._files.values():
             close(file)
 

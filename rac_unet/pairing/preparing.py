@@ -1,7 +1,7 @@
-"""Make a data set of pairs item by item: parallel, resumable, the same bytes however often interrupted.
+"""Make a data set of pairs item by item, in parallel; an interrupted call can be continued, with the same result.
 
-An item is a labelled photo or a toy face. A *maker* turns one item into images and rows; this module runs
-makers in worker processes, keeps the journal, and writes the tables when the last item is done.
+An item is a labelled photo or a toy face. A *maker* turns one item into images and rows. This module runs makers in
+worker processes, keeps the journal, and writes the tables after the last item.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from rac_unet.photos.png_encoding import encode_png
 
 @dataclass
 class Made:
-    """What a maker returns for one item, after its files are in place.
+    """The result of a maker for one item, whose files are written.
 
     Attributes:
-        name: how the tables of skipped items and notes call the item (a photo's path).
+        name: name of the item in skipped.csv and notes.csv, such as the path of a photo.
         rows: rows of pairs.csv as dicts; empty when the item was skipped.
         files: every file written, path relative to the output folder -> size in bytes.
         hidden: share of hidden pixels per row, 0..1.
-        skipped: why there is no pair; None when there is one.
-        note: something worth knowing about a pair that was made.
+        skipped: why there is no pair; None if there is one.
+        note: a remark about a pair that was made.
     """
 
     name: str
@@ -51,16 +51,16 @@ class Made:
 
 @dataclass
 class Summary:
-    """What is in a finished data set and how it was made.
+    """Counts of a finished data set.
 
     Attributes:
         output: the folder.
-        already_there: it had been finished by an earlier run, and nothing else below is filled in.
+        already_there: finished by an earlier call; all other counts are then empty.
         counts: (split, emotion) -> pairs.
         reasons: why items were skipped -> how many.
-        notes: how many items carry a note.
+        notes: number of items with a note.
         hidden: mean share of hidden pixels, 0..1.
-        seconds, rate: this run's time, and its items per second.
+        seconds, rate: time of this call, and items per second.
     """
 
     output: Path
@@ -89,12 +89,12 @@ def prepare(
     Args:
         items: small picklable values; their order is the order of the rows.
         maker: picklable callable (item, folder, unfinished folder) -> Made, deterministic.
-        settings: everything that decides the result, for `OutputFolder`.
+        settings: all settings that the result depends on, for `OutputFolder`.
         progress: draw a progress line on stderr.
-        rejected: (name, reason) of what was found unusable before any image was opened; listed in skipped.csv first.
+        rejected: (name, reason) of items that were refused before any image was opened; first in skipped.csv.
         weighted: rows carry a sampling weight.
     Raises: UserError (folder in use, foreign, other settings, full disk, no pair made); KeyboardInterrupt,
-        having said how to continue. What is done is kept in every case.
+        after printing how to continue. Finished items are always kept.
     """
     from rac_unet.data.pairs import PAIRS_FILE
 
@@ -122,9 +122,9 @@ def make_items(
 
     Args:
         items, maker, progress, noun: as for `prepare`.
-        finish: writes the tables, once all items are there.
-    Returns: the progress line, and what `finish` returned.
-    Raises: UserError where the disk is full; KeyboardInterrupt, having said how to continue.
+        finish: writes the tables after the last item.
+    Returns: the progress line, and the result of `finish`.
+    Raises: UserError where the disk is full; KeyboardInterrupt, after printing how to continue.
     """
     done = folder.finished_items()
     missing = [index for index in range(len(items)) if index not in done]
@@ -142,7 +142,7 @@ def make_items(
         line.close()
         count = len(folder.finished_items())
         print(
-            f"{count:,} of {len(items):,} {noun} are done; run the same command again to go on",
+            f"{count:,} of {len(items):,} {noun} are done; run the same command again to continue",
             file=sys.stderr,
         )
         raise
@@ -153,7 +153,7 @@ def make_items(
         count = len(folder.finished_items())
         raise UserError(
             f"the disk of {folder.path} is full; {count:,} of {len(items):,} {noun} are done: "
-            "free some space and run the same command again to go on",
+            "free some space and run the same command again to continue",
             "unwritable",
         ) from None
 
@@ -213,23 +213,23 @@ def _write_tables(folder: OutputFolder, count: int, rejected: Iterable[tuple[str
         reasons = "; ".join(f"{number:,} x {reason}" for reason, number in summary.reasons.most_common(5))
         raise UserError(
             f"no pair was made, everything was skipped: {reasons}; "
-            f"see {folder.path / 'skipped.csv'}, put it right and name a new --output",
+            f"see {folder.path / 'skipped.csv'}; correct the cause and give a new --output",
             "empty",
         )
     summary.hidden = hidden_sum / max(hidden_count, 1)
-    # Written last: where pairs.csv is, all is. Rows come from the journal anew: memory stays small.
+    # Written last, so that a folder with pairs.csv is complete. Rows are read from the journal again to save memory.
     rows = (pairs.Pair(**row) for index in range(count) for row in folder.result(index)["rows"])
     pairs.write(folder.path / pairs.PAIRS_FILE, rows, weighted, shared)
     return summary
 
 
 def _kind_of(reason: str) -> str:
-    """`face is 9 pixels wide` and `face is 11 pixels wide` are one kind, as are all that name a file or a value."""
+    """Return a reason without its numbers and names, so that equal reasons are counted together."""
     return re.sub(r"\d+", "N", re.sub(r"'[^']*'", "'…'", reason))
 
 
 class CsvTable:
-    """A CSV file in the making.
+    """The content of a CSV file, row by row.
 
     Args:
         columns: its header.
@@ -244,5 +244,5 @@ class CsvTable:
         self._writer.writerow(values)
 
     def content(self) -> bytes:
-        # A file name need not be text; what is not is spelled out.
+        # File names need not be valid Unicode.
         return self._text.getvalue().encode(errors="backslashreplace")

@@ -23,12 +23,12 @@ from rac_unet.core.registry import check_name
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """What the user asked for.
+class TrainCommand:
+    """A parsed command line of `train`.
 
     Attributes:
         config: validated; when resuming, the defaults, of which only `overrides` count.
-        name: what to call the run: the preset's or file's name.
+        name: name of the run: that of the preset or file.
         runs: folder for new run directories.
         resume: run directory to continue, if any.
         overrides: settings given on the command line, by `section.key`; `with_overrides` applies them to a config.
@@ -41,7 +41,7 @@ class Request:
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def parse(argv: list[str] | None = None) -> Request:
+def parse(argv: list[str] | None = None) -> TrainCommand:
     """Parse the command line of `python -m rac_unet.train`; `--help` prints the help and exits.
 
     Raises: UserError for an unknown option or value, naming the valid ones.
@@ -49,7 +49,7 @@ def parse(argv: list[str] | None = None) -> Request:
     args, unknown = make_parser().parse_known_args(argv)
     overrides = {name: value for name, value in vars(args).items() if "." in name}
     if args.help:
-        # With the defaults of the preset or file that was asked for.
+        # With the defaults of the requested preset or file.
         parser = make_parser(_base(args))
         parser.print_help()
         parser.exit()
@@ -61,7 +61,7 @@ def parse(argv: list[str] | None = None) -> Request:
                 "--resume continues a run with its own settings; leave out --preset, --config and --init_from", "usage"
             )
         _refuse_other_settings(overrides)
-        return Request(with_overrides(RunConfig(), overrides), args.resume.name, args.runs, args.resume, overrides)
+        return TrainCommand(with_overrides(RunConfig(), overrides), args.resume.name, args.runs, args.resume, overrides)
     if args.init_from:
         if "training.init_from" in overrides:
             raise UserError("--init_from sets --training.init_from; give one of them, not both", "usage")
@@ -70,14 +70,14 @@ def parse(argv: list[str] | None = None) -> Request:
     if config.training.init_from:
         from rac_unet.training.warm_start import refuse_other_network
 
-        # Wherever it comes from: option, setting or file.
+        # It can come from the option, a setting or a file.
         path = config.training.init_from
         refuse_other_network(path if path == PUBLISHED else Path(path).expanduser(), config.model)
-    return Request(config, _source(args).stem, args.runs, None, overrides)
+    return TrainCommand(config, _source(args).stem, args.runs, None, overrides)
 
 
 def with_overrides(base: RunConfig, overrides: dict[str, Any]) -> RunConfig:
-    """The config with other values for some settings, given by `section.key`.
+    """Return the config with other values for some settings, given by `section.key`.
 
     Raises: UserError for a value out of range.
     """
@@ -89,10 +89,10 @@ def with_overrides(base: RunConfig, overrides: dict[str, Any]) -> RunConfig:
 
 
 def make_parser(base: RunConfig | None = None) -> CommandParser:
-    """The parser of all options; its help shows the settings of `base` as defaults."""
+    """Return the parser of all options; its help shows the settings of `base` as defaults."""
     parser = CommandParser(
         prog="python -m rac_unet.train",
-        # argparse's own would list every setting.
+        # The default usage would list every setting.
         usage="%(prog)s [--preset NAME | --config FILE] [--init_from RUN] [--runs DIR] [--section.key VALUE ...]\n"
         "       %(prog)s --resume RUN [--section.key VALUE ...]",
         description="Train a network on a pairs data set, in a run directory of its own. Values of settings "
@@ -128,14 +128,14 @@ def make_parser(base: RunConfig | None = None) -> CommandParser:
 
 
 def _source(args: argparse.Namespace) -> Path:
-    """The file that the settings come from."""
+    """Return the file with the settings."""
     if args.preset and args.config:
         raise UserError("give --preset or --config, not both", "usage")
     return args.config or preset_path(args.preset or "rac_unet")
 
 
 def _base(args: argparse.Namespace) -> RunConfig:
-    """The config before the command line's settings: the preset's or file's, and below it that of --init_from."""
+    """Return the config without the settings of the command line: the preset or file, over that of --init_from."""
     source = _source(args)
     values = read_yaml(source)
     if args.init_from:
@@ -146,7 +146,7 @@ def _base(args: argparse.Namespace) -> RunConfig:
 
 
 def _under(below: dict, values: Any) -> dict:
-    """Nested settings with others laid over them; what is not a section is left for `from_dict` to refuse."""
+    """Return nested settings, overridden by `values`; `from_dict` refuses what is not a section."""
     if not isinstance(values, dict):
         return values
     both = {name: {**below[name], **own} for name, own in values.items() if name in below and isinstance(own, dict)}
@@ -154,9 +154,9 @@ def _under(below: dict, values: Any) -> dict:
 
 
 def _refuse_unknown(given: str, args: argparse.Namespace) -> None:
-    """Raise UserError for a word that is no option, with the nearest and the valid ones: its section's, or all."""
+    """Raise UserError for an unknown option, with the nearest and the valid ones of its section, or all."""
     valid = sorted(
-        # Settings are in the namespace only where they were given.
+        # Only settings that were given are in the namespace.
         {f"--{name}" for name in vars(args)}
         | {f"--{section}.{key}" for section, content in to_dict(RunConfig()).items() for key in content}
     )
@@ -168,7 +168,7 @@ def _refuse_unknown(given: str, args: argparse.Namespace) -> None:
 
 
 def _refuse_other_settings(overrides: dict[str, Any]) -> None:
-    """Raise UserError for a setting that a run cannot be continued with."""
+    """Raise UserError for a setting that cannot change when a run is resumed."""
     free = sorted(f"{section}.{key}" for section, key in {*NO_MATTER, ("training", "epochs")})
     for name in overrides:
         if name not in free:

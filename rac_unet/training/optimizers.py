@@ -1,8 +1,7 @@
-"""Adam and a moving average of the weights, both of which work inside one replica of a distributed step.
+"""Adam and a moving average of the weights, both applied inside one replica of a distributed step.
 
-Keras's optimizers sum gradients over replicas themselves and, asked to clip, clip what each replica has before they do.
-Here the caller has summed them, so each replica applies the same update to its own copy of the variables, by
-operations on the copy's handle, and no further exchange is needed.
+Keras's optimizers sum gradients over replicas themselves, and clip them before the sum. Here the caller sums them, and
+each replica applies the same update to its own copy of the variables, so that no further exchange is needed.
 """
 
 from __future__ import annotations
@@ -15,23 +14,25 @@ import tensorflow as tf
 
 from rac_unet.core.config import RunConfig
 
-# Averaging after each step would cost a small network more than the step; over so few, the weights hardly change.
+# For a small network, averaging after each step would take longer than the step; weights change little in 8 steps.
 AVERAGE_EVERY = 8
 YOUNG = 64
-# The scale a half-precision loss begins with, and the steps without overflow after which it is doubled (Micikevicius
-# et al. 2018, arXiv:1710.03740, whose figures Keras has too).
+# First scale of a half-precision loss, and the number of steps without overflow after which it is doubled (Micikevicius
+# et al. 2018, arXiv:1710.03740; Keras has the same values).
 FIRST_LOSS_SCALE, DOUBLE_AFTER = 2.0**15, 2000
 
 
 def make_optimizer(config: RunConfig, total_steps: int, loss_scaling: bool = False, beta_1: float = 0.9) -> Adam:
-    """Adam as the config says.
+    """Return Adam with the learning-rate schedule of the config.
 
     Args:
-        beta_1: its memory of gradients.
-        loss_scaling: with float16, whose small gradients would vanish.
+        config: config of the run.
+        total_steps: number of steps of the run.
+        loss_scaling: scale the loss, as float16 needs, where small gradients would become 0.
+        beta_1: decay of the mean gradient.
     """
     settings = config.optimizer
-    # A short run must not spend itself on warming up.
+    # At most a tenth of a short run is warm-up.
     warmup = min(settings.warmup_steps, total_steps // 10)
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
@@ -48,16 +49,16 @@ def make_optimizer(config: RunConfig, total_steps: int, loss_scaling: bool = Fal
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980), each variable in one pass of TensorFlow's own kernel.
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980), with one call of TensorFlow's kernel for each variable.
 
     Args:
         learning_rate: a number or a Keras schedule.
-        clip_norm: gradients with a larger global norm are scaled down to it; 0 switches that off.
-        weight_decay: share of the learning rate by which kernels shrink in a step (AdamW). Variables with one axis or
-            none, which are biases and the scales and shifts of batch norms, do not.
-        loss_scaling: whether `scale_loss` does anything; a step whose gradients overflow is then left out.
+        clip_norm: gradients with a larger global norm are scaled down to it; 0 for no clipping.
+        weight_decay: share of the learning rate by which kernels shrink in a step (AdamW); biases and the scales and
+            shifts of batch norms do not.
+        loss_scaling: whether `scale_loss` scales the loss; a step whose gradients overflow is then skipped.
 
-    The scale's variables exist in any case, so that a backup fits a device with another precision.
+    The variables of the scale always exist, so that a backup can be loaded on a device with another precision.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Adam:
         self._built: list = []
 
     def build(self, variables: list) -> None:
-        """Make the state for Keras variables, whose order `apply` keeps."""
+        """Create the state for Keras variables; `apply` takes them in the same order."""
 
         def make(value):
             return tf.Variable(value, trainable=False)
@@ -81,12 +82,12 @@ class Adam:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All state, in a fixed order."""
+        """All variables of the state, in a fixed order."""
         return [self._iterations, self._scale, self._good_steps, *self._momentums, *self._velocities]
 
     @property
     def iterations(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return int(self._iterations.numpy())
 
     def steps_taken(self):
@@ -99,18 +100,18 @@ class Adam:
         return float(self._rate(self.iterations) if callable(self._rate) else self._rate)
 
     def scale_loss(self, loss):
-        """The loss to differentiate."""
+        """Return the loss to differentiate."""
         return loss * _read(self._scale) if self.loss_scaling else loss
 
     def apply(self, gradients: list, variables: list) -> None:
         """Take a step; in replica context, with gradients that are already summed over replicas.
 
         Args:
-            gradients: of `scale_loss`'s loss.
-            variables: what `build` was given.
+            gradients: gradients of the result of `scale_loss`.
+            variables: the variables of `build`.
         """
         if [id(v) for v in variables] != [id(v) for v in self._built]:
-            raise ValueError("apply got other variables than build")
+            raise ValueError("apply was called with other variables than build")
         gradients = [tf.convert_to_tensor(g) for g in gradients]
         if not self.loss_scaling:
             self._update(gradients)
@@ -147,7 +148,7 @@ class Adam:
                 beta1=tf.constant(self.beta_1, kind),
                 beta2=tf.constant(self.beta_2, kind),
                 epsilon=tf.constant(self.epsilon, kind),
-                # The kernel does not look whether the types agree.
+                # The kernel does not check that the types agree.
                 grad=tf.cast(gradient, kind),
             )
         _assign(self._iterations, before + 1)
@@ -158,7 +159,7 @@ class MovingAverage:
 
     Args:
         weights: the model's weights.
-        decay: 0 keeps no average, and everything here does nothing.
+        decay: decay per step; 0 for no average.
     """
 
     def __init__(self, weights: list, decay: float):
@@ -166,13 +167,13 @@ class MovingAverage:
         self.variables = [tf.Variable(w.value, trainable=False) for w in weights] if decay else []
 
     def update(self, step) -> None:
-        """Move towards the present weights, if it is time: after every `AVERAGE_EVERY`-th step. In replica context.
+        """Update the average after every `AVERAGE_EVERY`-th step; call it in replica context.
 
-        Faster in the first steps, whose weights are soon worth nothing, and after each of them, so that a run of a few
-        steps does not end with the weights it began with.
+        In the first `YOUNG` steps it is updated after each step and decays faster, since early weights are soon
+        outdated, and a run of a few steps should not end with its initial weights.
 
         Args:
-            step: steps taken, () int.
+            step: number of steps taken, () int.
         """
         if self._decay:
             step = tf.cast(step, tf.int64)
@@ -187,7 +188,7 @@ class MovingAverage:
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within the block the model has the averaged weights; after it, its own again. Outside of replicas."""
+        """Give the model the averaged weights within the block, and its own after it; not for replica context."""
         raw = [w.value.numpy() for w in self._weights] if self._decay else []
         for weight, average in zip(self._weights, self.variables, strict=False):
             weight.assign(average.numpy())
@@ -199,7 +200,7 @@ class MovingAverage:
 
 
 def _read(variable: tf.Variable):
-    """This replica's value, whatever the variable would do on reading."""
+    """Return this replica's value, without the aggregation of distributed variables."""
     return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
 
 

@@ -66,19 +66,19 @@ def unmask_photos(
         try:
             photo, faces, remarks = _unmask_photo(unmasker, plan, output, settings)
         except UnreadablePhoto as reason:
-            said = _skip(account, path, str(reason))
+            outcome = _skip(account, path, str(reason))
         except (MemoryError, cv2.error) as error:
             small = isinstance(error, MemoryError) or "Insufficient memory" in str(error)
-            said = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot process it")
+            outcome = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot process it")
         except OSError as error:
             if error.errno not in _BAD_NAME:
                 raise
-            said = _skip(account, path, f"the file system refuses the result's name: {error.strerror}")
+            outcome = _skip(account, path, f"the file system refuses the result's name: {error.strerror}")
         else:
-            said = "; ".join([_count(account, faces), *remarks])
+            outcome = "; ".join([_count(account, faces), *remarks])
             account.first_only += photo.frames > 1
             account.flattened += _is_flattened(photo, settings)
-        report(path, said)
+        report(path, outcome)
 
 
 def _unmask_photo(

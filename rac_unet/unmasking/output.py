@@ -189,10 +189,10 @@ def encode_result(
     Raises: UnreadablePhoto when the format cannot store the image.
     """
     height, width = picture.shape[:2]
-    carried, said = marked(upright_metadata(metadata, width, height), synthetic, own_version())
+    carried, text = marked(upright_metadata(metadata, width, height), synthetic, own_version())
     if kind == "png":
-        return with_png_metadata(encode_png(picture), carried, said)
-    return compressed(picture, kind, carried, said, quality)
+        return with_png_metadata(encode_png(picture), carried, text)
+    return compressed(picture, kind, carried, text, quality)
 
 
 def faces_of(plan: Planned) -> tuple[int, int]:
