@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 # Assumed where the system does not report it.
-UNKNOWN = 4 << 30
+ASSUMED_FREE = 4 << 30
 # (folder below /sys/fs/cgroup, limit, usage, entry of memory.stat that can be freed immediately) of cgroup v2, mounted
 # alone or together with v1, and of v1.
 _VERSIONS = (
@@ -22,7 +22,7 @@ def free_memory(root: Path = Path("/")) -> int:
         root: the folder of proc/ and sys/.
     """
     found = [*_free_of_machine(root / "proc/meminfo"), *_free_of_cgroups(root)]
-    return max(0, min(found, default=UNKNOWN))
+    return max(0, min(found, default=ASSUMED_FREE))
 
 
 def _free_of_machine(meminfo: Path) -> list[int]:

@@ -1,8 +1,8 @@
 """Save and load backups: one file with everything a resumed run needs.
 
-A backup has all variables by position, and the numbers that are not tensors. Weights alone would lose Adam's moments,
-the averaged weights, the position in the data and the best loss so far, as in the original. Two generations are kept,
-so that a file damaged by a crash costs minutes and not the run.
+A backup has the variables that the caller gives, by position (`Trainer._backed_up_variables` in `loop.py`: network,
+optimizer, averaged weights, discriminators), and numbers such as the step and the best loss. Two backups are kept, so
+that a file damaged by a crash costs minutes and not the run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rac_unet.core.files.whole import replace_file
 
 GENERATIONS = 2
 # Version of a backup's layout; increased when an older version cannot read it.
-FORMAT = 2
+BACKUP_FORMAT = 2
 # Largest share of the training time that backups may take.
 COST_SHARE = 1 / 50
 
@@ -38,7 +38,7 @@ def save_state(folder: Path, groups: dict[str, list], numbers: dict[str, Any]) -
     Raises: OSError when the file on disk differs from what was written; earlier backups are then unchanged.
     """
     arrays = {f"{name}/{i:04d}": v.numpy() for name, group in groups.items() for i, v in enumerate(group)}
-    arrays["numbers"] = np.array(json.dumps({"format": FORMAT, **numbers}))
+    arrays["numbers"] = np.array(json.dumps({"format": BACKUP_FORMAT, **numbers}))
     path = folder / f"step_{numbers['step']:08d}.npz"
 
     def write(temporary: Path) -> None:
@@ -75,12 +75,14 @@ def load_state(folder: Path, log) -> tuple[dict[str, np.ndarray], dict[str, Any]
         except Exception as error:  # zipfile, zlib, NumPy and JSON raise different classes for a damaged file
             log(f"backup {path.name} is damaged ({type(error).__name__}); trying the previous one")
             continue
-        if made_with != FORMAT:
+        if made_with != BACKUP_FORMAT:
             age = (
-                "a newer version of rac_unet; upgrade" if made_with > FORMAT else "an earlier version; start a new run"
+                "a newer version of rac_unet; upgrade"
+                if made_with > BACKUP_FORMAT
+                else "an earlier version; start a new run"
             )
             raise UserError(
-                f"{path} was written by {age} (format {made_with}, this version reads {FORMAT})", "unsupported"
+                f"{path} was written by {age} (format {made_with}, this version reads {BACKUP_FORMAT})", "unsupported"
             )
         for damaged in backups[: backups.index(path)]:
             # Kept, it would count as the newest generation, and an intact backup would be removed.

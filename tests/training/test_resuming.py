@@ -265,11 +265,11 @@ def test_a_run_of_a_newer_version_is_refused(run):
 
 
 def test_a_backup_of_a_newer_version_is_refused(run, monkeypatch):
-    monkeypatch.setattr(state, "FORMAT", state.FORMAT - 1)
-    with refused("unsupported", "step_00000001.npz", f"format {state.FORMAT + 1}", "newer"):
+    monkeypatch.setattr(state, "BACKUP_FORMAT", state.BACKUP_FORMAT - 1)
+    with refused("unsupported", "step_00000001.npz", f"format {state.BACKUP_FORMAT + 1}", "newer"):
         state.load_state(run.backup, print)
-    monkeypatch.setattr(state, "FORMAT", state.FORMAT + 2)
-    with refused("unsupported", "step_00000001.npz", f"format {state.FORMAT - 1}", "earlier"):
+    monkeypatch.setattr(state, "BACKUP_FORMAT", state.BACKUP_FORMAT + 2)
+    with refused("unsupported", "step_00000001.npz", f"format {state.BACKUP_FORMAT - 1}", "earlier"):
         state.load_state(run.backup, print)
 
 
