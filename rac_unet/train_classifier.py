@@ -1,6 +1,6 @@
 """Train the emotion classifier that scores use: `python -m rac_unet.train_classifier --data.path D`.
 
-What it reads rightly on real pictures is the ceiling for every network it judges; nothing it judges is trained on it.
+Its accuracy on real pictures is the ceiling for every network that it judges. No network is trained on its judgement.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         _refuse_changed(run, pairs)
         remove_unfinished_of(run)
         if settings.get("start") and not find_backups(run.backup):
-            # It starts again, with the same weights as the first time.
+            # Without a backup it starts again, with the same weights as before.
             refuse_other_start(run, settings["start"], CLASSIFIER)
             model, _ = read_classifier(settings["start"])
         else:
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         training = replace(training, precision=_precision(training.precision))
         if args.start:
             model, found = read_classifier(args.start)
-            # Its head may be ImageNet's leftover; trained from here on, it no longer is.
+            # An untrained head will be trained now.
             config = ClassifierConfig(**{**asdict(found), "head": "trained"})
         else:
             config = _config(args, tuple(EMOTIONS))
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _config(args, classes: tuple[str, ...]):
-    """What kind of classifier the command line asks for."""
+    """Return the ClassifierConfig of the command line."""
     from rac_unet.runtime.classifier import ClassifierConfig
 
     frame = args.frame and args.frame.split(",")
@@ -86,7 +86,7 @@ def _config(args, classes: tuple[str, ...]):
 
 
 def _precision(asked: str) -> str:
-    """The number format that this device computes in."""
+    """Return the number format for this device."""
     from rac_unet.core.config import TrainingConfig
     from rac_unet.training.hardware.devices import choose, device_facts
 
@@ -116,8 +116,7 @@ def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fres
 
 
 def _report(run: RunDir, pairs, view: str, log) -> None:
-    """Read the test split, once, and write what is read rightly: the ceiling."""
-
+    """Measure the accuracy on the test split, the ceiling of the networks it judges, and write it."""
     from rac_unet.core.files.whole import write_text
     from rac_unet.runtime.classifier import load_classifier
     from rac_unet.scoring.emotions.accuracy import describe_confusion
@@ -125,10 +124,10 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
     from rac_unet.scoring.selection import masked_pairs
 
     test = pairs.split("test")
-    # A mouth that no mask hides would count as read behind one.
+    # A face without a mask would count as read behind one.
     test = test.with_truth() if view == "unmasked" else masked_pairs(test)
     if not len(test):
-        log("test     the data set has no such pictures in its test split; nothing was measured")
+        log(f"test     not measured: the test split has no {view} pictures to read")
         return
     summary = read_pairs_of(load_classifier(run.path), test, view)
     accuracy = summary["accuracy"]
@@ -174,7 +173,7 @@ def _read_settings(run: RunDir) -> dict[str, Any]:
 
 
 def _restore_data(args, settings: dict[str, Any]) -> None:
-    """The data options of a run begun earlier, whatever this command line's defaults are."""
+    """Replace the data options of the command line by those of the run."""
     args.data, args.toy_mode, args.toy_count = (settings[key] for key in ("data", "toy_mode", "toy_count"))
     args.image_size = settings["classifier"]["image_size"]
 
@@ -189,7 +188,7 @@ def _refuse_changed(run: RunDir, pairs) -> None:
 
 
 def _data_config(args):
-    """The data section `open_pairs` wants: the given path, or toy faces of the classifier's size."""
+    """Return the RunConfig for `open_pairs`: the given path, or toy faces of the classifier's size."""
     from rac_unet.core.config import DataConfig, ModelConfig, RunConfig
 
     data = DataConfig(path=args.data, toy_mode=args.toy_mode, toy_count=args.toy_count)
@@ -199,7 +198,7 @@ def _data_config(args):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.train_classifier",
-        description="Train a ResNet-18 to read emotions; evaluate --classifier judges painted faces with it.",
+        description="Train a ResNet-18 to read emotions; evaluate --classifier judges inpainted faces with it.",
         epilog="example: python -m rac_unet.train_classifier --data.path pairs --image_size 64 --epochs 15",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -216,11 +215,11 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--data.toy_count", dest="toy_count", type=positive, default=2800, metavar="N", help="toy faces to draw"
     )
+    parser.add_argument("--view", choices=("unmasked", "masked"), default="unmasked", help="picture of a pair to read")
     parser.add_argument(
-        "--view", choices=("unmasked", "masked"), default="unmasked", help="which picture of a pair is read"
-    )
-    parser.add_argument(
-        "--start", metavar="RUN", help="begin with this classifier's weights, as import_torch made of ImageNet's"
+        "--start",
+        metavar="RUN",
+        help="warm start: weights of this classifier, for example ImageNet's from import_torch",
     )
     parser.add_argument("--image_size", type=number(int, 32), default=128, metavar="N", help="side of the pictures")
     parser.add_argument(
@@ -230,9 +229,9 @@ def _parser() -> CommandParser:
         "--network",
         choices=("resnet18", "small_reader"),
         default="resnet18",
-        help="ResNet-18 to judge; small_reader, quick enough to guide a training (--image_size 48 --filters 32)",
+        help="ResNet-18 to judge; small_reader, fast enough for guidance (--image_size 48 --filters 32)",
     )
-    parser.add_argument("--grey", action="store_true", help="read luminance alone")
+    parser.add_argument("--grey", action="store_true", help="read luminance only")
     parser.add_argument(
         "--frame",
         metavar="SIDE,X,Y",
@@ -274,7 +273,7 @@ def _parser() -> CommandParser:
         "--seed", type=number(int, 0), default=0, metavar="N", help="of weights, order and augmentation"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories go")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted training")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue an interrupted training")
     return parser
 
 

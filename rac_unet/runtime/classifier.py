@@ -1,8 +1,8 @@
 """Read, write and run emotion classifiers: run directories whose weights files contain the class names.
 
-The original scored emotions with a classifier whose class order differed from that of its folders, and nothing noticed
-it. Here the names are in config.yaml and in every weights file; both are compared when a classifier is opened, and its
-probabilities are ordered by name.
+The original scored emotions with a classifier whose class order differed from that of its folders, unnoticed. Here the
+names are in config.yaml and in every weights file; both are compared when a classifier is opened, and its probabilities
+are ordered by name.
 """
 
 from __future__ import annotations

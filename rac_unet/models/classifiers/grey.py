@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-# Of ITU-R BT.601, which grey photographs were made with.
+# ITU-R BT.601, as used for grey photographs.
 LUMA = (0.299, 0.587, 0.114)
 
 
 def standardised_luminance(x):
-    """Luminance, standardised in each picture, so that neither colour nor exposure says anything.
+    """Luminance, standardised in each picture, so that colour and exposure have no influence.
 
     Args:
         x: (B, S, S, 3) RGB in [0, 1].

@@ -1,7 +1,7 @@
-"""ResNet-18 (He et al. 2015, arXiv:1512.03385) as a classifier of emotions, computing what PyTorch's computes.
+"""ResNet-18 (He et al. 2015, arXiv:1512.03385) as an emotion classifier, numerically equal to PyTorch's.
 
 Its strided convolutions and its max-pool are padded explicitly: TensorFlow's `same` would pad bottom and right only and
-shift every feature. The classifier carries its own preprocessing as a layer; its input is always RGB in [0, 1].
+shift every feature. Preprocessing is a layer of the network; its input is always RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rac_unet.models.blocks import batch_norm
 from rac_unet.models.classifiers.grey import standardised_luminance
 from rac_unet.models.vgg import TORCHVISION_DEVIATION, TORCHVISION_MEAN
 
-# `none`: what the original trained on, RGB in [0, 1] as it is. `torchvision`: less ImageNet's mean, divided by its
-# deviation, which torchvision's weights expect. `grey`: standardised luminance.
+# `none`: RGB in [0, 1], as in the original. `torchvision`: minus ImageNet's mean, divided by its deviation, which
+# torchvision's weights expect. `grey`: standardised luminance.
 PREPROCESSING = ("none", "torchvision", "grey")
 STAGES = (64, 128, 256, 512)
 BLOCKS_PER_STAGE = 2
-# Below this a picture ends as less than one pixel of the last stage.
+# A smaller picture would have less than one pixel in the last stage.
 SMALLEST_IMAGE = 32
 
 
@@ -32,7 +32,7 @@ def build_resnet18(
 
     Args:
         image_size: side of the square picture in pixels, 32 or more.
-        classes: how many logits.
+        classes: number of logits.
         preprocessing: a name from `PREPROCESSING`, applied inside the network.
         filters: channels of the first stage, doubled at each of the three that follow; 64 is ResNet-18.
     Returns: model from `{"image": (B, S, S, 3) RGB in [0, 1]}` to `{"logits": (B, classes) float32}`.
@@ -50,8 +50,8 @@ def build_resnet18(
         x = standardised_luminance(x)
     x = _convolution(x, filters, "stem_conv", kernel_size=7, strides=2)
     x = layers.ReLU(name="stem_act")(batch_norm(x, "stem_bn"))
-    # PyTorch pads a max-pool with minus infinity. After a ReLU no value is below zero and every window holds at least
-    # one, so that zeros never win against anything larger: the maximum is the same.
+    # PyTorch pads a max-pool with minus infinity. Zeros give the same maximum, since every window has at least one
+    # value of the ReLU, and none is negative.
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="valid", name="stem_pool")(x)
     for stage in range(len(STAGES)):
@@ -65,7 +65,7 @@ def build_resnet18(
 
 
 def _basic_block(x, filters, strides, name):
-    """Two 3x3 convolutions beside a shortcut; a strided block's shortcut is a 1x1 convolution with batch norm."""
+    """Two 3x3 convolutions and a shortcut; a strided block's shortcut is a 1x1 convolution with batch norm."""
     shortcut = x
     if strides > 1:
         shortcut = _convolution(x, filters, f"{name}_shortcut_conv", kernel_size=1, strides=strides)
@@ -77,7 +77,7 @@ def _basic_block(x, filters, strides, name):
 
 
 def _convolution(x, filters, name, kernel_size=3, strides=1):
-    """Convolution without bias, padded by half its kernel on every side."""
+    """Convolution without bias, padded by half its kernel on each side."""
     if kernel_size > 1:
         x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
     return layers.Conv2D(filters, kernel_size, strides=strides, padding="valid", use_bias=False, name=name)(x)

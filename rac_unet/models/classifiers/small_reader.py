@@ -3,7 +3,7 @@
 Guidance runs two or three readers forward and backward in every step, so each must cost less than the network it
 guides: at 48 px this one takes 0.16 GFLOP a picture, ResNet-18 at 128 px 1.2. Its plain 3x3 convolutions with residual
 sums and early pooling follow the VGG13 that FER+ was published with (Barsoum et al. 2016, arXiv:1608.01041), at a
-tenth of the arithmetic; being of another architecture than ResNet-18, its mistakes are other ones.
+tenth of the arithmetic. Its architecture differs from ResNet-18's, and so do its mistakes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def build_small_reader(
 
     Args:
         image_size: side of the square picture in pixels, 32 or more.
-        classes: how many logits.
+        classes: number of logits.
         preprocessing: a name from `PREPROCESSING`, applied inside the network.
         filters: channels at full resolution, doubled at each of the three levels below.
     Returns: model from `{"image": (B, S, S, 3) RGB in [0, 1]}` to `{"logits": (B, classes) float32}`.

@@ -1,4 +1,4 @@
-"""The small emotion reader: what it takes, what it ignores, and where it looks in a crop."""
+"""The small emotion reader: its input, what it ignores, and its frame in a crop."""
 
 import numpy as np
 import pytest
