@@ -34,6 +34,7 @@ from rac_unet.training.classifying import (
     readable_pairs,
 )
 from rac_unet.training.reporting import StopSignal
+from rac_unet.training.state import save_state
 from tests.refusals import refused
 
 SMALL = ["--image_size", "32", "--filters", "4", "--batch_size", "8", "--learning_rate", "0.003"]
@@ -53,7 +54,7 @@ def trained(toy_pairs, tmp_path_factory):
     return found
 
 
-def test_it_learns_and_reports_its_ceiling(trained, toy_pairs):
+def test_the_loss_falls_and_the_test_split_is_reported(trained, toy_pairs):
     history = trained.history()
     assert [row["epoch"] for row in history] == [1, 2, 3] and history[-1]["loss"] < history[0]["loss"]
     classifier = load_classifier(trained.path)
@@ -69,7 +70,7 @@ def test_it_learns_and_reports_its_ceiling(trained, toy_pairs):
     assert str(toy_pairs) not in provenance["command"]
 
 
-def test_stopped_and_resumed_it_ends_where_it_would_have(toy_pairs, trained, tmp_path, monkeypatch, capsys):
+def test_a_resumed_run_equals_an_uninterrupted_one(toy_pairs, trained, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         saved = RunDir.write_history
 
@@ -91,7 +92,7 @@ def test_stopped_and_resumed_it_ends_where_it_would_have(toy_pairs, trained, tmp
         main(["--resume", str(stopped.path), "--data.path", str(toy_pairs)])
 
 
-def test_killed_between_an_epochs_backup_and_its_row_the_rest_is_written(trained, toy_pairs, tmp_path):
+def test_resuming_writes_what_a_kill_after_the_backup_left_out(trained, toy_pairs, tmp_path):
     copy = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
     copy.write_history(copy.history()[:-1])
     shutil.copy(trained.config_file, copy.last_weights)
@@ -107,6 +108,96 @@ def test_killed_between_an_epochs_backup_and_its_row_the_rest_is_written(trained
         np.testing.assert_array_equal(mine, its)
 
 
+@pytest.fixture
+def small_reader(toy_pairs, tmp_path):
+    """Make trainers of a network with dropout in one run directory; options are those of ClassifierTraining."""
+    config = ClassifierConfig(EMOTIONS, "small_reader", 2, 32)
+
+    def make(seed=0, name="run", pairs_=None, **training):
+        run = RunDir(tmp_path / name)
+        run.path.mkdir(exist_ok=True)
+        training = ClassifierTraining(batch_size=8, seed=seed, **training)
+        found = pairs.read(toy_pairs) if pairs_ is None else pairs_
+        return ClassifierTrainer(run, build_classifier(config), config, training, found, print)
+
+    return make
+
+
+def state_of(trainer):
+    return [v.numpy() for group in trainer._groups().values() for v in group]
+
+
+def test_a_backup_has_weights_optimizer_and_the_state_of_dropout(small_reader):
+    first, second = small_reader(), small_reader(seed=1)
+    rng = np.random.default_rng(0)
+    for group in first._groups().values():
+        for variable in group:
+            variable.assign(tf.cast(rng.integers(1, 99, variable.shape), variable.dtype))
+    assert len(first._groups()["seeds"]) == 3
+    save_state(first.run.backup, first._groups(), {"step": 2, "best": 0.5, "seconds": 7})
+    second.resume()
+    assert (second.epoch, second.best, second.seconds) == (2, 0.5, 7)
+    for mine, its in zip(state_of(second), state_of(first), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_validation_loss_is_of_the_shares_and_accuracy_of_the_emotion(small_reader, toy_pairs):
+    found = pairs.read(toy_pairs)
+    shares = ["happiness:1"] * len(found)
+    soft = small_reader(pairs_=replace(found, frame=found.frame.assign(emotion_shares=shares)))
+    happy = [[1e3 * (name == "happiness") for name in EMOTIONS]]
+    soft.model.get_layer("logits").set_weights([np.zeros((16, 7), np.float32), np.float32(happy[0])])
+    loss, counts = soft.validate()
+    emotion = found.split("val").frame["emotion"].astype(str)
+    assert loss < 1e-6 and np.trace(counts) == (emotion == "happiness").sum() < counts.sum() == len(emotion)
+
+
+def test_training_labels_are_smoothed_in_the_order_of_the_logits_and_weighted(toy_pairs, tmp_path):
+    order = tuple(sorted(EMOTIONS))
+    config = ClassifierConfig(order, "small_reader", 2, 32)
+    training = ClassifierTraining(batch_size=8, class_weights=1.0)
+    found = pairs.read(toy_pairs)
+    trainer = ClassifierTrainer(RunDir(tmp_path), build_classifier(config), config, training, found, print)
+    data, weights = list(trainer._training_data().take(2)), class_weights(found.split("train"), 1.0)
+    for image, labels, given in data:
+        assert image.shape == (8, 32, 32, 3) and labels.numpy().max() == pytest.approx(0.9 + 0.1 / 7)
+        names = [order[place] for place in labels.numpy().argmax(axis=1)]
+        np.testing.assert_allclose(given, [weights[EMOTIONS.index(name)] for name in names], rtol=1e-5)
+    # A later epoch starts where a training from the start would be.
+    steps, trainer.epoch = trainer._steps, 1
+    whole = ClassifierTrainer(RunDir(tmp_path), build_classifier(config), config, training, found, print)
+    (resumed,), (same,) = trainer._training_data().take(1), whole._training_data().skip(steps).take(1)
+    np.testing.assert_array_equal(resumed[0], same[0])
+
+
+@pytest.mark.parametrize(("precision", "scaled"), [("float32", False), ("mixed_float16", True)])
+def test_adamw_decays_kernels_only_and_scales_the_loss_in_float16(small_reader, precision, scaled):
+    trainer = small_reader(precision=precision)
+    optimizer = trainer._fitted.optimizer
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == scaled
+    inner = optimizer.inner_optimizer if scaled else optimizer
+    decayed = {v.path for v in trainer.model.trainable_variables if inner._use_weight_decay(v)}
+    assert decayed == {v.path for v in trainer.model.trainable_variables if v.path.endswith("kernel")}
+
+
+@pytest.mark.parametrize(("cause", "epochs"), [("signal", 0), ("time", 1)])
+def test_a_signal_stops_within_an_epoch_and_the_time_limit_at_its_end(small_reader, monkeypatch, cause, epochs):
+    trainer, ended = small_reader(epochs=3, max_hours=0.0 if cause == "signal" else 1e-9), []
+    trainer._steps = 1
+    monkeypatch.setattr(trainer, "end_epoch", ended.append)
+    stop = StopSignal()
+    stop.is_set = cause == "signal"
+    assert trainer.train(stop) == cause and len(ended) == epochs
+
+
+def test_a_loss_that_is_not_a_number_is_refused_and_nothing_is_written(small_reader, monkeypatch):
+    trainer = small_reader()
+    monkeypatch.setattr(trainer, "validate", lambda: (1.0, np.eye(7)))
+    with refused("diverged", "--learning_rate", "0.0003"):
+        trainer.end_epoch(float("nan"))
+    assert not list(trainer.run.path.iterdir())
+
+
 def test_a_run_without_its_backup_does_not_start_again_over_its_results(trained, tmp_path):
     copy = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
     shutil.rmtree(copy.backup)
@@ -114,7 +205,7 @@ def test_a_run_without_its_backup_does_not_start_again_over_its_results(trained,
         main(["--resume", str(copy.path)])
 
 
-def test_behind_masks_no_bare_face_is_learned_or_validated_on(toy_pairs):
+def test_the_masked_view_has_no_faces_without_a_mask(toy_pairs):
     found = pairs.read(toy_pairs)
     bare = np.arange(len(found)) % 3 == 0
     mixed = replace(found, frame=found.frame.assign(mask_style=np.where(bare, "none", "kn95")))
@@ -127,9 +218,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_killed_before_its_first_backup_it_starts_again_with_the_same_weights(
-    trained, toy_pairs, tmp_path, monkeypatch, warm
-):
+def test_a_run_without_a_backup_starts_again_with_the_same_weights(trained, toy_pairs, tmp_path, monkeypatch, warm):
     source, started = RunDir(shutil.copytree(trained.path, tmp_path / "source")), []
 
     def train(trainer, stop):
@@ -176,7 +265,7 @@ def test_faces_without_a_mask_are_not_read_behind_one(toy_pairs, tmp_path):
 
 
 def test_a_resumed_run_keeps_its_own_data_options(tmp_path, monkeypatch):
-    """Not this command line's defaults: another toy set would be refused as changed, or trained on."""
+    """With the defaults of the command line it would have another toy set."""
     config = ClassifierConfig(EMOTIONS, image_size=64, filters=4)
     run = write_classifier(tmp_path / "run", build_classifier(config), config, {})
     stored = "data: null\ntoy_mode: ambiguous\ntoy_count: 140\ntraining: {}\n"
@@ -206,7 +295,7 @@ def test_class_weights_are_known_and_average_to_one(toy_pairs):
         assert fear / anger == pytest.approx((8 / 2) ** power)
 
 
-def test_pictures_are_moved_a_little_and_the_same_for_one_seed():
+def test_pictures_are_moved_a_little_and_alike_for_equal_seeds():
     image = tf.random.stateless_uniform([4, 32, 32, 3], [0, 1])
     image = tf.image.resize(image[:, ::8, ::8], [32, 32])
     moved, again, other = (move_pictures(image, tf.constant([0, step])).numpy() for step in (1, 1, 2))
@@ -218,7 +307,7 @@ def test_pictures_are_moved_a_little_and_the_same_for_one_seed():
 
 @pytest.fixture(scope="module")
 def painted(toy_pairs, tmp_path_factory):
-    """A network's run, as it was before its first step."""
+    """A run of a network with random weights."""
     config = from_dict(read_yaml(preset_path("smoke")))
     config = replace(config, data=replace(config.data, path=str(toy_pairs)))
     run = create(tmp_path_factory.mktemp("networks"), "smoke", config, {})
@@ -227,7 +316,7 @@ def painted(toy_pairs, tmp_path_factory):
     return run
 
 
-def test_evaluate_reads_what_is_painted_and_asks_for_every_emotion(painted, trained, toy_pairs, capsys):
+def test_evaluate_reports_emotion_and_control_accuracy(painted, trained, toy_pairs, capsys):
     assert evaluate([str(painted.path), "--classifier", str(trained.path), "--control"]) == 0
     said = capsys.readouterr().out
     scores = pd.read_csv(painted.evaluation("test") / "scores.csv")
@@ -250,8 +339,8 @@ def test_evaluate_reads_what_is_painted_and_asks_for_every_emotion(painted, trai
     assert "the truth (ceiling)" in said and "requested | read" in said and "chance 14.3 %" in said
 
 
-def test_a_perfect_reader_is_believed_whatever_the_order_of_its_classes(toy_pairs, tmp_path):
-    """The original's bug, planted: classes in another order than ours must not change what is read."""
+def test_the_order_of_a_classifiers_classes_does_not_change_what_it_reads(toy_pairs, tmp_path):
+    """The original mixed up two class orders."""
     keras.utils.set_random_seed(1)
     names = {}
     for order in (EMOTIONS, tuple(sorted(EMOTIONS))):

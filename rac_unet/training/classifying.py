@@ -1,8 +1,11 @@
-"""Train an emotion classifier on faces without masks, or with them to see what is left to read.
+"""Train an emotion classifier with Keras's `fit`, on faces without masks, or on masked faces.
 
-It judges what other networks paint, so it never serves as a loss, and it is chosen by validation alone. Rare emotions
-count for more (class weights), pictures are flipped, relit, moved, turned and zoomed a little, and of all epochs the
-one with the best mean-class accuracy on the validation split is kept.
+It judges the output of other networks, so it never serves as their loss, and it is selected on validation alone. Rare
+emotions count more (class weights), pictures are flipped, relit, moved, turned and zoomed a little, and the epoch with
+the best mean-class accuracy on the validation split is kept.
+
+Training resumes after whole epochs. The order of the pictures follows from (seed, epoch), and what is random about each
+from (seed, its position in the whole training), so a resumed run sees what an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -26,15 +29,15 @@ from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.pairing.mask_policy import NO_MASK
 from rac_unet.runtime.classifier import ClassifierConfig, write_classifier_weights
 from rac_unet.scoring.emotions.accuracy import confusion_matrix, mean_class_accuracy
-from rac_unet.training.optimizers import Adam
 from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import load_state, restore, save_state
 
 VIEWS = ("unmasked", "masked")
-# As far as two crops of one face may lie apart: share of the side, degrees, share of the size.
+# How far two crops of one face may be apart: share of the side, degrees, share of the size.
 SHIFT, TURN, ZOOM = 0.04, 6.0, 0.06
 WEIGHT_DECAY = 1e-2
 LABEL_SMOOTHING = 0.1
+SECONDS_BETWEEN_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class ClassifierTraining:
     """How to train; the section `training` of a classifier's config.yaml.
 
     Attributes:
-        view: which picture of a pair is read, unmasked or masked.
+        view: the picture of a pair to read, unmasked or masked.
         class_weights: 0: every picture counts alike; 1: every emotion counts alike; 0.5: half-way.
         jitter: how strongly pictures are moved, turned and zoomed; 1 is mild, 0 not at all.
         precision: number format of the computation, as `training.precision` of other networks.
-        max_hours: stop after this much training; 0 for no limit.
+        max_hours: stop at the end of the epoch that reaches this much training; 0 for no limit.
     """
 
     view: str = "unmasked"
@@ -72,6 +75,8 @@ class ClassifierTrainer:
 
     def __init__(self, run: RunDir, model, config: ClassifierConfig, training: ClassifierTraining, pairs: PairSet, log):
         self.run, self.config, self.training, self.log = run, config, training, log
+        # Copied dropout layers draw new seeds.
+        keras.utils.set_random_seed(training.seed)
         self.model = fuse_batch_norms(model)
         self._train, self._val = (readable_pairs(pairs.split(name), training.view) for name in ("train", "val"))
         self._steps = steps_per_epoch(len(self._train), training.batch_size)
@@ -79,56 +84,31 @@ class ClassifierTrainer:
             name: Pictures(part, config.image_size, "auto")
             for name, part in (("train", self._train), ("val", self._val))
         }
-        total = self._steps * training.epochs
-        rate = keras.optimizers.schedules.CosineDecay(
-            training.learning_rate * 0.01, total, warmup_target=training.learning_rate, warmup_steps=total // 20
+        # The same layers with another model around them: weights files of `model` contain no optimizer.
+        self._fitted = keras.Model(self.model.inputs, self.model.outputs[0])
+        self._fitted.compile(
+            make_classifier_optimizer(self.model, training, self._steps * training.epochs),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
         )
-        self.optimizer = Adam(rate, weight_decay=WEIGHT_DECAY, clip_norm=1.0)
-        self.optimizer.build(self.model.trainable_variables)
-        # Position in EMOTIONS -> place of its logit.
-        self._place = tf.constant([config.classes.index(name) for name in EMOTIONS], tf.int32)
-        self._weights = tf.constant(class_weights(self._train, training.class_weights), tf.float32)
-        self._step = tf.function(self._train_step, autograph=False, jit_compile=False)
-        self._read = tf.function(lambda image: self.model({"image": image}, training=False)["logits"])
+        # Positions in EMOTIONS, in the order of the logits.
+        self._order = [EMOTIONS.index(name) for name in config.classes]
         self.epoch, self.best, self.seconds = 0, -math.inf, 0.0
 
     def train(self, stop: StopSignal) -> str:
         """Train to the end, the time limit, or until `stop` is set; returns finished, time or signal."""
-        training = self.training
-        dataset = make_training_dataset(
-            self._train,
-            self._pictures["train"],
-            training.batch_size,
-            training.seed,
-            training.epochs,
-            first_step=self.epoch * self._steps,
-            soft=True,
-        )
-        began, sums, done = time.monotonic(), [], 0
-        told = before = self.seconds
-        for inputs, targets in dataset:
-            step = self.epoch * self._steps + done
-            sums.append(self._step(self._image(inputs, targets), inputs["emotion"], tf.constant([training.seed, step])))
-            done += 1
-            if done == self._steps or before + time.monotonic() - began - told > 10:
-                # Waits for the device, which works on after a call has returned.
-                sums[-1].numpy()
-            self.seconds = before + time.monotonic() - began
-            if self.seconds - told > 10:
-                told = self.seconds
-                rate = (time.monotonic() - began) / len(sums)
-                left = (training.epochs * self._steps - step - 1) * rate
-                self.log(
-                    f"  epoch {self.epoch + 1}, step {done:,}/{self._steps:,}, {training.batch_size / rate:.0f} "
-                    f"images/s, {format_seconds(left)} left"
-                )
-            if done == self._steps:
-                self._end_epoch(float(np.mean([value.numpy() for value in sums[-self._steps :]])))
-                done = 0
-            if stop.is_set:
-                return "signal"
-            if training.max_hours and self.seconds - before >= 3600 * training.max_hours and not done:
-                return "time"
+        try:
+            self._fitted.fit(
+                self._training_data(),
+                epochs=self.training.epochs,
+                initial_epoch=self.epoch,
+                steps_per_epoch=self._steps,
+                shuffle=False,
+                callbacks=[_Session(self, stop)],
+                verbose=0,
+            )
+        except _Stopped as stopped:
+            return str(stopped)
         return "finished"
 
     def resume(self) -> None:
@@ -140,49 +120,28 @@ class ClassifierTrainer:
         arrays, numbers = found
         restore(arrays, self._groups())
         self.epoch, self.best, self.seconds = int(numbers["step"]), float(numbers["best"]), float(numbers["seconds"])
-        # Rows written after the backup belong to epochs that are about to be trained again.
+        # Rows written after the backup are of epochs that will be trained again.
         rows, ended = [row for row in self.run.history() if row["epoch"] <= self.epoch], numbers.get("round")
         self.run.write_history(rows)
         if ended and (not rows or rows[-1]["epoch"] < self.epoch):
-            # Killed after this backup, before all that follows it was written.
-            self._keep_round(**ended)
+            # Killed after this backup, before the files that follow it were written.
+            self._keep_epoch(**ended)
         self.log(f"resumed  after epoch {self.epoch} of {self.training.epochs}")
 
     def validate(self) -> tuple[float, np.ndarray]:
         """Mean loss and the confusion matrix on the validation split."""
-        losses, read = [], []
-        for inputs, targets in make_scoring_dataset(
-            self._val, self._pictures["val"], self.training.batch_size, soft=True
-        ):
-            logits = self._read(self._image(inputs, targets))
-            losses.append(self._losses(logits, inputs["emotion"], 0.0).numpy())
-            read.append(logits.numpy().argmax(axis=1))
-        names = [self.config.classes[place] for place in np.concatenate(read)]
-        true = self._val.frame["emotion"].astype(str).tolist()
-        return float(np.concatenate(losses).mean()), confusion_matrix(true, names)
+        # Not `validation_data` of `fit`: the loss is of soft labels, the accuracy of the emotion in pairs.csv.
+        dataset = make_scoring_dataset(self._val, self._pictures["val"], self.training.batch_size)
+        logits = self._fitted.predict(dataset.map(self._image), verbose=0)
+        losses = tf.nn.softmax_cross_entropy_with_logits(self._val.emotion_shares[:, self._order], logits)
+        names = [self.config.classes[place] for place in logits.argmax(axis=1)]
+        return float(tf.reduce_mean(losses)), confusion_matrix(self._val.frame["emotion"].astype(str).tolist(), names)
 
-    def _image(self, inputs, targets):
-        return targets["unmasked_image"] if self.training.view == "unmasked" else inputs["masked_image"]
+    def end_epoch(self, loss: float) -> None:
+        """Validate, then write all files of a finished epoch, whose mean training loss is given.
 
-    def _train_step(self, image, emotion, seed):
-        if self.training.jitter:
-            image = move_pictures(image, seed, self.training.jitter)
-        with tf.GradientTape() as tape:
-            logits = self.model({"image": image}, training=True)["logits"]
-            weights = tf.reduce_sum(emotion * self._weights, axis=1)
-            loss = tf.reduce_mean(weights * self._losses(logits, emotion, LABEL_SMOOTHING))
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
-
-    def _losses(self, logits, emotion, smoothing):
-        mine = tf.gather(logits, self._place, axis=1)
-        # Labels that are distributions are soft already.
-        smoothing = tf.where(tf.reduce_max(emotion, axis=1, keepdims=True) > 0.99, smoothing, 0.0)
-        wanted = emotion * (1 - smoothing) + smoothing / len(EMOTIONS)
-        return tf.nn.softmax_cross_entropy_with_logits(wanted, mine)
-
-    def _end_epoch(self, loss: float) -> None:
+        Raises: UserError when a loss is not finite.
+        """
         self.epoch += 1
         val_loss, counts = self.validate()
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
@@ -205,25 +164,128 @@ class ClassifierTrainer:
         numbers = {"step": self.epoch, "best": self.best, "seconds": self.seconds}
         # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
         save_state(self.run.backup, self._groups(), {**numbers, "round": {"row": row, "better": better}})
-        self._keep_round(row, better)
+        self._keep_epoch(row, better)
         self.log(
             f"epoch {self.epoch}/{self.training.epochs}: loss {loss:.4f}, validation loss {val_loss:.4f}, accuracy "
             f"{100 * accuracy:.1f} %, mean of classes {100 * score:.1f} %{' (best)' * better}"
         )
 
-    def _keep_round(self, row: dict[str, float], better: bool) -> None:
-        """Write what an epoch leaves besides its backup: weights, then its row of the history."""
+    def log_progress(self, epoch: int, step: int, rate: float) -> None:
+        """Log one line: `step` steps of `epoch`, counted from 0, are finished, each in `rate` seconds."""
+        training, steps = self.training, self._steps
+        left = ((training.epochs - epoch) * steps - step) * rate
+        self.log(
+            f"  epoch {epoch + 1}, step {step:,}/{steps:,}, {training.batch_size / rate:.0f} images/s, "
+            f"{format_seconds(left)} left"
+        )
+
+    def _training_data(self) -> tf.data.Dataset:
+        """All batches from the current epoch on: pictures, labels in the order of the logits, weights."""
+        training, first = self.training, self.epoch * self._steps
+        dataset = make_training_dataset(
+            self._train,
+            self._pictures["train"],
+            training.batch_size,
+            training.seed,
+            training.epochs,
+            first_step=first,
+            soft=True,
+        )
+        by_class = tf.constant(class_weights(self._train, training.class_weights), tf.float32)
+
+        def prepare(step, batch):
+            image, emotion = self._image(*batch), batch[0]["emotion"]
+            if training.jitter:
+                image = move_pictures(image, tf.stack([training.seed, tf.cast(step, tf.int32)]), training.jitter)
+            # Labels that are distributions are soft already.
+            hard = tf.reduce_max(emotion, axis=1, keepdims=True) > 0.99
+            smoothed = emotion * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / len(EMOTIONS)
+            labels = tf.gather(tf.where(hard, smoothed, emotion), self._order, axis=1)
+            return image, labels, tf.reduce_sum(emotion * by_class, axis=1)
+
+        return dataset.enumerate(first).map(prepare, num_parallel_calls=2).prefetch(2)
+
+    def _image(self, inputs, targets):
+        return targets["unmasked_image"] if self.training.view == "unmasked" else inputs["masked_image"]
+
+    def _keep_epoch(self, row: dict[str, float], better: bool) -> None:
+        """Write the files of an epoch other than its backup: weights, then its row of the history."""
         write_classifier_weights(self.run.last_weights, self.model, self.config)
         if better:
             write_classifier_weights(self.run.best_weights, self.model, self.config)
         self.run.write_history([*self.run.history(), row])
 
     def _groups(self) -> dict[str, list]:
-        return {"model": [weight.value for weight in self.model.weights], "optimizer": self.optimizer.variables}
+        groups = {"model": self.model.weights, "optimizer": self._fitted.optimizer.variables}
+        # Of dropout; not among a model's weights.
+        groups["seeds"] = [
+            layer.seed_generator.state for layer in self.model.layers if hasattr(layer, "seed_generator")
+        ]
+        return {name: [variable.value for variable in group] for name, group in groups.items()}
+
+
+class _Stopped(Exception):
+    """Leaves `fit` at once; the message is `signal` or `time`."""
+
+
+class _Session(keras.callbacks.Callback):
+    """End each epoch of `fit`, measure its time, log progress, and stop at a signal or the time limit.
+
+    In place of Keras's own callbacks, which would lose what a run promises. BackupAndRestore and ModelCheckpoint
+    overwrite their files in place, so that a kill can leave weights of one epoch with the number of another; neither
+    keeps the best score or the class names. CSVLogger counts epochs from 0 and would repeat rows of epochs trained
+    again. `stop_training` would validate and record an incomplete epoch.
+    """
+
+    def __init__(self, trainer: ClassifierTrainer, stop: StopSignal):
+        super().__init__()
+        self._trainer, self._stop = trainer, stop
+
+    def on_train_begin(self, logs=None):
+        self._start = self._last_line = time.monotonic()
+        self._before, self._steps = self._trainer.seconds, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not at a batch's end: for that, Keras would wait for every loss.
+        if self._stop.is_set:
+            raise _Stopped("signal")
+        if batch and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            # Waits for the device, which works on after a call has returned.
+            self.model.optimizer.iterations.numpy()
+            self._last_line = time.monotonic()
+            self._trainer.log_progress(self._trainer.epoch, batch, (self._last_line - self._start) / self._steps)
+        self._steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        session = time.monotonic() - self._start
+        self._trainer.seconds = self._before + session
+        self._trainer.end_epoch(float(logs["loss"]))
+        limit = self._trainer.training.max_hours
+        if self._stop.is_set:
+            raise _Stopped("signal")
+        if limit and session >= 3600 * limit:
+            raise _Stopped("time")
+
+
+def make_classifier_optimizer(model, training: ClassifierTraining, total_steps: int) -> keras.optimizers.Optimizer:
+    """AdamW with a cosine schedule, built; only kernels decay, not biases and batch norms."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        training.learning_rate * 0.01,
+        total_steps,
+        warmup_target=training.learning_rate,
+        warmup_steps=total_steps // 20,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
+    if training.precision == "mixed_float16":
+        # Small gradients would vanish.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return optimizer
 
 
 def readable_pairs(pairs: PairSet, view: str) -> PairSet:
-    """The pairs that show what is to be read: behind masks, no bare faces, whose mouths are seen."""
+    """Return the pairs to read in a view: all, or for `masked` only the faces with a mask."""
     if view == "unmasked":
         return pairs
     return pairs.take(np.flatnonzero((pairs.frame["mask_style"] != NO_MASK).to_numpy()))
@@ -237,7 +299,7 @@ def class_weights(train: PairSet, power: float) -> np.ndarray:
 
 
 def move_pictures(image, seed, strength: float = 1.0):
-    """Move, turn and zoom each picture a little, at random by `seed`; what comes in from outside repeats the edge.
+    """Move, turn and zoom each picture a little, at random by `seed`; areas from outside repeat the edge.
 
     Args:
         image: (B, S, S, 3) float32.
