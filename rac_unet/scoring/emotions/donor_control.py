@@ -1,6 +1,6 @@
-"""Control accuracy of real lower faces: what guided training with donors can reach at best.
+"""Control accuracy of real lower faces, against which a network's can be measured.
 
-A network cannot be expected to make a judge read an emotion that real mouths of that emotion do not make it read.
+Where real mouths of an emotion do not make a judge read it, a network that does so paints mouths that are not natural.
 """
 
 from __future__ import annotations
