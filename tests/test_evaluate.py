@@ -114,7 +114,7 @@ def test_real_masks_and_faces_without_a_mask_are_not_in_the_metrics(run, toy_pai
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("3 ") and "real masks" in line for line in lines)
     assert any(line.startswith("5 faces without a mask") for line in lines)
-    tables = [line for line in lines if line.startswith("emotions")]
+    tables = [line for line in lines if "judged by" in line]
     assert len(scores) == count and ["judge" in tables[0], "second" in tables[1]] == [True, True]
     for section in (metrics, other):
         assert any(f"{100 * section['control']['obeyed']['mean']:.1f} %" in line for line in lines)

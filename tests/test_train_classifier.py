@@ -336,7 +336,7 @@ def test_evaluate_reports_emotion_and_control_accuracy(painted, trained, toy_pai
     assert sum(sum(row.values()) for row in control["asked_read"].values()) == 7 * len(scores)
     diagonal = sum(control["asked_read"][name][name] for name in EMOTIONS)
     assert control["obeyed"]["mean"] == pytest.approx(diagonal / (7 * len(scores)))
-    assert "the truth (ceiling)" in said and "requested | read" in said and "chance 14.3 %" in said
+    assert "ground truth (ceiling)" in said and "requested | read" in said and "chance 14.3 %" in said
 
 
 def test_the_order_of_a_classifiers_classes_does_not_change_what_it_reads(toy_pairs, tmp_path):
