@@ -206,7 +206,7 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, started_at
             if trainer.step >= trainer.total_steps:
                 log(f"{run.path} is finished: {trainer.step:,} of {trainer.total_steps:,} steps done; nothing to do")
                 return 0
-        outcome = _train_together(trainer, stop, distribution)
+        outcome = _train_and_wait(trainer, stop, distribution)
     if not distribution.is_chief:
         print(f"worker {distribution.worker} is done at step {outcome.step:,}; worker 0 has the run directory")
         return 130 if outcome.reason == "signal" else 0
@@ -224,7 +224,7 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, started_at
     return 0
 
 
-def _train_together(trainer, stop, distribution):
+def _train_and_wait(trainer, stop, distribution):
     """Train; with several workers, wait for all of them at the end, and raise UserError if one is lost."""
     if distribution.workers == 1:
         return trainer.train(stop)

@@ -124,17 +124,17 @@ def small_reader(toy_pairs, tmp_path):
 
 
 def state_of(trainer):
-    return [v.numpy() for group in trainer._groups().values() for v in group]
+    return [v.numpy() for group in trainer._backed_up_variables().values() for v in group]
 
 
 def test_a_backup_has_weights_optimizer_and_the_state_of_dropout(small_reader):
     first, second = small_reader(), small_reader(seed=1)
     rng = np.random.default_rng(0)
-    for group in first._groups().values():
+    for group in first._backed_up_variables().values():
         for variable in group:
             variable.assign(tf.cast(rng.integers(1, 99, variable.shape), variable.dtype))
-    assert len(first._groups()["seeds"]) == 3
-    save_state(first.run.backup, first._groups(), {"step": 2, "best": 0.5, "seconds": 7})
+    assert len(first._backed_up_variables()["seeds"]) == 3
+    save_state(first.run.backup, first._backed_up_variables(), {"step": 2, "best": 0.5, "seconds": 7})
     second.resume()
     assert (second.epoch, second.best, second.seconds) == (2, 0.5, 7)
     for mine, its in zip(state_of(second), state_of(first), strict=True):

@@ -1,7 +1,8 @@
 """The table of metrics: how each is computed and when, its heading, direction, digits and unit.
 
 `evaluate`, `compare`, their tables and the comparison page read this table. To add a metric of one number per image,
-write a function of a `View` and a row of `METRICS`.
+write a function of a `View` and a row of `METRICS`. Rows without a function are computed elsewhere: emotion and control
+accuracy in `evaluation.py`, lower-face distances in `emotions/plausibility.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Choose the faces that sheets show; the same data set always gives the same faces."""
+"""Choose the faces that the sheets of `train` and `evaluate` show; the same data set always gives the same faces."""
 
 from __future__ import annotations
 

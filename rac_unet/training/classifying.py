@@ -118,7 +118,7 @@ class ClassifierTrainer:
             self.log("no backup yet: starting from the first step")
             return
         arrays, numbers = found
-        restore(arrays, self._groups())
+        restore(arrays, self._backed_up_variables())
         self.epoch, self.best, self.seconds = int(numbers["step"]), float(numbers["best"]), float(numbers["seconds"])
         # Rows written after the backup are of epochs that will be trained again.
         rows, ended = [row for row in self.run.history() if row["epoch"] <= self.epoch], numbers.get("round")
@@ -163,7 +163,7 @@ class ClassifierTrainer:
         }
         numbers = {"step": self.epoch, "best": self.best, "seconds": self.seconds}
         # First, so that a kill at any moment leaves a run that can be resumed, which then writes the rest.
-        save_state(self.run.backup, self._groups(), {**numbers, "round": {"row": row, "better": better}})
+        save_state(self.run.backup, self._backed_up_variables(), {**numbers, "round": {"row": row, "better": better}})
         self._keep_epoch(row, better)
         self.log(
             f"epoch {self.epoch}/{self.training.epochs}: loss {loss:.4f}, validation loss {val_loss:.4f}, accuracy "
@@ -215,7 +215,7 @@ class ClassifierTrainer:
             write_classifier_weights(self.run.best_weights, self.model, self.config)
         self.run.write_history([*self.run.history(), row])
 
-    def _groups(self) -> dict[str, list]:
+    def _backed_up_variables(self) -> dict[str, list]:
         groups = {"model": self.model.weights, "optimizer": self._fitted.optimizer.variables}
         # Of dropout; not among a model's weights.
         groups["seeds"] = [

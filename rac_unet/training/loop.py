@@ -3,7 +3,7 @@
 Keras's `fit` cannot pass the occlusion map to a loss of one output, resumes whole epochs only, and overwrites the raw
 weights when it averages them; hence this loop. From the command to a gradient step, read these five files:
 
-1. `rac_unet/train.py`: `start` reads the settings, opens the pairs and makes the run directory.
+1. `rac_unet/train.py`: `start` checks the settings, opens the pairs and makes the run directory; `_train` trains in it.
 2. This file: `Trainer.__init__` builds network and optimizer; `Trainer.train` takes steps, validates and backs up.
 3. `rac_unet/data/pipeline.py`: `make_training_blocks` reads batches, and `finish_batch` augments them on the device.
 4. `rac_unet/training/step.py`: `TrainingStep._gradients` runs the network and its losses, `_replica_step` applies them.

@@ -1,7 +1,7 @@
 """Save and load backups: one file with everything a resumed run needs.
 
-A backup has the variables that the caller gives, by position (`Trainer._backed_up_variables` in `loop.py`: network,
-optimizer, averaged weights, discriminators), and numbers such as the step and the best loss. Two backups are kept, so
+A backup has the variables that the caller gives, by position (`_backed_up_variables` of `Trainer` in `loop.py` and of
+`ClassifierTrainer` in `classifying.py`), and numbers such as the step and the best loss. Two backups are kept, so
 that a file damaged by a crash costs minutes and not the run.
 """
 

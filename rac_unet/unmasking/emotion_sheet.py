@@ -8,13 +8,15 @@ import numpy as np
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.unmasking.result import SevenFaces
 
+# One face per row; further faces are on further pages.
 FACES_PER_PAGE = 8
+# Side of a picture and height of the row of names above it, in pixels.
 _CELL, _HEAD = 160, 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_emotion_sheets(faces: list[SevenFaces], mark: bool = False) -> list[np.ndarray]:
-    """Draw pages of up to eight faces, one per row: the photo's crop, then the seven emotions under their names.
+    """Draw pages of up to `FACES_PER_PAGE` faces, one per row: the photo's crop, then the seven emotions by name.
 
     Args:
         mark: whether to write 'synthetic' into each painted image.
