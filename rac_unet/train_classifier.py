@@ -85,12 +85,12 @@ def _config(args, classes: tuple[str, ...]):
     return ClassifierConfig(classes, args.network, args.filters, args.image_size, preprocessing, frame=frame)
 
 
-def _precision(asked: str) -> str:
+def _precision(setting: str) -> str:
     """Return the number format for this device."""
     from rac_unet.core.config import TrainingConfig
     from rac_unet.training.hardware.devices import choose, device_facts
 
-    return choose(TrainingConfig(precision=asked), device_facts(tpu=False), replicas=1).precision
+    return choose(TrainingConfig(precision=setting), device_facts(tpu=False), replicas=1).precision
 
 
 def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fresh: bool) -> int:

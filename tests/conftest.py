@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Look for garbage in what TensorFlow made on import no more: tracing a network would have it looked for often."""
+    """Exclude what TensorFlow made on import from garbage collection, which tracing a network triggers often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

@@ -202,7 +202,7 @@ def test_what_prepares_data_never_imports_tensorflow():
 
 
 def test_the_version_of_the_drawing_covers_all_that_draws_toys():
-    """Toys are kept by a version that follows from these sources; what they import besides changes no pixel."""
+    """Toys are kept by a version that follows from these sources; their other imports change no pixel."""
     from rac_unet.pairing.toy_pairs import drawing_sources
 
     others = {f"rac_unet.{name}" for name in ("core", "data", "pairing", "photos", "photos.listing")}

@@ -100,9 +100,9 @@ def test_emotions(folder, capsys):
 
 def test_side_by_side_mark_and_format(folder):
     run("photos/masked.png", "--output", "out", "--side_by_side", "--mark", "--format", "jpeg")
-    photo, beside = read_photo("photos/masked.png"), read_photo("out/masked.side_by_side.jpg")
-    assert beside.shape == (photo.shape[0], 2 * photo.shape[1], 3)
-    assert is_green(beside[:, : photo.shape[1]]).sum() > 5000 and is_green(beside[:, photo.shape[1] :]).sum() < 200
+    photo, both = read_photo("photos/masked.png"), read_photo("out/masked.side_by_side.jpg")
+    assert both.shape == (photo.shape[0], 2 * photo.shape[1], 3)
+    assert is_green(both[:, : photo.shape[1]]).sum() > 5000 and is_green(both[:, photo.shape[1] :]).sum() < 200
     corner = read_photo("out/masked.jpg")[-14:, :40]
     assert corner.max() > 230 and corner.min() < 80, "white letters on a dark ground"
     assert report("out/masked.json")["results"] == ["masked.jpg", "masked.side_by_side.jpg"]

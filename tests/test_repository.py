@@ -19,7 +19,7 @@ def text_files():
     files = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]
     for name in FOLDERS:
         inside = (path for path in (ROOT / name).rglob("*") if path.is_file())
-        # Caches of tools lie in hidden folders.
+        # Caches of tools are in hidden folders.
         files += [path for path in inside if not re.search(r"/(\.|__pycache__)", f"/{path.relative_to(ROOT / name)}")]
     return [path for path in files if path.suffix in TEXT]
 

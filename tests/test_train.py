@@ -115,7 +115,7 @@ def merged(toy_pairs, tmp_path_factory):
 def test_every_option_trains_and_resumes(toy_pairs, merged, tmp_path, options, request):
     if "mixed_float16" in options:
         request.getfixturevalue("half_precision")
-    # The merged set, for the one that reads it anew in every epoch.
+    # The merged set, for the run that reads it again in every epoch.
     data = merged if "off" in options else toy_pairs
     code, run = _train(data, tmp_path, "--training.max_hours", "1e-7", "--model.image_size", "32", *options)
     assert code == 0

@@ -30,7 +30,7 @@ COMPARISONS = {
 
 
 class _KerasAdam(keras.optimizers.Adam):
-    """Keras's Adam with the method that `TrainingStep` needs besides."""
+    """Keras's Adam with the additional method that `TrainingStep` needs."""
 
     def steps_taken(self):
         return self.iterations.value

@@ -1,4 +1,4 @@
-"""One way for every command to fail: one message, exit code 2, no traceback."""
+"""Errors of all commands: one message, exit code 2, no traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRACEBACK = "RAC_UNET_TRACEBACK"
 KINDS = {
     "usage": "options or arguments missing, unknown, or contradicting each other",
     "unknown_name": "a name that is not in the list of valid ones: a preset, network, loss, format or mask style",
-    "unknown_emotion": "a label that is none of the seven emotions",
+    "unknown_emotion": "a label that is not one of the seven emotions",
     "bad_value": "a value of the wrong type or outside its range",
     "missing": "a file, folder or run directory that does not exist",
     "exists": "something at the output path that would be overwritten",
@@ -63,7 +63,7 @@ class UserError(Exception):
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line of at most 240 characters; Keras's and TensorFlow's run over whole screens."""
+    """Return an error as one line of at most 240 characters; Keras's and TensorFlow's fill whole screens."""
     # TensorFlow colours some of its messages.
     text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split()) or type(error).__name__
     return text if len(text) <= 240 else text[:239] + "…"
@@ -86,7 +86,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], int | float]:
-    """An argparse type: an int or float from `low` to `high`; the message for any other text names the limits."""
+    """Return an argparse type: an int or float from `low` to `high`; the message for other text names the limits."""
     limits = f"{low:g} or more" if high == math.inf else f"{low:g}..{high:g}"
 
     def parse(text: str) -> int | float:
@@ -103,7 +103,7 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], in
 
 
 def own_version() -> str:
-    """Version of this package. Asking importlib.metadata for it takes as long as importing Pillow."""
+    """Return this package's version; reading it with importlib.metadata takes as long as importing Pillow."""
     from rac_unet import __version__
 
     return __version__
@@ -139,7 +139,7 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 def _report(message: str) -> None:
-    """Print an error on standard error, after its traceback where the user asked for one."""
+    """Print an error on standard error, after its traceback if the user requested it."""
     if os.environ.get(TRACEBACK, "0") not in ("", "0"):
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)

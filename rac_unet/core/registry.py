@@ -1,4 +1,4 @@
-"""What can be chosen by name, a row each: networks, losses, feature extractors.
+"""Tables of everything that can be chosen by name: networks, losses, feature extractors.
 
 A row names its function as 'module:function', resolved on first use, so that checking a name never imports TensorFlow.
 """
@@ -18,10 +18,10 @@ class Network:
     """A network that can be chosen.
 
     Attributes:
-        builder: function of `filters` and `image_size`, and of `conditioned` where it takes a label, to a keras.Model.
+        builder: function of `filters`, `image_size` and, if it takes a label, `conditioned`; returns a keras.Model.
         takes_label: whether it can be conditioned on the emotion.
-        outputs: names of what it puts out.
-        side_multiple: the side of its pictures is a multiple of this many pixels, and at least two of them.
+        outputs: names of its outputs.
+        side_multiple: the side of its images is a multiple of this number of pixels, and at least twice the number.
     """
 
     builder: str
@@ -31,7 +31,7 @@ class Network:
 
     @property
     def finds_mask(self) -> bool:
-        """Whether it says which pixels are hidden."""
+        """Whether it predicts which pixels are hidden."""
         return "occlusion" in self.outputs
 
 
@@ -40,11 +40,11 @@ class Loss:
     """A loss term that can be chosen.
 
     Attributes:
-        function: `(targets, outputs) -> (B,) float32`, with `extractor` besides where it needs features.
-        output: the network's output that it is of; networks without that output cannot be trained with it.
-        needs_features: whether it looks through the feature extractor, which is loaded for such losses alone.
-        any_label: whether it holds whatever emotion is asked for, because it is of what can be seen; the others compare
-            with the ground truth.
+        function: `(targets, outputs) -> (B,) float32`; with a keyword argument `extractor` if it needs features.
+        output: the network's output that it scores; networks without that output cannot be trained with it.
+        needs_features: whether it compares feature maps; the feature extractor is loaded for such losses only.
+        any_label: whether it is valid for any requested emotion, since it scores what the visible pixels show; other
+            losses compare with the ground truth, which shows a single emotion.
     """
 
     function: str
@@ -100,7 +100,7 @@ def check_name(where: str, name: str, valid) -> None:
 
 
 def check_label(name: str, conditioned: bool) -> None:
-    """Raise UserError where a network is to be conditioned on a label that it does not take."""
+    """Raise UserError if a network that takes no label is to be conditioned on one."""
     if conditioned and not MODELS[name].takes_label:
         others = ", ".join(other for other, network in MODELS.items() if network.takes_label)
         raise UserError(
@@ -111,7 +111,7 @@ def check_label(name: str, conditioned: bool) -> None:
 
 
 def check_terms(terms, model: str) -> None:
-    """Raise UserError where a loss is of something that the network does not put out."""
+    """Raise UserError if a loss scores an output that the network does not have."""
     given = MODELS[model].outputs
     for name in terms:
         output = LOSSES[name].output
@@ -126,7 +126,7 @@ def check_terms(terms, model: str) -> None:
 
 
 def check_features(features: str, weights: str, prefix: str = "") -> None:
-    """Raise UserError unless these can name a feature extractor; whether the files exist is seen when they are needed.
+    """Raise UserError unless these can name a feature extractor; files are looked for when they are needed.
 
     Args:
         prefix: of the options that name the two, for the message.

@@ -32,7 +32,7 @@ _LYING = (90, -90, 180)
 class ImagePyramid:
     """A photo and its repeated halvings, each computed on first use.
 
-    The networks' inputs are so small that downscaling a large photo anew for every search takes longer than they do.
+    The networks' inputs are so small that downscaling a large photo again for every search takes longer than they do.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -107,7 +107,7 @@ def search_mirrored(image: np.ndarray, detect: Detect) -> np.ndarray:
     rows = detect(padded)
     rows[:, 1:] -= border
     centre = (rows[:, 1:3] + rows[:, 3:5]) / 2
-    # A face whose centre lies in the border is a reflection.
+    # A face whose centre is in the border is a reflection.
     return rows[((centre >= 0) & (centre < [image.shape[1], image.shape[0]])).all(1)]
 
 

@@ -16,7 +16,7 @@ def build(name: str, **options):
 
     Args:
         name: a name from `rac_unet.core.registry.MODELS`.
-        **options: `filters`, `image_size`, and `conditioned`, which can be true only where its row says that it takes a
+        **options: `filters`, `image_size`, and `conditioned`, which can be true only if its row says that it takes a
             label.
     Returns: keras.Model with inputs by name (`masked_image`, and `emotion` when conditioned) and the outputs of its
         row by name, of which `inpainted_image`, (B, H, W, 3) float32, is unbounded; clip it to [0, 1] to look at it.
@@ -32,7 +32,7 @@ def build(name: str, **options):
 
 
 def build_configured(model: ModelConfig, precision: str = "float32"):
-    """The untrained network a config's model section describes; see `build`.
+    """Build the untrained network that a config's model section describes; see `build`.
 
     Args:
         precision: float32, mixed_bfloat16 or mixed_float16.

@@ -1,8 +1,8 @@
-"""The same network for training, its batch norms computed in fewer passes over memory.
+"""Replace a network's batch norms by faster ones for training, each a fused kernel.
 
 Keras composes a training batch norm from some ten elementwise operations, and so does its gradient; TensorFlow and
-cuDNN have one kernel for each direction. What is trained has the kernel; what is saved, scored or exported is built of
-stock layers, and since names, order and shapes are the same, weights travel both ways.
+cuDNN have one kernel for each direction. Networks are trained with the kernel, and saved, scored and exported with
+stock layers; names, order and shapes are the same, so each loads the other's weights.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import tensorflow as tf
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer in one kernel: same weights, same output, same moving statistics.
+    """Keras's batch normalisation as one fused kernel: same weights, same output, same moving statistics.
 
     With `synchronized`, the statistics are those of all replicas' pictures together, and so is the gradient: one
-    exchange of two numbers a channel in each direction. It bears the stock layer's name because Keras files weights
-    under the class's name.
+    exchange of two numbers a channel in each direction. The class has the stock layer's name, since Keras stores
+    weights under the name of the class.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -34,7 +34,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def fuse_batch_norms(model: keras.Model, synchronized: bool = False) -> keras.Model:
-    """A copy of a functional model with the same layers, names and weights, its batch norms in one kernel each.
+    """Return a copy of a functional model with the same layers, names and weights, and fused batch norms.
 
     Args:
         model: of stock layers, as `rac_unet.models.build` makes it.
@@ -53,7 +53,7 @@ def fuse_batch_norms(model: keras.Model, synchronized: bool = False) -> keras.Mo
 
 
 def _alone(inputs, gamma, beta, epsilon: float):
-    """Normalised inputs, mean and variance, of this replica's own pictures."""
+    """Return normalised inputs, mean and variance, computed over this replica's images."""
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon, is_training=True)
     # The kernel returns n / (n - 1) times the variance; Keras keeps the variance itself.
     pixels = _pixels(inputs)
@@ -61,7 +61,7 @@ def _alone(inputs, gamma, beta, epsilon: float):
 
 
 def _over_replicas(inputs, gamma, beta, epsilon: float):
-    """The same over all replicas' pictures, each replica having as many.
+    """Return normalised inputs, mean and variance, computed over the images of all replicas, equally many on each.
 
     The kernel in its inference form takes the statistics as given; its gradient then lacks only what flows through
     them: with n pixels and x^ the normalised input, dx = kernel's dx - gamma / sigma (sum dy + x^ sum(dy x^)) / n.

@@ -41,7 +41,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured besides PSNR, SSIM and the map.
+    """The optional measures of an evaluation; PSNR, SSIM and map metrics are always computed.
 
     Attributes:
         extractor: measures feature distances (`rac_unet.objectives.features.load_extractor`); None for none.

@@ -17,7 +17,7 @@ ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(sig
 
 
 class Terminated(Exception):
-    """A signal asked this process to end, and the running step has saved its state or ended.
+    """Raised after a signal to end this process, when the running step has saved its state or ended.
 
     Args:
         number: of the signal.
@@ -28,7 +28,7 @@ class Terminated(Exception):
 
 
 class TimeIsUp(Exception):
-    """The time limit was reached, and the running step has saved its state."""
+    """Raised at the time limit, when the running step has saved its state."""
 
 
 class Steps:
@@ -54,28 +54,28 @@ class Steps:
             raise TimeIsUp
         print("$ python -m", module, *words, flush=True)
         command = [sys.executable, "-m", module, *(str(word) for word in words)]
-        asked: type[BaseException] | None = None
+        reason: type[BaseException] | None = None
         with _Forwarded() as forwarded:
             # In a new session, so that it gets Ctrl-C only once, from here.
             process = subprocess.Popen(command, start_new_session=True)
             forwarded.to(process)
             while True:
                 try:
-                    code = process.wait(None if asked or not end else max(end - time.monotonic(), 0))
+                    code = process.wait(None if reason or not end else max(end - time.monotonic(), 0))
                     break
                 except subprocess.TimeoutExpired:
-                    asked = TimeIsUp
+                    reason = TimeIsUp
                     if module in STOPPABLE:
                         process.send_signal(signal.SIGTERM)
                 except KeyboardInterrupt:
-                    if asked is KeyboardInterrupt:
+                    if reason is KeyboardInterrupt:
                         process.kill()
-                    asked = KeyboardInterrupt
+                    reason = KeyboardInterrupt
                     process.send_signal(signal.SIGINT)
         if forwarded.received:
             raise Terminated(forwarded.received)
-        if asked is KeyboardInterrupt or asked and code == 130:
-            raise asked
+        if reason is KeyboardInterrupt or reason and code == 130:
+            raise reason
         if code:
             raise UserError(f"python -m {module} failed with exit code {code}; see its message above", "failed_step")
 

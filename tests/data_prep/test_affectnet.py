@@ -30,8 +30,10 @@ def test_emotions_are_right_and_contempt_is_counted(trees, tmp_path, form):
         n: trees.AFFECTNET[n % 8] for n in range(16) if n % 8 != 7
     }
     assert {n for n, (_, split) in found.items() if split == "test"} == {6, 14}
-    told = trees.reasons(tmp_path / "set")
-    assert len(told) == 2 and all(reason == "contempt is not one of the seven emotions" for reason in told.values())
+    rejected = trees.reasons(tmp_path / "set")
+    assert len(rejected) == 2 and all(
+        reason == "contempt is not one of the seven emotions" for reason in rejected.values()
+    )
 
 
 @pytest.mark.parametrize("tested", [False, True])
@@ -85,7 +87,7 @@ def test_bad_arrays_are_counted(trees, tmp_path):
     trees.save(root / "train_set/images/10.png", trees.face(1))
     found = by_number(run(root, tmp_path / "set"))
     assert set(found) == {5, 6, 8, 9, 11, 12, 13, 14} and found[9][0] == "happiness"
-    told = trees.reasons(tmp_path / "set")
+    rejected = trees.reasons(tmp_path / "set")
     for name, words in {
         "train_set/images/0.jpg": "no 0_exp.npy",
         "train_set/images/1.jpg": "cannot be read as an array",
@@ -96,7 +98,7 @@ def test_bad_arrays_are_counted(trees, tmp_path):
         "train_set/images/10.png": "different endings",
         "train_set/images/10.jpg": "different endings",
     }.items():
-        assert words in told[name], name
+        assert words in rejected[name], name
     notes = {row["path"]: row["note"] for row in trees.table(tmp_path / "set/notes.csv")}
     assert "detector was used" in notes["train_set/images/5.jpg"]
 
@@ -110,7 +112,7 @@ def test_bad_lines_are_counted(trees, tmp_path):
     trees.save(root / "Manually_Annotated/Manually_Annotated_Images/1/extra.jpg", trees.face(1))
     found = by_number(run(root, tmp_path / "set"), 16)
     assert set(found) == {n for n in range(16) if n % 8 != 7}
-    told = trees.reasons(tmp_path / "set")
+    rejected = trees.reasons(tmp_path / "set")
     for name, words in {
         "training.csv line 16": "as training.csv line 2 did",
         "training.csv line 17": "2 cells",
@@ -118,7 +120,7 @@ def test_bad_lines_are_counted(trees, tmp_path):
         "0/gone.jpg": "there is no image",
         "Manually_Annotated/Manually_Annotated_Images/1/extra.jpg": "no line names it",
     }.items():
-        assert words in told[name], name
+        assert words in rejected[name], name
 
 
 def test_the_cap_is_random_reproducible_and_counted(trees, tmp_path):

@@ -56,9 +56,9 @@ def test_bad_lines_are_counted(trees, tmp_path):
     lines[5] = ",".join([lines[5].split(",")[0], " ".join(["300"] * 2304), "Training"])
     path.write_text("\n".join(lines) + "\n\n")
     assert len(run(path, tmp_path / "set")) == 3
-    told = trees.reasons(tmp_path / "set")
+    rejected = trees.reasons(tmp_path / "set")
     for line, words in {2: "label '7'", 3: "2303 grey", 4: "'Holiday'", 5: "4 cells", 6: "beyond 0..255"}.items():
-        assert words in told[f"line {line}"]
+        assert words in rejected[f"line {line}"]
 
 
 def test_folders(trees, tmp_path):

@@ -47,9 +47,9 @@ def test_folders_named_after_emotions(photos, trees, tmp_path):
         ("happiness", "train"),
         ("anger", "train"),
     ]
-    told = trees.reasons(root / "out")
-    assert "name none" in told["other/d.jpg"] and "anger and fear" in told["fear/angry/e.jpg"]
-    assert "two splits" in told["train/test/fear/f.jpg"] and len(told) == 3
+    rejected = trees.reasons(root / "out")
+    assert "name none" in rejected["other/d.jpg"] and "anger and fear" in rejected["fear/angry/e.jpg"]
+    assert "two splits" in rejected["train/test/fear/f.jpg"] and len(rejected) == 3
 
 
 def test_photos_of_real_masks(photos, tmp_path):
@@ -71,9 +71,9 @@ def test_bad_rows_can_be_skipped(photos, trees, tmp_path):
     assert error.value.kind == "bad_row"
     found = run(tmp_path / "set", "--photos", photos, "--labels", labels, "--skip_bad_rows")
     assert [key[0] for key in found.keys] == ["a", "c"]
-    told = trees.reasons(tmp_path / "set")
-    assert "line 3: unknown emotion 'joy'" in told["b.jpg"] and "line 4:" in told["a.jpg"]
-    assert "leads out" in told["line 5"] and {"d.jpg", "e.jpg", "f.jpg"} < told.keys()
+    rejected = trees.reasons(tmp_path / "set")
+    assert "line 3: unknown emotion 'joy'" in rejected["b.jpg"] and "line 4:" in rejected["a.jpg"]
+    assert "leads out" in rejected["line 5"] and {"d.jpg", "e.jpg", "f.jpg"} < rejected.keys()
 
 
 def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
@@ -111,12 +111,17 @@ def test_hostile_files_are_counted_and_end_nothing(photos, trees, tmp_path):
     arguments = ("--photos", root, "--labels", root / "labels.csv")
     found = run(tmp_path / "set", *arguments)
     assert sorted(key.rpartition("-")[0].rpartition("-")[0] for key in found.keys) == ["good", "inside", "same", "same"]
-    told = trees.reasons(tmp_path / "set")
-    assert set(told) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg", "not text \\udcff.jpg"}
+    rejected = trees.reasons(tmp_path / "set")
+    assert set(rejected) == {*hostile, "link.jpg", "broken.jpg", "pipe.jpg", "folder.jpg", "not text \\udcff.jpg"}
     assert (
-        "outside the folder" in told["link.jpg"] and "megapixels" in told["bomb.png"] and "cut off" in told["cut.jpg"]
+        "outside the folder" in rejected["link.jpg"]
+        and "megapixels" in rejected["bomb.png"]
+        and "cut off" in rejected["cut.jpg"]
     )
-    assert told["pipe.jpg"] == told["folder.jpg"] == "not a regular file" and told["broken.jpg"] == "file is missing"
+    assert (
+        rejected["pipe.jpg"] == rejected["folder.jpg"] == "not a regular file"
+        and rejected["broken.jpg"] == "file is missing"
+    )
     assert len(run(tmp_path / "linked", *arguments, "--follow_links")) == 5
 
 
@@ -152,8 +157,8 @@ def test_a_linked_class_folder_is_read_or_reported(trees, tmp_path):
         "happy/a.jpg": "happiness",
         "sad/b.jpg": "sadness",
     }
-    told = dict(source.rejected)
-    assert "--follow_links" in told["angry"] and "fear" in told
+    rejected = dict(source.rejected)
+    assert "--follow_links" in rejected["angry"] and "fear" in rejected
     assert all(any(remark.startswith(name) for remark in source.remarks) for name in ("angry", "fear"))
     assert [photo.emotion for photo in read(tmp_path / "photos", follow_links=True).photos] == [
         "anger",

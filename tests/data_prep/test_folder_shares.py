@@ -144,8 +144,8 @@ def test_occlusion_maps_that_contradict_the_mask_style_are_faults(prepared, tmp_
     place = table[0].split(",").index("mask_style")
     cells = [line.split(",") for line in table]
     bare = next(line for line in cells if line[place] == "none")
-    worn = next(line for line in cells[1:] if line[place] != "none")
-    bare[place], worn[place] = "kn95", "none"
+    masked = next(line for line in cells[1:] if line[place] != "none")
+    bare[place], masked[place] = "kn95", "none"
     (tmp_path / "set/pairs.csv").write_text("\n".join(map(",".join, cells)) + "\n")
     assert check.main([str(tmp_path / "set"), "--workers", "1"]) == 1
     said = capsys.readouterr()

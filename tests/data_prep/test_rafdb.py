@@ -68,12 +68,14 @@ def test_repack_and_its_tables(trees, tmp_path):
     found = run(tmp_path / "raf", tmp_path / "set")
     emotions, _ = emotions_by_number(found)
     assert emotions == {n: trees.RAFDB[n % 7] for n in range(14) if n not in (0, 2)}
-    told = trees.reasons(tmp_path / "set")
-    assert "folder says sadness, train_labels.csv says disgust" in told["train/5/train_00002_aligned.jpg"]
-    assert "'8'" in told["train/8/train_00099_aligned.jpg"] and "1..7" in told["train/8/train_00099_aligned.jpg"]
-    assert "no numbered folder" in told["train/stray.jpg"]
-    assert "there is no image" in told["train/train_00000_aligned.jpg"]
-    assert len(told) == 4
+    rejected = trees.reasons(tmp_path / "set")
+    assert "folder says sadness, train_labels.csv says disgust" in rejected["train/5/train_00002_aligned.jpg"]
+    assert (
+        "'8'" in rejected["train/8/train_00099_aligned.jpg"] and "1..7" in rejected["train/8/train_00099_aligned.jpg"]
+    )
+    assert "no numbered folder" in rejected["train/stray.jpg"]
+    assert "there is no image" in rejected["train/train_00000_aligned.jpg"]
+    assert len(rejected) == 4
 
 
 def test_sorted_folders_keep_their_masks(trees, tmp_path):
@@ -89,11 +91,11 @@ def test_sorted_folders_keep_their_masks(trees, tmp_path):
     assert dict(zip(numbers, emotions, strict=True)) == {
         n: trees.RAFDB[n % 7] for n in range(14) if n not in (2, 3, 4, 7, 8)
     }
-    told = trees.reasons(tmp_path / "set")
-    assert "no masked image" in told["train/unmasked/0/7.jpg"]
-    assert "no unmasked image" in told["train/masked/1/8.jpg"]
-    assert "different endings" in told["train/masked/2/2.png"] and "train/masked/2/2.jpg" in told
-    assert "90 x 90" in told["train/unmasked/3/3.jpg"] and "not one face" in told["train/unmasked/4/4.jpg"]
+    rejected = trees.reasons(tmp_path / "set")
+    assert "no masked image" in rejected["train/unmasked/0/7.jpg"]
+    assert "no unmasked image" in rejected["train/masked/1/8.jpg"]
+    assert "different endings" in rejected["train/masked/2/2.png"] and "train/masked/2/2.jpg" in rejected
+    assert "90 x 90" in rejected["train/unmasked/3/3.jpg"] and "not one face" in rejected["train/unmasked/4/4.jpg"]
     columns = [found.paths(column) for column in pairs.IMAGE_COLUMNS]
     for number, masked, unmasked, occlusion in zip(numbers, *columns, strict=True):
         masked, unmasked = cv2.imread(masked), cv2.imread(unmasked)
@@ -125,7 +127,7 @@ def test_faults_of_the_label_list_are_counted(trees, tmp_path):
     (base / "Image/aligned/train_00008_aligned.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     emotions, _ = emotions_by_number(run(tmp_path / "raf", tmp_path / "set"))
     assert emotions == {n: trees.RAFDB[n % 7] for n in (2, 3, 6, 9, 10, 11, 12, 13)}
-    told = trees.reasons(tmp_path / "set")
+    rejected = trees.reasons(tmp_path / "set")
     for name, words in {
         "train_00000": "line 1: label '8' is not",
         "list_patition_label.txt line 2": "not a file name and a label",
@@ -138,7 +140,7 @@ def test_faults_of_the_label_list_are_counted(trees, tmp_path):
         "Image/aligned/train_00007_aligned.png": "different endings",
         "Image/aligned/train_00008_aligned.jpg": "",
     }.items():
-        assert words in told[name], name
+        assert words in rejected[name], name
 
 
 def test_the_refusal_of_an_unknown_layout_shows_the_known_ones(trees, tmp_path):

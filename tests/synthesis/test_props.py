@@ -46,7 +46,7 @@ def test_worn_props_are_at_their_places(face):
         assert glasses.cover[int(points[EYES, 1].mean())].max() > 0.5  # rims, at least
         assert hat.cover[2, 50:78].min() > 0.5 and covered(hat, points, slice(27, 68)).max() < 0.5
         assert covered(scarf, points, NOSE_TIP).max() == covered(scarf, points, EYES).max() == 0
-        assert scarf.cover[int(points[36, 1])].max() > 0.9  # beside the face
+        assert scarf.cover[int(points[36, 1])].max() > 0.9  # next to the face
     dark = [covered(draw_props(image, points, seed, ("glasses",))[0], points, EYES).mean() > 0.7 for seed in range(40)]
     assert 8 < sum(dark) < 32  # half of them are sunglasses
 

@@ -239,7 +239,7 @@ def test_five_lines_of_python(network, tmp_path):
 
 
 def test_transparency_comes_through(network, tmp_path):
-    """The face is opaque but for its lower edge, which is half seen; the ground is not seen at all."""
+    """The face is opaque but for its lower edge, which is half transparent; the background is fully transparent."""
     photo = drawn_photo()
     alpha = np.full((*photo.shape[:2], 1), 255, np.uint8)
     alpha[:40], alpha[200:210] = 0, 128
@@ -252,7 +252,7 @@ def test_transparency_comes_through(network, tmp_path):
         found = np.asarray(Image.open(tmp_path / name).convert("RGBA"))
         assert (found[..., 3:] == alpha).all()
     found = np.asarray(Image.open(tmp_path / "out.png"))
-    assert (found[~result.occlusion] == rgba[~result.occlusion]).all(), "also what lies behind see-through pixels"
+    assert (found[~result.occlusion] == rgba[~result.occlusion]).all(), "also the colour of transparent pixels"
     laid = np.abs(on_white(found).astype(int) - result.image)[alpha[..., 0] == 255]
     assert laid.max() == 0, "laid on white it is what was painted"
     result.save(tmp_path / "out.jpg")

@@ -41,7 +41,7 @@ def add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
 
 
 def _documentation(section: type) -> tuple[str, dict[str, str]]:
-    """A dataclass's first line, and what its docstring says of each field."""
+    """Return the first line of a dataclass's docstring, and the description of each field."""
     text = inspect.getdoc(section) or ""
     entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", text.partition("\nArgs:\n")[2], re.M)
     return text.partition("\n")[0].rstrip("."), {key: " ".join(meaning.split()) for key, meaning in entries}
@@ -55,7 +55,7 @@ def _parse(section: type, key: str, where: str, text: str) -> Any:
 
 
 def _from_yaml(text: str, kind: Any) -> Any:
-    """What an option's text means; a path or name is not read as YAML, so `123` and `off` stay words."""
+    """Return the value of an option's text; a path or name is not read as YAML, so `123` and `off` stay words."""
     if kind == str | None and text == "null":
         return None
     if not text or kind in (str, str | None) or text in typing.get_args(kind):
@@ -70,7 +70,7 @@ def _from_yaml(text: str, kind: Any) -> Any:
 
 
 def _placeholder(kind: Any) -> str:
-    """What the help shows for a value; empty where the setting's name says it."""
+    """Return the help's placeholder of a value; empty where the setting's name says it."""
     origin = typing.get_origin(kind)
     if kind is bool or origin is Literal:
         words = (True, False) if kind is bool else typing.get_args(kind)
@@ -79,7 +79,7 @@ def _placeholder(kind: Any) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """A value as one would write it after its option."""
+    """Return a value as it is written after its option."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {each}" for key, each in value.items()) + "}"
     if isinstance(value, list):

@@ -21,7 +21,7 @@ SEED = 0
 
 
 def different_people(pairs: PairSet, count: int) -> PairSet:
-    """Up to `count` masked pairs of different people, drawn at random, always the same ones.
+    """Return up to `count` masked pairs of different people, drawn at random, always the same ones.
 
     Raises: UserError when there is none.
     """
@@ -77,7 +77,7 @@ class DonorControl:
                 row += 1
 
     def _best(self, face, number: int) -> np.ndarray:
-        """(len(tries), S, S, 3): the best composite among the first 1, 8, … donors of a random order."""
+        """Return (len(tries), S, S, 3): the best composite among the first 1, 8, … donors of a random order."""
         import tensorflow as tf
 
         donors = self._faces[number]

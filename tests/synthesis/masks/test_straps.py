@@ -131,9 +131,9 @@ def test_the_cloth_colours_the_skin_next_to_some_masks_inside_the_map():
         rng = np.random.default_rng(seed)
         args = np.zeros((60, 60, 3), np.float32), cover, 41.0, light
         colour, soft = painting._cast_shadow(*args, np.array([0.0, 0.9, 0.0]), rng)
-        beside = (soft > 0.05) & (cover == 0)
-        assert beside.any() and (colour[soft == 0] == 0).all()
-        red, green, _ = (colour[beside] / soft[beside][:, None]).mean(0)
+        shadow = (soft > 0.05) & (cover == 0)
+        assert shadow.any() and (colour[soft == 0] == 0).all()
+        red, green, _ = (colour[shadow] / soft[shadow][:, None]).mean(0)
         tints.append(green / red)
     skin = light.skin[1] / light.skin[0]
     np.testing.assert_allclose(min(tints), skin, rtol=1e-3)

@@ -37,16 +37,16 @@ def folder(toy_pairs, tmp_path_factory):
         write_classifier(folder / name, build_classifier(config), config, {})
     words = ["--preset", "rac_unet_lite", "--data.path", str(toy_pairs), "--model.image_size", "32"]
     config = parse([*words, "--model.filters", "2"]).config
-    run = rundir.create(folder, "begun", config, {})
+    run = rundir.create(folder, "start", config, {})
     run.best_weights.parent.mkdir()
     build_configured(config.model).save_weights(run.best_weights)
-    run.path.rename(folder / "begun")
+    run.path.rename(folder / "start")
     return folder
 
 
 def words(folder, runs, *more):
     readers = f"[{folder / 'first'}, {folder / 'second'}]"
-    preset = ["--preset", "rac_unet_lite_guided", "--init_from", folder / "begun", "--guidance.readers", readers]
+    preset = ["--preset", "rac_unet_lite_guided", "--init_from", folder / "start", "--guidance.readers", readers]
     return [*preset, *OPTIONS, "--runs", folder / runs, *more]
 
 
@@ -86,7 +86,7 @@ def test_every_term_is_recorded_and_the_readers_are_named(folder, whole):
 
 @pytest.mark.slow
 def test_frozen_statistics_do_not_change(folder, whole):
-    before, after = arrays(folder / "begun/checkpoints/best.weights.h5"), arrays(whole.last_weights)
+    before, after = arrays(folder / "start/checkpoints/best.weights.h5"), arrays(whole.last_weights)
     moving = [name for name in before if before[name].ndim == 1 and (before[name] == after[name]).all()]
     learned = [name for name in before if (before[name] != after[name]).any()]
     # The last two of a batch norm's four vectors are statistics.
