@@ -52,7 +52,7 @@ def hasty():
 
 @pytest.fixture(scope="session")
 def half_precision():
-    """Skip where TensorFlow dies of 16-bit numbers: it asks the processor for them, and oneDNN has been limited."""
+    """Skip where oneDNN's instruction set is limited, since TensorFlow then crashes in 16-bit arithmetic."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
     if limit.upper() not in ("ALL", "DEFAULT"):
         pytest.skip(f"TensorFlow crashes in 16-bit arithmetic where oneDNN is limited to {limit}")

@@ -1,4 +1,4 @@
-"""Data flows one way through the rooms, workers stay small, and who only asks for help does not wait for TensorFlow."""
+"""Data flows one way through the rooms, workers stay small, and --help does not wait for TensorFlow."""
 
 import ast
 import subprocess

@@ -172,6 +172,6 @@ def _pictures(form: Format, inputs: dict[str, tuple], pairs: PairSet | None, cal
     pictures = read_pictures(pairs, split, CHECKED, size)
     pictures[EMOTION][UNLABELLED - 1 :: UNLABELLED] = 0
     real = real_batches(pictures, inputs, form.one_by_one)
-    # Noise is far from the images that int8 was calibrated on and tells nothing about its quality.
+    # Noise is far from the images that int8 was calibrated on and says nothing about its quality.
     batches = real if form.tolerance is None else noise + real
     return batches, [calibration_pictures(pairs, calibrated, size)] if form.calibrated else []

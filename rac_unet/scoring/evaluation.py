@@ -32,7 +32,7 @@ class Judge:
 
     Attributes:
         classifier: the loaded classifier.
-        facts: what metrics.json says of it (`rac_unet.scoring.emotions.judges.check_judges`).
+        facts: its entries in metrics.json (`rac_unet.scoring.emotions.judges.check_judges`).
     """
 
     classifier: Classifier

@@ -42,7 +42,7 @@ class Steps:
         self._end = time.monotonic() + 60 * minutes if minutes else None
 
     def run(self, module: str, *words, timed: bool = True) -> None:
-        """Print and run `python -m module words`; when the time limit is reached, ask it to save and stop.
+        """Print and run `python -m module words`; at the time limit, signal it to save and stop.
 
         Args:
             timed: whether the time limit applies to it.

@@ -24,8 +24,7 @@ from rac_unet.synthesis.masks.shapes import CUTS, choose_wear, mask_surface
 from rac_unet.synthesis.masks.sheet import Sheet
 from rac_unet.synthesis.masks.straps import choose_straps, make_straps, strap_ribbons
 
-# Style -> (materials, cuts): names of functions in `textures` and of entries of `shapes.CUTS`. The seed draws one place
-# in both lists, so that KN95 cloth gets a KN95's cut.
+# Style -> (materials, cuts); the seed draws one place in both lists, so that KN95 cloth gets a KN95's cut.
 _STYLES = {
     "surgical": (("surgical",), ("pleated",)),
     "kn95": (("kn95",), ("folded",)),
