@@ -48,10 +48,12 @@ class RacUnetPairs(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012  tensorflow-datasets reads it as it is
 
     def __init__(self, *, pairs: PairSet, advance: Callable[[int], object] = lambda count: None, **options: Any):
-        """Args:
-        pairs: the data set to convert, with image files.
-        advance: called with 1 for each pair written.
-        options: options of `tfds.core.DatasetBuilder`, such as `data_dir`.
+        """Open a builder of the pairs of a data set.
+
+        Args:
+            pairs: the data set to convert, with image files.
+            advance: called with 1 for each pair written.
+            options: options of `tfds.core.DatasetBuilder`, such as `data_dir`.
         """
         self._pairs, self._advance = pairs, advance
         super().__init__(**options)

@@ -37,7 +37,7 @@ class _KerasAdam(keras.optimizers.Adam):
 
 
 def keras_step_ratios(image_size: int, batch_size: int, repeats: int, filters: int | None = None) -> dict:
-    """Time of a step with Keras's parts divided by the time with this package's; above 1, the own part is faster.
+    """Measure the time of a step with Keras's parts relative to this package's; above 1, the own part is faster.
 
     The network, losses and optimizer settings are those of the preset `rac_unet_lite`, with a constant learning rate.
 

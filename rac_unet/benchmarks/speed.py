@@ -30,7 +30,7 @@ def matrix_multiply_rate(side: int = 2048, repeats: int = 15) -> float:
 
 
 def face_rate(scratch: Path, photos: Path | None, labels: Path | None, photo_count: int, workers: int) -> dict:
-    """Faces prepared per second by the data preparation commands, start-up included, and the largest worker's memory.
+    """Measure faces prepared per second by the commands, start-up included, and the largest worker's memory.
 
     Args:
         scratch: folder for the pairs.
@@ -67,7 +67,7 @@ def face_rate(scratch: Path, photos: Path | None, labels: Path | None, photo_cou
 
 
 def pipeline_rate(scratch: Path, data: Path | None, image_size: int, batch_size: int, seconds: float = 8.0) -> dict:
-    """Training pairs per second from the memory cache, augmented, with nothing else running; and from disk.
+    """Measure training pairs per second from the memory cache, augmented, with nothing else running; and from disk.
 
     From disk means: read in random order from image files or TFRecord shards and decoded, not augmented.
 
@@ -105,7 +105,7 @@ def pipeline_rate(scratch: Path, data: Path | None, image_size: int, batch_size:
 
 
 def memory_growth(scratch: Path, data: Path | None, image_size: int, batch_size: int) -> dict:
-    """Growth of resident memory from 1,000 to 6,000 pairs, in megabytes, with and without that of the cache.
+    """Measure how resident memory grows from 1,000 to 6,000 pairs, in megabytes, with and without that of the cache.
 
     Each number of pairs is measured in its own process.
 
@@ -126,7 +126,7 @@ def memory_growth(scratch: Path, data: Path | None, image_size: int, batch_size:
 
 
 def loss_cost(image_size: int, batch_size: int) -> dict:
-    """Milliseconds per picture of `ms_ssim_l1` and of its direct form in the original, forward and backward."""
+    """Measure milliseconds per picture of `ms_ssim_l1` and of its direct form in the original, forward and backward."""
     import tensorflow as tf
 
     from rac_unet.benchmarks.direct_ms_ssim import direct_ms_ssim_l1
@@ -156,7 +156,7 @@ def loss_cost(image_size: int, batch_size: int) -> dict:
 
 
 def inference_rate(filters: int, image_size: int, batch_size: int, repeats: int) -> dict:
-    """Pictures per second and GFLOP/s of the default network's forward pass, one picture at a time and by batch."""
+    """Measure pictures per second and GFLOP/s of the default network's forward pass, singly and by batch."""
     import tensorflow as tf
 
     from rac_unet.models import build_configured

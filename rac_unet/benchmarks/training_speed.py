@@ -37,7 +37,7 @@ class Step:
 
 
 def training_rate(filters: int, image_size: int, batch_size: int, repeats: int) -> dict:
-    """Pictures per second and GFLOP/s of a whole training step (`ms_ssim_l1`, Adam), counted as 3 forward passes.
+    """Measure pictures per second and GFLOP/s of a training step (`ms_ssim_l1`, Adam), counted as 3 forward passes.
 
     The machine's matrix-multiply rate is measured right before and right after, for the share.
     """
@@ -59,7 +59,7 @@ def training_rate(filters: int, image_size: int, batch_size: int, repeats: int) 
 
 
 def replica_rate(filters: int, image_size: int, batch_size: int, repeats: int, replicas: int = 2) -> dict:
-    """Pictures per second of a step of the same batch on one device and on several, timed alternately.
+    """Measure pictures per second of a step of the same batch on one device and on several, timed alternately.
 
     On GPUs if there are enough; otherwise on logical CPUs, which share the processor's cores, so that the distance of
     the ratio from 1 is the cost of distributing.
@@ -122,7 +122,7 @@ def make_step(
 
 
 def _default_step(filters: int, image_size: int, batch_size: int, distribution: Distribution) -> Step:
-    """The step of the default network and optimizer with `ms_ssim_l1`, without a moving average."""
+    """Make a step of the default network and optimizer with `ms_ssim_l1`, without a moving average."""
     model = ModelConfig(filters=filters, image_size=image_size)
     config = RunConfig(model=model, loss=LossConfig({"ms_ssim_l1": 1.0}))
     with distribution.strategy.scope():

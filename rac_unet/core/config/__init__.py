@@ -258,7 +258,7 @@ class RunConfig:
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
-    """The config as nested dictionaries, in the order of the dataclasses."""
+    """Return the config as nested dictionaries, in the order of the dataclasses."""
     return dataclasses.asdict(config)
 
 
@@ -287,7 +287,7 @@ def from_dict(values: dict[str, Any], where: str = "config") -> RunConfig:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The settings by which two configs train differently, one line each: `model.filters: 8 before, 16 now`.
+    """Return the settings by which two configs train differently, a line each: `model.filters: 8 before, 16 now`.
 
     Args:
         before, now: nested dictionaries as `to_dict` returns them; missing settings get their defaults.
@@ -314,19 +314,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(config: RunConfig) -> str:
-    """The config as YAML text, from which `from_dict(read_yaml(…))` restores it."""
+    """Return the config as YAML text, from which `from_dict(read_yaml(…))` restores it."""
     import yaml
 
     return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that come with the package."""
+    """Return the names of the presets that come with the package."""
     folder = resources.files("rac_unet") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def preset_path(name: str) -> Path:
-    """Path of a preset's YAML file; raises UserError with the valid names when there is none."""
+    """Return the path of a preset's YAML file; raises UserError with the valid names when there is none."""
     check_name("--preset", name, preset_names())
     return Path(str(resources.files("rac_unet") / "presets" / f"{name}.yaml"))

@@ -43,7 +43,7 @@ def coerce(value: Any, section: type, key: str, where: str) -> Any:
 
 
 def finite_number(value: Any, where: str) -> float:
-    """The value as a float; raises UserError when it is no number, or not finite."""
+    """Return the value as a float; raises UserError when it is not a number, or not finite."""
     try:
         if isinstance(value, bool):
             raise ValueError
