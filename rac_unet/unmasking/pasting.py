@@ -133,7 +133,7 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
     weights, colours = _Layer(where.weight, matrix), _Layer(255 * painted, matrix, cv2.INTER_CUBIC)
     amount = _missing_grain(photo, colours, weights, where, matrix)
     x0, y0, x1, y1 = box
-    grain = amount * np.tile(_grain_tile(), -(-(x1 - x0) // 256))[:, : x1 - x0] if amount else None
+    grain = amount * np.tile(grain_tile(), -(-(x1 - x0) // 256))[:, : x1 - x0] if amount else None
     for top in range(y0, y1, _STRIP):
         strip = x0, top, x1, min(top + _STRIP, y1)
         weight = weights.within(strip)
@@ -257,7 +257,8 @@ def _missing_grain(photo: np.ndarray, colours: _Layer, weights: _Layer, where: F
 
 
 @functools.cache
-def _grain_tile() -> np.ndarray:
+def grain_tile() -> np.ndarray:
+    """Return (256, 256) float32, the standard normal noise of which grain is made."""
     return np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
 
 

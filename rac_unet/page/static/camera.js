@@ -1,0 +1,89 @@
+// The live camera: frames go to the worker one at a time and come back painted.
+
+import { ask } from "./engine.js";
+import { Refusal } from "./refusal.js";
+
+const WANTED = { video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" }, audio: false };
+// The rate is the mean of this many frames.
+const COUNTED = 20;
+
+/** Paints the camera's frames into a canvas; report({rate, faces}) is called once for each. */
+export class Camera {
+  constructor(canvas, emotion, report) {
+    this.canvas = canvas;
+    this.emotion = emotion;
+    this.report = report;
+    this.video = null;
+  }
+
+  get running() {
+    return this.video !== null;
+  }
+
+  /** Ask for the camera and start. Rejects with a Refusal. */
+  async start() {
+    if (!navigator.mediaDevices) throw new Refusal("camera_failed");
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia(WANTED);
+    } catch (error) {
+      if (error.name === "NotAllowedError") throw new Refusal("camera_refused");
+      throw new Refusal(error.name === "NotFoundError" ? "camera_missing" : "camera_failed");
+    }
+    this.video = document.createElement("video");
+    this.video.muted = true;
+    this.video.playsInline = true;
+    this.video.srcObject = stream;
+    await this.video.play();
+    this.loop(this.video);
+  }
+
+  stop() {
+    for (const track of this.video?.srcObject?.getTracks() ?? []) track.stop();
+    this.video = null;
+  }
+
+  /** Return the camera's present picture, as it is, as a Blob. */
+  async still() {
+    const canvas = new OffscreenCanvas(this.video.videoWidth, this.video.videoHeight);
+    canvas.getContext("2d").drawImage(this.video, 0, 0);
+    return canvas.convertToBlob({ type: "image/png" });
+  }
+
+  async loop(video) {
+    const times = [performance.now()];
+    let restart = true;
+    try {
+      while (this.video === video) {
+        const bitmap = await createImageBitmap(video);
+        const { painted, faces } = await ask("frame", { bitmap, emotion: this.emotion(), restart }, [bitmap]);
+        restart = false;
+        if (this.video !== video) break;
+        if (this.canvas.width !== painted.width) this.canvas.width = painted.width;
+        if (this.canvas.height !== painted.height) this.canvas.height = painted.height;
+        this.canvas.getContext("2d").drawImage(painted, 0, 0);
+        painted.close();
+        times.push(performance.now());
+        if (times.length > COUNTED) times.shift();
+        const rate = (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]);
+        this.report({ rate, faces });
+        await nextFrame(video);
+      }
+    } catch (error) {
+      this.stop();
+      this.report({ error });
+    }
+  }
+}
+
+/** Wait until the camera has a new frame, and at most a tenth of a second. */
+function nextFrame(video) {
+  return new Promise((resolve) => {
+    const late = setTimeout(resolve, 100);
+    if (!video.requestVideoFrameCallback) return;
+    video.requestVideoFrameCallback(() => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,117 @@
+// The worker: it has the networks and the open photo, and answers the page's requests one after the other.
+
+import { FollowedFaces } from "./camera_faces.js";
+import { checkCanvas, decodedPicture, pixelsOf } from "./decode.js";
+import { pictureSize } from "./header.js";
+import { hasRelaxedSimd, Runtime } from "./litert.js";
+import { OpenPhoto } from "./open_photo.js";
+import { Refusal } from "./refusal.js";
+import { EMOTIONS, Unmasker } from "./unmask.js";
+import { gunzipped, patched, unsorted } from "./unpack.js";
+
+let unmasker;
+let photo;
+let followed;
+
+const REQUESTS = {
+  /** Start LiteRT and open the networks. files: packed files by name. */
+  async start({ files }) {
+    if (typeof WebAssembly !== "object") throw new Refusal("noWasm");
+    if (typeof OffscreenCanvas !== "function" || typeof DecompressionStream !== "function") throw new Refusal("oldBrowser");
+    checkCanvas();
+    const fast = hasRelaxedSimd() && !files.withoutRelaxedSimd;
+    const unpacked = Object.fromEntries(
+      await Promise.all(
+        Object.entries(files)
+          .filter(([name, file]) => file instanceof ArrayBuffer && !(fast && name === "compatible"))
+          .map(async ([name, file]) => [name, await gunzipped(file)]),
+      ),
+    );
+    const binary = fast ? unpacked.wasm : patched(unpacked.wasm, unpacked.compatible);
+    // Defined by LiteRT's scripts, which come before this one.
+    const factory = fast ? self.liteRtFast() : self.liteRtCompatible();
+    const runtime = await Runtime.start(factory, binary);
+    const networks = {};
+    for (const name of ["near", "far", "mesh", "inpainter", "reader"]) {
+      if (unpacked[name]) networks[name] = await runtime.open(unsorted(unpacked[name]));
+    }
+    const grain = Float32Array.from(new Int8Array(unpacked.grain.buffer), (value) => value / 28);
+    unmasker = new Unmasker(networks, grain);
+    return { emotions: unmasker.conditioned ? EMOTIONS : [], reads: unmasker.reads, fast };
+  },
+
+  /** Decode a picture file and find its faces. */
+  async open({ file }) {
+    photo = null;
+    const size = await pictureSize(file);
+    const picture = await decodedPicture(file);
+    photo = await OpenPhoto.look(picture, unmasker);
+    return { ...(await photo.described()), animated: Boolean(size?.animated) };
+  },
+
+  /** Paint every masked face. emotion: a name, `auto` or `none`. side: longest side of the returned preview. */
+  async paint({ emotion, side }) {
+    await photo.paint(emotion);
+    return photo.preview(side);
+  },
+
+  /** Add a stroke to the maps of the faces that it touches, or remove it, and paint these again. */
+  async brush({ stroke, radius, add, emotion, side }) {
+    photo.brush(stroke, radius, add);
+    await photo.paint(emotion);
+    return photo.preview(side);
+  },
+
+  /** Take all strokes back. */
+  async reset({ emotion, side }) {
+    photo.reset();
+    await photo.paint(emotion);
+    return photo.preview(side);
+  },
+
+  /** Return a face's crop and the crop with each emotion, as pictures. */
+  async sheet({ face }) {
+    const pictures = await photo.sheet(face);
+    return { value: pictures, transfer: pictures };
+  },
+
+  /** Return the painted photo as a PNG file with the mark in its metadata. label: text of a visible mark, or null. */
+  async save({ label, version }) {
+    const file = await photo.pngFile(label, version);
+    return { value: file.buffer, transfer: [file.buffer] };
+  },
+
+  /** Return the pixels of the painted photo, for tests: {width, height, data, region}. */
+  async pixels() {
+    return { ...photo.result, region: photo.region };
+  },
+
+  /** Paint a frame of the camera. */
+  async frame({ bitmap, emotion, restart }) {
+    if (restart || !followed) followed = new FollowedFaces(unmasker);
+    const picture = pixelsOf(bitmap);
+    bitmap.close();
+    const masked = await followed.paint(picture, emotion);
+    const { width, height } = picture;
+    const painted = await createImageBitmap(new ImageData(picture.data, width, height));
+    return { value: { painted, ...masked }, transfer: [painted] };
+  },
+};
+
+let last = Promise.resolve();
+
+self.onmessage = ({ data }) => {
+  last = last.then(() => answer(data));
+};
+
+async function answer({ id, request, ...given }) {
+  try {
+    const result = await REQUESTS[request](given);
+    const { value, transfer } = result?.transfer ? result : { value: result, transfer: [] };
+    self.postMessage({ id, value }, transfer);
+  } catch (error) {
+    const memory = error instanceof RangeError || error?.name === "QuotaExceededError";
+    const key = error instanceof Refusal ? error.key : memory ? "memory" : "unexpected";
+    self.postMessage({ id, refusal: key, detail: String(error?.message ?? error) });
+  }
+}
