@@ -57,7 +57,7 @@ export function alignedFace(picture, points, size) {
 }
 
 function shifted(points, x0, y0) {
-  return points.map(([x, y]) => [x - x0, y - y0]);
+  return points.map(([x, y]) => [Math.fround(x - x0), Math.fround(y - y0)]);
 }
 
 function cutOut(picture, points, size) {

@@ -3,6 +3,8 @@
 import { resizedByArea } from "./resize.js";
 import { rounded } from "./warp.js";
 
+const { fround } = Math;
+
 /** A variant: its network, the side of its input, and (stride, anchors per cell) of its grids. */
 export const NEAR = {
   network: "near",
@@ -41,14 +43,16 @@ export async function findBoxes(run, blaze, picture, minScore) {
   const rows = [];
   for (let i = 0; i < logits.length; i++) {
     if (logits[i] < least) continue;
-    const score = 1 / (1 + Math.exp(-Math.min(Math.max(logits[i], -60), 60)));
+    const score = fround(1 / fround(1 + fround(Math.exp(-Math.min(Math.max(logits[i], -60), 60)))));
     const [anchorX, anchorY] = anchors[i];
-    const raw = Array.from(regression.subarray(16 * i, 16 * i + 8), (value) => value / side);
-    const x = raw[0] + anchorX;
-    const y = raw[1] + anchorY;
+    // Rounded to 32 bits like NumPy's arrays, so that faces are cut at the same place.
+    const raw = Array.from(regression.subarray(16 * i, 16 * i + 8), (value) => fround(value / side));
+    const x = fround(raw[0] + anchorX);
+    const y = fround(raw[1] + anchorY);
     const box = [x - raw[2] / 2, y - raw[3] / 2, x + raw[2] / 2, y + raw[3] / 2];
     const eyes = [raw[4] + anchorX, raw[5] + anchorY, raw[6] + anchorX, raw[7] + anchorY];
-    rows.push([score, ...[...box, ...eyes].map((value, k) => (value * side - (k % 2 ? top : left)) / scale)]);
+    const places = [...box, ...eyes].map((value) => fround(fround(value) * side));
+    rows.push([score, ...places.map((value, k) => fround((value - (k % 2 ? top : left)) / scale))]);
   }
   return blendedOverlaps(rows);
 }
@@ -60,7 +64,8 @@ function anchorsOf(blaze) {
       const cells = blaze.side / stride;
       for (let i = 0; i < cells * cells * perCell; i++) {
         const cell = Math.floor(i / perCell);
-        blaze.anchors.push([((cell % cells) + 0.5) / cells, (Math.floor(cell / cells) + 0.5) / cells]);
+        const centre = (place) => fround((place + 0.5) / cells);
+        blaze.anchors.push([centre(cell % cells), centre(Math.floor(cell / cells))]);
       }
     }
   }
@@ -74,8 +79,9 @@ function blendedOverlaps(found) {
   while (rows.length) {
     const first = rows[0];
     const same = rows.filter((row) => row === first || overlap(row, first) > 0.3);
-    const total = same.reduce((sum, row) => sum + row[0], 0);
-    const mean = first.map((_, k) => (k ? same.reduce((sum, row) => sum + row[0] * row[k], 0) / total : first[0]));
+    const total = same.reduce((sum, row) => fround(sum + row[0]), 0);
+    const weighted = (k) => same.reduce((sum, row) => fround(sum + fround(row[0] * row[k])), 0);
+    const mean = first.map((_, k) => (k ? fround(weighted(k) / total) : first[0]));
     merged.push(mean);
     rows = rows.filter((row) => !same.includes(row));
   }

@@ -113,7 +113,8 @@ export class FaceDetector {
     const presence = found.map(([value]) => value);
     // One of the three may find a face by chance.
     if ([...presence].sort((one, other) => one - other)[1] < MIN_PRESENCE) return { trust: NOTHING, mesh: found[0][1] };
-    const mesh = found[0][1].map((_, k) => (found[0][1][k] + found[1][1][k] + found[2][1][k]) / 3);
+    const [first, second, third] = found.map(([, each]) => each);
+    const mesh = first.map((value, k) => Math.fround(Math.fround(value + second[k]) + third[k]) / 3);
     const eyes = eyeCentres(ibugPoints(mesh));
     const middle = [(eyes[0][0] + eyes[1][0]) / 2, (eyes[0][1] + eyes[1][1]) / 2];
     const apart = found.map(([, each]) => {
@@ -144,7 +145,7 @@ export class FaceDetector {
       input[k + 2] = crop.data[i + 2] / 255;
     }
     const [raw, logit] = await this.run("mesh", input);
-    const mesh = new Float64Array(2 * 468);
+    const mesh = new Float32Array(2 * 468);
     const square = zoom * zoom;
     for (let i = 0; i < 468; i++) {
       const u = raw[3 * i] - shiftX;

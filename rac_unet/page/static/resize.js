@@ -33,24 +33,28 @@ export function halved(picture) {
 /** Return a picture resized to width x height, each pixel the mean of what it covers; linear where it is enlarged. */
 export function resizedByArea(picture, width, height) {
   if (width === picture.width && height === picture.height) return picture;
-  const shrinks = width <= picture.width && height <= picture.height;
-  const columns = shrinks ? coveredPixels(picture.width, width) : nearestPairs(picture.width, width, true);
-  const rows = shrinks ? coveredPixels(picture.height, height) : nearestPairs(picture.height, height, true);
-  return { width, height, data: combined(picture, columns, rows) };
+  if (width > picture.width || height > picture.height) {
+    const columns = nearestPairs(picture.width, width, true);
+    return { width, height, data: interpolated(picture, columns, nearestPairs(picture.height, height, true)) };
+  }
+  const columns = coveredPixels(picture.width, width);
+  return { width, height, data: combined(picture, columns, coveredPixels(picture.height, height)) };
 }
 
 /** Return a picture whose pixels are the means of blocks of `factor` x `factor` pixels; blocks at the end may be cut. */
 export function averagedDown(picture, factor) {
   const width = Math.max(1, rounded(picture.width / factor));
   const height = Math.max(1, rounded(picture.height / factor));
-  const data = combined(picture, blocks(picture.width, width, factor), blocks(picture.height, height, factor));
+  const columns = blocks(picture.width, width, factor);
+  // Of 2 x 2 pixels OpenCV rounds halves up, of others to the even number.
+  const data = combined(picture, columns, blocks(picture.height, height, factor), factor === 2 ? 0.01 : 0);
   return { width, height, data };
 }
 
 /** Return a picture resized to width x height with linear interpolation. */
 export function resizedLinearly(picture, width, height) {
   const columns = nearestPairs(picture.width, width, false);
-  return { width, height, data: combined(picture, columns, nearestPairs(picture.height, height, false)) };
+  return { width, height, data: interpolated(picture, columns, nearestPairs(picture.height, height, false)) };
 }
 
 /** Return (side, side, channels) floats resized to (target, target, channels), as a mean when shrinking, else cubic. */
@@ -117,24 +121,54 @@ function blocks(from, to, factor) {
   });
 }
 
+/** The first of the two source pixels of each target pixel, and their weights in 1/2048. */
 function nearestPairs(from, to, area) {
   const scale = from / to;
-  return taps(to, (i) => {
-    let place = (i + 0.5) * scale - 0.5;
+  const places = { first: new Int32Array(to), weight: new Int32Array(2 * to), last: from - 1 };
+  for (let i = 0; i < to; i++) {
+    let place = Math.fround((i + 0.5) * scale - 0.5);
     let low = Math.floor(place);
-    let share = place - low;
+    let share = Math.fround(place - low);
     if (area) {
       low = Math.floor(i * scale);
-      place = i + 1 - (low + 1) / scale;
-      share = place <= 0 ? 0 : place - Math.floor(place);
+      place = Math.fround(i + 1 - (low + 1) / scale);
+      share = place <= 0 ? 0 : Math.fround(place - Math.floor(place));
     }
-    if (low < 0) return [[0, 1]];
-    if (low >= from - 1) return [[from - 1, 1]];
-    return [
-      [low, 1 - share],
-      [low + 1, share],
-    ];
-  });
+    if (low < 0 || low >= from - 1) [low, share] = [Math.min(Math.max(low, 0), from - 1), 0];
+    places.first[i] = low;
+    places.weight[2 * i] = rounded(Math.fround(1 - share) * 2048);
+    places.weight[2 * i + 1] = rounded(share * 2048);
+  }
+  return places;
+}
+
+/** Interpolate linearly with whole numbers, as OpenCV does with bytes. */
+function interpolated(picture, columns, rows) {
+  const { width, data } = picture;
+  const wide = columns.first.length;
+  const high = rows.first.length;
+  const out = new Uint8ClampedArray(4 * wide * high);
+  const across = (row, line) => {
+    for (let x = 0; x < wide; x++) {
+      const left = 4 * (row * width + columns.first[x]);
+      const right = 4 * (row * width + Math.min(columns.first[x] + 1, columns.last));
+      for (let c = 0; c < 4; c++) {
+        line[4 * x + c] = data[left + c] * columns.weight[2 * x] + data[right + c] * columns.weight[2 * x + 1];
+      }
+    }
+  };
+  const upper = new Int32Array(4 * wide);
+  const lower = new Int32Array(4 * wide);
+  for (let y = 0; y < high; y++) {
+    across(rows.first[y], upper);
+    across(Math.min(rows.first[y] + 1, rows.last), lower);
+    const [above, below] = rows.weight.subarray(2 * y, 2 * y + 2);
+    const to = 4 * wide * y;
+    for (let x = 0; x < 4 * wide; x++) {
+      out[to + x] = (((above * (upper[x] >> 4)) >> 16) + ((below * (lower[x] >> 4)) >> 16) + 2) >> 2;
+    }
+  }
+  return out;
 }
 
 /** The four weights of cubic interpolation (a = -0.75) at a fraction of a pixel. */
@@ -156,7 +190,7 @@ function cubicTaps(from, to) {
   });
 }
 
-function combined(picture, columns, rows) {
+function combined(picture, columns, rows, bias = 0) {
   const { width, data } = picture;
   const wide = columns.first.length - 1;
   const high = rows.first.length - 1;
@@ -170,9 +204,9 @@ function combined(picture, columns, rows) {
       for (let x = 0; x < line.length; x++) line[x] += share * data[from + x];
     }
     for (let x = 0; x < wide; x++) {
-      let red = 0;
-      let green = 0;
-      let blue = 0;
+      let red = bias;
+      let green = bias;
+      let blue = bias;
       for (let k = columns.first[x]; k < columns.first[x + 1]; k++) {
         const i = 4 * columns.index[k];
         const share = columns.weight[k];

@@ -99,7 +99,7 @@ async function searchSmall(pyramid, detect) {
 }
 
 function scaled(rows, factor) {
-  return rows.map((row) => row.map((value, k) => (k ? value * factor : value)));
+  return rows.map((row) => row.map((value, k) => (k ? Math.fround(value * factor) : value)));
 }
 
 /** Return the boxes detected in a photo with a mirrored border, for a face that fills it from edge to edge. */
@@ -177,7 +177,7 @@ async function searchLevel(pyramid, scale, detect) {
           (row[3] > width && left + width < small.width) ||
           (row[2] < 0 && top > 0) ||
           (row[4] > height && top + height < small.height);
-        if (!cut) found.push(row.map((value, k) => (k ? (value + (k % 2 ? left : top)) / scale : value)));
+        if (!cut) found.push(row.map((value, k) => (k ? Math.fround((value + (k % 2 ? left : top)) / scale) : value)));
       }
     }
   }
