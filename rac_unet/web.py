@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.output:
         files = page_files(model, reader)
         write_folder(args.output, files)
-        print(f"wrote    {args.output}: {len(files)} files, {sum(map(len, files.values())) / 1e6:.1f} MB; for a web server")
+        print(
+            f"wrote    {args.output}: {len(files)} files, {sum(map(len, files.values())) / 1e6:.1f} MB; for a web server"
+        )
     if args.single:
         content = single_page(model, reader)
         write_file(args.single, content)
@@ -70,13 +72,16 @@ def _parser() -> CommandParser:
         "needs no server program, and its content-security policy lets no picture leave the device.",
         epilog="example: python -m rac_unet.web --output page",
     )
+    parser.add_argument("--output", type=Path, metavar="D", help="folder for the page, which any web server can serve")
     parser.add_argument(
-        "--output", type=Path, metavar="D", help="folder for the page, which any web server can serve"
+        "--single",
+        type=Path,
+        metavar="FILE",
+        help="write the page as one HTML file, which a browser opens from the disk",
     )
     parser.add_argument(
-        "--single", type=Path, metavar="FILE", help="write the page as one HTML file, which a browser opens from the disk"
+        "--open", action="store_true", help="serve the page on this machine, and open it in the browser"
     )
-    parser.add_argument("--open", action="store_true", help="serve the page on this machine, and open it in the browser")
     parser.add_argument(
         "--model",
         type=Path,

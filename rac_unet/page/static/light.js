@@ -17,30 +17,39 @@ export function matchedToPhoto(painting, crop, ring, size) {
   for (let i = 0; i < pixels; i++) if (ring[i]) known.push(i);
   if (known.length < 12) return painting;
   const painted = isColourless(crop, known) ? withoutColour(painting) : painting;
-  const off = crop.map((value, k) => value - painted[k]);
-  const middle = [0, 1, 2].map((c) => median(Float32Array.from(known, (i) => off[3 * i + c])));
+  const off = new Float32Array(3 * pixels);
+  for (let k = 0; k < off.length; k++) off[k] = crop[k] - painted[k];
+  const middle = [0, 1, 2].map((c) => median(picked(known, (i) => off[3 * i + c])));
   // Hair, background or a collar differ for other reasons than light; Tukey's biweight excludes them.
-  const distance = (i) => Math.max(...middle.map((value, c) => Math.abs(off[3 * i + c] - value)));
-  const limit = 4 * Math.max(median(Float32Array.from(known, distance)), 0.02);
-  const sums = new Float32Array(4 * pixels);
+  const distance = (i) => {
+    const red = Math.abs(off[3 * i] - middle[0]);
+    const green = Math.abs(off[3 * i + 1] - middle[1]);
+    return Math.max(red, green, Math.abs(off[3 * i + 2] - middle[2]));
+  };
+  const limit = 4 * Math.max(median(picked(known, distance)), 0.02);
+  // Per known pixel: weighted difference of each colour, and weight.
+  const sums = new Float32Array(4 * known.length);
   const total = [0, 0, 0, 0];
-  for (const i of known) {
+  known.forEach((i, n) => {
     const weight = Math.max(1 - (distance(i) / limit) ** 2, 0) ** 2;
     for (let c = 0; c < 4; c++) {
-      sums[4 * i + c] = c < 3 ? weight * off[3 * i + c] : weight;
-      total[c] += sums[4 * i + c];
+      sums[4 * n + c] = c < 3 ? weight * off[3 * i + c] : weight;
+      total[c] += sums[4 * n + c];
     }
-  }
-  const smooth = blurred(sums, size, REACH * size);
+  });
+  const smooth = spread(known, sums, size, REACH * size);
   // Far from all known pixels, their mean takes over.
   const mean = [0, 1, 2].map((c) => total[c] / Math.max(total[3], 1e-6));
-  return painted.map((value, k) => {
-    const c = k % 3;
-    const i = (k - c) / 3;
-    const correction = (smooth[4 * i + c] + 0.02 * mean[c]) / (smooth[4 * i + 3] + 0.02);
-    const bounded = Math.min(Math.max(correction, -MOST_CORRECTION), MOST_CORRECTION);
-    return Math.min(Math.max(value + bounded, 0), 1);
-  });
+  const out = new Float32Array(3 * pixels);
+  for (let i = 0; i < pixels; i++) {
+    const share = 1 / (smooth[4 * i + 3] + 0.02);
+    for (let c = 0; c < 3; c++) {
+      const correction = (smooth[4 * i + c] + 0.02 * mean[c]) * share;
+      const bounded = Math.min(Math.max(correction, -MOST_CORRECTION), MOST_CORRECTION);
+      out[3 * i + c] = Math.min(Math.max(painted[3 * i + c] + bounded, 0), 1);
+    }
+  }
+  return out;
 }
 
 /** Return the median of a typed array, which is sorted in place. */
@@ -65,37 +74,63 @@ function withoutColour(painting) {
   });
 }
 
-/** Blur (size, size, 4) floats by a Gaussian, mirrored at the border. */
-function blurred(values, size, sigma) {
-  const radius = (Math.round(8 * sigma + 1) | 1) >> 1;
-  const kernel = Float32Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2)));
-  const sum = kernel.reduce((all, value) => all + value, 0);
-  const places = Array.from({ length: size + 2 * radius }, (_, i) => reflected(i - radius, size));
-  let from = values;
-  for (const [step, line] of [
-    [4, 4 * size],
-    [4 * size, 4],
-  ]) {
-    const to = new Float32Array(values.length);
-    for (let row = 0; row < size; row++) {
-      for (let x = 0; x < size; x++) {
-        let [a, b, c, d] = [0, 0, 0, 0];
-        for (let k = 0; k < kernel.length; k++) {
-          const at = row * line + places[x + k] * step;
-          const share = kernel[k];
-          a += share * from[at];
-          b += share * from[at + 1];
-          c += share * from[at + 2];
-          d += share * from[at + 3];
-        }
-        const at = row * line + x * step;
-        to[at] = a / sum;
-        to[at + 1] = b / sum;
-        to[at + 2] = c / sum;
-        to[at + 3] = d / sum;
+function picked(known, value) {
+  const out = new Float32Array(known.length);
+  for (let n = 0; n < out.length; n++) out[n] = value(known[n]);
+  return out;
+}
+
+/** Blur by a Gaussian, mirrored at the border: (size, size, 4) floats that are 0 but for the known pixels' values. */
+function spread(known, values, size, sigma) {
+  const share = blurMatrix(size, sigma);
+  const row = 4 * size;
+  // Three more rows, which the loop below reads with a share of 0.
+  const across = new Float32Array((size + 3) * row);
+  known.forEach((i, n) => {
+    const x = i % size;
+    const a = values[4 * n];
+    const b = values[4 * n + 1];
+    const c = values[4 * n + 2];
+    const d = values[4 * n + 3];
+    let to = 4 * (i - x);
+    for (let u = 0; u < size; u++, to += 4) {
+      const weight = share[u * size + x];
+      across[to] += weight * a;
+      across[to + 1] += weight * b;
+      across[to + 2] += weight * c;
+      across[to + 3] += weight * d;
+    }
+  });
+  const out = new Float32Array(size * row);
+  // Four rows at a time, which spares most of the stores.
+  for (let v = 0; v < size; v++) {
+    for (let y = 0; y < size; y += 4) {
+      const [a, b, c, d] = [0, 1, 2, 3].map((more) => (y + more < size ? share[v * size + y + more] : 0));
+      if (!(a || b || c || d)) continue;
+      const to = v * row;
+      let from = y * row;
+      for (let k = 0; k < row; k++, from++) {
+        const upper = a * across[from] + b * across[from + row];
+        out[to + k] += upper + c * across[from + 2 * row] + d * across[from + 3 * row];
       }
     }
-    from = to;
   }
-  return from;
+  return out;
+}
+
+const matrices = new Map();
+
+/** Share of each source pixel (column) in each blurred pixel (row) of a line. */
+function blurMatrix(size, sigma) {
+  if (!matrices.has(size)) {
+    const radius = (Math.round(8 * sigma + 1) | 1) >> 1;
+    const kernel = Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2)));
+    const sum = kernel.reduce((all, value) => all + value, 0);
+    const share = new Float32Array(size * size);
+    for (let x = 0; x < size; x++) {
+      for (let k = 0; k < kernel.length; k++) share[x * size + reflected(x + k - radius, size)] += kernel[k] / sum;
+    }
+    matrices.set(size, share);
+  }
+  return matrices.get(size);
 }

@@ -19,19 +19,19 @@ const FAR_AWAY = 8192;
 /** Return the connected regions (0 or 1) with surely hidden pixels, without specks, holes and other faces' masks. */
 export function cleanedMap(occlusion, size) {
   const pixels = size * size;
-  const maybe = Uint8Array.from(occlusion, (value) => Number(value > MAYBE_HIDDEN));
+  const maybe = new Uint8Array(pixels);
+  for (let i = 0; i < pixels; i++) maybe[i] = Number(occlusion[i] > MAYBE_HIDDEN);
   const regions = connectedRegions(maybe, size, true);
   const sure = new Uint32Array(regions.areas.length);
-  occlusion.forEach((value, i) => {
-    if (value > SURELY_HIDDEN) sure[regions.labels[i]]++;
-  });
+  for (let i = 0; i < pixels; i++) if (occlusion[i] > SURELY_HIDDEN) sure[regions.labels[i]]++;
   const keep = Array.from(regions.areas, (area, label) => {
     if (!label || area < SPECK * pixels || sure[label] < (SPECK / 2) * pixels) return false;
     const x = (regions.sumX[label] / area - FACE[0] * size) / (FACE[2] * size);
     const y = (regions.sumY[label] / area - FACE[1] * size) / (FACE[3] * size);
     return Math.hypot(x, y) <= 1;
   });
-  const hidden = Uint8Array.from(regions.labels, (label) => Number(keep[label]));
+  const hidden = new Uint8Array(pixels);
+  for (let i = 0; i < pixels; i++) hidden[i] = Number(keep[regions.labels[i]]);
   const holes = connectedRegions(
     hidden.map((value) => 1 - value),
     size,
@@ -129,23 +129,10 @@ function connectedRegions(values, size, diagonal) {
 
 /** Each element's distance to the nearest zero, by the 5 x 5 chamfer of OpenCV's distanceTransform. */
 function distances(values, size) {
-  const straight = 1;
-  const diagonal = 1.4;
-  const knight = 2.1969;
-  const steps = [
-    [-1, 0, straight],
-    [0, -1, straight],
-    [-1, -1, diagonal],
-    [1, -1, diagonal],
-    [-2, -1, knight],
-    [2, -1, knight],
-    [-1, -2, knight],
-    [1, -2, knight],
-  ];
   // A border of two elements spares the checks at the edges.
   const wide = size + 4;
   const padded = new Float32Array(wide * wide).fill(FAR_AWAY);
-  const offsets = steps.map(([dx, dy]) => dy * wide + dx);
+  const two = 2 * wide;
   for (const direction of [1, -1]) {
     for (let k = 0; k < size * size; k++) {
       const i = direction > 0 ? k : size * size - 1 - k;
@@ -155,12 +142,12 @@ function distances(values, size) {
         padded[at] = 0;
         continue;
       }
-      let least = padded[at];
-      for (let step = 0; step < 8; step++) {
-        const far = padded[at + direction * offsets[step]] + steps[step][2];
-        if (far < least) least = far;
-      }
-      padded[at] = least;
+      const [d, w] = [direction, direction * wide];
+      const straight = Math.min(padded[at - d], padded[at - w]) + 1;
+      const diagonal = Math.min(padded[at - w - d], padded[at - w + d]) + 1.4;
+      const flat = Math.min(padded[at - w - 2 * d], padded[at - w + 2 * d]);
+      const steep = Math.min(padded[at - d * two - d], padded[at - d * two + d]);
+      padded[at] = Math.min(padded[at], straight, diagonal, Math.min(flat, steep) + 2.1969);
     }
   }
   const out = new Float32Array(size * size);

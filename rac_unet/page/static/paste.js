@@ -11,6 +11,7 @@ const MOST_GRAIN = 6;
 const LARGE = 2;
 const ENLARGED = 3;
 const TILE = 256;
+const LEAST_WEIGHT = 1 / 255;
 const CUBIC = Array.from({ length: 32 }, (_, i) => Float64Array.from(cubicWeights(i / 32)));
 
 /**
@@ -37,12 +38,16 @@ export function pasteFace(photo, region, painted, where, size, matrix, grain) {
   const weight = new Float32Array(width);
   const colour = new Float32Array(3 * width);
   for (let y = y0; y < y1; y++) {
-    weights.row(y, x0, width, weight);
-    if (!weight.some((value) => value > 1 / 255)) continue;
-    colours.row(y, x0, width, colour);
+    weights.row(y, x0, 0, width, weight);
+    let first = 0;
+    let end = width;
+    while (first < end && weight[first] <= LEAST_WEIGHT) first++;
+    while (end > first && weight[end - 1] <= LEAST_WEIGHT) end--;
+    if (first === end) continue;
+    colours.row(y, x0, first, end, colour);
     const noise = ((y - y0) % TILE) * TILE;
-    for (let x = 0; x < width; x++) {
-      if (!(weight[x] > 1 / 255)) continue;
+    for (let x = first; x < end; x++) {
+      if (weight[x] <= LEAST_WEIGHT) continue;
       const pixel = y * photo.width + x0 + x;
       const more = amount ? amount * grain[noise + (x % TILE)] : 0;
       for (let c = 0; c < 3; c++) {
@@ -72,7 +77,10 @@ class Layer {
     this.channels = channels;
     this.crop = resizedFloats(crop, size, channels, this.side);
     // Cubic interpolation overshoots.
-    if (channels === 3) this.crop = this.crop.map((value) => Math.min(Math.max(value, 0), 255));
+    if (channels === 3) {
+      this.crop = new Float32Array(this.crop);
+      for (let k = 0; k < this.crop.length; k++) this.crop[k] = Math.min(Math.max(this.crop[k], 0), 255);
+    }
     const ratio = size / this.side;
     const [a, b, c, d, e, f] = back.map((value, k) => (k % 3 < 2 ? value * ratio : value));
     const [p, q] = [(back[0] + back[1]) * (ratio / 2 - 0.5), (back[3] + back[4]) * (ratio / 2 - 0.5)];
@@ -80,70 +88,90 @@ class Layer {
     this.toCrop = inverted([a, b, c + p, d, e, f + q]);
   }
 
-  /** Fill `out` with the values of `width` photo pixels from x0 on in row y. Weights are 0 outside the crop. */
-  row(y, x0, width, out) {
-    const { toCrop, side, crop, channels } = this;
-    this.places = this.places?.length >= 2 * width ? this.places : new Int32Array(2 * width);
-    const places = sourcePlaces(toCrop, y, x0, width, this.places);
-    const repeated = channels === 3;
+  /** Fill `out` with the values of photo pixels x0 + first to x0 + end in row y. Weights are 0 outside the crop. */
+  row(y, x0, first, end, out) {
+    this.places = this.places?.length >= 2 * end ? this.places : new Int32Array(2 * end);
+    sourcePlaces(this.toCrop, y, x0, end, this.places);
+    if (this.cubic) this.cubicRow(first, end, out);
+    else if (this.channels === 3) this.colourRow(first, end, out);
+    else this.weightRow(first, end, out);
+  }
+
+  cubicRow(first, end, out) {
+    const { side, crop, places } = this;
     const inside = (value) => Math.min(Math.max(value, 0), side - 1);
-    for (let x = 0; x < width; x++) {
+    for (let x = first; x < end; x++) {
       const u = places[2 * x] >> 5;
       const v = places[2 * x + 1] >> 5;
-      const across = places[2 * x] & 31;
-      const down = places[2 * x + 1] & 31;
-      if (this.cubic) {
-        for (let c = 0; c < 3; c++) {
-          let sum = 0;
-          for (let j = 0; j < 4; j++) {
-            const line = inside(v - 1 + j) * side;
-            let part = 0;
-            for (let i = 0; i < 4; i++) part += CUBIC[across][i] * crop[3 * (line + inside(u - 1 + i)) + c];
-            sum += CUBIC[down][j] * part;
-          }
-          out[3 * x + c] = Math.min(Math.max(sum, 0), 255);
+      const across = CUBIC[places[2 * x] & 31];
+      const down = CUBIC[places[2 * x + 1] & 31];
+      for (let c = 0; c < 3; c++) {
+        let sum = 0;
+        for (let j = 0; j < 4; j++) {
+          const line = inside(v - 1 + j) * side;
+          let part = 0;
+          for (let i = 0; i < 4; i++) part += across[i] * crop[3 * (line + inside(u - 1 + i)) + c];
+          sum += down[j] * part;
         }
-        continue;
+        out[3 * x + c] = Math.min(Math.max(sum, 0), 255);
       }
-      if (!repeated && (u < -1 || v < -1 || u >= side || v >= side)) {
+    }
+  }
+
+  colourRow(first, end, out) {
+    const { side, crop, places } = this;
+    const last = side - 1;
+    for (let x = first; x < end; x++) {
+      const u = places[2 * x] >> 5;
+      const v = places[2 * x + 1] >> 5;
+      const p = (places[2 * x] & 31) / 32;
+      const q = (places[2 * x + 1] & 31) / 32;
+      const left = Math.min(Math.max(u, 0), last);
+      const right = Math.min(Math.max(u + 1, 0), last);
+      const upper = Math.min(Math.max(v, 0), last) * side;
+      const lower = Math.min(Math.max(v + 1, 0), last) * side;
+      const i = 3 * (upper + left);
+      const j = 3 * (upper + right);
+      const k = 3 * (lower + left);
+      const l = 3 * (lower + right);
+      for (let c = 0; c < 3; c++) {
+        const above = crop[i + c] + p * (crop[j + c] - crop[i + c]);
+        const below = crop[k + c] + p * (crop[l + c] - crop[k + c]);
+        out[3 * x + c] = above + q * (below - above);
+      }
+    }
+  }
+
+  weightRow(first, end, out) {
+    const { side, crop, places } = this;
+    const at = (u, v) => (u < 0 || v < 0 || u >= side || v >= side ? 0 : crop[v * side + u]);
+    for (let x = first; x < end; x++) {
+      const u = places[2 * x] >> 5;
+      const v = places[2 * x + 1] >> 5;
+      if (u < -1 || v < -1 || u >= side || v >= side) {
         out[x] = 0;
         continue;
       }
-      const left = inside(u);
-      const right = inside(u + 1);
-      const upper = inside(v) * side;
-      const lower = inside(v + 1) * side;
-      let p = across / 32;
-      let q = down / 32;
-      let [a, b, s, t] = [(1 - p) * (1 - q), p * (1 - q), (1 - p) * q, p * q];
-      if (!repeated) {
-        if (u < 0) a = s = 0;
-        if (u + 1 >= side) b = t = 0;
-        if (v < 0) a = b = 0;
-        if (v + 1 >= side) s = t = 0;
-      }
-      for (let c = 0; c < channels; c++) {
-        out[channels * x + c] =
-          a * crop[channels * (upper + left) + c] +
-          b * crop[channels * (upper + right) + c] +
-          s * crop[channels * (lower + left) + c] +
-          t * crop[channels * (lower + right) + c];
-      }
+      const p = (places[2 * x] & 31) / 32;
+      const q = (places[2 * x + 1] & 31) / 32;
+      const above = (1 - p) * at(u, v) + p * at(u + 1, v);
+      const below = (1 - p) * at(u, v + 1) + p * at(u + 1, v + 1);
+      out[x] = (1 - q) * above + q * below;
     }
   }
 }
 
 function bounds(values, size, matrix, photo) {
   let [left, top, right, bottom] = [size, size, -1, -1];
-  values.forEach((value, i) => {
-    if (!value) return;
+  for (let i = 0; i < values.length; i++) {
+    if (!values[i]) continue;
     const x = i % size;
     const y = (i - x) / size;
     left = Math.min(left, x);
     right = Math.max(right, x);
     top = Math.min(top, y);
     bottom = Math.max(bottom, y);
-  });
+  }
   if (right < 0) return null;
   const back = inverted(matrix);
   const corners = [
@@ -179,7 +207,7 @@ function missingGrain(photo, colours, weights, where, size, matrix) {
     const photoGrey = new Float32Array(width * height);
     const paintGrey = new Float32Array(width * height);
     for (let y = 0; y < height; y++) {
-      colours.row(top + y, x0, width, colour);
+      colours.row(top + y, x0, 0, width, colour);
       for (let x = 0; x < width; x++) {
         const at = 4 * ((top + y) * photo.width + x0 + x);
         photoGrey[y * width + x] = (photo.data[at] + photo.data[at + 1] + photo.data[at + 2]) / 3;
@@ -187,10 +215,10 @@ function missingGrain(photo, colours, weights, where, size, matrix) {
       }
     }
     for (let y = 1; y < height - 1; y++) {
-      rings.row(top + y, x0, width, line);
+      rings.row(top + y, x0, 0, width, line);
       for (let x = 1; x < width - 1; x++) if (line[x] > 0.5) wanted.push(fineDetail(photoGrey, width, x, y));
-      weights.row(top + y, x0, width, line);
-      for (let x = 1; x < width - 1; x++) if (line[x] > 1 / 255) there.push(fineDetail(paintGrey, width, x, y));
+      weights.row(top + y, x0, 0, width, line);
+      for (let x = 1; x < width - 1; x++) if (line[x] > LEAST_WEIGHT) there.push(fineDetail(paintGrey, width, x, y));
     }
   }
   if (Math.min(there.length, wanted.length) < 64) return 0;

@@ -25,13 +25,18 @@ export function rounded(value) {
   return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
 }
 
+/** Round half to even where only the value counts: as fast as the processor's own rounding. */
+function quicklyRounded(value) {
+  return (value + 6755399441055744) - 6755399441055744;
+}
+
 /** The places in the source of one row of the result, in 1/32 pixels: x in the even, y in the odd elements. */
 export function sourcePlaces(back, y, left, width, places) {
   const x0 = rounded((back[1] * y + back[2]) * 1024) + 16;
   const y0 = rounded((back[4] * y + back[5]) * 1024) + 16;
   for (let x = 0; x < width; x++) {
-    places[2 * x] = (x0 + rounded(back[0] * (x + left) * 1024)) >> 5;
-    places[2 * x + 1] = (y0 + rounded(back[3] * (x + left) * 1024)) >> 5;
+    places[2 * x] = (x0 + quicklyRounded(back[0] * (x + left) * 1024)) >> 5;
+    places[2 * x + 1] = (y0 + quicklyRounded(back[3] * (x + left) * 1024)) >> 5;
   }
   return places;
 }
