@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     model = args.model or PUBLISHED_NETWORK
     if Path(model).suffix != ".tflite" and Path(model).exists():
         raise UserError(
-            f"the page runs .tflite files; {model} is none; write one with: python -m rac_unet.export RUN --format litert",
+            f"the page runs .tflite files, and {model} is none; write one with rac_unet.export RUN --format litert",
             "unsupported",
         )
     if args.output:
@@ -36,9 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.output:
         files = page_files(model, reader)
         write_folder(args.output, files)
-        print(
-            f"wrote    {args.output}: {len(files)} files, {sum(map(len, files.values())) / 1e6:.1f} MB; for a web server"
-        )
+        size = sum(map(len, files.values())) / 1e6
+        print(f"wrote    {args.output}: {len(files)} files, {size:.1f} MB; for a web server")
     if args.single:
         content = single_page(model, reader)
         write_file(args.single, content)
@@ -68,7 +67,7 @@ def _serve(files: dict[str, bytes], host: str, port: int) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.web",
-        description="Write a page that unmasks faces inside the browser, in photos and in the camera's picture. The page "
+        description="Write a page that unmasks faces inside the browser, in photos and in the camera's picture. It "
         "needs no server program, and its content-security policy lets no picture leave the device.",
         epilog="example: python -m rac_unet.web --output page",
     )

@@ -22,6 +22,7 @@ ROOMS = (
     "runtime",
     "exporting",
     "unmasking",
+    "page",
     "scoring",
     "reports",
     "training",

@@ -1,6 +1,7 @@
 """Write bytes as printable text, 13 bits in two characters: 23 % more than the bytes, where base64 has 33 %.
 
-The text may stand in a script element of an HTML page: it has none of `<`, `>` and `&`. `static/dense_text.js` reads it.
+The text may be put into a script element of an HTML page: it has none of `<`, `>` and `&`. `static/dense_text.js`
+reads it.
 """
 
 from __future__ import annotations

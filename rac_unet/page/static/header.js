@@ -9,10 +9,11 @@ export async function pictureSize(file) {
   const view = new DataView(bytes.buffer);
   const text = String.fromCharCode(...bytes.subarray(0, 16));
   if (text.startsWith("\x89PNG")) {
-    return { width: view.getUint32(16), height: view.getUint32(20), animated: has(bytes, "acTL") };
+    return { width: view.getUint32(16), height: view.getUint32(20), animated: times(bytes, "acTL") > 0 };
   }
   if (text.startsWith("GIF8")) {
-    const animated = has(bytes, "NETSCAPE2.0");
+    // Each frame of an animation has a graphic control extension.
+    const animated = times(new Uint8Array(await file.slice(0, 16 * START).arrayBuffer()), "\x21\xf9\x04") > 1;
     return { width: view.getUint16(6, true), height: view.getUint16(8, true), animated };
   }
   if (text.startsWith("BM")) {
@@ -50,6 +51,6 @@ async function jpegSize(file) {
   return { width: 0, height: 0, animated: false };
 }
 
-function has(bytes, word) {
-  return new TextDecoder("latin1").decode(bytes).includes(word);
+function times(bytes, word) {
+  return new TextDecoder("latin1").decode(bytes).split(word).length - 1;
 }

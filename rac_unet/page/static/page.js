@@ -109,13 +109,19 @@ async function open(file, name) {
     stopCamera();
     show(shown);
     say(summary());
-    document.body.dataset.opened = String(turn);
+    count("opened");
   } catch (error) {
     if (turn !== opened) return;
     $("work").hidden = true;
     photo = null;
     explain(error);
   }
+  count("answered");
+}
+
+/** Count in an attribute of the page, by which tests see that something has been done. */
+function count(what) {
+  document.body.dataset[what] = String(Number(document.body.dataset[what] ?? 0) + 1);
 }
 
 /** Paint again: after a change of emotion, or of the map (request `reset`, or `brush` with a stroke). */
@@ -147,7 +153,7 @@ function show({ before, after, faces }) {
   $("faces").replaceChildren(...items);
   $("brush-reset").disabled = !faces.some((face) => face.edited);
   $("show-sheet").disabled = !faces.some((face) => face.masked);
-  document.body.dataset.painted = String(Number(document.body.dataset.painted ?? 0) + 1);
+  count("painted");
 }
 
 function described(face) {

@@ -110,7 +110,8 @@ async function answer({ id, request, ...given }) {
     const { value, transfer } = result?.transfer ? result : { value: result, transfer: [] };
     self.postMessage({ id, value }, transfer);
   } catch (error) {
-    const memory = error instanceof RangeError || error?.name === "QuotaExceededError";
+    // What browsers throw when a large array or canvas cannot be made.
+    const memory = /allocation|out of memory|quota/i.test(`${error?.name} ${error?.message}`);
     const key = error instanceof Refusal ? error.key : memory ? "memory" : "unexpected";
     self.postMessage({ id, refusal: key, detail: String(error?.message ?? error) });
   }
