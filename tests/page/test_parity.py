@@ -37,8 +37,11 @@ def picture(image):
 
 def person(number):
     """Return (H, W, 3) uint8 RGB: a drawn person with a drawn mask before a background."""
-    face = draw_face(number + 2, "neutral", number, SIDES[number % len(SIDES)])
+    side = SIDES[number % len(SIDES)]
+    face = draw_face(number + 2, "neutral", number, min(side, 512))
     masked = paint_mask(face.image, face.points, STYLES[number % len(STYLES)], number).image
+    # Faces are drawn up to 512 pixels.
+    masked = cv2.resize(masked, (side, side), interpolation=cv2.INTER_CUBIC)
     edge = len(masked) // 5
     return cv2.copyMakeBorder(masked, edge, edge, edge, 2 * edge, cv2.BORDER_REPLICATE)
 

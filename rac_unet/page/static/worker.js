@@ -19,7 +19,7 @@ const REQUESTS = {
     if (typeof WebAssembly !== "object") throw new Refusal("noWasm");
     if (typeof OffscreenCanvas !== "function" || typeof DecompressionStream !== "function") throw new Refusal("oldBrowser");
     checkCanvas();
-    const fast = hasRelaxedSimd() && !files.withoutRelaxedSimd;
+    const fast = hasRelaxedSimd();
     const unpacked = Object.fromEntries(
       await Promise.all(
         Object.entries(files)
