@@ -1,15 +1,20 @@
 """A headless Chromium and the page in it; all tests that need them are skipped where there is none."""
 
+import io
 import json
 import shutil
 import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 import rac_unet.page
 from rac_unet.page.packing import page_files
+from rac_unet.page.portrait import draw_portrait
 from rac_unet.page.serving import make_server
 from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
 
@@ -96,3 +101,14 @@ def give(page, content, name="photo.png", kind="image/png"):
     until(page, f"Number(document.body.dataset.answered ?? 0) > {before}")
     assert page.inner_text("#status") not in busy
     return page.inner_text("#status")
+
+
+def write_film(path):
+    """Write a film of 640 x 480 in which the drawn portrait moves a little, for Chromium's fake camera."""
+    photo = np.asarray(Image.open(io.BytesIO(draw_portrait())))
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F30:1 Ip C420jpeg\n")
+        for frame in range(10):
+            moved = np.ascontiguousarray(photo[:, 2 * frame : 2 * frame + 640])
+            file.write(b"FRAME\n" + cv2.cvtColor(moved, cv2.COLOR_RGB2YUV_I420).tobytes())
+    return path

@@ -1,27 +1,13 @@
 """The live camera, with a device that Chromium plays from a file."""
 
-import io
-
-import cv2
-import numpy as np
 import pytest
-from PIL import Image
 
-from rac_unet.page.portrait import draw_portrait
-from tests.page.conftest import TEXT, until
+from tests.page.conftest import TEXT, until, write_film
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """A film of 640 x 480 in which the drawn portrait moves a little."""
-    photo = np.asarray(Image.open(io.BytesIO(draw_portrait())))
-    path = tmp_path_factory.mktemp("film") / "portrait.y4m"
-    with path.open("wb") as file:
-        file.write(b"YUV4MPEG2 W640 H480 F30:1 Ip C420jpeg\n")
-        for frame in range(10):
-            moved = np.ascontiguousarray(photo[:, 2 * frame : 2 * frame + 640])
-            file.write(b"FRAME\n" + cv2.cvtColor(moved, cv2.COLOR_RGB2YUV_I420).tobytes())
-    return path
+    return write_film(tmp_path_factory.mktemp("film") / "portrait.y4m")
 
 
 def before_the_worker(script):

@@ -148,7 +148,7 @@ def same_photo(page, unmasker, photo):
     found = page.evaluate(
         """async (text) => {
           const file = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type: "image/png" });
-          const { faces } = await askWorker("open", { file });
+          const { faces } = await askWorker("open", { file, side: 64 });
           await askWorker("paint", { emotion: "happiness", side: 64 });
           const { data, region, width, height } = await askWorker("pixels");
           const text64 = (values) => {

@@ -56,6 +56,8 @@ export class Camera {
     try {
       while (this.video === video) {
         const bitmap = await createImageBitmap(video);
+        // Waited for below: while this frame is painted, the next one arrives.
+        const next = nextFrame(video);
         const { painted, faces } = await ask("frame", { bitmap, emotion: this.emotion(), restart }, [bitmap]);
         restart = false;
         if (this.video !== video) break;
@@ -67,7 +69,7 @@ export class Camera {
         if (times.length > COUNTED) times.shift();
         const rate = (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]);
         this.report({ rate, faces });
-        await nextFrame(video);
+        await next;
       }
     } catch (error) {
       this.stop();

@@ -61,7 +61,10 @@ export class FollowedFaces {
 
 function steadied(face, before) {
   const side = face.box[2] - face.box[0];
-  const moved = face.points.reduce((sum, [x, y], i) => sum + Math.hypot(x - before.points[i][0], y - before.points[i][1]), 0);
+  const moved = face.points.reduce(
+    (sum, [x, y], i) => sum + Math.hypot(x - before.points[i][0], y - before.points[i][1]),
+    0,
+  );
   const share = Math.min(1, STEADY + moved / face.points.length / side / MOVEMENT);
   const points = face.points.map(([x, y], i) => {
     const [u, v] = before.points[i];

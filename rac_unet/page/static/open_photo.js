@@ -65,18 +65,12 @@ export class OpenPhoto {
     }
   }
 
-  /** Return photo and result, no larger than `side`, and the faces. */
-  async preview(side) {
-    const { width, height } = this.picture;
+  /** Return the photo or its result as an ImageBitmap whose sides are at most `side`. */
+  preview({ width, height, data }, side) {
     const scale = Math.min(1, side / Math.max(width, height));
     const options = { resizeWidth: Math.max(1, Math.round(width * scale)), resizeQuality: "medium" };
     options.resizeHeight = Math.max(1, Math.round(height * scale));
-    const shown = (picture) =>
-      createImageBitmap(new ImageData(picture.data, width, height), scale < 1 ? options : undefined);
-    this.before ??= await shown(this.picture);
-    const before = await createImageBitmap(this.before);
-    const after = await shown(this.result);
-    return { value: { before, after, faces: this.facts() }, transfer: [before, after] };
+    return createImageBitmap(new ImageData(data, width, height), scale < 1 ? options : undefined);
   }
 
   /** Add a stroke (points in photo pixels) of this radius to the maps, or remove it. */

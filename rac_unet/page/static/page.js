@@ -95,7 +95,7 @@ async function open(file, name) {
   say(text("looking"));
   try {
     await engine;
-    const found = await ask("open", { file });
+    const found = await ask("open", { file, side: SHOWN });
     if (turn !== opened) return;
     photo = { ...found, name };
     $("sheet").replaceChildren();
@@ -142,9 +142,9 @@ async function strike(stroke, radius, add) {
   await repaint("brush", { stroke, radius, add });
 }
 
-function show({ before, after, faces }) {
+function show({ after, faces }) {
   photo.faces = faces;
-  view.show(before, after, faces, photo);
+  view.show(photo.before, after, faces, photo);
   const items = faces.map((face, i) => {
     const item = document.createElement("li");
     item.textContent = `${text("face", { number: i + 1 })}: ${described(face)}`;

@@ -24,10 +24,7 @@ export class PicturePyramid {
   atLeast(side) {
     let level = 0;
     let picture = this.levels[0];
-    while (
-      Math.max(picture.width, picture.height) >> 1 >= side &&
-      Math.min(picture.width, picture.height) > 1
-    ) {
+    while (Math.max(picture.width, picture.height) >> 1 >= side && Math.min(picture.width, picture.height) > 1) {
       if (level + 1 === this.levels.length) this.levels.push(halved(picture));
       level++;
       picture = this.levels[level];

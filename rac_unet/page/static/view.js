@@ -14,7 +14,7 @@ export class View {
 
   /** before, after: ImageBitmaps. faces: as the worker describes them. photo: {width, height} at full size. */
   show(before, after, faces, photo) {
-    this.before?.close();
+    if (this.before !== before) this.before?.close();
     this.after?.close();
     Object.assign(this, { before, after, faces, photo });
     this.canvas.width = before.width;
@@ -49,7 +49,7 @@ export class View {
     for (const { map, size, toPhoto } of this.faces) {
       const tint = new OffscreenCanvas(size, size);
       const pixels = new ImageData(size, size);
-      map.forEach((value, i) => value && pixels.data.set([255, 60, 60, 90], 4 * i));
+      for (let i = 0; i < map.length; i++) if (map[i]) pixels.data.set([255, 60, 60, 90], 4 * i);
       tint.getContext("2d").putImageData(pixels, 0, 0);
       const [a, b, c, d, e, f] = toPhoto.map((value) => value * this.scale);
       this.pen.setTransform(a, d, b, e, c, f);

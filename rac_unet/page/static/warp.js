@@ -27,7 +27,7 @@ export function rounded(value) {
 
 /** Round half to even where only the value counts: as fast as the processor's own rounding. */
 function quicklyRounded(value) {
-  return (value + 6755399441055744) - 6755399441055744;
+  return value + 6755399441055744 - 6755399441055744;
 }
 
 /** The places in the source of one row of the result, in 1/32 pixels: x in the even, y in the odd elements. */

@@ -17,7 +17,8 @@ const REQUESTS = {
   /** Start LiteRT and open the networks. files: packed files by name. */
   async start({ files }) {
     if (typeof WebAssembly !== "object") throw new Refusal("noWasm");
-    if (typeof OffscreenCanvas !== "function" || typeof DecompressionStream !== "function") throw new Refusal("oldBrowser");
+    if (typeof OffscreenCanvas !== "function" || typeof DecompressionStream !== "function")
+      throw new Refusal("oldBrowser");
     checkCanvas();
     const fast = hasRelaxedSimd();
     const unpacked = Object.fromEntries(
@@ -40,33 +41,34 @@ const REQUESTS = {
     return { emotions: unmasker.conditioned ? EMOTIONS : [], reads: unmasker.reads, fast };
   },
 
-  /** Decode a picture file and find its faces. */
-  async open({ file }) {
+  /** Decode a picture file and find its faces. side: longest side of the returned preview. */
+  async open({ file, side }) {
     photo = null;
     const size = await pictureSize(file);
     const picture = await decodedPicture(file);
     photo = await OpenPhoto.look(picture, unmasker);
-    return { ...(await photo.described()), animated: Boolean(size?.animated) };
+    const before = await photo.preview(picture, side);
+    return { value: { ...(await photo.described()), animated: Boolean(size?.animated), before }, transfer: [before] };
   },
 
   /** Paint every masked face. emotion: a name, `auto` or `none`. side: longest side of the returned preview. */
   async paint({ emotion, side }) {
     await photo.paint(emotion);
-    return photo.preview(side);
+    return painted(side);
   },
 
   /** Add a stroke to the maps of the faces that it touches, or remove it, and paint these again. */
   async brush({ stroke, radius, add, emotion, side }) {
     photo.brush(stroke, radius, add);
     await photo.paint(emotion);
-    return photo.preview(side);
+    return painted(side);
   },
 
   /** Take all strokes back. */
   async reset({ emotion, side }) {
     photo.reset();
     await photo.paint(emotion);
-    return photo.preview(side);
+    return painted(side);
   },
 
   /** Return a face's crop and the crop with each emotion, as pictures. */
@@ -97,6 +99,11 @@ const REQUESTS = {
     return { value: { painted, ...masked }, transfer: [painted] };
   },
 };
+
+async function painted(side) {
+  const after = await photo.preview(photo.result, side);
+  return { value: { after, faces: photo.facts() }, transfer: [after] };
+}
 
 let last = Promise.resolve();
 
