@@ -15,7 +15,14 @@ PACKAGES = ("rac_unet", "data_prep", "kaggle_kernels")
 # What precedes this line is written by hand and kept.
 MARKER = "<!-- Below this line: written by `python -m tests.commands_page` from the help texts in the source. -->\n"
 # These come first; the others follow by package and name.
-FIRST = ("rac_unet.predict", "rac_unet.train", "rac_unet.evaluate", "rac_unet.compare", "rac_unet.export")
+FIRST = (
+    "rac_unet.predict",
+    "rac_unet.web",
+    "rac_unet.train",
+    "rac_unet.evaluate",
+    "rac_unet.compare",
+    "rac_unet.export",
+)
 
 
 def commands() -> list[str]:

@@ -1,7 +1,7 @@
 """Measure the page in headless Chromium: `python -m tests.page.measure --output results/page`.
 
-Writes `figures.csv`: sizes, times and the camera's rate on this machine, and how far composites are from Python's.
-Times are medians over several runs; run it on an idle machine.
+Writes `figures.csv` and `provenance.json`: sizes, times and the camera's rate on this machine, and how far composites
+are from Python's. Times are medians over several runs; run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import csv
 import gzip
 import io
+import json
 import shutil
 import statistics
 import tempfile
@@ -22,7 +23,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import rac_unet.page
-from rac_unet.core.files.whole import replace_file
+from rac_unet.core.files.whole import replace_file, write_text
+from rac_unet.core.provenance import make_provenance
 from rac_unet.page.packing import page_files, single_page
 from rac_unet.page.portrait import draw_portrait
 from rac_unet.page.serving import make_server
@@ -80,7 +82,6 @@ def main() -> None:
         version = browser.version
         browser.close()
     server.shutdown()
-    rows.append(("chromium", version, ""))
 
     def write(path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -88,6 +89,8 @@ def main() -> None:
             writer.writerows([("figure", "value", "unit"), *rows])
 
     replace_file(args.output / "figures.csv", write)
+    facts = make_provenance("tests.page.measure", None, chromium=version)
+    write_text(args.output / "provenance.json", json.dumps(facts, indent=2) + "\n")
     for row in rows:
         print(*row)
 
