@@ -34,7 +34,7 @@ export async function findBoxes(run, blaze, picture, minScore) {
     for (let x = 0; x < width; x++) {
       const from = 4 * (y * width + x);
       const to = 3 * ((top + y) * side + left + x);
-      for (let c = 0; c < 3; c++) canvas[to + c] = small.data[from + c] / 127.5 - 1;
+      for (let c = 0; c < 3; c++) canvas[to + c] = fround(small.data[from + c] / 127.5) - 1;
     }
   }
   const [regression, logits] = await run(blaze.network, canvas);

@@ -23,9 +23,9 @@ export function widerFrame(points, matrix, size) {
   return points.map((point) => {
     const spread = transformed(matrix, point).map((value, axis) => {
       const fixed = FIXED_POINT[axis] * size;
-      return fixed + (value - fixed) / WIDER;
+      return fixed + (Math.fround(value) - fixed) / WIDER;
     });
-    return transformed(back, spread);
+    return transformed(back, spread).map(Math.fround);
   });
 }
 

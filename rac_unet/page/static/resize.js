@@ -37,6 +37,7 @@ export function resizedByArea(picture, width, height) {
     const columns = nearestPairs(picture.width, width, true);
     return { width, height, data: interpolated(picture, columns, nearestPairs(picture.height, height, true)) };
   }
+  if (2 * width === picture.width && 2 * height === picture.height) return halved(picture);
   const columns = coveredPixels(picture.width, width);
   return { width, height, data: combined(picture, columns, coveredPixels(picture.height, height)) };
 }

@@ -96,7 +96,8 @@ async function searchSmall(pyramid, detect) {
 }
 
 function scaled(rows, factor) {
-  return rows.map((row) => row.map((value, k) => (k ? Math.fround(value * factor) : value)));
+  const single = Math.fround(factor);
+  return rows.map((row) => row.map((value, k) => (k ? Math.fround(value * single) : value)));
 }
 
 /** Return the boxes detected in a photo with a mirrored border, for a face that fills it from edge to edge. */
