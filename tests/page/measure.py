@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -145,9 +146,11 @@ def times(browser, address) -> list[tuple]:
             frozen.append(page.evaluate("window.longest"))
         page.context.close()
     return [
+        ("load_average", f"{os.getloadavg()[0]:.1f}", f"on {os.cpu_count()} cores"),
         ("ready", f"{statistics.median(ready):.0f}", "ms"),
         ("first_face_after_drop", f"{statistics.median(first):.0f}", "ms"),
         ("face_again_in_one_megapixel", f"{statistics.median(again):.0f}", "ms"),
+        ("face_again_in_one_megapixel_fastest", f"{min(again):.0f}", "ms"),
         ("longest_freeze_with_50_megapixels", f"{max(frozen):.0f}", "ms"),
     ]
 
@@ -161,7 +164,10 @@ def camera(browser, address) -> list[tuple]:
         page.wait_for_timeout(1000)
         rates.append(float(page.get_attribute("body", "data-rate")))
     page.context.close()
-    return [("camera_640x480_one_face", f"{statistics.median(rates):.1f}", "frames/s")]
+    return [
+        ("camera_640x480_one_face", f"{statistics.median(rates):.1f}", "frames/s"),
+        ("camera_640x480_one_face_fastest", f"{max(rates):.1f}", "frames/s"),
+    ]
 
 
 def agreement(name: str, photos: list[np.ndarray], page, unmasker: Unmasker) -> list[tuple]:

@@ -179,5 +179,5 @@ def same_photo(page, unmasker, photo):
 @pytest.mark.parametrize("number", range(20))
 def test_whole_photos_come_out_as_in_python(page, unmasker, number):
     psnr, iou, off, outside = same_photo(page, unmasker, person(number))
-    # Less than 0.99: the 8-bit network's map may flip at the rim by the last bit of a landmark.
-    assert psnr >= 40 and iou >= 0.97 and off < 0.5 and outside == 0
+    # 0.995 or more here; other processors round landmarks otherwise, which may flip pixels at the 8-bit map's rim.
+    assert psnr >= 40 and iou >= 0.98 and off < 0.5 and outside == 0
