@@ -196,29 +196,31 @@ function combined(picture, columns, rows, bias = 0) {
   const wide = columns.first.length - 1;
   const high = rows.first.length - 1;
   const out = new Uint8ClampedArray(4 * wide * high);
-  const line = new Float32Array(4 * width);
+  // In single precision and in OpenCV's order, across and then down: else a pixel may be rounded otherwise.
+  const line = new Float32Array(3 * wide);
+  const sum = new Float32Array(3 * wide);
   for (let y = 0; y < high; y++) {
-    line.fill(0);
+    sum.fill(bias);
     for (let k = rows.first[y]; k < rows.first[y + 1]; k++) {
-      const from = 4 * width * rows.index[k];
-      const share = rows.weight[k];
-      for (let x = 0; x < line.length; x++) line[x] += share * data[from + x];
+      const row = width * rows.index[k];
+      const down = rows.weight[k];
+      line.fill(0);
+      for (let x = 0; x < wide; x++) {
+        for (let i = columns.first[x]; i < columns.first[x + 1]; i++) {
+          const from = 4 * (row + columns.index[i]);
+          const across = columns.weight[i];
+          line[3 * x] += Math.fround(across * data[from]);
+          line[3 * x + 1] += Math.fround(across * data[from + 1]);
+          line[3 * x + 2] += Math.fround(across * data[from + 2]);
+        }
+      }
+      for (let x = 0; x < 3 * wide; x++) sum[x] += Math.fround(down * line[x]);
     }
     for (let x = 0; x < wide; x++) {
-      let red = bias;
-      let green = bias;
-      let blue = bias;
-      for (let k = columns.first[x]; k < columns.first[x + 1]; k++) {
-        const i = 4 * columns.index[k];
-        const share = columns.weight[k];
-        red += share * line[i];
-        green += share * line[i + 1];
-        blue += share * line[i + 2];
-      }
       const to = 4 * (y * wide + x);
-      out[to] = red;
-      out[to + 1] = green;
-      out[to + 2] = blue;
+      out[to] = sum[3 * x];
+      out[to + 1] = sum[3 * x + 1];
+      out[to + 2] = sum[3 * x + 2];
       out[to + 3] = 255;
     }
   }
