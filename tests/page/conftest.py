@@ -20,7 +20,7 @@ from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
 
 TEXT = json.loads((Path(rac_unet.page.__file__).parent / "static/text.json").read_text(encoding="utf-8"))
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The worker's requests for tests: window.askWorker(name, arguments), beside those of the page.
+# The worker's requests for tests: window.askWorker(name, arguments), in addition to those of the page.
 WORKER_HOOK = """(() => {
   const Plain = Worker;
   window.Worker = class extends Plain {

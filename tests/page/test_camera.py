@@ -72,7 +72,7 @@ def test_no_camera_is_said(page):
         ("window.fetch = () => Promise.reject(new TypeError())", "files"),
     ],
 )
-def test_browsers_that_lack_something_are_told_so(browser, address, broken, key):
+def test_browsers_that_lack_something_get_an_explanation(browser, address, broken, key):
     page = browser.new_page()
     page.add_init_script(broken)
     page.goto(address)

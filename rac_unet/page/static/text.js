@@ -16,7 +16,7 @@ export function say(sentence, problem = false) {
 
 /** Show why something was refused. */
 export function explain(error) {
-  // For whoever reports it; the page itself says one sentence.
+  // For a report of the fault; the page itself says one sentence.
   if (error.key === undefined || error.key === "unexpected") console.error(error.detail ?? error);
   say(text(error.key ?? "unexpected"), true);
 }
