@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     model = args.model or PUBLISHED_NETWORK
     if Path(model).suffix != ".tflite" and Path(model).exists():
         raise UserError(
-            f"the page runs .tflite files, and {model} is none; write one with rac_unet.export RUN --format litert",
+            f"{model} is not a .tflite file, which the page needs; write one with rac_unet.export --format litert_int8",
             "unsupported",
         )
     if args.output:
