@@ -59,9 +59,9 @@ kernels: $(KAGGLE)/.installed ## execute the Kaggle notebooks, chained, on drawn
 lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	@if command -v npx >/dev/null; then \
+	@if npx --yes $(BIOME) --version >/dev/null 2>&1; then \
 		npx --yes $(BIOME) ci --config-path tests/page/javascript_style.json rac_unet/page/static/*.js rac_unet/page/static/*.css tests/page/*.js; \
-	else echo "note: without npm the page's JavaScript is not checked"; fi
+	else echo "note: without npm, or without a network, the page's JavaScript is not checked"; fi
 
 # uv takes a third of pip's time; where it is not on PATH it is tried from the new environment, and pip is the way back.
 $(VENV)/.installed: setup.cfg pyproject.toml

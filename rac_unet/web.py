@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.core.rundir import check_output
     from rac_unet.page.packing import is_own_page, page_files, single_page, write_folder
     from rac_unet.runtime.published import PUBLISHED_NETWORK
-    from rac_unet.unmasking.photo import load_mask_aware, published_reader
+    from rac_unet.unmasking.networks import load_mask_aware, published_reader
 
     model = args.model or PUBLISHED_NETWORK
     if Path(model).suffix != ".tflite" and Path(model).exists():

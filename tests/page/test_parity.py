@@ -14,6 +14,7 @@ from rac_unet.photos.png_encoding import encode_png
 from rac_unet.synthesis.masks.painting import paint_mask
 from rac_unet.synthesis.toys.face import draw_face
 from rac_unet.unmasking import pasting
+from rac_unet.unmasking.networks import inpaint
 from rac_unet.unmasking.photo import Unmasker
 
 SIZE = 128
@@ -101,7 +102,7 @@ def test_resampling_is_opencvs(script, noisy, given, expected):
 @pytest.mark.parametrize("number", [0, 3, 8])
 def test_crops_maps_and_composites_are_pythons(script, unmasker, number):
     photo = person(number)
-    cut = unmasker.look(photo)[0]
+    cut = unmasker.find_faces(photo)[0]
     assert cut.masked
     aligned = script("aligned", photo=picture(photo), points=cut.points.tolist(), size=SIZE)
     corners = np.array([(0, 0, 1), (SIZE, 0, 1), (0, SIZE, 1), (SIZE, SIZE, 1)], float).T
@@ -117,7 +118,7 @@ def test_crops_maps_and_composites_are_pythons(script, unmasker, number):
     assert (one & other).sum() / (one | other).sum() >= 0.99
     assert abs(mapped["area"] - cut.where.area) < 0.01
 
-    painted = unmasker._paint([cut.crop], ["happiness"])[0]
+    painted = inpaint(unmasker.runner, [cut.crop], ["happiness"])[0]
     result, region = photo.copy(), np.zeros(photo.shape[:2], bool)
     lit = pasting.matched_to_photo(painted, cut.crop, cut.where.ring)
     pasting.paste_face(result, region, lit, cut.where, cut.matrix)
@@ -164,7 +165,7 @@ def same_photo(page, unmasker, photo):
     shape = found["height"], found["width"]
     composite = values(found["data"], np.uint8, *shape, 4)[..., :3]
     changed = values(found["region"], np.uint8, *shape) > 0
-    result, cuts = unmasker.unmask(photo, "happiness"), unmasker.look(photo)
+    result, cuts = unmasker.unmask(photo, "happiness"), unmasker.find_faces(photo)
     assert [face["masked"] for face in found["faces"]] == [cut.masked for cut in cuts]
     corners = np.array([(0, 0, 1), (SIZE, 0, 1), (0, SIZE, 1), (SIZE, SIZE, 1)], float).T
     distances = [0.0]

@@ -2,7 +2,7 @@
 
 import { SURELY_HIDDEN } from "./map.js";
 
-const LEAST_AGREEMENT = 0.4;
+const LEAST_AGREEMENT = 0.52;
 const LEAST_TRUST = 0;
 const LEAST_SUM = 1.6;
 const PER_AGREEMENT = 0.8;
