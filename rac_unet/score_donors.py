@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.core.provenance import make_provenance
     from rac_unet.data import pairs as table
     from rac_unet.models.backend import import_tensorflow
-    from rac_unet.scoring.emotions.judges import check_judges, judge_paths
+    from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
     from rac_unet.training.guiding.readers import check_readers
 
     check_output(args.output)
@@ -39,10 +39,11 @@ def main(argv: list[str] | None = None) -> int:
 
     from rac_unet.reports.sheets import write_sheet
     from rac_unet.runtime.classifier import load_classifier
-    from rac_unet.scoring.emotions.donor_control import DonorControl, different_people
-    from rac_unet.scoring.statistics import summarise
+    from rac_unet.scoring.emotions.donor_control import DonorControl
+    from rac_unet.scoring.emotions.donors import different_people
 
-    faces, side = different_people(pairs.split(args.split), args.faces), pairs.image_size
+    candidates, side = pairs.split(args.split).with_truth(), pairs.image_size
+    faces = candidates.take(np.sort(different_people(candidates, args.faces)))
     scores = DonorControl(donors, side, [load_classifier(run) for run in runs], load_classifier(args.judge), tries)
     identities = faces.frame["identity"].astype(str).tolist()
     readings, columns = [], {emotion: [] for emotion in EMOTIONS}
@@ -54,15 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             columns[emotion].append(composites[-1])
     progress.close()
     readings = pd.DataFrame(readings)
-    metrics, rows = {}, []
-    for count, group in readings.groupby("tries"):
-        right = group["read"] == group["requested"]
-        overall = summarise(right.to_numpy(float), group["identity"].to_numpy())
-        by_emotion = right.groupby(group["requested"]).mean()
-        metrics[str(count)] = {"control_accuracy": overall.as_dict(), "by_emotion": by_emotion.to_dict()}
-        name = "a random donor" if count == 1 else f"the best of {count} donors"
-        cell = f"{100 * overall.mean:.1f} [{100 * overall.low:.1f}, {100 * overall.high:.1f}]"
-        rows.append([name, cell, *(f"{100 * by_emotion[emotion]:.0f}" for emotion in EMOTIONS)])
+    metrics, rows = _summarise(readings)
     output = args.output
     replace_file(output / "readings.csv", lambda file: readings.to_csv(file, index=False))
     write_text(output / "metrics.json", json.dumps({"n": len(faces), "tries": metrics}, indent=2) + "\n")
@@ -82,9 +75,27 @@ def main(argv: list[str] | None = None) -> int:
     write_text(output / "provenance.json", json.dumps(facts, indent=2) + "\n")
     print("\n".join(aligned([HEAD, *rows])))
     print(f"{len(faces):,} faces of different people, {args.split} split")
+    for line in describe_guides(judge_facts[0]):
+        print(line)
     for name in ("table.md", "metrics.json", "readings.csv", "donors.jpg", "provenance.json"):
         print(f"wrote    {output / name}")
     return 0
+
+
+def _summarise(readings):
+    """Return metrics for each number of tried donors, and rows of the table under `HEAD`."""
+    from rac_unet.scoring.statistics import summarise
+
+    metrics, rows = {}, []
+    for count, group in readings.groupby("tries"):
+        right = group["read"] == group["requested"]
+        overall = summarise(right.to_numpy(float), group["identity"].to_numpy())
+        by_emotion = right.groupby(group["requested"]).mean()
+        metrics[str(count)] = {"control_accuracy": overall.as_dict(), "by_emotion": by_emotion.to_dict()}
+        name = "a random donor" if count == 1 else f"the best of {count} donors"
+        cell = f"{100 * overall.mean:.1f} [{100 * overall.low:.1f}, {100 * overall.high:.1f}]"
+        rows.append([name, cell, *(f"{100 * by_emotion[emotion]:.0f}" for emotion in EMOTIONS)])
+    return metrics, rows
 
 
 def _tries(text: str) -> list[int]:

@@ -12,7 +12,8 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import pairs
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, load_classifier, write_classifier
 from rac_unet.score_donors import main
-from rac_unet.scoring.emotions.donor_control import DonorControl, different_people
+from rac_unet.scoring.emotions.donor_control import DonorControl
+from rac_unet.scoring.emotions.donors import different_people
 from rac_unet.scoring.emotions.reading import mean_probabilities
 from tests.refusals import refused
 
@@ -65,7 +66,8 @@ def test_scores_of_random_and_best_donors(donors, copied_pairs, random_reader, j
 
 def test_the_readers_choose_among_all_donors_tried(donors, copied_pairs, random_reader, judge):
     found, reader = pairs.read(donors), load_classifier(random_reader)
-    faces = different_people(pairs.read(copied_pairs).split("train"), 2)
+    train = pairs.read(copied_pairs).split("train").with_truth()
+    faces = train.take(different_people(train, 2))
     scores = DonorControl(found, found.image_size, [reader], load_classifier(judge), [1, 2])
     better = 0
     for _, emotion, _, (first, best) in scores.score(faces, found.image_size, lambda count: None):

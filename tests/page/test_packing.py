@@ -16,6 +16,7 @@ from rac_unet.page.packing import page_files, single_page
 from rac_unet.page.patching import apply_patch, make_patch
 from rac_unet.page.refresh_runtime import COMPATIBLE, FAST, PACKED_COMPATIBLE, PACKED_FAST, SCRIPTS
 from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
+from rac_unet.unmasking import mask_evidence
 
 PAGE = Path(rac_unet.page.__file__).parent
 VENDOR, STATIC = PAGE / "vendor", PAGE / "static"
@@ -114,3 +115,13 @@ def test_bundle_refuses_what_it_cannot_join(tmp_path, text, reason):
     (tmp_path / "c.js").write_text(text)
     with pytest.raises(ValueError, match=reason):
         bundle(tmp_path, "a.js")
+
+
+def test_thresholds_of_the_page_are_pythons():
+    script = (STATIC / "evidence.js").read_text(encoding="utf-8")
+    values = re.findall(r"^const (\w+) = ([\d./ ]+);$", script, re.M)
+    assert len(values) == 10
+    for name, text in values:
+        number, _, divisor = text.partition("/")
+        own = getattr(mask_evidence, f"_{name}")
+        assert float(number) / float(divisor or 1) == own, name

@@ -15,23 +15,8 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, unmasked_faces
 from rac_unet.runtime.classifier import Classifier
+from rac_unet.scoring.emotions.donors import SEED
 from rac_unet.scoring.emotions.reading import BATCH, mean_probabilities, read_names
-
-SEED = 0
-
-
-def different_people(pairs: PairSet, count: int) -> PairSet:
-    """Return up to `count` masked pairs of different people, drawn at random, always the same ones.
-
-    Raises: UserError when there is none.
-    """
-    masked = np.flatnonzero((pairs.frame["mask_style"] != "none").to_numpy() & pairs.has_truth)
-    order = np.random.default_rng(SEED).permutation(masked)
-    people = pairs.frame["identity"].to_numpy(object)[order].astype(str)
-    first = np.sort(np.unique(people, return_index=True)[1])[:count]
-    if not len(first):
-        raise UserError(f"{pairs.root} has no masked face of known ground truth in this split", "empty")
-    return pairs.take(np.sort(order[first]))
 
 
 class DonorControl:

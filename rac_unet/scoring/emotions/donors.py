@@ -67,7 +67,8 @@ def try_donors(classifiers: Sequence[Classifier], pairs: PairSet, faces: PairSet
 
     from rac_unet.objectives.guidance import transplanted
 
-    people = _recipients(pairs, recipients)
+    train = pairs.split("train").with_truth()
+    people = train.take(different_people(train, recipients))
     (_, targets), *_ = make_scoring_dataset(people, Pictures(people, pairs.image_size), len(people))
     paste = tf.function(transplanted, autograph=False)
     found, progress = [], Progress(len(faces), noun="donors")
@@ -106,13 +107,16 @@ def choose(strengths: np.ndarray, identities: Sequence[str], count: int) -> list
     return chosen
 
 
-def _recipients(pairs: PairSet, count: int) -> PairSet:
-    """Return up to `count` masked training pairs of different people; the same data set always gives the same."""
-    train = pairs.split("train").with_truth()
-    masked = np.flatnonzero((train.frame["mask_style"] != "none").to_numpy())
+def different_people(pairs: PairSet, count: int) -> np.ndarray:
+    """Return row numbers of up to `count` masked pairs of different people, in random but always the same order.
+
+    Args:
+        pairs: pairs with ground truth.
+    Raises: UserError when no pair has a mask.
+    """
+    masked = np.flatnonzero((pairs.frame["mask_style"] != "none").to_numpy())
     if not len(masked):
-        raise UserError(f"{pairs.root} has no training pairs with a mask, which are needed to try donors on", "empty")
+        raise UserError(f"{pairs.root} has no pairs with a mask in this split, which donors are tried on", "empty")
     order = np.random.default_rng(SEED).permutation(masked)
-    people = train.frame["identity"].to_numpy(object)[order].astype(str)
-    first = np.sort(np.unique(people, return_index=True)[1])[:count]
-    return train.take(order[first])
+    people = pairs.frame["identity"].to_numpy(object)[order].astype(str)
+    return order[np.sort(np.unique(people, return_index=True)[1])[:count]]
