@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.making.arguments import add_photo_arguments, parse_policy, photo_parser
 from data_prep.sources.numbering import add_numbering
+from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, run_command
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _read_source(photos: Path, options: argparse.Namespace) -> Source:
             raise UserError(
                 f"--labels {labels} not found; give a CSV file with the columns path and emotion", "missing"
             ) from None
-        source = read_labels(labels, content, options.seed, options.skip_bad_rows, numbering)
+        source = read_labels(labels, content, options.seed, options.skip_bad_rows, numbering, options.unlabelled or "")
         known = {photo.path for photo in source.photos} | {name for name, _ in source.rejected}
         found = find_photos(
             photos, source.left_out, options.output, options.follow_links, prefer=lambda path: path in known
@@ -94,6 +95,13 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--skip_bad_rows", action="store_true", help="skip bad rows of the label file and list them in skipped.csv"
+    )
+    parser.add_argument(
+        "--unlabelled",
+        choices=EMOTIONS,
+        metavar="EMOTION",
+        help="emotion of photos whose row names none, such as those of data_prep.generated, until "
+        "rac_unet.soft_labels --own 0 --all_splits has read them",
     )
     parser.add_argument(
         "--already_masked",

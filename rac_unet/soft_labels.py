@@ -21,14 +21,14 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data.records import refuse_records
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
     from rac_unet.scoring.emotions.judges import judge_paths
-    from rac_unet.scoring.emotions.reading import read_unmasked, training_faces
+    from rac_unet.scoring.emotions.reading import distinct_faces, read_unmasked, training_faces
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
     output = table.new_table(pairs.root, args.name, ".json")
     runs = judge_paths([args.classifier])
     classifiers = [load_classifier(path) for path in runs]
-    faces = training_faces(pairs)
+    faces = distinct_faces(pairs) if args.all_splits else training_faces(pairs)
     read = dict(zip(faces.frame["unmasked"].astype(str), read_unmasked(classifiers, faces), strict=True))
     rows = [_relabelled(pair, read[pair.unmasked], args.own) if pair.unmasked in read else pair for pair in pairs]
     changed = sum(pair.emotion != before for pair, before in zip(rows, pairs.frame["emotion"], strict=True))
@@ -37,11 +37,14 @@ def main(argv: list[str] | None = None) -> int:
         argv,
         data_fingerprint=pairs.fingerprint,
         own=args.own,
+        all_splits=args.all_splits,
         classifiers=[classifier_facts(path) for path in runs],
     )
     write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows, weighted=pairs.has_weights, shared=True)
-    print(f"{len(read):,} unmasked training images read; the most probable emotion changed for {changed:,} pairs")
+    print(
+        f"{len(read):,} unmasked {'' if args.all_splits else 'training '}images read; the most probable emotion changed for {changed:,} pairs"
+    )
     for i, name in enumerate(EMOTIONS):
         own = sum(pair.emotion == name and pair.split == "train" for pair in rows)
         print(f"  {name:>9} {own:7,} training pairs, highest probability {max(row[i] for row in read.values()):.2f}")
@@ -50,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _relabelled(pair, read, own: float):
-    """Return a training pair whose label is a mixture of its own and the classifiers' probabilities.
+    """Return a pair whose label is a mixture of its own and the classifiers' probabilities.
 
     Args:
         pair: the pair.
@@ -90,6 +93,12 @@ def _parser() -> CommandParser:
         default=0.4,
         metavar="X",
         help="weight of a pair's own label; the rest is the weight of the classifiers' probabilities (default: 0.4)",
+    )
+    parser.add_argument(
+        "--all_splits",
+        action="store_true",
+        help="also change the labels of validation and test pairs, for faces without labels of their own (with --own 0); "
+        "what is scored with them then depends on the classifiers",
     )
     parser.add_argument("--name", default=TABLE, metavar="FILE", help=f"name of the new table (default: {TABLE})")
     return parser

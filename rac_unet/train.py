@@ -144,10 +144,16 @@ def _refuse_empty_splits(pairs) -> None:
 
 
 def _refuse_untrained_statistics(config: RunConfig) -> None:
-    """Raise UserError when batch norms are to be frozen in a new network, which has no statistics yet."""
+    """Raise UserError when parts of a new network, which is not trained yet, are to stay as they are."""
     if config.training.freeze_batch_norm and not config.training.init_from:
         raise UserError(
             "training.freeze_batch_norm: a new network has no stored statistics to normalise with; start with trained "
+            "weights (--init_from RUN, or --init_from published), or omit it",
+            "usage",
+        )
+    if config.training.only_layers and not config.training.init_from:
+        raise UserError(
+            "training.only_layers: the other layers of a new network would keep random weights; start with trained "
             "weights (--init_from RUN, or --init_from published), or omit it",
             "usage",
         )

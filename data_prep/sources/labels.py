@@ -27,7 +27,12 @@ _COLUMNS = (
 
 
 def read_labels(
-    path: str | Path, content: bytes, seed: int, skip_bad_rows: bool = False, numbering: str | None = None
+    path: str | Path,
+    content: bytes,
+    seed: int,
+    skip_bad_rows: bool = False,
+    numbering: str | None = None,
+    unlabelled: str = "",
 ) -> Source:
     """Parse a label file with the columns path and emotion, optionally identity and split; others are ignored.
 
@@ -38,6 +43,7 @@ def read_labels(
         path: for messages only; `content` is the content of the file.
         skip_bad_rows: reject bad rows instead of refusing the file.
         numbering: numbering of emotions given as numbers.
+        unlabelled: the emotion of rows whose cell is empty; empty: such rows are bad.
     Raises: UserError with all bad rows (line, value, allowed values), or when all emotions are numbers and their
         numbering is unknown.
     """
@@ -62,7 +68,7 @@ def read_labels(
             wrong.append(f"path {row['path']!r} is already on line {seen[photo]}")
         seen.setdefault(photo, line)
         try:
-            emotion = read_label(row["emotion"], numbering)
+            emotion = read_label(row["emotion"], numbering) if row["emotion"] or not unlabelled else unlabelled
         except UserError:
             wrong.append(f"unknown emotion {row['emotion']!r}")
         if split and split not in SPLITS:

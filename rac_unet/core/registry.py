@@ -53,6 +53,7 @@ class Loss:
     any_label: bool = False
 
 
+_MASK_AWARE = ("inpainted_image", "occlusion", "painted_image", "visible_emotion")
 MODELS = {
     "rac_unet": Network("rac_unet.models.rac_unet:build_rac_unet", takes_label=True),
     "ra_unet": Network("rac_unet.models.ra_unet:build_ra_unet", takes_label=False),
@@ -60,7 +61,13 @@ MODELS = {
     "rac_unet_lite": Network(
         "rac_unet.models.rac_unet_lite:build_rac_unet_lite",
         takes_label=True,
-        outputs=("inpainted_image", "occlusion", "painted_image", "visible_emotion"),
+        outputs=_MASK_AWARE,
+    ),
+    "rac_unet_portrait": Network(
+        "rac_unet.models.rac_unet_portrait:build_rac_unet_portrait",
+        takes_label=True,
+        outputs=_MASK_AWARE,
+        side_multiple=32,
     ),
 }
 LOSSES = {

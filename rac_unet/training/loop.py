@@ -35,6 +35,7 @@ from rac_unet.models.backend import uses_tf32
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
+from rac_unet.training.freezing import freeze_other_layers
 from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, guidance_lines
 from rac_unet.training.guiding.donors import load_donors
@@ -111,6 +112,7 @@ class Trainer:
         with self.distribution.strategy.scope():
             built = build_configured(config.model, self._resolved.precision)
             self.model = fuse_batch_norms(built, synchronized=self.distribution.replicas > 1)
+            freeze_other_layers(self.model, training.only_layers)
             loss_scaling = self._resolved.precision == "mixed_float16"
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
             self.optimizer.build(self.model.trainable_variables)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from rac_unet.core.config import PUBLISHED, ModelConfig, RunConfig, from_dict, r
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.rundir import NETWORK, RunDir, open_run
+from rac_unet.models.importing.enlarging import compact_config, enlarge
 from rac_unet.models.importing.lite_weights import assign_weights, read_lite
 from rac_unet.runtime.published import PUBLISHED_NETWORK
 from rac_unet.runtime.runners import Runner, load_runner
@@ -103,7 +104,8 @@ def warm_start_file(path: str | Path, kind: str = NETWORK) -> Path:
 def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
     """Raise UserError when there is no network at `path`, or with the differences when it is not the wanted one."""
     file = _lite_file(path)
-    theirs, ours = _network_of(file) if file else asdict(open_run(path).config().model), asdict(wanted)
+    theirs = _network_of(file) if file else asdict(open_run(path).config().model)
+    ours = asdict(_source_network(theirs, wanted))
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in theirs if theirs[key] != ours[key]]
     if differ:
         raise UserError(
@@ -111,6 +113,12 @@ def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
             "these settings, and use a preset without them, such as sharp",
             "mismatch",
         )
+
+
+def _source_network(theirs: dict[str, Any], wanted: ModelConfig) -> ModelConfig:
+    """Return the network that must be at the source: the wanted one, or the compact one that it enlarges."""
+    compact = compact_config(wanted)
+    return compact if compact and theirs["name"] == compact.name else wanted
 
 
 def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
@@ -125,14 +133,26 @@ def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
     if not path:
         return None
     refuse_other_network(path, config.model)
-    if file := _lite_file(path):
-        return _from_lite(file, config, pairs.split("train"))
-    from rac_unet.runtime.runners import load_network
+    file = _lite_file(path)
+    theirs = _network_of(file) if file else asdict(open_run(path).config().model)
+    source = replace(config, model=_source_network(theirs, config.model))
+    if file:
+        model, description = _from_lite(file, source, pairs.split("train"))
+    else:
+        from rac_unet.runtime.runners import load_network
 
-    return WarmStart(load_network(open_run(path)).get_weights(), f"the best weights of {path}")
+        model, description = load_network(open_run(path)), f"the best weights of {path}"
+    if source.model != config.model:
+        from rac_unet.models import build_configured
+
+        keras.utils.set_random_seed(config.training.seed)
+        large = build_configured(config.model)
+        enlarge(model, large)
+        model, description = large, f"{description}, enlarged; its detail layers start with random weights"
+    return WarmStart(model.get_weights(), description)
 
 
-def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> WarmStart:
+def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> tuple[keras.Model, str]:
     from rac_unet.models import build_configured
 
     model = build_configured(config.model)
@@ -148,11 +168,8 @@ def _from_lite(file: Path, config: RunConfig, pairs: PairSet) -> WarmStart:
             "failed_check",
         )
     count = measure_batch_norms(model, pictures)
-    return WarmStart(
-        model.get_weights(),
-        f"the weights of {file}, {agreement:.1f} dB PSNR against its own output; batch norms measured on {count} "
-        "pictures",
-    )
+    description = f"the weights of {file}, {agreement:.1f} dB PSNR against its own output; batch norms measured on "
+    return model, f"{description}{count} pictures"
 
 
 def _sample_inputs(model: keras.Model, config: RunConfig, pairs: PairSet) -> Iterable[dict[str, Any]]:

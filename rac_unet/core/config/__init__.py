@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -195,6 +196,9 @@ class TrainingConfig:
         steps_per_call: Steps per call of the compiled function; 0 for as many as suit the device.
         freeze_batch_norm: Normalise by the stored statistics, as at inference, and do not update them; for a stage
             that starts with --init_from on pictures that the statistics should not follow.
+        only_layers: Regular expression: train only the layers whose names start with a match, and leave weights and
+            statistics of the others as --init_from set them; detail trains the detail layers of rac_unet_portrait.
+            Empty: all layers.
         deterministic: The same operations in the same order, so that a run can be repeated bit for bit; slower.
         seed: Seed of the weights, the order of the pairs and the augmentation.
         validate_steps: Steps between validations, each of which may update the best weights; 0 for once an epoch.
@@ -216,6 +220,7 @@ class TrainingConfig:
     jit_compile: Literal["auto", True, False] = False
     steps_per_call: int = 0
     freeze_batch_norm: bool = False
+    only_layers: str = ""
     deterministic: bool = False
     seed: int = 0
     validate_steps: int = 0
@@ -232,6 +237,10 @@ class TrainingConfig:
         check(self.sample_every >= 1, "training.sample_every", self.sample_every, "1 or more")
         check(self.backup_seconds >= 0, "training.backup_seconds", self.backup_seconds, "0 or more")
         check(self.replicas >= 0, "training.replicas", self.replicas, "0 (all there are) or more")
+        try:
+            re.compile(self.only_layers)
+        except re.error as error:
+            check(False, "training.only_layers", self.only_layers, f"a regular expression ({error})")
         ok = 0 <= self.steps_per_call <= 1000
         check(ok, "training.steps_per_call", self.steps_per_call, "0 (as suits the device) to 1000")
 

@@ -55,7 +55,13 @@ def training_faces(pairs: PairSet) -> PairSet:
     train = pairs.split("train").with_truth()
     if not len(train):
         raise UserError(f"{pairs.root} has no training pairs with an unmasked face", "mismatch")
-    return train.take(np.unique(train.frame["unmasked"].to_numpy(object).astype(str), return_index=True)[1])
+    return distinct_faces(train)
+
+
+def distinct_faces(pairs: PairSet) -> PairSet:
+    """Return one pair for each unmasked image of a data set."""
+    pairs = pairs.with_truth()
+    return pairs.take(np.unique(pairs.frame["unmasked"].to_numpy(object).astype(str), return_index=True)[1])
 
 
 def mean_probabilities(classifiers: Sequence[Classifier], image: np.ndarray) -> np.ndarray:
