@@ -42,9 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     write_text(output.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
     table.write(output, rows, weighted=pairs.has_weights, shared=True)
-    print(
-        f"{len(read):,} unmasked {'' if args.all_splits else 'training '}images read; the most probable emotion changed for {changed:,} pairs"
-    )
+    which = "" if args.all_splits else "training "
+    print(f"{len(read):,} unmasked {which}images read; the most probable emotion changed for {changed:,} pairs")
     for i, name in enumerate(EMOTIONS):
         own = sum(pair.emotion == name and pair.split == "train" for pair in rows)
         print(f"  {name:>9} {own:7,} training pairs, highest probability {max(row[i] for row in read.values()):.2f}")
@@ -97,8 +96,8 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--all_splits",
         action="store_true",
-        help="also change the labels of validation and test pairs, for faces without labels of their own (with --own 0); "
-        "what is scored with them then depends on the classifiers",
+        help="also change the labels of validation and test pairs, for faces without labels of their own (with --own "
+        "0); what is scored with them then depends on the classifiers",
     )
     parser.add_argument("--name", default=TABLE, metavar="FILE", help=f"name of the new table (default: {TABLE})")
     return parser

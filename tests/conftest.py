@@ -111,9 +111,13 @@ def copied_pairs(toy_pairs, tmp_path):
 @pytest.fixture(scope="session")
 def random_reader(tmp_path_factory):
     """Run directory of an emotion classifier with random weights and its classes in alphabetical order."""
+    import keras
+
     from rac_unet.core.emotions import EMOTIONS
     from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, write_classifier
 
+    # The same weights whichever tests ran before.
+    keras.utils.set_random_seed(0)
     config = ClassifierConfig(tuple(sorted(EMOTIONS)), "small_reader", 2, 32, "grey")
     path = tmp_path_factory.mktemp("reader") / "reader"
     write_classifier(path, build_classifier(config), config, {})

@@ -29,6 +29,16 @@ def test_training_labels_mix_own_labels_and_the_classifiers_probabilities(copied
     assert facts["data_fingerprint"] == before.fingerprint and len(facts["classifiers"]) == 1
 
 
+def test_faces_without_labels_are_read_in_all_splits(copied_pairs, random_reader):
+    assert main([str(copied_pairs), "--classifier", str(random_reader), "--own", "0", "--all_splits"]) == 0
+    after = pairs.read(copied_pairs / "soft.csv")
+    for split in ("train", "val", "test"):
+        part = after.split(split)
+        expected = probabilities(random_reader, part.paths("unmasked")[0])
+        np.testing.assert_allclose(part.emotion_shares[0], expected, atol=0.02)
+    assert json.loads((copied_pairs / "soft.json").read_text())["all_splits"] is True
+
+
 def test_two_readers_that_agree_equal_one(copied_pairs, random_reader):
     main([str(copied_pairs), "--classifier", str(random_reader), "--name", "one.csv"])
     main([str(copied_pairs), "--classifier", f"{random_reader},{random_reader}", "--name", "two.csv"])

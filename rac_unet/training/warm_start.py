@@ -143,6 +143,8 @@ def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
 
         model, description = load_network(open_run(path)), f"the best weights of {path}"
     if source.model != config.model:
+        import keras
+
         from rac_unet.models import build_configured
 
         keras.utils.set_random_seed(config.training.seed)

@@ -213,6 +213,15 @@ def test_all_bad_rows_are_listed_at_once():
     assert [f"line {n}:" in str(error.value) for n in (2, 3, 4, 5)] == [True, False, True, True]
 
 
+def test_photos_without_an_emotion(tmp_path):
+    content = b"path,emotion\na.jpg,fear\nb.jpg,\n"
+    with pytest.raises(UserError) as caught:
+        read_labels("labels.csv", content, 0)
+    assert caught.value.kind == "bad_row" and "line 3: unknown emotion ''" in str(caught.value)
+    photos = read_labels("labels.csv", content, 0, unlabelled="neutral").photos
+    assert [photo.emotion for photo in photos] == ["fear", "neutral"]
+
+
 def test_label_files_as_spreadsheets_write_them():
     content = '\ufeffPath, Emotion ,age\r\n"x, y\\a.jpg", Happy,3\r\n\r\nb.jpg,NEUTRAL\r\n'.encode()
     first, second = read_labels("labels.csv", content, 0).photos

@@ -39,11 +39,12 @@ def enlarge(compact: keras.Model, large: keras.Model) -> None:
             continue
         if layer.name == _FIRST:
             values[0] = values[0].repeat(2, axis=0).repeat(2, axis=1) / np.float32(4)
-        target = targets[layer.name]
-        if [value.shape for value in values] != [tuple(weight.shape) for weight in target.weights]:
+        target = targets.get(layer.name)
+        needed = [tuple(weight.shape) for weight in target.weights] if target else "no such layer"
+        if [value.shape for value in values] != needed:
             raise UserError(
-                f"{layer.name} has weights {[v.shape for v in values]}, and the large network needs "
-                f"{[tuple(w.shape) for w in target.weights]}; give both the same model.filters",
+                f"{layer.name} has weights {[value.shape for value in values]}, and the large network needs {needed}; "
+                "give both the same model.filters",
                 "mismatch",
             )
         target.set_weights(values)
