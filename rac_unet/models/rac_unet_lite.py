@@ -91,7 +91,8 @@ def fine(x, image, filters: int):
         image: (B, S, S, 3) in [0, 1].
     Returns: (B, S, S, filters / 2).
     """
-    x = doubled(x, max(3 * filters // 8, 1), "fine")
+    x = layers.Conv2DTranspose(max(3 * filters // 8, 1), 2, strides=2, use_bias=False, name="fine_upsample")(x)
+    x = layers.ReLU(name="fine_upsample_act")(blocks.batch_norm(x, "fine_upsample_bn"))
     # In 8 bits, concatenated tensors share one scale; this copy lets the image itself keep its own.
     copy = layers.ReLU(max_value=1.0, name="fine_image")(image)
     return convolution(layers.Concatenate(name="fine_concat")([x, copy]), filters // 2, "fine")
@@ -126,12 +127,6 @@ def residual(x, filters, name):
     h = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_res2_conv")(h)
     h = blocks.batch_norm(h, f"{name}_res2_bn")
     return layers.ReLU(name=f"{name}_res_act")(layers.Add(name=f"{name}_res_sum")([x, h]))
-
-
-def doubled(x, filters, name):
-    """Transposed convolution to twice the height and width, batch norm and ReLU."""
-    x = layers.Conv2DTranspose(filters, 2, strides=2, use_bias=False, name=f"{name}_upsample")(x)
-    return layers.ReLU(name=f"{name}_upsample_act")(blocks.batch_norm(x, f"{name}_upsample_bn"))
 
 
 def _labelled(x, inputs, filters, name):

@@ -49,7 +49,7 @@ def test_the_large_network_enlarges_a_compact_one_and_trains_its_detail_only(run
             # Weights and batch norm statistics.
             for now, then in zip(layer.get_weights(), before.get_weights(), strict=True):
                 np.testing.assert_array_equal(now, then)
-    assert {"detail_painted_image_conv", "detail_occlusion_conv", "detail_full_bn"} <= changed
+    assert {"detail_painted_image_conv", "detail_occlusion_conv", "detail_bn"} <= changed
     with refused("mismatch", "model.filters: 4 there, 32 here"):
         parse([*start, "--model.image_size", "64"])
     with refused("mismatch", "model.image_size: 32 there, 48 here"):
