@@ -14,10 +14,12 @@ from rac_unet.runtime.classifier import (
     ClassifierConfig,
     build_classifier,
     classifier_yaml,
+    load_classifier,
     write_classifier_weights,
 )
 from rac_unet.runtime.emotion_reader import load_emotion_reader
 from rac_unet.scoring.emotions import masked_reading
+from rac_unet.scoring.emotions.calibration import fit_prior
 from tests.refusals import refused
 
 
@@ -46,7 +48,9 @@ def test_a_reader_is_calibrated_on_validation_and_written(run, reader, toy_pairs
     record = json.loads((run.evaluation("val") / "calibration.json").read_text())
     assert record["before"]["n"] == record["after"]["n"] == len(pairs.read(toy_pairs).split("val"))
     assert record["fitted"] and record["temperature"] != 1
-    assert record["before"]["accuracy"] == record["after"]["accuracy"]
+    assert record["before"]["accuracy"] <= record["after"]["accuracy"]
+    assert record["before"]["mean_class_accuracy"] <= record["after"]["mean_class_accuracy"]
+    assert sum(group["n"] for group in record["after"]["by_emotion"].values()) == record["after"]["n"]
     with refused("exists", "--overwrite", reader.name):
         calibrate_reader.main([str(run.path), "--output", str(reader)])
 
@@ -59,6 +63,29 @@ def test_a_given_temperature_is_used(run, toy_pairs, tmp_path):
     plain, sure = (np.log(load_emotion_reader(tmp_path / f"{t}.tflite")(crops)) for t in ("1", "0.5"))
     centred = [logits - logits.mean(axis=1, keepdims=True) for logits in (plain, sure)]
     np.testing.assert_allclose(2 * centred[0], centred[1], atol=0.02)
+
+
+def test_a_given_part_of_the_prior_is_corrected(run, toy_pairs, tmp_path):
+    file, val = tmp_path / "reader.tflite", pairs.read(toy_pairs).split("val")
+    words = ["--data", str(toy_pairs), "--temperature", "1", "--prior", "0.5", "--output", str(file)]
+    assert calibrate_reader.main([str(run.path), *words]) == 0
+    logits = masked_reading.classifier_logits(load_classifier(run.path), val)
+    bias = 0.5 * fit_prior(logits, val.emotion_ids)
+    (crops,) = masked_reading.masked_crops(val, 128)
+    moved = np.log(load_emotion_reader(file)(crops)) - logits
+    np.testing.assert_allclose(moved - moved.mean(1, keepdims=True), np.tile(bias, (len(crops), 1)), atol=0.02)
+    assert np.ptp(bias) > 0.1
+    record = json.loads((run.evaluation("val") / "calibration.json").read_text())
+    assert record["prior_strength"] == 0.5 and list(record["bias"].values()) == pytest.approx(bias)
+
+
+def test_a_mean_class_accuracy_out_of_reach_is_refused(run, toy_pairs, tmp_path):
+    words = [str(run.path), "--data", str(toy_pairs), "--output", str(tmp_path / "r.tflite")]
+    with refused("bad_value", "--least_mean_class", "0.99", "val"):
+        calibrate_reader.main([*words, "--least_mean_class", "0.99"])
+    with refused("usage", "--least_mean_class", "--prior"):
+        calibrate_reader.main([*words, "--least_mean_class", "0.1", "--prior", "1"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_readings_are_scored(reader, toy_pairs, tmp_path, capsys):

@@ -24,16 +24,17 @@ CROP = 128
 _ALLOWED, CHECKED = 0.01, 64
 
 
-def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop: int = CROP):
+def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, bias=0.0, crop: int = CROP):
     """Combine preprocessing and classifier into one keras.Model, `masked_image` -> `visible_emotion`.
 
     The crop is cut to the classifier's frame and averaged down to its size. The logits are the mean over the image and
-    its mirror image, divided by the temperature, in the order of `EMOTIONS`.
+    its mirror image in the order of `EMOTIONS`, plus the bias, divided by the temperature.
 
     Args:
         model: model of `read_classifier`; its last layer is changed.
         config: settings of that classifier.
-        temperature: divisor of the logits.
+        temperature: divisor of the logits, after the bias is added.
+        bias: (7,) in the order of `EMOTIONS`, or one number.
         crop: side of the crops in pixels.
     """
     import keras
@@ -41,8 +42,8 @@ def reader_model(model, config: ClassifierConfig, temperature: float = 1.0, crop
 
     order = [config.classes.index(name) for name in EMOTIONS]
     last = model.get_layer("logits")
-    kernel, bias = last.get_weights()
-    last.set_weights([kernel[:, order] / temperature, bias[order] / temperature])
+    kernel, own_bias = last.get_weights()
+    last.set_weights([kernel[:, order] / temperature, (own_bias[order] + bias) / temperature])
     top, left, side = frame_pixels(config.frame or WHOLE_CROP, crop)
     shrink = max(1, round(side / config.image_size))
     image = x = keras.Input((crop, crop, 3), name=IMAGE)

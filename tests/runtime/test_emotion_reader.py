@@ -17,6 +17,7 @@ from tests.drawn_masks import drawn_photo, green_runner
 from tests.refusals import refused
 
 FER = (0.764, 0.5, 0.43)
+BIAS = np.array([0.1, 0, -0.1, 0, 0.05, 0, 0])
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def written(tmp_path_factory):
     logits = np.mean([model({"image": look}, training=False)["logits"].numpy() for look in looks], axis=0)
     crops = np.stack([picture_in_crop(picture, FER, CROP) for picture in pictures])
     path = tmp_path_factory.mktemp("reader") / "reader.tflite"
-    difference = write_reader(reader_model(model, config, 0.1), path, crops)
+    difference = write_reader(reader_model(model, config, 0.1, BIAS), path, crops)
     return path, crops, logits, difference
 
 
@@ -41,8 +42,8 @@ def test_it_equals_the_classifier_on_the_frame(written):
     path, crops, logits, difference = written
     reader = load_emotion_reader(path, 1)
     read = reader(crops)
-    # Divided by the temperature, and from the classifier's order of classes to ours.
-    powers = np.exp(10 * logits[:, ::-1])
+    # From the classifier's order of classes to ours, with the bias, divided by the temperature.
+    powers = np.exp(10 * (logits[:, ::-1] + BIAS))
     expected = powers / powers.sum(1, keepdims=True)
     assert reader.image_size == 128 and expected.std() > 0.02
     np.testing.assert_allclose(read, expected, atol=0.03)

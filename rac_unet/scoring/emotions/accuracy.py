@@ -39,6 +39,15 @@ def mean_class_accuracy(counts: np.ndarray) -> float:
     return float((np.diag(counts)[present] / totals[present]).mean()) if present.any() else float("nan")
 
 
+def accuracy_by_emotion(counts: np.ndarray) -> dict[str, dict[str, float]]:
+    """Convert `confusion_matrix` counts to name -> accuracy, 0..1, and n, for each emotion that occurs; JSON-able."""
+    return {
+        name: {"accuracy": float(counts[row, row] / counts[row].sum()), "n": int(counts[row].sum())}
+        for row, name in enumerate(EMOTIONS)
+        if counts[row].sum()
+    }
+
+
 def summarise_emotions(true: Sequence[str], read: Sequence[str], identities: Sequence[str]) -> dict[str, Any]:
     """Summarise the emotions that a classifier read in a set of images, JSON-able.
 
@@ -55,11 +64,7 @@ def summarise_emotions(true: Sequence[str], read: Sequence[str], identities: Seq
         "n": len(correct),
         "accuracy": summarise(correct, np.asarray(identities)).as_dict(),
         "mean_class_accuracy": mean_class_accuracy(counts),
-        "by_emotion": {
-            name: {"accuracy": float(counts[row, row] / counts[row].sum()), "n": int(counts[row].sum())}
-            for row, name in enumerate(EMOTIONS)
-            if counts[row].sum()
-        },
+        "by_emotion": accuracy_by_emotion(counts),
         "confusion": counts_by_name(counts),
     }
 

@@ -1,6 +1,6 @@
-"""Calibration: temperature scaling, expected calibration error, reliability plots.
+"""Calibration: temperature scaling, prior correction, expected calibration error, reliability plots.
 
-Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv:1706.04599).
+Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv:1706.04599). The prior correction is a bias per class.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from rac_unet.runtime.classifier import softmax
+
 BINS = 10
 # Range of temperatures that are searched.
 _COLDEST, _HOTTEST = 0.05, 20.0
+# Strengths of a prior correction that are tried, and rounds of its fit.
+STRENGTHS = np.arange(21) / 20
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,46 @@ def fit_temperature(logits: np.ndarray, true: np.ndarray) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return 2 / (low + high)
+
+
+def fit_prior(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return the bias b of each class that minimises the cross-entropy of softmax((logits + b) / T) over b and T.
+
+    With it the mean probability of a class is its share of `true`.
+
+    Args:
+        logits: (N, C).
+        true: (N,) int, the correct class of each row.
+    Returns: (C,) float64, mean 0.
+    """
+    logits = np.asarray(logits, np.float64)
+    # One more of each class, so that the bias of a class that does not occur is finite.
+    shares = (np.bincount(true, minlength=logits.shape[1]) + 1) / (len(true) + logits.shape[1])
+    bias = np.zeros(logits.shape[1])
+    for _ in range(_ROUNDS):
+        temperature = fit_temperature(logits + bias, true)
+        bias += temperature * np.log(shares / softmax((logits + bias) / temperature).mean(axis=0))
+        bias -= bias.mean()
+    return bias
+
+
+def choose_strength(logits: np.ndarray, true: np.ndarray, bias: np.ndarray, least: float) -> float | None:
+    """Return the share of `bias` to add to the logits, 0..1: the most accurate one that keeps a mean-class accuracy.
+
+    Args:
+        logits: (N, C).
+        true: (N,) int, the correct class of each row.
+        bias: (C,) from `fit_prior`.
+        least: lowest allowed mean-class accuracy, 0..1.
+    Returns: one of `STRENGTHS`, the smallest of equally accurate ones; None when `least` is not reached by any.
+    """
+    best, chosen = -1.0, None
+    for strength in STRENGTHS:
+        correct = (logits + strength * bias).argmax(axis=1) == true
+        mean = np.mean([correct[true == label].mean() for label in np.unique(true)])
+        if mean >= least and correct.mean() > best:
+            best, chosen = correct.mean(), float(strength)
+    return chosen
 
 
 def write_reliability_plot(path: Path, curves: Mapping[str, Reliability], title: str) -> None:

@@ -16,6 +16,7 @@ from rac_unet.data.pipeline import make_scoring_dataset
 from rac_unet.runtime.classifier import Classifier, softmax
 from rac_unet.scoring.emotions.accuracy import (
     FEWEST_OF_A_CLASS,
+    accuracy_by_emotion,
     confusion_matrix,
     mean_class_accuracy,
     summarise_emotions,
@@ -112,7 +113,10 @@ def classifier_logits(classifier: Classifier, pairs: PairSet) -> np.ndarray:
 
 
 def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:
-    """Return n, accuracy, mean_class_accuracy, expected_calibration_error and reliability of logits, JSON-able."""
+    """Summarise logits (N, 7) of a data set's masked images, JSON-able.
+
+    Returns: n, accuracy, mean_class_accuracy, by_emotion, expected_calibration_error and reliability.
+    """
     confidence, read = softmax(logits).max(axis=1), logits.argmax(axis=1)
     correct = read == pairs.emotion_ids
     counts = confusion_matrix(*(np.array(EMOTIONS, object)[ids].tolist() for ids in (pairs.emotion_ids, read)))
@@ -121,6 +125,7 @@ def summarise_logits(logits: np.ndarray, pairs: PairSet) -> dict[str, Any]:
         "n": len(correct),
         "accuracy": float(correct.mean()),
         "mean_class_accuracy": mean_class_accuracy(counts),
+        "by_emotion": accuracy_by_emotion(counts),
         "expected_calibration_error": curve.expected_calibration_error,
         "reliability": curve.as_dict(),
     }
