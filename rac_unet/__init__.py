@@ -18,7 +18,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def unmask(photo, emotion="auto", model=None):
+def unmask(photo, emotion="auto", model=None, *, map=None, map_mode=None, faces="all", box=None):
     """Inpaint every face mask in a photo. The painted faces are plausible, not true.
 
     Args:
@@ -27,10 +27,18 @@ def unmask(photo, emotion="auto", model=None):
         emotion: `auto` (read from the visible part of each face), `none`, or surprise, fear, disgust, happiness,
             sadness, anger or neutral, for all faces.
         model: a run directory, or an export of one, of a mask-aware network; by default the published network.
+        map: pixels to inpaint, a file or an array (H, W) of bool, uint8 or float in [0, 1]; inside the face crops they
+            are painted whether or not a mask is found there. By default what the network finds.
+        map_mode: `replace` (default), `add` or `remove`: what `map` does to the map that the network finds.
+        faces: `all`, `largest`, or how many of the largest faces.
+        box: x0, y0, x1, y1 in photo pixels, for the faces at this place only.
     Returns: an object with `image`, uint8 RGB (H, W, 3), equal to the photo outside `occlusion`, bool (H, W); `faces`,
-        each with `box`, `masked`, `emotion`, `confidence` and `occlusion_area`; and `save(path)`, which marks the file
-        as synthetic.
-    Raises: rac_unet.core.errors.UserError when the photo, the emotion or the model cannot be used.
+        each with `box`, `masked`, `emotion`, `confidence`, `occlusion_area`, `chosen` and `painted`; `map`, uint8
+        (H, W); `repaste(map)`, which returns the result with an edited map, without running the network again; and
+        `save(path)`, which marks the file as synthetic.
+    Raises: rac_unet.core.errors.UserError when the photo or an argument cannot be used.
     """
     # Imported by name, so that data_prep, which imports this package, does not import the networks' libraries.
-    return importlib.import_module("rac_unet.unmasking.photo").unmask(photo, emotion, model)
+    return importlib.import_module("rac_unet.unmasking.photo").unmask(
+        photo, emotion, model, map=map, map_mode=map_mode, faces=faces, box=box
+    )

@@ -67,8 +67,17 @@ def face_map(occlusion: np.ndarray, eyes: np.ndarray | None = None) -> FaceMap:
         eyes: (2, N, 2) outlines of both eyes, x, y in crop pixels. The map does not grow into an eye, where a change
             would be noticed most.
     """
-    size = len(occlusion)
-    hidden = _cleaned(occlusion)
+    return grown_map(hidden_region(occlusion), eyes)
+
+
+def grown_map(hidden: np.ndarray, eyes: np.ndarray | None = None) -> FaceMap:
+    """Grow hidden pixels to the region that is replaced; see `face_map`.
+
+    Args:
+        hidden: (S, S) bool, the pixels hidden by a mask.
+        eyes: see `face_map`.
+    """
+    size = len(hidden)
     rim, edge = _RIM * size, max(1.5, _EDGE * size)
     away = _distance(~hidden)
     # Nothing is painted outside the crop, so the map fades out where the mask extends beyond it.
@@ -151,7 +160,7 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
         region[top : strip[3], x0:x1] |= inside
 
 
-def _cleaned(occlusion: np.ndarray) -> np.ndarray:
+def hidden_region(occlusion: np.ndarray) -> np.ndarray:
     """Return (S, S) bool: connected regions with surely hidden pixels, without specks, holes and other faces' masks."""
     pixels = occlusion.size
     maybe = (occlusion > MAYBE_HIDDEN).astype(np.uint8)

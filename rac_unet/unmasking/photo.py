@@ -1,7 +1,8 @@
 """Unmask one photo: `Unmasker.unmask` finds the faces, chooses emotions, inpaints the crops and pastes them back.
 
-Each step is in a module of its own: `finding.py` (faces, crops, maps of the masks), `emotion_request.py`,
-`networks.py` (runs the inpainting network) and `pasting.py` (light, grain and soft edge).
+Each step is in a module of its own: `finding.py` (faces, crops, maps of the masks), `choice/` (which faces, and a
+user's map), `emotion_request.py`, `networks.py` (runs the inpainting network) and `pasting.py` (light, grain and soft
+edge).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from rac_unet.core.errors import UserError
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
 from rac_unet.runtime.emotion_reader import EmotionReader, load_emotion_reader
 from rac_unet.runtime.published import PUBLISHED_NETWORK
+from rac_unet.unmasking.choice.crop_maps import CropMap, found_map, with_own_map
+from rac_unet.unmasking.choice.faces import ALL_FACES, parse_choice
+from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
+from rac_unet.unmasking.choice.repasting import PaintedFace, kept_pixels, map_notes, paste_faces, unpainted_share
 from rac_unet.unmasking.emotion_request import ALL, AUTO, NONE, check_supported, parse_request
 from rac_unet.unmasking.finding import FaceFinder, FoundFace
 from rac_unet.unmasking.framing import grey_outside
@@ -45,30 +51,68 @@ class Unmasker:
         """Return a note if the network ignores the requested emotion; raises UserError when it cannot be done."""
         return check_supported(request, self.runner)
 
-    def unmask(self, photo: np.ndarray, emotion: str = AUTO) -> PhotoResult:
-        """Inpaint every face mask in a photo.
+    def unmask(
+        self,
+        photo: np.ndarray,
+        emotion: str = AUTO,
+        *,
+        map: str | os.PathLike | np.ndarray | OwnMap | None = None,
+        map_mode: str | None = None,
+        faces: str | int = ALL_FACES,
+        box: str | Sequence[float] | None = None,
+    ) -> PhotoResult:
+        """Inpaint every face mask in a photo, or only chosen faces, or what a map says.
 
         Args:
             photo: (H, W, 3) uint8 RGB; not changed.
             emotion: `auto` (read from the visible part of each face), `none`, or a name for all faces.
+            map: the pixels to inpaint, a file or an array (see `make_own_map`): inside the face crops they are painted
+                whether or not the network finds a mask there. None for the maps that the network finds.
+            map_mode: `replace` (default), `add` or `remove`: what `map` does to the maps that the network finds.
+            faces: `all`, `largest`, or how many of the largest faces, with or without masks.
+            box: x0, y0, x1, y1 in photo pixels, for the faces at this place only; None for the whole photo.
+        Raises: UserError when the map does not fit the photo, the box is outside it, or a value is wrong.
         """
-        faces = self.find_faces(photo)
-        masked = [face for face in faces if face.masked]
+        choice = parse_choice(faces, box)
+        choice.check(photo.shape)
+        own = map if map is None or isinstance(map, OwnMap) else make_own_map(map, map_mode, photo.shape)
+        found = self.find_faces(photo)
+        kept = kept_pixels(own)
+        chosen = choice.among([face.face.box for face in found])
+        maps = _maps(found, own, kept)
+        todo = [number for number, each in enumerate(maps) if chosen[number] and each.hidden.any()]
+        masked = [found[number] for number in todo]
         emotions = self._choose_emotions(masked, emotion)
         painted = inpaint(self.runner, [face.crop for face in masked], [name for name, _ in emotions])
-        image, occlusion = photo.copy(), np.zeros(photo.shape[:2], bool)
-        for face, crop in zip(masked, painted, strict=True):
-            _paste(image, occlusion, crop, face, face.matrix)
-        chosen = {id(face): choice for face, choice in zip(masked, emotions, strict=True)}
-        results = [_result(face, *chosen.get(id(face), (None, None))) for face in faces]
-        return PhotoResult(image, occlusion, results, photo)
+        paintings: list[PaintedFace | None] = [None] * len(found)
+        for number, crop in zip(todo, painted, strict=True):
+            paintings[number] = PaintedFace(found[number].crop, crop, maps[number])
+        image, occlusion = paste_faces(photo, filter(None, paintings), kept)
+        named = dict(zip(todo, emotions, strict=True))
+        results = [
+            _result(face, *named.get(number, (None, None)), chosen[number], paintings[number])
+            for number, face in enumerate(found)
+        ]
+        share, notes = unpainted_share(own, occlusion), map_notes(own, occlusion)
+        return PhotoResult(
+            image, occlusion, results, photo, paintings=paintings, kept=kept, unpainted=share, notes=notes
+        )
 
-    def unmask_all(self, photo: np.ndarray) -> tuple[list[SevenFaces], list[FaceResult]]:
-        """Inpaint each masked face of a photo with each of the seven emotions; return them, and a result per face."""
-        sevens, results = [], []
-        for face in self.find_faces(photo):
-            results.append(_result(face, None, None))
-            if not face.masked:
+    def unmask_all(
+        self, photo: np.ndarray, *, faces: str | int = ALL_FACES, box: str | Sequence[float] | None = None
+    ) -> tuple[list[SevenFaces], list[FaceResult]]:
+        """Inpaint each masked face of a photo with each of the seven emotions; return them, and a result per face.
+
+        Args:
+            faces, box: see `unmask`.
+        """
+        choice, sevens, results = parse_choice(faces, box), [], []
+        choice.check(photo.shape)
+        found = self.find_faces(photo)
+        chosen = choice.among([face.face.box for face in found])
+        for face, each in zip(found, chosen, strict=True):
+            results.append(dataclasses.replace(_result(face, None, None, each), painted=face.masked and each))
+            if not results[-1].painted:
                 continue
             painted = inpaint(self.runner, [face.crop] * len(EMOTIONS), list(EMOTIONS))
             before, pictures = np.rint(255 * face.crop).astype(np.uint8), {}
@@ -100,7 +144,16 @@ class Unmasker:
         return self._reader_file and load_emotion_reader(self._reader_file, self._threads)
 
 
-def unmask(photo: str | os.PathLike | np.ndarray, emotion: str = AUTO, model: str | os.PathLike | None = None):
+def unmask(
+    photo: str | os.PathLike | np.ndarray,
+    emotion: str = AUTO,
+    model: str | os.PathLike | None = None,
+    *,
+    map: str | os.PathLike | np.ndarray | None = None,
+    map_mode: str | None = None,
+    faces: str | int = ALL_FACES,
+    box: str | Sequence[float] | None = None,
+) -> PhotoResult:
     """Inpaint every face mask in one photo; `rac_unet.unmask` calls this.
 
     The network stays loaded for the next call with the same model.
@@ -109,10 +162,14 @@ def unmask(photo: str | os.PathLike | np.ndarray, emotion: str = AUTO, model: st
         photo: a file, or (H, W, 3) uint8 RGB.
         emotion: `auto`, `none`, or the name of one of the seven.
         model: see `Unmasker`.
+        map, map_mode, faces, box: see `Unmasker.unmask`.
     Returns: PhotoResult.
-    Raises: UserError when the photo, the emotion or the model cannot be used.
+    Raises: UserError when the photo or an argument cannot be used.
     """
     request = parse_request(emotion)
+    parse_choice(faces, box)
+    if map is None and map_mode is not None:
+        raise UserError(f"map_mode {map_mode!r} is of no use without a map; give one with map=", "usage")
     if request == ALL:
         raise UserError(
             "one photo shows one emotion; for all seven call unmask once for each, or Unmasker.unmask_all", "usage"
@@ -130,7 +187,8 @@ def unmask(photo: str | os.PathLike | np.ndarray, emotion: str = AUTO, model: st
             raise UserError(f"{os.fspath(photo)}: {reason}", "unreadable") from None
     unmasker = _unmasker(os.fspath(PUBLISHED_NETWORK if model is None else model))
     unmasker.check_request(request)
-    return dataclasses.replace(unmasker.unmask(read.pixels, request), metadata=read.metadata, rgba=read.rgba)
+    result = unmasker.unmask(read.pixels, request, map=map, map_mode=map_mode, faces=faces, box=box)
+    return dataclasses.replace(result, metadata=read.metadata, rgba=read.rgba)
 
 
 @functools.lru_cache(maxsize=1)
@@ -144,5 +202,14 @@ def _paste(image: np.ndarray, occlusion: np.ndarray, painted: np.ndarray, face: 
     paste_face(image, occlusion, lit, face.where, matrix)
 
 
-def _result(face: FoundFace, emotion: str | None, confidence: float | None) -> FaceResult:
-    return FaceResult(tuple(face.face.box), face.masked, emotion, confidence, face.where.area)
+def _maps(faces: list[FoundFace], own: OwnMap | None, kept: np.ndarray | None) -> list[CropMap]:
+    """Return the pixels to replace in each face's crop."""
+    maps = [found_map(face) for face in faces]
+    return maps if own is None else with_own_map(maps, own, kept)
+
+
+def _result(
+    face: FoundFace, emotion: str | None, confidence: float | None, chosen: bool, painted: PaintedFace | None = None
+) -> FaceResult:
+    area = painted.map.where.area if painted else face.where.area
+    return FaceResult(tuple(face.face.box), face.masked, emotion, confidence, area, chosen, painted is not None)
