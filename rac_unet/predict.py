@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.errors import CommandParser, UserError, run_command
+from rac_unet.core.errors import CommandParser, UserError, number, run_command
 
-_FORMATS = ("png", "jpeg", "webp")
+_FORMATS = ("png", "jpeg", "webp", "same")
 # Up to this many photos have a line each; more are shown by a progress line.
 _NAMED = 20
 
@@ -22,6 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.core.rundir import check_output
     from rac_unet.runtime.published import PUBLISHED_NETWORK
     from rac_unet.unmasking.batch import Account, unmask_photos
+    from rac_unet.unmasking.choice.faces import parse_choice
+    from rac_unet.unmasking.choice.formats import forecast
+    from rac_unet.unmasking.choice.map_files import match_maps
+    from rac_unet.unmasking.choice.own_map import check_mode
     from rac_unet.unmasking.emotion_request import ALL, AUTO, parse_request
     from rac_unet.unmasking.inputs import list_photos
     from rac_unet.unmasking.networks import published_reader
@@ -29,23 +33,35 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.unmasking.photo import Unmasker
 
     emotion = parse_request(args.emotion, "--emotion")
-    if emotion == ALL and args.side_by_side:
-        raise UserError(
-            "--side_by_side shows one result; omit it with --emotion all, whose sheet includes the photo", "usage"
-        )
+    _check_options(args, emotion == ALL)
+    choice, map_mode = parse_choice(args.faces, args.box, ("--faces", "--box")), check_mode(args.map_mode, "--map_mode")
     check_output(args.output)
     listing = list_photos(args.inputs, args.output)
     account = Account(skipped=list(listing.missing))
     given = len(listing.photos) + len(listing.missing)
-    if not listing.photos:
-        raise _nothing(listing)
+    photos, maps = listing.photos, 0
+    if args.map and photos:
+        photos, maps = match_maps(args.map, photos)
+        given -= maps
+    if not photos:
+        raise _nothing(listing, maps)
     model = args.model or PUBLISHED_NETWORK
     networks = [model, published_reader(model) if emotion == AUTO else None]
     settings = Settings(
-        emotion, "+".join(map(_model_name, filter(None, networks))), args.format, args.side_by_side, args.mark
+        emotion=emotion,
+        model="+".join(map(_model_name, filter(None, networks))),
+        format=args.format,
+        side_by_side=args.side_by_side,
+        mark=args.mark,
+        write_map=args.write_map,
+        map=args.map and args.map.resolve().name,
+        map_mode=args.map and map_mode,
+        faces=choice.faces,
+        box=choice.place,
+        max_side=args.max_side,
     )
     output = ResultFolder(args.output, settings)
-    todo, finished = output.plan(listing.photos, args.overwrite)
+    todo, finished = output.plan(photos, args.overwrite)
     for faces, painted in map(faces_of, finished):
         account.faces += faces
         account.painted += painted
@@ -53,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
         unmasker = _open(Unmasker, model)
         if note := unmasker.check_request(emotion):
             print(f"note     {note}")
+        if emotion != ALL and (note := forecast([plan.photo.path for plan in todo], args.format, args.max_side)):
+            print(f"note     {note}", flush=True)
+    if without := sum(photo.map is None for photo in photos) if args.map else 0:
+        print(f"note     {without:,} of {len(photos):,} photos have no map in {args.map}; the found ones are used")
     try:
         if todo:
             _work(lambda report: unmask_photos(unmasker, todo, output, settings, account, report), len(todo))
@@ -61,13 +81,32 @@ def main(argv: list[str] | None = None) -> int:
         raise
     finally:
         skipped = output.write_skipped(account.skipped)
-    _summary(account, listing, given, len(finished), args.output, skipped)
-    done = len(finished) + account.unmasked + account.without_mask + account.without_face
+    _summary(account, listing, given, len(finished), args.output, skipped, maps)
+    done = len(finished) + account.unmasked + account.without_mask + account.without_face + account.left_out
     if not done:
         name, reason = account.skipped[0]
         more = f" (and {given - 1} more, see {skipped})" if given > 1 else ""
         raise UserError(f"{name}: {reason}{more}; none of {given} photos could be used", "unreadable")
     return 0
+
+
+def _check_options(args, all_emotions: bool) -> None:
+    """Raise UserError for options that contradict each other."""
+    if args.map_mode and not args.map:
+        raise UserError(f"--map_mode {args.map_mode} says what to do with a map; give one with --map", "usage")
+    if not all_emotions:
+        return
+    for option, given, why in (
+        ("--side_by_side", args.side_by_side, "shows one result"),
+        ("--write_map", args.write_map, "writes the map of one result"),
+        ("--map", args.map, "changes one result"),
+        ("--max_side", args.max_side, "scales one result"),
+        ("--format same", args.format == "same", "is a result's"),
+    ):
+        if given:
+            raise UserError(
+                f"{option} {why}; omit it with --emotion all, whose sheet shows crops of the photo", "usage"
+            )
 
 
 def _open(opener, model):
@@ -95,19 +134,24 @@ def _work(work, count: int) -> None:
         progress.close()
 
 
-def _summary(account, listing, given: int, finished: int, output: Path, skipped: Path | None) -> None:
+def _summary(account, listing, given: int, finished: int, output: Path, skipped: Path | None, maps: int) -> None:
     parts = [
         (account.unmasked, "unmasked"),
         (account.without_mask, "without a mask, unchanged"),
         (account.without_face, "without a face, unchanged"),
+        (account.left_out, "with nothing to paint in the chosen faces or the map, unchanged"),
         (finished, "finished earlier"),
         (len(account.skipped), f"skipped, see {skipped}"),
     ]
     print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
     if len(account.skipped) < given:
         print(f"faces    {account.faces:,} found, {account.painted:,} painted")
-    if (others := listing.left_out.describe()) or listing.own_files:
-        kinds = [others, f"{listing.own_files:,} results" if listing.own_files else ""]
+    if (others := listing.left_out.describe()) or listing.own_files or maps:
+        kinds = [
+            others,
+            f"{listing.own_files:,} results" if listing.own_files else "",
+            f"{maps:,} maps" if maps else "",
+        ]
         print(f"left out {', '.join(filter(None, kinds))} in the folders given")
     if account.first_only:
         print(
@@ -120,7 +164,7 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
     print(f"wrote    {output}")
 
 
-def _nothing(listing) -> UserError:
+def _nothing(listing, maps: int) -> UserError:
     from rac_unet.photos.kinds import READ
 
     if listing.missing:
@@ -128,6 +172,7 @@ def _nothing(listing) -> UserError:
         more = f" (and {len(listing.missing) - 1} more)" if len(listing.missing) > 1 else ""
         return UserError(f"{name}: {reason}{more}; give photos, folders of photos, or patterns", "missing")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of predict"
+    others += f", {maps:,} maps" if maps else ""
     return UserError(f"the inputs contain no photos ({others}); {READ}, videos are not", "empty")
 
 
@@ -179,7 +224,46 @@ def _parser() -> CommandParser:
         choices=_FORMATS,
         default="png",
         help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress the whole picture "
-        "again, and jpeg has no transparency",
+        "again, and jpeg has no transparency; same: as each photo came, JPEG in its own quality, HEIC as JPEG, AVIF as "
+        "WebP, all other kinds as PNG. What this means for size and pixels is printed before the work",
+    )
+    parser.add_argument(
+        "--max_side",
+        type=number(int, 16),
+        metavar="PIXELS",
+        help="scale results down to at most this many pixels on the longer side, which changes all pixels; maps keep "
+        "the photo's size",
+    )
+    parser.add_argument(
+        "--faces",
+        default="all",
+        metavar="WHICH",
+        help="all (default), largest, or a number N: only the N largest faces of each photo, with or without masks",
+    )
+    parser.add_argument(
+        "--box",
+        metavar="X0,Y0,X1,Y1",
+        help="only faces at this place, in pixels of the upright photo; with --faces the largest of these",
+    )
+    parser.add_argument(
+        "--write_map",
+        action="store_true",
+        help="also write the map of what was inpainted, NAME.map.png: grey, of the photo's size, white where a mask "
+        "was found. It can be edited, and given back with --map",
+    )
+    parser.add_argument(
+        "--map",
+        type=Path,
+        metavar="PATH",
+        help="inpaint what this map says, in each face, whether or not a mask is found there: a picture that is white "
+        "where to inpaint, or a folder of maps named as the photos (a.png or a.map.png for a.jpg). A photo without "
+        "one in the folder gets the found map",
+    )
+    parser.add_argument(
+        "--map_mode",
+        metavar="MODE",
+        help="replace: use --map instead of the found map (default); add: in addition to it; remove: keep these pixels "
+        "as they are",
     )
     parser.add_argument(
         "--side_by_side", action="store_true", help="also write photo and result in one picture, NAME.side_by_side.*"

@@ -88,6 +88,8 @@ def test_emotions(folder, capsys):
         "emotion": "anger",
         "confidence": None,
         "occlusion_area": report("none/masked.json")["faces"][0]["occlusion_area"],
+        "chosen": True,
+        "painted": True,
     }
     run("photos", "--output", "all", "--emotion", "all")
     assert report("all/masked.json")["results"] == ["masked.emotions.png"] and report("all/wall.json")["results"] == []
@@ -114,6 +116,17 @@ def test_mistakes_are_refused_before_anything_is_written(folder, monkeypatch):
         (["photos/*.tif"], "missing", "photos/*.tif"),
         (["photos", "--emotion", "all", "--side_by_side"], "usage", "--side_by_side"),
         (["photos", "--format", "gif"], "usage", "gif"),
+        (["photos", "--emotion", "all", "--write_map"], "usage", "--write_map"),
+        (["photos", "--emotion", "all", "--map", "photos/wall.png"], "usage", "--map"),
+        (["photos", "--emotion", "all", "--max_side", "99"], "usage", "--max_side"),
+        (["photos", "--emotion", "all", "--format", "same"], "usage", "--format same"),
+        (["photos", "--map_mode", "add"], "usage", "--map_mode"),
+        (["photos", "--map", "photos/wall.png", "--map_mode", "cut"], "unknown_name", "--map_mode"),
+        (["photos", "--map", "gone.png"], "missing", "gone.png"),
+        (["photos", "--map", "."], "missing", "masked.png"),
+        (["photos", "--faces", "0"], "bad_value", "--faces"),
+        (["photos", "--box", "1,2,3"], "bad_value", "--box"),
+        (["photos", "--max_side", "0"], "usage", "--max_side"),
     ):
         with refused(kind, named):
             run(*words, "--output", "out")
@@ -229,14 +242,154 @@ def test_a_file_that_cannot_be_written_is_named(folder, monkeypatch):
     assert [path.name for path in Path("out").iterdir()] == []
 
 
+def grey(path):
+    picture = Image.open(path)
+    assert picture.mode == "L"
+    return np.array(picture)
+
+
+def test_the_map_is_written_edited_and_given_back(folder, capsys):
+    run("photos", "--output", "out", "--write_map")
+    photo, found = read_photo("photos/masked.png"), grey("out/masked.map.png")
+    assert report("out/masked.json")["results"] == ["masked.png", "masked.map.png"]
+    assert found.shape == photo.shape[:2] and (found[is_green(photo)] >= 128).mean() > 0.95
+    assert not grey("out/wall.map.png").any() and report("out/masked.json")["map"] is None
+    Path("maps").mkdir()
+    half = found.copy()
+    half[:, 160:] = 0
+    Image.fromarray(half).save("maps/masked.map.png")
+    words = ("photos", "--output", "half", "--map", "maps")
+    run(*words)
+    said = capsys.readouterr().out
+    assert "2 of 3 photos have no map in maps" in said and "1 unmasked" in said
+    half_done = read_photo("half/masked.png")
+    # The right half is the photo's but for the soft edge.
+    assert (half_done[:, 170:] == photo[:, 170:]).all() and not is_green(half_done[:, :158]).any()
+    written = report("half/masked.json")
+    assert written["map"]["path"] == "maps/masked.map.png" and written["map"]["mode"] == "replace"
+    assert written["map"]["unpainted"] < 0.01 and written["settings"]["map"] == "maps"
+    assert report("half/wall.json")["map"] is None and "no map" in report("half/wall.json")["note"]
+    assert run(*words) == 0 and "3 finished earlier" in capsys.readouterr().out
+    # Only the photo whose map was edited is processed again; other settings are refused.
+    Image.fromarray(found).save("maps/masked.map.png")
+    assert run(*words) == 0 and "2 finished earlier" in capsys.readouterr().out
+    assert not is_green(read_photo("half/masked.png")).any()
+    with refused("changed", "map_mode"):
+        run(*words, "--map_mode", "remove")
+    with refused("changed", "(map, map_mode)"):
+        run("photos", "--output", "half")
+    run(*words[:2], "removed", *words[3:], "--map_mode", "remove")
+    said = capsys.readouterr().out
+    assert "the map leaves nothing to paint" in said and "1 with nothing to paint" in said
+    assert Path("removed/masked.png").read_bytes() == Path("photos/masked.png").read_bytes()
+
+
+def test_a_map_is_neither_a_photo_nor_replaced(folder, capsys):
+    """Maps next to the photos, and a map in the output folder that `--write_map` would write again."""
+    run("photos/masked.png", "--output", "out", "--write_map")
+    found = grey("out/masked.map.png")
+    Image.fromarray(found).save("photos/masked.map.png")
+    capsys.readouterr()
+    run("photos", "--output", "out2", "--map", "photos")
+    said = capsys.readouterr().out
+    assert "3 given" in said and "left out 1 maps" in said and not Path("out2/masked.map.json").exists()
+    before = Path("out/masked.map.png").read_bytes()
+    with refused("exists", "out/masked.map.png", "--map"):
+        run("photos/masked.png", "--output", "out", "--write_map", "--map", "out", "--overwrite")
+    with refused("ambiguous", "out3/masked.map.png"):
+        run("photos", "--output", "out3", "--write_map")
+    assert Path("out/masked.map.png").read_bytes() == before and not Path("out3").exists()
+
+
+def test_maps_that_do_not_fit_skip_their_photo(folder, capsys):
+    Path("maps").mkdir()
+    Image.new("L", (31, 77)).save("maps/masked.png")
+    Image.new("L", (140, 100)).save("maps/wall.png")
+    Path("maps/bare.png").write_text("not a picture")
+    assert run("photos", "--output", "out", "--map", "maps") == 0
+    said = capsys.readouterr().out
+    rows = {Path(photo).name: reason for photo, reason in csv.reader(Path("out/skipped.csv").read_text().splitlines())}
+    assert "31 x 77" in rows["masked.png"] and "maps/bare.png" in rows["bare.jpg"] and len(rows) == 3
+    assert "2 skipped" in said and "the map is empty" in said and "resized from 140 x 100" in said
+    with refused("unreadable", "maps/bare.png"):
+        run("photos", "--output", "out2", "--map", "maps/bare.png")
+    assert not Path("out2").exists()
+
+
+def test_chosen_faces_and_a_box(folder, capsys):
+    small = cv2.copyMakeBorder(cv2.resize(drawn_photo(), (224, 224)), 0, 96, 0, 0, cv2.BORDER_REPLICATE)
+    group = np.hstack([small, drawn_photo()])
+    cv2.imwrite("group.png", group[..., ::-1])
+    run("group.png", "--output", "large", "--faces", "largest")
+    assert "2 faces: happiness (70 %), not chosen" in capsys.readouterr().out
+    done = read_photo("large/group.png")
+    assert is_green(done[:, :224]).any() and not is_green(done[:, 224:]).any()
+    assert [(face["masked"], face["chosen"], face["painted"]) for face in report("large/group.json")["faces"]] == [
+        (True, True, True),
+        (True, False, False),
+    ]
+    run("group.png", "--output", "large", "--faces", "1")
+    said = capsys.readouterr().out
+    assert "1 finished earlier" in said and "2 found, 1 painted" in said
+    run("group.png", "photos/wall.png", "--output", "left", "--box", "20,20,200,220")
+    done, said = read_photo("left/group.png"), capsys.readouterr().out
+    assert not is_green(done[:, :224]).any() and is_green(done[:, 224:]).any()
+    assert report("left/group.json")["settings"]["box"] == "20,20,200,220"
+    run("group.png", "photos/wall.png", "--output", "nowhere", "--box", "0,230,60,300")
+    said = capsys.readouterr().out
+    assert "no face in the box 0,230,60,300 (2 elsewhere)" in said and "1 with nothing to paint" in said
+    assert "photos/wall.png: skipped: the box 0,230,60,300 is outside the photo of 70 x 50" in said
+    run("group.png", "--output", "all", "--emotion", "all", "--faces", "largest")
+    assert read_photo("all/group.emotions.png").shape == (188, 8 * 160, 3)
+
+
+def test_the_format_of_each_photo(folder, capsys):
+    masked = Image.fromarray(drawn_photo())
+    masked.save("photos/a.jpg", quality=60)
+    masked.save("photos/b.webp", lossless=True)
+    masked.save("photos/c.gif")
+    run("photos", "--output", "out", "--format", "same")
+    said = capsys.readouterr().out
+    assert said.startswith("note"), "before the work"
+    note = said.splitlines()[0]
+    assert "2 JPEG" in note and "1 WebP" in note and "1 GIF becomes PNG" in note and "slightly" in note
+    names = {"a.jpg": "JPEG", "b.webp": "WEBP", "c.png": "PNG", "masked.png": "PNG", "deep/bare.jpg": "JPEG"}
+    for name, form in names.items():
+        assert Image.open(f"out/{name}").format == form
+    assert Path("out/deep/bare.jpg").read_bytes() == Path("photos/deep/bare.jpg").read_bytes()
+    tables = [Image.open(path).quantization[0] for path in ("photos/a.jpg", "out/a.jpg")]
+    assert tables[0] == tables[1]
+    done, photo = read_photo("out/b.webp"), read_photo("photos/b.webp")
+    assert (done[:40] == photo[:40]).all() and not is_green(done).any(), "without loss"
+    assert "3 given" not in said and "6 given: 4 unmasked" in said
+    assert run("photos", "--output", "out", "--format", "same") == 0
+    said = capsys.readouterr().out
+    assert "6 finished earlier" in said and "note     1" not in said
+    run("photos/a.jpg", "--output", "png")
+    assert re.search(
+        r"note     1 JPEG becomes PNG, about \S+ MB instead of \S+ MB; --format same", capsys.readouterr().out
+    )
+
+
+def test_results_are_scaled_down_and_maps_are_not(folder, capsys):
+    run("photos", "--output", "out", "--max_side", "100", "--side_by_side", "--write_map", "--mark")
+    said = capsys.readouterr().out
+    assert "scaled down to 100 x 100" in said and read_photo("out/masked.png").shape == (100, 100, 3)
+    assert read_photo("out/masked.side_by_side.png").shape == (100, 200, 3)
+    assert grey("out/masked.map.png").shape == (320, 320) and report("out/masked.json")["size"] == [320, 320]
+    assert read_photo("out/masked.png")[-11:, :30].max() > 230, "the visible mark is not scaled away"
+    assert read_photo("out/deep/bare.png").shape == (100, 100, 3)
+    assert Path("out/wall.png").read_bytes() == Path("photos/wall.png").read_bytes()
+
+
 def test_ctrl_c_keeps_finished_photos_and_the_same_command_continues(folder, monkeypatch, capsys):
     real, count = photo_module.Unmasker.unmask, []
 
-    def interrupted(self, *words):
+    def interrupted(self, *words, **choice):
         count.append(1)
         if len(count) == 2:
             raise KeyboardInterrupt
-        return real(self, *words)
+        return real(self, *words, **choice)
 
     monkeypatch.setattr(photo_module.Unmasker, "unmask", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -28,7 +28,15 @@ _EXIF_LIMIT, _XMP_LIMIT, _ICC_LIMIT = 65_533 - 6, 65_533 - 29, 255 * (65_533 - 1
 _PNG_START = 8 + 25  # signature and IHDR
 
 
-def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, comment: str, quality: int = QUALITY) -> bytes:
+def compressed(
+    picture: np.ndarray,
+    kind: str,
+    metadata: PhotoMetadata,
+    comment: str,
+    quality: int = QUALITY,
+    subsampling: int | None = None,
+    lossless: bool = False,
+) -> bytes:
     """Encode a picture with metadata as a JPEG or WebP file.
 
     Args:
@@ -36,7 +44,8 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, comment:
         kind: jpeg or webp.
         metadata: JPEG holds at most 64 KB of EXIF and of XMP; larger blocks are left out, except the mark.
         comment: a line of plain text; left out in WebP, which has no comments.
-        quality: 1..100; below 90 JPEG stores colours at half the resolution.
+        quality: 1..100; below 90 JPEG stores colours at half the resolution, unless `subsampling` says how.
+        subsampling, lossless: see `Compression` in compression.py.
     Raises: UnreadablePhoto when the format cannot hold the picture.
     """
     from PIL import Image
@@ -50,7 +59,11 @@ def compressed(picture: np.ndarray, kind: str, metadata: PhotoMetadata, comment:
         exif = exif if len(exif) <= _EXIF_LIMIT else b""
         icc = icc if len(icc) <= _ICC_LIMIT else b""
         xmp = xmp if len(xmp) <= _XMP_LIMIT else mark_alone(comment)
-        options |= {"subsampling": 0 if quality >= 90 else 2, "comment": comment}
+        usual = 0 if quality >= 90 else 2
+        options |= {"subsampling": usual if subsampling is None else subsampling, "comment": comment}
+    elif lossless:
+        # The quality is the effort then; without `exact` the colours of transparent pixels would be lost.
+        options = {"lossless": True, "quality": 50, "exact": True}
     stream = io.BytesIO()
     exif = b"Exif\0\0" + exif if exif else b""
     try:

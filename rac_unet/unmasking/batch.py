@@ -10,13 +10,21 @@ from pathlib import Path
 
 import cv2
 
+from rac_unet.core.errors import UserError
 from rac_unet.core.quiet import silenced_stderr
+from rac_unet.photos.compression import Compression, compression_of
+from rac_unet.photos.metadata import PhotoMetadata
 from rac_unet.photos.pixels import with_transparency
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
+from rac_unet.photos.scaling import scaled_down
 from rac_unet.photos.writing import KINDS, TRANSPARENT
+from rac_unet.unmasking.choice.faces import parse_choice
+from rac_unet.unmasking.choice.formats import SAME
+from rac_unet.unmasking.choice.map_files import MAP_PART
+from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
 from rac_unet.unmasking.emotion_request import ALL
 from rac_unet.unmasking.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
-from rac_unet.unmasking.output import Planned, ResultFolder, Settings
+from rac_unet.unmasking.output import Planned, ResultFolder, Settings, encode_result
 from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import FaceResult
 
@@ -26,10 +34,11 @@ _BAD_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 @dataclass
 class Account:
-    """Counts of a batch's results; the first four cover every processed photo exactly once.
+    """Counts of a batch's results; the first five cover every processed photo exactly once.
 
     Attributes:
-        unmasked, without_mask, without_face: numbers of photos written, the last two unchanged.
+        unmasked, without_mask, without_face, left_out: numbers of photos written, the last three unchanged; `left_out`
+            where the chosen faces, the box or the map leave nothing to paint.
         skipped: (photo, reason) of photos for which nothing was written.
         faces, painted: numbers of faces found and painted, also in photos finished by an earlier call.
         first_only: number of photos with several frames or pages, of which only the first was used.
@@ -39,6 +48,7 @@ class Account:
     unmasked: int = 0
     without_mask: int = 0
     without_face: int = 0
+    left_out: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     faces: int = 0
     painted: int = 0
@@ -64,7 +74,7 @@ def unmask_photos(
     for plan in plans:
         path = plan.photo.path
         try:
-            photo, faces, remarks = _unmask_photo(unmasker, plan, output, settings)
+            photo, faces, words, remarks = _unmask_photo(unmasker, plan, output, settings)
         except UnreadablePhoto as reason:
             outcome = _skip(account, path, str(reason))
         except (MemoryError, cv2.error) as error:
@@ -75,65 +85,93 @@ def unmask_photos(
                 raise
             outcome = _skip(account, path, f"the file system refuses the result's name: {error.strerror}")
         else:
-            outcome = "; ".join([_count(account, faces), *remarks])
+            _count(account, faces, plan)
+            outcome = "; ".join([words, *remarks])
             account.first_only += photo.frames > 1
-            account.flattened += _is_flattened(photo, settings)
+            account.flattened += _is_flattened(photo, plan, settings)
         report(path, outcome)
 
 
 def _unmask_photo(
     unmasker: Unmasker, plan: Planned, output: ResultFolder, settings: Settings
-) -> tuple[Photo, list[FaceResult], list[str]]:
+) -> tuple[Photo, list[FaceResult], str, list[str]]:
+    """Unmask and write one photo; return it, its faces, what happened in words, and remarks."""
     content = read_photo_bytes(plan.photo.path)
     start = time.perf_counter()
     with silenced_stderr():
         # The libraries behind Pillow print warnings about damaged photos.
         photo = decode_photo(content, full_size=True)
+    own = _check(photo, plan, settings)
+    notes: tuple[str, ...] = ()
+    unpainted, compression = None, Compression()
     if settings.emotion == ALL:
-        sevens, faces = unmasker.unmask_all(photo.pixels)
+        sevens, faces = unmasker.unmask_all(photo.pixels, faces=settings.faces, box=settings.box)
         endings = ["emotions"] + [f"emotions-{page}" for page in range(2, 1 + len(sevens))]
         pages = draw_emotion_sheets(sevens, settings.mark)
         pictures = {f".{ending}": page for ending, page in zip(endings, pages, strict=False)}
     else:
-        result = unmasker.unmask(photo.pixels, settings.emotion)
+        result = unmasker.unmask(photo.pixels, settings.emotion, map=own, faces=settings.faces, box=settings.box)
         faces, before, after = result.faces, photo.pixels, result.image
-        if photo.rgba is not None and settings.format in TRANSPARENT:
+        notes, unpainted = result.notes, result.unpainted
+        if settings.format == SAME:
+            compression = compression_of(content, photo.kind)
+        if photo.rgba is not None and plan.format in TRANSPARENT:
             before, after = photo.rgba, with_transparency(after, result.occlusion, photo.rgba)
-        pictures = {"": after}
+        scaled = scaled_down(after, settings.max_side)
+        if scaled is not after:
+            notes = (*notes, f"scaled down to {scaled.shape[1]} x {scaled.shape[0]} pixels")
+        pictures = {"": scaled}
         if settings.side_by_side:
-            pictures[".side_by_side"] = draw_side_by_side(before, after)
-        if not result.painted and photo.kind == KINDS[settings.format]:
+            pictures[".side_by_side"] = draw_side_by_side(scaled_down(before, settings.max_side), scaled)
+        if not result.painted and photo.kind == KINDS[plan.format] and scaled is after:
             # Copied byte for byte.
             pictures[""] = content
-    painted = sum(face.masked for face in faces)
-    if settings.mark and painted and settings.emotion != ALL:
-        for picture in pictures.values():
-            draw_mark(picture)
-    remarks = _remarks(photo, settings)
-    described = [_describe(faces)] if painted < len(faces) or not faces else []
+        if settings.mark and result.painted:
+            for picture in pictures.values():
+                draw_mark(picture)
+        if settings.write_map:
+            pictures[MAP_PART] = encode_result(result.map, "png", PhotoMetadata(), False)
+    painted = sum(face.painted for face in faces)
+    remarks = [*_remarks(photo, plan, settings), *notes]
+    words = _describe(faces, plan, settings)
+    described = [words] if painted < len(faces) or not faces else []
     height, width = photo.pixels.shape[:2]
     report = {
         "photo": str(plan.photo.path),
         "size": [width, height],
         "faces": [_facts(face) for face in faces],
+        "map": own and {"path": str(plan.photo.map), "mode": own.mode, "unpainted": unpainted},
         "note": "; ".join([*described, *remarks]),
         "seconds": round(time.perf_counter() - start, 4),
     }
-    output.write(plan, pictures, photo.metadata, painted, report)
-    return photo, faces, remarks
+    output.write(plan, pictures, photo.metadata, painted, report, compression)
+    return photo, faces, words, remarks
 
 
-def _remarks(photo: Photo, settings: Settings) -> list[str]:
+def _check(photo: Photo, plan: Planned, settings: Settings) -> OwnMap | None:
+    """Return the photo's own map; raises UnreadablePhoto where it or the box does not fit the photo."""
+    try:
+        parse_choice(settings.faces, settings.box).check(photo.pixels.shape)
+        if plan.photo.map is None:
+            return None
+        return make_own_map(plan.photo.map, settings.map_mode, photo.pixels.shape, "--map")
+    except UserError as reason:
+        raise UnreadablePhoto(str(reason)) from None
+
+
+def _remarks(photo: Photo, plan: Planned, settings: Settings) -> list[str]:
     remarks = []
     if photo.frames > 1:
         remarks.append(f"only the first of {photo.frames} {'pages' if photo.kind == 'TIFF' else 'frames'} is used")
-    if _is_flattened(photo, settings):
-        remarks.append(f"its transparency is lost, since {settings.format} does not support it")
+    if _is_flattened(photo, plan, settings):
+        remarks.append(f"its transparency is lost, since {plan.format} does not support it")
+    if settings.map is not None and plan.photo.map is None:
+        remarks.append(f"no map of its name in {settings.map}, so the found one is used")
     return remarks
 
 
-def _is_flattened(photo: Photo, settings: Settings) -> bool:
-    return photo.rgba is not None and settings.format not in TRANSPARENT and settings.emotion != ALL
+def _is_flattened(photo: Photo, plan: Planned, settings: Settings) -> bool:
+    return photo.rgba is not None and plan.format not in TRANSPARENT and settings.emotion != ALL
 
 
 def _facts(face: FaceResult) -> dict:
@@ -143,6 +181,8 @@ def _facts(face: FaceResult) -> dict:
         "emotion": face.emotion,
         "confidence": None if face.confidence is None else round(face.confidence, 4),
         "occlusion_area": round(face.occlusion_area, 4),
+        "chosen": face.chosen,
+        "painted": face.painted,
     }
 
 
@@ -151,28 +191,40 @@ def _skip(account: Account, path: Path, reason: str) -> str:
     return f"skipped: {reason}"
 
 
-def _count(account: Account, faces: list[FaceResult]) -> str:
-    painted = sum(face.masked for face in faces)
+def _count(account: Account, faces: list[FaceResult], plan: Planned) -> None:
+    painted = sum(face.painted for face in faces)
     account.faces += len(faces)
     account.painted += painted
     if painted:
         account.unmasked += 1
-    elif faces:
-        account.without_mask += 1
-    else:
+    elif not faces:
         account.without_face += 1
-    return _describe(faces)
+    elif plan.photo.map or any(face.masked or not face.chosen for face in faces):
+        account.left_out += 1
+    else:
+        account.without_mask += 1
 
 
-def _describe(faces: list[FaceResult]) -> str:
+def _describe(faces: list[FaceResult], plan: Planned, settings: Settings) -> str:
     """Return a photo's faces in words, such as `2 faces: happiness (83 %), no mask`."""
     if not faces:
         return "no face found, photo unchanged"
-    if not any(face.masked for face in faces):
-        return f"no mask on {'the face' if len(faces) == 1 else f'any of {len(faces)} faces'}, photo unchanged"
+    chosen = [face for face in faces if face.chosen]
+    if not chosen:
+        return f"no face in the box {settings.box} ({len(faces)} elsewhere), photo unchanged"
+    if not any(face.painted for face in faces):
+        if plan.photo.map:
+            return "the map leaves nothing to paint on the faces, photo unchanged"
+        which = "chosen face" if len(chosen) < len(faces) else "face"
+        on = f"the {which}" if len(chosen) == 1 else f"any of {len(chosen)} {which}s"
+        return f"no mask on {on}, photo unchanged"
     words = []
     for face in faces[:6]:
-        word = "no mask" if not face.masked else face.emotion or "painted"
+        word = "no mask" if not face.masked else "not in the map"
+        if face.painted:
+            word = face.emotion or "painted"
+        elif not face.chosen:
+            word = "not chosen"
         words.append(word if face.confidence is None else f"{word} ({100 * face.confidence:.0f} %)")
     more = f", and {len(faces) - 6} more" if len(faces) > 6 else ""
     return f"{len(faces)} face{'s' * (len(faces) > 1)}: {', '.join(words)}{more}"

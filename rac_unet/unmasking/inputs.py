@@ -22,10 +22,12 @@ class PhotoFile:
     Attributes:
         path: the given path, or a path below the given folder.
         place: path of its result below the output folder, without the suffix; unique.
+        map: file of a user's map; None without one.
     """
 
     path: Path
     place: PurePath
+    map: Path | None = None
 
 
 @dataclass

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from rac_unet.photos.metadata import SOURCE_TYPE, PhotoMetadata, read_metadata
 from rac_unet.photos.reading import UnreadablePhoto, read_photo
 from rac_unet.unmasking.inputs import list_photos
-from rac_unet.unmasking.output import ResultFolder, Settings, encode_result
+from rac_unet.unmasking.output import ResultFolder, Settings, encode_result, faces_of
 from tests.refusals import refused
 
 SETTINGS = Settings("happiness", "net@1", "png", False, False)
@@ -72,6 +72,46 @@ def test_a_result_without_its_report_is_processed_again(photos, tmp_path):
     write(output, todo[0])
     todo[0].report.unlink()
     assert len(plan(photos, tmp_path)[1]) == 2, "stopped between the two files"
+
+
+def as_before(path):
+    """Turn a report into one of the version before maps, chosen faces and `--max_side`."""
+    report = json.loads(path.read_text())
+    report["settings"] = {
+        name: report["settings"][name] for name in ("emotion", "model", "format", "side_by_side", "mark")
+    }
+    del report["map_file"]
+    report["faces"] = [{"masked": True}, {"masked": False}]
+    path.write_text(json.dumps(report, indent=1))
+
+
+def test_reports_of_earlier_versions_count_as_finished(photos, tmp_path):
+    output, todo, _ = plan(photos, tmp_path)
+    for planned in todo:
+        write(output, planned)
+        as_before(planned.report)
+    _, todo, finished = plan(photos, tmp_path)
+    assert todo == [] and [faces_of(planned) for planned in finished] == [(2, 1), (2, 1)]
+    for name, value in {
+        "faces": "largest",
+        "box": "0,0,9,9",
+        "max_side": 99,
+        "write_map": True,
+        "format": "same",
+    }.items():
+        with refused("changed", f"({name})"):
+            plan(photos, tmp_path, dataclasses.replace(SETTINGS, **{name: value}))
+
+
+def test_a_photo_with_another_map_is_processed_again(photos, tmp_path):
+    (tmp_path / "map.png").write_text("a map")
+    mapped = [dataclasses.replace(photo, map=tmp_path / "map.png") for photo in photos]
+    output, todo, _ = plan(mapped, tmp_path)
+    for planned in todo:
+        write(output, planned)
+    assert len(plan(mapped, tmp_path)[2]) == 2 and len(plan([photos[0], mapped[1]], tmp_path)[1]) == 1
+    (tmp_path / "map.png").write_text("an edited map")
+    assert len(plan(mapped, tmp_path)[1]) == 2
 
 
 def test_other_settings_or_another_photo_are_refused(photos, tmp_path):

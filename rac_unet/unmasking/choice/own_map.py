@@ -45,6 +45,11 @@ def check_mode(mode: str | None, where: str = "map_mode") -> str:
     return mode
 
 
+def check_map_file(path: str | os.PathLike, where: str = "map") -> None:
+    """Raise UserError if a file cannot be read as a map of any photo."""
+    _grey_map(path, where)
+
+
 def make_own_map(
     given: str | os.PathLike | np.ndarray, mode: str | None, shape: tuple[int, ...], where: str = "map"
 ) -> OwnMap:
@@ -59,12 +64,21 @@ def make_own_map(
         where: the option or argument, for messages.
     Raises: UserError when the map cannot be read, is a picture of another kind, or does not fit the photo.
     """
+    name, values, notes = _grey_map(given, where)
+    values, resized = _fitted(values, shape, name)
+    hidden = values >= _WHITE
+    if not hidden.any():
+        notes.append(f"the map is empty: its brightest pixel is {int(values.max())} of 255")
+    return OwnMap(hidden, check_mode(mode), (*resized, *notes))
+
+
+def _grey_map(given: str | os.PathLike | np.ndarray, where: str) -> tuple[str, np.ndarray, list[str]]:
+    """Return a map's name for messages, its (H, W) uint8 values, and notes about its colours."""
     if isinstance(given, np.ndarray):
         name, picture = where, _checked(given, where)
     else:
         name, picture = f"{where} {os.fspath(given)}", _read(given, where)
     values, notes = _as_grey(picture)
-    del picture
     grey = float(((values > _DARK) & (values < _BRIGHT)).mean())
     if grey > _MOST_GREY:
         raise UserError(
@@ -72,11 +86,7 @@ def make_own_map(
             "white where to inpaint and black elsewhere",
             "wrong_type",
         )
-    values, resized = _fitted(values, shape, name)
-    hidden = values >= _WHITE
-    if not hidden.any():
-        notes.append(f"the map is empty: its brightest pixel is {int(values.max())} of 255")
-    return OwnMap(hidden, check_mode(mode), (*resized, *notes))
+    return name, values, notes
 
 
 def _read(path: str | os.PathLike, where: str) -> np.ndarray:
