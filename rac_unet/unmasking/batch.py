@@ -20,10 +20,10 @@ from rac_unet.photos.scaling import scaled_down
 from rac_unet.photos.writing import KINDS, TRANSPARENT
 from rac_unet.unmasking.choice.faces import parse_choice
 from rac_unet.unmasking.choice.formats import SAME
-from rac_unet.unmasking.choice.map_files import MAP_PART
 from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
 from rac_unet.unmasking.emotion_request import ALL
 from rac_unet.unmasking.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
+from rac_unet.unmasking.inputs import MAP_PART
 from rac_unet.unmasking.output import Planned, ResultFolder, Settings, encode_result
 from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import FaceResult

@@ -13,6 +13,8 @@ from rac_unet.photos.writing import is_signed
 
 # Predict's own files: the name of the list of skipped photos, and the first bytes of each report.
 SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
+# Added to a photo's name for the file of its map: photo.map.png.
+MAP_PART = ".map"
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,19 @@ def _is_result(path: Path, given: Path, output: Path) -> bool:
 
 
 def has_report(path: Path) -> bool:
-    """Return whether a report next to a file lists it as a result; an unchanged copy of a photo has no mark."""
+    """Return whether a report next to a file lists it as a result.
+
+    An unchanged copy of a photo has no mark, nor has a map after it was edited.
+    """
+    return any(
+        _lists(path.with_name(f"{stem}.json"), path.name) for stem in {path.stem, path.stem.removesuffix(MAP_PART)}
+    )
+
+
+def _lists(report: Path, name: str) -> bool:
     try:
-        content = path.with_suffix(".json").read_bytes()
-        return content.startswith(REPORT_START) and path.name in json.loads(content)["results"]
+        content = report.read_bytes()
+        return content.startswith(REPORT_START) and name in json.loads(content)["results"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

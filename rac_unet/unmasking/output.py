@@ -23,9 +23,8 @@ from rac_unet.photos.reading import UnreadablePhoto
 from rac_unet.photos.writing import ENDINGS, QUALITY, compressed, is_signed, with_png_metadata
 from rac_unet.unmasking.choice.faces import ALL_FACES
 from rac_unet.unmasking.choice.formats import result_format
-from rac_unet.unmasking.choice.map_files import MAP_PART
 from rac_unet.unmasking.emotion_request import ALL
-from rac_unet.unmasking.inputs import SKIPPED, PhotoFile, has_report
+from rac_unet.unmasking.inputs import MAP_PART, SKIPPED, PhotoFile, has_report
 
 _SKIPPED_START = b"photo,reason\n"
 _USUAL = Compression()

@@ -73,6 +73,8 @@ class Unmasker:
             box: x0, y0, x1, y1 in photo pixels, for the faces at this place only; None for the whole photo.
         Raises: UserError when the map does not fit the photo, the box is outside it, or a value is wrong.
         """
+        if map is None and map_mode is not None:
+            raise UserError(f"map_mode {map_mode!r} is of no use without a map; give one with map=", "usage")
         choice = parse_choice(faces, box)
         choice.check(photo.shape)
         own = map if map is None or isinstance(map, OwnMap) else make_own_map(map, map_mode, photo.shape)
@@ -168,8 +170,6 @@ def unmask(
     """
     request = parse_request(emotion)
     parse_choice(faces, box)
-    if map is None and map_mode is not None:
-        raise UserError(f"map_mode {map_mode!r} is of no use without a map; give one with map=", "usage")
     if request == ALL:
         raise UserError(
             "one photo shows one emotion; for all seven call unmask once for each, or Unmasker.unmask_all", "usage"

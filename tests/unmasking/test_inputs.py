@@ -145,12 +145,13 @@ def test_results_in_another_folder_are_not_taken_as_photos(tree):
             encode_result(np.zeros((2, 3, 3), np.uint8), "png", PhotoMetadata(), True)
         )
         (tree / name / "copied.jpg").write_text("x")
-        report = {"photo": "a/copied.jpg", "results": ["copied.jpg"]}
+        report = {"photo": "a/copied.jpg", "results": ["copied.jpg", "copied.map.png"]}
+        (tree / name / "copied.map.png").write_text("a map that was edited, which removes the mark")
         (tree / name / "copied.json").write_text(json.dumps(report, indent=1))
         (tree / name / "added.jpg").write_text("somebody put it there")
     found = places(list_photos(["a"], "out3"))
     assert set(found) == {"a/x.jpg", "a/x.png", "a/deep/x.JPG", "a/out1/added.jpg", "a/deep/out2/added.jpg"}
-    assert list_photos(["a"], "out3").own_files == 4 and list_photos(["a/**/*.png"], "out3").own_files == 2
+    assert list_photos(["a"], "out3").own_files == 6 and list_photos(["a/**/*.png"], "out3").own_files == 4
     named = ["a/out1/painted.png", "a/out1/copied.jpg"]
     assert set(places(list_photos(named, "out3"))) == set(named), "a file given by name is taken"
 

@@ -139,14 +139,25 @@ def _belongs(maps: Sequence[CropMap], number: int) -> np.ndarray:
     distance = _from_middle(pixels[:2], size)
     mine = np.ones(size * size, bool)
     for other, each in enumerate(maps):
-        if other == number:
-            continue
         side = len(each.hidden)
+        if other == number or not _overlap(own.matrix @ _corners(each.matrix, side), size):
+            continue
         there = each.matrix @ in_photo
         inside = ((there > -0.5) & (there < side - 0.5)).all(0)
         theirs = _from_middle(there, side)
         mine &= ~(inside & ((theirs < distance) | ((theirs == distance) & (other < number))))
     return mine.reshape(size, size)
+
+
+def _corners(matrix: np.ndarray, size: int) -> np.ndarray:
+    """Return (3, 4), the corners of a crop in the photo, x, y, 1."""
+    corners = np.array([(0, 0, 1), (size, 0, 1), (size, size, 1), (0, size, 1)], float).T
+    return np.vstack([cv2.invertAffineTransform(matrix) @ corners, np.ones(4)])
+
+
+def _overlap(corners: np.ndarray, size: int) -> bool:
+    """Return whether the rectangle around these corners (2, 4) is partly in a crop."""
+    return bool((corners.max(1) >= 0).all() and (corners.min(1) <= size).all())
 
 
 def _from_middle(places: np.ndarray, size: int) -> np.ndarray:

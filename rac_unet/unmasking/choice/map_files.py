@@ -10,10 +10,7 @@ from pathlib import Path, PurePath
 from rac_unet.core.errors import UserError
 from rac_unet.photos.listing import is_photo_name
 from rac_unet.unmasking.choice.own_map import check_map_file
-from rac_unet.unmasking.inputs import PhotoFile
-
-# Added to the name of a photo by `--write_map`: photo.map.png.
-MAP_PART = ".map"
+from rac_unet.unmasking.inputs import MAP_PART, PhotoFile
 
 
 def match_maps(given: Path, photos: list[PhotoFile]) -> tuple[list[PhotoFile], int]:
