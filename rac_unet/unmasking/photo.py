@@ -21,6 +21,7 @@ from rac_unet.runtime.emotion_reader import EmotionReader, load_emotion_reader
 from rac_unet.runtime.published import PUBLISHED_NETWORK
 from rac_unet.unmasking.choice.crop_maps import CropMap, found_map, with_own_map
 from rac_unet.unmasking.choice.faces import ALL_FACES, parse_choice
+from rac_unet.unmasking.choice.hiding import crops_to_paint
 from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
 from rac_unet.unmasking.choice.repasting import PaintedFace, kept_pixels, map_notes, paste_faces, unpainted_share
 from rac_unet.unmasking.emotion_request import ALL, AUTO, NONE, check_supported, parse_request
@@ -85,7 +86,10 @@ class Unmasker:
         todo = [number for number, each in enumerate(maps) if chosen[number] and each.hidden.any()]
         masked = [found[number] for number in todo]
         emotions = self._choose_emotions(masked, emotion)
-        painted = inpaint(self.runner, [face.crop for face in masked], [name for name, _ in emotions])
+        crops = [face.crop for face in masked]
+        if own is not None:
+            crops = crops_to_paint(self.runner, masked, [maps[number] for number in todo])
+        painted = inpaint(self.runner, crops, [name for name, _ in emotions])
         paintings: list[PaintedFace | None] = [None] * len(found)
         for number, crop in zip(todo, painted, strict=True):
             paintings[number] = PaintedFace(found[number].crop, crop, maps[number])

@@ -101,7 +101,9 @@ class PhotoResult:
     ) -> PhotoResult:
         """Return the result with another map or other faces, without running the network again.
 
-        Only faces with a painting can be pasted: those that `unmask` painted. For others, call `unmask` with the map.
+        Only faces with a painting can be pasted: those that `unmask` painted. The painting covers the whole crop, but
+        where the network took a pixel for visible it is much like the photo. To inpaint another face, or a piece of a
+        mask that the network did not see, call `unmask` with the map.
 
         Args:
             map: see `rac_unet.unmask`; None for this result's map.

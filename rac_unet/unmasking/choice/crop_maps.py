@@ -47,8 +47,9 @@ class CropMap:
 def found_map(face: FoundFace) -> CropMap:
     """Return the map that the network found; empty for a face without a mask."""
     eyes = transform_points(face.matrix, face.face.points[36:48]).reshape(2, 6, 2)
-    hidden = hidden_region(face.occlusion) if face.masked else np.zeros(face.occlusion.shape, bool)
-    return CropMap(face.matrix, eyes, face.occlusion > MAYBE_HIDDEN, hidden, face.where)
+    mask = hidden_region(face.occlusion)
+    seen = mask | (face.occlusion > MAYBE_HIDDEN)
+    return CropMap(face.matrix, eyes, seen, mask & face.masked, face.where)
 
 
 def with_own_map(maps: Sequence[CropMap], own: OwnMap, kept: np.ndarray | None = None) -> list[CropMap]:
