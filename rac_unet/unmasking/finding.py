@@ -89,6 +89,16 @@ class FaceFinder:
             dataclasses.replace(face, convincing=self._is_convincing(face)) if face.masked else face for face in faces
         ]
 
+    def widened(self, photo: np.ndarray, face: FoundFace) -> FoundFace:
+        """Return a face in the wider crop, for a user's map that extends below the usual one."""
+        if not np.array_equal(face.points, face.face.points):
+            return face
+        frame = wider_frame(face.points, face.matrix, self._runner.image_size)
+        (wide,) = self._cut(photo, [face.face], [frame])
+        # Whether it has a mask was decided in the usual crop.
+        wide = dataclasses.replace(wide, usual=face.usual, visible=face.visible, convincing=face.masked)
+        return wide if wide.masked == face.masked else face
+
     def _cut(self, photo: np.ndarray, detections: list[Face], points: list[np.ndarray]) -> list[FoundFace]:
         """Cut a crop around each face by these landmarks, and find its mask."""
         aligned = [_aligned(photo, each, self._runner.image_size) for each in points]

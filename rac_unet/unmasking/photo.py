@@ -26,7 +26,7 @@ from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
 from rac_unet.unmasking.choice.repasting import PaintedFace, kept_pixels, map_notes, paste_faces, unpainted_share
 from rac_unet.unmasking.emotion_request import ALL, AUTO, NONE, check_supported, parse_request
 from rac_unet.unmasking.finding import FaceFinder, FoundFace
-from rac_unet.unmasking.framing import grey_outside
+from rac_unet.unmasking.framing import grey_outside, runs_out
 from rac_unet.unmasking.networks import inpaint, load_mask_aware, published_reader
 from rac_unet.unmasking.pasting import matched_to_photo, paste_face
 from rac_unet.unmasking.result import FaceResult, PhotoResult, SevenFaces
@@ -83,6 +83,12 @@ class Unmasker:
         kept = kept_pixels(own)
         chosen = choice.among([face.face.box for face in found])
         maps = _maps(found, own, kept)
+        if own is not None:
+            found = [
+                self.finder.widened(photo, face) if runs_out(each.where, each.matrix, photo.shape) else face
+                for face, each in zip(found, maps, strict=True)
+            ]
+            maps = _maps(found, own, kept)
         todo = [number for number, each in enumerate(maps) if chosen[number] and each.hidden.any()]
         masked = [found[number] for number in todo]
         emotions = self._choose_emotions(masked, emotion)

@@ -130,6 +130,25 @@ def test_a_users_map_needs_no_mask_found_by_the_network(counted):
         assert changed.painted == (mode == "add")
 
 
+def test_a_map_that_goes_on_below_the_crop_is_painted_in_a_wider_one(counted):
+    """A mask that the network does not see runs down to the neck."""
+    photo, (unmasker, _) = drawn_photo(masked=False, edge=120), counted
+    (usual,) = unmasker.find_faces(photo)
+    back = cv2.invertAffineTransform(usual.matrix)
+    corners = [np.rint(back @ (x, y, 1)).astype(int).tolist() for x, y in ((40, 90), (88, 90), (76, 133), (52, 133))]
+    mine = cv2.fillPoly(np.zeros(photo.shape[:2], np.uint8), [np.array(corners)], 255)
+    result = unmasker.unmask(photo, "none", map=mine)
+    (face,) = result.faces
+    assert not face.masked and face.painted and result.unpainted < 0.01 and result.notes == ()
+    scale = np.hypot(*result.paintings[0].map.matrix[0, :2]) / np.hypot(*usual.matrix[0, :2])
+    assert scale == pytest.approx(0.88, rel=0.02)
+    assert result.repaste(mine).unpainted < 0.01
+    # Where the photo ends there is nothing to paint below.
+    cut = np.ascontiguousarray(photo[: corners[2][1] - 24])
+    result = unmasker.unmask(cut, "none", map=mine[: len(cut)])
+    assert result.paintings[0].map.matrix[0, 0] == pytest.approx(usual.matrix[0, 0], rel=0.05)
+
+
 def test_faces_and_boxes_of_a_photo(counted, couple):
     photo, (unmasker, runs) = couple[0], counted
     result = unmasker.unmask(photo, faces="largest")
