@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,9 @@ _SAMPLE = 12
 def kind_name(path: Path) -> str:
     """Return `Photo.kind` of a file by its first bytes; "" for a file that is no photo."""
     try:
+        # Opening a pipe would block.
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return kind_of(file.read(HEAD_BYTES)).name
     except (OSError, ValueError):
@@ -75,9 +77,9 @@ def _growth(paths: list[Path], form: str, max_side: int | None) -> str:
     for path in paths[:: -(-len(paths) // _SAMPLE)]:
         try:
             with path.open("rb") as file:
-                head = file.read(HEAD_BYTES)
+                kind = kind_of(file.read(HEAD_BYTES))
                 file.seek(0)
-                width, height = open_image(kind_of(head), io.BytesIO(file.read())).size
+                width, height = open_image(kind, file).size
             scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
             before += path.stat().st_size
             after += _BYTES[form] * width * height * scale**2

@@ -33,12 +33,11 @@ def match_maps(given: Path, photos: list[PhotoFile]) -> tuple[list[PhotoFile], i
         rest = [photo for photo in photos if os.path.realpath(photo.path) != real]
         return [replace(photo, map=given) for photo in rest], len(photos) - len(rest)
     real = {photo.path: os.path.realpath(photo.path) for photo in photos}
-    below = [photo for photo in photos if real[photo.path].startswith(os.path.join(os.path.realpath(given), ""))]
-    if len(below) < len(photos):
-        photos = [photo for photo in photos if photo not in below]
-    else:
-        # The maps are next to the photos.
-        below = []
+    start = os.path.join(os.path.realpath(given), "")
+    elsewhere = [photo for photo in photos if not real[photo.path].startswith(start)]
+    count = len(photos)
+    # If none is elsewhere, the maps are next to the photos.
+    photos = elsewhere or photos
     listed = {real[photo.path] for photo in photos}
     files = _files(given)
     matched = [replace(photo, map=_map_of(photo, files, listed, given)) for photo in photos]
@@ -47,7 +46,7 @@ def match_maps(given: Path, photos: list[PhotoFile]) -> tuple[list[PhotoFile], i
     if not any(photo.map for photo in rest):
         example = f", such as {photos[0].path.stem}.png for {photos[0].path.name}" if photos else ""
         raise UserError(f"--map {given}: no photo has a map of its name in this folder{example}", "missing")
-    return rest, len(below) + len(matched) - len(rest)
+    return rest, count - len(rest)
 
 
 def _files(folder: Path) -> dict[tuple[PurePath, str], list[Path]]:

@@ -76,6 +76,8 @@ def _grey_map(given: str | os.PathLike | np.ndarray, where: str) -> tuple[str, n
     """Return a map's name for messages, its (H, W) uint8 values, and notes about its colours."""
     if isinstance(given, np.ndarray):
         name, picture = where, _checked(given, where)
+    elif not isinstance(given, (str, os.PathLike)):
+        raise UserError(f"{where}: expected a file or an array (H, W). Received: {type(given).__name__}", "wrong_type")
     else:
         name, picture = f"{where} {os.fspath(given)}", _read(given, where)
     values, notes = _as_grey(picture)

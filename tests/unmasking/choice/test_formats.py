@@ -1,5 +1,6 @@
 """Results in the format of each photo, and what is said of their size."""
 
+import os
 import re
 
 import numpy as np
@@ -27,6 +28,8 @@ def test_kinds_that_cannot_be_written_have_a_substitute(photos, tmp_path):
     assert {name: result_format(photos[name], "same") for name in wanted} == wanted
     assert {result_format(path, "webp") for path in photos.values()} == {"webp"}
     assert result_format(photos["g.jpg"], "same") == result_format(tmp_path / "gone.jpg", "same") == "png"
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert result_format(tmp_path / "pipe.jpg", "same") == "png", "opening a pipe would block"
     misnamed = photos["a.jpg"].rename(tmp_path / "a.png")
     assert result_format(misnamed, "same") == "jpeg", "by its content"
 

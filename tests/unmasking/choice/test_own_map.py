@@ -110,5 +110,7 @@ def test_files_and_arrays_that_are_no_map_are_refused(tmp_path):
     ):
         with refused("wrong_type", "map", array.dtype, array.shape):
             make_own_map(array, None, SHAPE)
+    with refused("wrong_type", "map", "list"):
+        make_own_map([[0, 1], [1, 0]], None, SHAPE)
     with refused("unknown_name", "map_mode", "subtract", "remove"):
         make_own_map(WHITE, "subtract", SHAPE)
