@@ -79,16 +79,9 @@ class Unmasker:
         choice = parse_choice(faces, box)
         choice.check(photo.shape)
         own = map if map is None or isinstance(map, OwnMap) else make_own_map(map, map_mode, photo.shape)
-        found = self.find_faces(photo)
         kept = kept_pixels(own)
+        found, maps = self._with_maps(photo, self.find_faces(photo), own, kept)
         chosen = choice.among([face.face.box for face in found])
-        maps = _maps(found, own, kept)
-        if own is not None:
-            found = [
-                self.finder.widened(photo, face) if runs_out(each.where, each.matrix, photo.shape) else face
-                for face, each in zip(found, maps, strict=True)
-            ]
-            maps = _maps(found, own, kept)
         todo = [number for number, each in enumerate(maps) if chosen[number] and each.hidden.any()]
         masked = [found[number] for number in todo]
         emotions = self._choose_emotions(masked, emotion)
@@ -138,6 +131,20 @@ class Unmasker:
     def find_faces(self, photo: np.ndarray) -> list[FoundFace]:
         """Return the faces of a photo, largest first, each with its crop and the map of its mask."""
         return self.finder.find(photo)
+
+    def _with_maps(
+        self, photo: np.ndarray, found: list[FoundFace], own: OwnMap | None, kept: np.ndarray | None
+    ) -> tuple[list[FoundFace], list[CropMap]]:
+        """Return the faces, in wider crops where a user's map needs them, and the pixels to replace in each."""
+        maps = [found_map(face) for face in found]
+        if own is None:
+            return found, maps
+        maps = with_own_map(maps, own, kept)
+        wider = [
+            self.finder.widened(photo, face) if runs_out(each.where, each.matrix, photo.shape) else face
+            for face, each in zip(found, maps, strict=True)
+        ]
+        return wider, with_own_map([found_map(face) for face in wider], own, kept)
 
     def _choose_emotions(self, faces: list[FoundFace], request: str) -> list[tuple[str | None, float | None]]:
         """Return the emotion of each face, and its probability if it was read from the face."""
@@ -210,12 +217,6 @@ def _paste(image: np.ndarray, occlusion: np.ndarray, painted: np.ndarray, face: 
     """Match a painted crop to the photo's light, and paste it into `image` and `occlusion`, in place."""
     lit = matched_to_photo(painted, face.crop, face.where.ring)
     paste_face(image, occlusion, lit, face.where, matrix)
-
-
-def _maps(faces: list[FoundFace], own: OwnMap | None, kept: np.ndarray | None) -> list[CropMap]:
-    """Return the pixels to replace in each face's crop."""
-    maps = [found_map(face) for face in faces]
-    return maps if own is None else with_own_map(maps, own, kept)
 
 
 def _result(
