@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rac_unet.core.config import LossConfig, to_dict
 from rac_unet.core.errors import CommandParser, UserError, run_command
 from rac_unet.core.files.whole import replace_file, write_text
+from rac_unet.core.provenance import WARM_START_KEY
 from rac_unet.core.registry import check_features
 from rac_unet.core.rundir import RunDir, check_output, open_run
 from rac_unet.data.pairs import SPLITS, PairSet
@@ -20,7 +21,7 @@ from rac_unet.reports.tables import describe_pictures, reading_table, score_tabl
 from rac_unet.runtime.runners import is_export, refuse_unknown
 from rac_unet.scoring.brisque import require_brisque
 from rac_unet.scoring.emotions.judges import check_judges, describe_guides, judge_paths
-from rac_unet.training.warm_start import WARM_START_KEY, guides_of, warm_start_source
+from rac_unet.training.warm_start import guides_of, warm_start_source
 
 if TYPE_CHECKING:
     from rac_unet.runtime.runners import Runner

@@ -24,13 +24,13 @@ def main(argv: list[str] | None = None) -> int:
 def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> int:
     """Train a new run directory; `argv` is the command line, for its provenance."""
     from rac_unet.core import rundir
-    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.core.provenance import WARM_START_KEY, device_name, make_provenance
     from rac_unet.objectives.extractor_files import find_extractor_file
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
     from rac_unet.training.reporting import Log
-    from rac_unet.training.warm_start import WARM_START_KEY, warm_start, warm_start_facts
+    from rac_unet.training.warm_start import warm_start, warm_start_facts
 
     config = _with_absolute_paths(command.config)
     if config.loss.needs_features:

@@ -145,10 +145,10 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
 def _create(args, config, training: ClassifierTraining, pairs) -> RunDir:
     import yaml
 
-    from rac_unet.core.provenance import device_name, make_provenance
+    from rac_unet.core.provenance import WARM_START_KEY, device_name, make_provenance
     from rac_unet.core.rundir import CLASSIFIER, create_from_text
     from rac_unet.runtime.classifier import classifier_yaml
-    from rac_unet.training.warm_start import WARM_START_KEY, warm_start_facts
+    from rac_unet.training.warm_start import warm_start_facts
 
     data, start = (str(Path(path).expanduser().absolute()) if path else None for path in (args.data, args.start))
     section = {"data": data, "toy_mode": args.toy_mode, "toy_count": args.toy_count, "start": start}

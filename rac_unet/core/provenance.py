@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("rac_unet", "tensorflow", "keras", "numpy", "opencv-python-headless")
+# Key in provenance.json for the source of a warm start, as the first published runs spell it.
+WARM_START_KEY = "begun_from"
 
 
 def make_provenance(module: str, argv: Sequence[str] | None, **facts: Any) -> dict[str, Any]:

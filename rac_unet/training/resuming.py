@@ -15,9 +15,10 @@ import numpy as np
 from rac_unet.core.config import RunConfig, differences, to_dict
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
+from rac_unet.core.provenance import WARM_START_KEY
 from rac_unet.core.rundir import NETWORK, RunDir, copy_run, open_run, remove_unfinished_of
 from rac_unet.training.state import find_backups
-from rac_unet.training.warm_start import WARM_START_KEY, warm_start_file
+from rac_unet.training.warm_start import warm_start_file
 
 
 def open_to_resume(path: Path, runs: Path, writes: bool = True) -> RunDir:

@@ -15,6 +15,7 @@ import numpy as np
 from rac_unet.core.config import PUBLISHED, ModelConfig, RunConfig, from_dict, read_yaml, to_dict
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
+from rac_unet.core.provenance import WARM_START_KEY
 from rac_unet.core.rundir import NETWORK, RunDir, open_run
 from rac_unet.models.importing.enlarging import compact_config, enlarge
 from rac_unet.models.importing.lite_weights import assign_weights, read_lite
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 # Sections of the config that the new training takes over; losses, optimizer and length are its own.
 TAKEN = ("model", "data")
-# Key in provenance.json for the source of a warm start, as the first published runs spell it.
-WARM_START_KEY = "begun_from"
 # Number and size of the batches that measure batch norm statistics, which a .tflite file does not contain.
 _BATCHES, _BATCH = 24, 32
 # The rebuilt network must paint nearly the same as the file: 45 dB for 8 bits, 100 for floats, 15 for mixed-up layers.

@@ -19,6 +19,7 @@ import pandas as pd
 
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.whole import replace_file
+from rac_unet.core.provenance import WARM_START_KEY
 from rac_unet.scoring.metric_table import COMPARED, NETWORK, TRUTH, Metric
 from rac_unet.scoring.statistics import Mean, paired_difference, summarise
 
@@ -69,7 +70,7 @@ class System:
         if not self.provenance.get("config", {}).get("training", {}).get("init_from"):
             return 0
         # Older evaluations say only that there was a warm start.
-        return self.provenance.get("training", {}).get("begun_from", {}).get("pictures_seen")
+        return self.provenance.get("training", {}).get(WARM_START_KEY, {}).get("pictures_seen")
 
     def values(self, metric: Metric, who: str = NETWORK) -> np.ndarray | None:
         """Return (N,) float64 in the metric's unit, NaN where undefined; None if the metric was not scored."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rac_unet.core.config import read_yaml
 from rac_unet.core.errors import UserError
+from rac_unet.core.provenance import WARM_START_KEY
 from rac_unet.core.rundir import CLASSIFIER, open_run
 from rac_unet.runtime.classifier import classifier_facts, refuse_untrained
 
@@ -99,7 +100,7 @@ def describe_guides(judge: dict[str, Any]) -> list[str]:
 def _compare_data(judge, guide: dict[str, Any]) -> dict[str, Any]:
     """Compare the training data of a judge's run and a guide; return an entry of `guides` of `check_judges`."""
     known = judge.provenance()
-    start = (known.get("begun_from") or {}).get("weights_sha256")
+    start = (known.get(WARM_START_KEY) or {}).get("weights_sha256")
     found = {
         "name": guide["name"],
         "weights_sha256": guide["weights_sha256"],
