@@ -4,7 +4,7 @@ Keras's `fit` cannot pass the occlusion map to a loss of one output, resumes who
 weights when it averages them; hence this loop. From the command to a gradient step, read these five files:
 
 1. `rac_unet/train.py`: `start` checks the settings, opens the pairs and makes the run directory; `_train` trains in it.
-2. This file: `Trainer.__init__` builds network and optimizer; `Trainer.train` takes steps, validates and backs up.
+2. This file: `Trainer._build_network` builds network and optimizer; `Trainer.train` takes steps and validates.
 3. `rac_unet/data/pipeline.py`: `make_training_blocks` reads batches, and `finish_batch` augments them on the device.
 4. `rac_unet/training/step.py`: `TrainingStep._gradients` runs the network and its losses, `_replica_step` applies them.
 5. `rac_unet/objectives/losses.py`: `make_loss` adds up the weighted terms, each one number per image.
@@ -90,43 +90,14 @@ class Trainer:
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
         self._started_at = time.monotonic() if started_at is None else started_at
-        config, training = self.config, self.config.training
-        refuse_uneven_batch(config, self.distribution.replicas)
-        self._resolved = choose(training, device_facts(self.distribution.kind == "tpu"), self.distribution.replicas)
-        train, val = pairs.split("train"), pairs.split("val")
-        self.steps_per_epoch = steps_per_epoch(len(train), training.batch_size)
-        self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
-        self.validate_steps = min(training.validate_steps or self.steps_per_epoch, self.total_steps)
-        size = config.model.image_size
-
-        def cached(split: PairSet) -> Pictures:
-            return Pictures(split, size, config.data.cache, lambda done, of: log(f"  decoded {done:,} of {of:,} pairs"))
-
-        self._train, self._train_pictures = train, cached(train)
-        self._val, self._val_pictures = val, cached(val) if self.distribution.is_chief else None
-        log(
-            f"data     {pairs.root}: {len(train):,} training and {len(val):,} validation pairs, {size} px, "
-            f"cache {self._train_pictures.cache} ({self._train_pictures.nbytes / 1e9:.2f} GB)"
-        )
-        keras.utils.set_random_seed(training.seed)
-        with self.distribution.strategy.scope():
-            built = build_configured(config.model, self._resolved.precision)
-            self.model = fuse_batch_norms(built, synchronized=self.distribution.replicas > 1)
-            freeze_other_layers(self.model, training.only_layers)
-            loss_scaling = self._resolved.precision == "mixed_float16"
-            self.optimizer = make_optimizer(config, self.total_steps, loss_scaling)
-            self.optimizer.build(self.model.trainable_variables)
-            if weights is not None:
-                # Must come before the average, which starts with these weights.
-                for variable, value in zip(self.model.weights, weights, strict=True):
-                    variable.assign(value)
-            self.average = MovingAverage(self.model.weights, config.optimizer.ema)
-            # In float16, the discriminators would need their own loss scaling.
-            fast = "mixed_bfloat16" if self._resolved.precision == "mixed_bfloat16" else "float32"
-            self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
+        config, replicas = self.config, self.distribution.replicas
+        refuse_uneven_batch(config, replicas)
+        self._resolved = choose(config.training, device_facts(self.distribution.kind == "tpu"), replicas)
+        self._open_splits(pairs)
+        self._build_network(weights)
         self._readers = readers
-        faces = load_donors(donors, size) if donors else None
-        self._guidance = Guidance(config, readers, train, faces) if config.guidance.is_on else None
+        faces = load_donors(donors, config.model.image_size) if donors else None
+        self._guidance = Guidance(config, readers, self._train, faces) if config.guidance.is_on else None
         self._step = TrainingStep(
             self.model,
             self.optimizer,
@@ -140,16 +111,57 @@ class Trainer:
         )
         self.best_loss = math.inf
         self._meter = self._make_meter(0, 0.0)
-        self._clock = BackupClock(training.backup_seconds)
+        self._clock = BackupClock(config.training.backup_seconds)
         # Duration of the last validation, with sheet and backup, and of the first call, with compilation; 0 if unknown.
         self._validation_seconds = self._first_call_seconds = 0.0
-        log(
-            f"network  {config.model.name}, {self.model.count_params():,} parameters, {self._resolved.precision}"
-            f"{', products in TF32' * uses_tf32()}{', XLA' * self._resolved.jit_compile}, "
-            f"{self.distribution.description}, batch of {training.batch_size}"
+        self._log_network(faces)
+
+    def _open_splits(self, pairs: PairSet) -> None:
+        """Cache the pictures of both splits, and count the steps of an epoch, of the run and between validations."""
+        training, size, cache = self.config.training, self.config.model.image_size, self.config.data.cache
+        train, val = pairs.split("train"), pairs.split("val")
+        self.steps_per_epoch = steps_per_epoch(len(train), training.batch_size)
+        self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
+        self.validate_steps = min(training.validate_steps or self.steps_per_epoch, self.total_steps)
+
+        def cached(split: PairSet) -> Pictures:
+            return Pictures(split, size, cache, lambda done, of: self.log(f"  decoded {done:,} of {of:,} pairs"))
+
+        self._train, self._train_pictures = train, cached(train)
+        self._val, self._val_pictures = val, cached(val) if self.distribution.is_chief else None
+        self.log(
+            f"data     {pairs.root}: {len(train):,} training and {len(val):,} validation pairs, {size} px, "
+            f"cache {self._train_pictures.cache} ({self._train_pictures.nbytes / 1e9:.2f} GB)"
         )
-        for line in guidance_lines(config, readers, faces) if self._guidance else ():
-            log(line)
+
+    def _build_network(self, weights: list[np.ndarray] | None) -> None:
+        """Make what has variables, on the devices: network, optimizer, moving average and discriminators."""
+        config, precision = self.config, self._resolved.precision
+        keras.utils.set_random_seed(config.training.seed)
+        with self.distribution.strategy.scope():
+            built = build_configured(config.model, precision)
+            self.model = fuse_batch_norms(built, synchronized=self.distribution.replicas > 1)
+            freeze_other_layers(self.model, training.only_layers)
+            self.optimizer = make_optimizer(config, self.total_steps, loss_scaling=precision == "mixed_float16")
+            self.optimizer.build(self.model.trainable_variables)
+            if weights is not None:
+                # Must come before the average, which starts with these weights.
+                for variable, value in zip(self.model.weights, weights, strict=True):
+                    variable.assign(value)
+            self.average = MovingAverage(self.model.weights, config.optimizer.ema)
+            # In float16, the discriminators would need their own loss scaling.
+            fast = precision if precision == "mixed_bfloat16" else "float32"
+            self._adversary = Adversary(config, self.total_steps, fast) if config.loss.adversarial else None
+
+    def _log_network(self, faces) -> None:
+        config, resolved = self.config, self._resolved
+        self.log(
+            f"network  {config.model.name}, {self.model.count_params():,} parameters, {resolved.precision}"
+            f"{', products in TF32' * uses_tf32()}{', XLA' * resolved.jit_compile}, "
+            f"{self.distribution.description}, batch of {config.training.batch_size}"
+        )
+        for line in guidance_lines(config, self._readers, faces) if self._guidance else ():
+            self.log(line)
 
     @property
     def step(self) -> int:
