@@ -125,7 +125,7 @@ def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.to_tfds",
         description="Convert a data set of pairs to TFRecord shards, for tensorflow-datasets and rac_unet.train.",
-        epilog="After an interruption, run it again: it starts from the beginning and gives the same bytes.",
+        epilog="After an interruption, run it again: it starts over and gives the same bytes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("set", metavar="D", help="folder of a data set of pairs")

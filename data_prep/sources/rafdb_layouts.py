@@ -89,7 +89,7 @@ def read_native(base: Path, images: str, numbering: str | None = None) -> Source
         if photo not in labels:
             source.reject(path, f"has no label: no line of {listing.name} names it")
         elif split not in _SPLITS:
-            source.reject(path, "its name begins neither with train_ nor with test_")
+            source.reject(path, "its name starts neither with train_ nor with test_")
         elif labels[photo]:
             source.add(path, labels[photo], split)
     for photo in labels:

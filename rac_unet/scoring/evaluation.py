@@ -19,7 +19,7 @@ from rac_unet.scoring.emotions.plausibility import LowerFaces, lower_face_featur
 from rac_unet.scoring.emotions.reading import reading_column, summarise_reading
 from rac_unet.scoring.emotions.requests import paint_requests
 from rac_unet.scoring.image_scores import SYSTEMS, ImageScores, score_pairs
-from rac_unet.scoring.metric_table import METRICS, NETWORK, TRUTH, describe_settings
+from rac_unet.scoring.metric_table import CONTROL_ACCURACY, METRICS, NETWORK, TRUTH, describe_settings
 from rac_unet.scoring.prediction_time import prediction_cost
 from rac_unet.scoring.selection import Selection
 from rac_unet.scoring.statistics import summarise
@@ -92,7 +92,7 @@ def evaluate(runner: Runner, selection: Selection, measures: Measures, batch_siz
     control, plausibility = _score_requests(runner, selection.scored, measures, batch_size)
     for number, (judgement, (report, shares)) in enumerate(zip(judgements, control, strict=False)):
         judgement["control"] = report
-        images.table[reading_column(NETWORK, "obeyed", number)] = shares
+        images.table[reading_column(NETWORK, CONTROL_ACCURACY, number)] = shares
     extractor = measures.extractor
     trained_styles = set(selection.pairs.split("train").frame["mask_style"].astype(str))
     metrics = summarise_scores(images.table, runner.image_size, extractor and extractor.facts(), trained_styles)

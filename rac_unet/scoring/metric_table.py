@@ -188,6 +188,8 @@ class Metric:
         return value
 
 
+# Name of control accuracy in scores.csv and metrics.json, as the first published results spell it.
+CONTROL_ACCURACY = "obeyed"
 METRICS = (
     Metric("psnr_hole", "hole PSNR", _hole_psnr, unit="dB",
            setting=("psnr", lambda *_: "dB for a peak of 1; per picture, then mean; hidden = occlusion > 0")),
@@ -217,7 +219,7 @@ METRICS = (
     Metric("map_iou", "map IoU", _map_iou, RAW, MAP, digits=3),
     Metric("map_claims", "map false positives", _map_claims, RAW, MAP, unit="%", scale=100, higher=False),
     Metric("reads", "emotion accuracy", None, COMPOSITE, JUDGE, unit="%", scale=100, digits=1, is_label=True),
-    Metric("obeyed", "control accuracy", None, COMPOSITE, CONTROL, unit="%", scale=100, digits=1),
+    Metric(CONTROL_ACCURACY, "control accuracy", None, COMPOSITE, CONTROL, unit="%", scale=100, digits=1),
     Metric("lower_face_distance", "lower-face distance", None, COMPOSITE, PLAUSIBILITY, unit="%", higher=False,
            digits=1, of_set={NETWORK: ("plausibility", "right_label"), TRUTH: ("plausibility", "floor")}),
     Metric("lower_face_distance_asked", "lower-face distance on request", None, COMPOSITE, PLAUSIBILITY, unit="%",

@@ -10,6 +10,7 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.text_grid import markdown
 from rac_unet.reports.comparison.systems import System
 from rac_unet.scoring.emotions.judges import OTHER, describe_guides
+from rac_unet.scoring.metric_table import CONTROL_ACCURACY
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _judges(systems: list[System]) -> _Table | None:
                         for who in ("truth", "network")
                         for key in ("accuracy", "mean_class_accuracy")
                     ),
-                    _percent(control.get("obeyed")),
+                    _percent(control.get(CONTROL_ACCURACY)),
                     *(_percent(by_asked.get(name)) for name in EMOTIONS),
                 ]
             )

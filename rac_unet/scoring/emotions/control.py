@@ -14,6 +14,7 @@ from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.accuracy import confusion_matrix, counts_by_name
 from rac_unet.scoring.emotions.reading import read_names
 from rac_unet.scoring.emotions.requests import Request
+from rac_unet.scoring.metric_table import CONTROL_ACCURACY
 from rac_unet.scoring.statistics import summarise
 
 
@@ -51,7 +52,7 @@ class ControlScores:
     def results(self) -> list[tuple[dict[str, Any], np.ndarray]]:
         """Return for each judge a JSON-able report, and the control accuracy of each face, (N,) float64 in [0, 1].
 
-        The report: obeyed (control accuracy: mean, interval over people, n), by_asked (requested emotion -> its control
+        The report: CONTROL_ACCURACY (mean, interval over people, n), by_asked (requested emotion -> its control
         accuracy), asked_read (requested -> read -> count), known_pixels_changed (share of the known pixels whose 8-bit
         value differs from the masked input, raw and in the composite, where it must be 0).
         """
@@ -64,7 +65,7 @@ class ControlScores:
         correct = np.array([a == b for a, b in zip(requested, found, strict=True)], np.float64)
         counts = confusion_matrix(requested, found)
         report = {
-            "obeyed": summarise(correct, np.tile(self._identities, len(EMOTIONS))).as_dict(),
+            CONTROL_ACCURACY: summarise(correct, np.tile(self._identities, len(EMOTIONS))).as_dict(),
             "by_asked": {name: float(counts[row, row] / counts[row].sum()) for row, name in enumerate(EMOTIONS)},
             "asked_read": counts_by_name(counts),
             "known_pixels_changed": changed,
@@ -79,7 +80,7 @@ def describe_control(result: dict[str, Any]) -> str:
     for name in EMOTIONS:
         cells = "".join(f"{result['asked_read'][name][other]:>10,}" for other in EMOTIONS)
         lines.append(f"{name:>{width}}  {cells}{100 * result['by_asked'][name]:>8.1f} %")
-    accuracy, changed = result["obeyed"], result["known_pixels_changed"]
+    accuracy, changed = result[CONTROL_ACCURACY], result["known_pixels_changed"]
     lines.append(
         f"control accuracy {100 * accuracy['mean']:.1f} % [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}] "
         f"of {accuracy['n']:,} requests (chance {100 / len(EMOTIONS):.1f} %); known pixels changed: "

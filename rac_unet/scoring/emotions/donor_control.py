@@ -31,8 +31,14 @@ class DonorControl:
     Raises: UserError when an emotion has no donor.
     """
 
-    def __init__(self, donors: PairSet, image_size: int, classifiers: Sequence[Classifier], judge: Classifier,
-                 tries: Sequence[int]):  # fmt: skip
+    def __init__(
+        self,
+        donors: PairSet,
+        image_size: int,
+        classifiers: Sequence[Classifier],
+        judge: Classifier,
+        tries: Sequence[int],
+    ):
         import tensorflow as tf
 
         from rac_unet.objectives.guidance import transplanted

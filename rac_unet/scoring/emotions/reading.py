@@ -99,7 +99,7 @@ def reading_column(who: str, what: str, number: int) -> str:
 
     Args:
         who: whose images: a system, the truth, or no_label.
-        what: reads (the emotion read) or obeyed (share of the seven requested emotions that the judge read).
+        what: reads (the emotion read) or CONTROL_ACCURACY (share of the seven requests that the judge read).
         number: of the judge, from 0.
     """
     return f"{who}_{what}" + (f"_{number + 1}" if number else "")
