@@ -21,20 +21,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from data_prep.making.photo_maker import PhotoMaker
-    from data_prep.making.running import run_source, source_folder
+    from data_prep.making.run_source import run_source, source_folder
     from data_prep.sources.affectnet_layouts import (
         ArrayLoader,
         TableLoader,
+        find_layout,
         read_arrays,
         read_folders,
         read_tables,
-        recognise,
     )
     from data_prep.sources.loading import FileLoader
     from data_prep.sources.source import cap_emotions, carve_val
 
     policy = parse_policy(options)
-    layout, base = recognise(source_folder("--source", options.source), options.layout)
+    layout, base = find_layout(source_folder("--source", options.source), options.layout)
     read, load = {
         "arrays": (read_arrays, ArrayLoader),
         "tables": (read_tables, TableLoader),

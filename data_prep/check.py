@@ -77,7 +77,7 @@ def _write(report: Report, folders: Iterable[Path]) -> Path:
 
     Raises: UserError when no folder is writable.
     """
-    from data_prep.checks.page import write_page
+    from data_prep.checks.check_page import write_page
     from rac_unet.core.files.whole import write_file
 
     failed = []

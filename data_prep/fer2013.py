@@ -25,8 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from data_prep.making.photo_maker import PhotoMaker
-    from data_prep.making.running import run_source, source_folder
-    from data_prep.sources.fer2013_table import TableLoader, read_table
+    from data_prep.making.run_source import run_source, source_folder
+    from data_prep.sources.fer2013_table import PixelTableLoader, read_table
     from data_prep.sources.fer_plus import VOTES_FILE, add_votes, is_votes_folder, read_votes_folder
     from data_prep.sources.loading import FileLoader
     from data_prep.sources.named_folders import read_named_folders
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
                 f"--source {path} not found; give fer2013.csv, or the folder above train and test", "missing"
             )
     if table is not None:
-        source, loader = read_table(table, numbering), TableLoader(os.fspath(table))
+        source, loader = read_table(table, numbering), PixelTableLoader(os.fspath(table))
         if voted:
             source = add_votes(source, votes, options.labels or "votes")
     elif is_votes_folder(path):

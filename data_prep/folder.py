@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from data_prep.making.photo_maker import PhotoMaker
-    from data_prep.making.running import run_source, source_folder
+    from data_prep.making.run_source import run_source, source_folder
     from data_prep.sources.loading import FileLoader
 
     policy = parse_policy(options)

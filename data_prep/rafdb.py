@@ -22,9 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     from data_prep.making.existing_masks import ExistingMaskMaker
     from data_prep.making.photo_maker import PhotoMaker
-    from data_prep.making.running import run_source, source_folder
+    from data_prep.making.run_source import run_source, source_folder
     from data_prep.sources.loading import FileLoader
-    from data_prep.sources.rafdb_layouts import read_native, read_repack, read_sorted, recognise
+    from data_prep.sources.rafdb_layouts import find_layout, read_native, read_repack, read_sorted
     from data_prep.sources.rafdb_originals import OriginalLoader
     from data_prep.sources.source import carve_val
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     framing = getattr(options, "framing", "upright" if original else "own")
     if original and framing == "own":
         raise UserError("--framing own is for aligned images; original photographs are cropped upright", "usage")
-    layout, base, remarks = recognise(source_folder("--source", options.source), options.layout)
+    layout, base, remarks = find_layout(source_folder("--source", options.source), options.layout)
     if original and layout != "native":
         raise UserError(f"--images original needs RAF-DB's native layout; {base} has the {layout} one", "bad_layout")
     numbering = getattr(options, "numbering", None)

@@ -10,7 +10,7 @@ from rac_unet.core.errors import CommandParser, UserError, run_command
 if TYPE_CHECKING:
     from rac_unet.data.caches import Cache
 
-KINDS = ("toys", "pictures", "all")
+CLEARABLE = ("toys", "pictures", "all")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def _parser() -> CommandParser:
         "--clear",
         nargs="?",
         const="all",
-        choices=KINDS,
+        choices=CLEARABLE,
         metavar="KIND",
         help="remove toys, pictures or all (default: all), except caches that a running process uses",
     )

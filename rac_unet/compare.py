@@ -16,8 +16,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from rac_unet.core.files.whole import replace_file, write_text
     from rac_unet.reports.comparison.details import paired_table
-    from rac_unet.reports.comparison.page import comparison_page, markdown_table
-    from rac_unet.reports.comparison.requests import requests_as_markdown
+    from rac_unet.reports.comparison.report_page import comparison_page, markdown_table
+    from rac_unet.reports.comparison.request_tables import requests_as_markdown
     from rac_unet.reports.comparison.systems import check_comparable, make_table, read_system
 
     systems = []

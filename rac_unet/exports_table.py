@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
 from rac_unet.core.files.whole import replace_file, write_text
@@ -49,18 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     print(f"comparing {len(exports)} exports on {shown} pictures, each in a fresh process", flush=True)
     rows = score_exports(load_network(run, args.weights), exports, pictures)
 
-    threads = {"ms_one_thread": 1} | ({"ms_all_threads": cores} if cores > 1 else {})
-    # One after the other, since they would slow each other down.
-    print(f"timing each on {' and '.join(map(str, threads.values()))} threads", flush=True)
-    before = {count: latency.machine_rate(count) for count in threads.values()}
     for row in rows:
-        path, stored = exports.get(row["format"], run.path), exports.get(row["format"], file)
+        stored = exports.get(row["format"], file)
         row["file"], row["megabytes"] = stored.name, disk_bytes(stored) / 1e6
-        for column, count in threads.items():
-            taken = latency.picture_milliseconds(path, count)
-            row[column], row[f"{column}_least"] = taken["median"], taken["least"]
-    rates = {count: (rate, latency.machine_rate(count)) for count, rate in before.items()}
-
+    rates = _time({row["format"]: exports.get(row["format"], run.path) for row in rows}, rows, cores)
     table = exports_table(rows)
     facts = {
         "run": run.path.resolve().name,
@@ -78,8 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         "device": device_name(),
         "runtimes": _runtimes(),
     }
-    provenance = make_provenance("rac_unet.exports_table", argv, **facts)
-    page = exports_page(table, facts)
+    provenance, page = make_provenance("rac_unet.exports_table", argv, **facts), exports_page(table, facts)
     replace_file(folder / "exports.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
     write_text(folder / "exports.md", page)
     write_text(folder / "exports.json", json.dumps(provenance, indent=2) + "\n")
@@ -87,6 +79,26 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("exports.csv", "exports.md", "exports.json"):
         print(f"wrote    {folder / name}")
     return 0
+
+
+def _time(paths: dict[str, Path], rows: list[dict[str, Any]], cores: int) -> dict[int, tuple[float, float]]:
+    """Add the times of each network to its row, and return the machine's rate before and after by number of threads.
+
+    Args:
+        paths: format -> what is timed.
+        rows: a row for each of these formats.
+    """
+    from rac_unet.benchmarks import latency
+
+    threads = {"ms_one_thread": 1} | ({"ms_all_threads": cores} if cores > 1 else {})
+    # One after the other, since they would slow each other down.
+    print(f"timing each on {' and '.join(map(str, threads.values()))} threads", flush=True)
+    before = {count: latency.machine_rate(count) for count in threads.values()}
+    for row in rows:
+        for column, count in threads.items():
+            taken = latency.picture_milliseconds(paths[row["format"]], count)
+            row[column], row[f"{column}_least"] = taken["median"], taken["least"]
+    return {count: (rate, latency.machine_rate(count)) for count, rate in before.items()}
 
 
 def _runtimes() -> dict[str, str]:

@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data.records import refuse_records
     from rac_unet.reports.sheets import write_sheet
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
-    from rac_unet.scoring.emotions.donors import choose, likely_donors, try_donors, without
+    from rac_unet.scoring.emotions.donor_choice import choose_donors, likely_donors, try_donors, without
+    from rac_unet.scoring.emotions.face_reading import read_unmasked, training_faces
     from rac_unet.scoring.emotions.judges import judge_paths
-    from rac_unet.scoring.emotions.reading import read_unmasked, training_faces
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     classifiers = [load_classifier(path) for path in runs]
     tried = likely_donors(faces, read_unmasked(classifiers, faces), args.tried)
     strengths = try_donors(classifiers, pairs, tried, args.recipients)
-    chosen = choose(strengths, tried.frame["identity"].astype(str).tolist(), args.count)
+    chosen = choose_donors(strengths, tried.frame["identity"].astype(str).tolist(), args.count)
     rows, columns = [], {}
     for emotion, places in zip(EMOTIONS, chosen, strict=True):
         donors = tried.take(np.array(places, int))

@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from rac_unet.reports.sheets import write_sheet
     from rac_unet.runtime.classifier import load_classifier
+    from rac_unet.scoring.emotions.donor_choice import different_people
     from rac_unet.scoring.emotions.donor_control import DonorControl
-    from rac_unet.scoring.emotions.donors import different_people
 
     candidates, side = pairs.split(args.split).with_truth(), pairs.image_size
     faces = candidates.take(np.sort(different_people(candidates, args.faces)))

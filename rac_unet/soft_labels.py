@@ -20,8 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.data import pairs as table
     from rac_unet.data.records import refuse_records
     from rac_unet.runtime.classifier import classifier_facts, load_classifier
+    from rac_unet.scoring.emotions.face_reading import distinct_faces, read_unmasked, training_faces
     from rac_unet.scoring.emotions.judges import judge_paths
-    from rac_unet.scoring.emotions.reading import distinct_faces, read_unmasked, training_faces
 
     refuse_records(args.pairs)
     pairs = table.read(args.pairs)

@@ -43,11 +43,11 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
         emotion_frequencies(pairs.split("train"))
     # Everything that can be checked without TensorFlow has been checked by now.
     distribution = _take_devices(config)
-    from rac_unet.training.hardware.devices import choose, device_facts
+    from rac_unet.training.hardware.devices import device_facts, resolve_auto
     from rac_unet.training.hardware.distribution import scale_to_replicas
 
     config = scale_to_replicas(config, distribution.replicas)
-    choose(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
+    resolve_auto(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
     extractor, initial = _extractor(config), warm_start(config, pairs)
     opened = load_readers(config.guidance.readers, distribution.strategy)
     facts = {

@@ -88,9 +88,9 @@ def _config(args, classes: tuple[str, ...]):
 def _precision(setting: str) -> str:
     """Return the number format for this device."""
     from rac_unet.core.config import TrainingConfig
-    from rac_unet.training.hardware.devices import choose, device_facts
+    from rac_unet.training.hardware.devices import device_facts, resolve_auto
 
-    return choose(TrainingConfig(precision=setting), device_facts(tpu=False), replicas=1).precision
+    return resolve_auto(TrainingConfig(precision=setting), device_facts(tpu=False), replicas=1).precision
 
 
 def _train(run: RunDir, model, config, training: ClassifierTraining, pairs, fresh: bool) -> int:
@@ -120,7 +120,7 @@ def _report(run: RunDir, pairs, view: str, log) -> None:
     from rac_unet.core.files.whole import write_text
     from rac_unet.runtime.classifier import load_classifier
     from rac_unet.scoring.emotions.accuracy import describe_confusion
-    from rac_unet.scoring.emotions.reading import read_pairs_of
+    from rac_unet.scoring.emotions.face_reading import read_pairs_of
     from rac_unet.scoring.selection import masked_pairs
 
     test = pairs.split("test")

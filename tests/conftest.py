@@ -71,7 +71,7 @@ def tiny_networks():
 
 
 @pytest.fixture
-def beside_a_run(tmp_path, monkeypatch):
+def folder_with_runs(tmp_path, monkeypatch):
     """Working folder with runs/RUN and RUN1 to RUN3, from which documented commands start: settings, empty weights."""
     from rac_unet.core.config import preset_path
 

@@ -12,7 +12,7 @@ import pytest
 from rac_unet.compare import main
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.reports.comparison.details import group_table, paired_table, pairs_as_html
-from rac_unet.reports.comparison.page import describe_training
+from rac_unet.reports.comparison.report_page import describe_training
 from rac_unet.reports.comparison.systems import FACTS, make_table, read_faces, read_system, write_faces
 from tests.refusals import refused
 

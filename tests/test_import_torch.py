@@ -15,12 +15,12 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import run_command
 from rac_unet.core.rundir import open_run
 from rac_unet.import_torch import main
-from rac_unet.models.importing.torch_names import KINDS
+from rac_unet.models.importing.torch_names import TORCH_MODELS
 from rac_unet.runtime.classifier import load_classifier, read_classifier
 from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
-TITLES = {kind.name: kind for kind in KINDS}
+TITLES = {kind.name: kind for kind in TORCH_MODELS}
 
 
 def drawn(kind, model, seed=0):

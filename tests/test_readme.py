@@ -39,7 +39,7 @@ def test_there_are_commands():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_line_is_accepted(command, beside_a_run):
+def test_command_line_is_accepted(command, folder_with_runs):
     python, dash_m, module, *argv = shlex.split(command)
     assert (python, dash_m) == ("python", "-m")
     if module == "rac_unet.train":

@@ -67,7 +67,7 @@ def test_there_are_presets():
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_presets_hold_and_say_what_they_cost(name, beside_a_run):
+def test_presets_hold_and_say_what_they_cost(name, folder_with_runs):
     path = preset_path(name)
     from_dict(read_yaml(path), str(path))
     if "model" in read_yaml(path):

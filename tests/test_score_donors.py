@@ -12,9 +12,9 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import pairs
 from rac_unet.runtime.classifier import ClassifierConfig, build_classifier, load_classifier, write_classifier
 from rac_unet.score_donors import main
+from rac_unet.scoring.emotions.donor_choice import different_people
 from rac_unet.scoring.emotions.donor_control import DonorControl
-from rac_unet.scoring.emotions.donors import different_people
-from rac_unet.scoring.emotions.reading import mean_probabilities
+from rac_unet.scoring.emotions.face_reading import mean_probabilities
 from tests.refusals import refused
 
 

@@ -354,7 +354,7 @@ def test_the_order_of_a_classifiers_classes_does_not_change_what_it_reads(toy_pa
             model.set_weights([*names["body"], *head.get_weights()])
         names.setdefault("body", model.get_weights()[:-2])
         run = write_classifier(tmp_path / str(len(order[0])), model, config, {})
-        from rac_unet.scoring.emotions.reading import read_names
+        from rac_unet.scoring.emotions.face_reading import read_names
 
         image = np.random.default_rng(2).random((20, 32, 32, 3))
         names[order] = read_names(load_classifier(run.path), image)

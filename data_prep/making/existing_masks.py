@@ -14,13 +14,13 @@ import numpy as np
 
 from data_prep.making.photo_maker import whole_frame
 from data_prep.sources.loading import FileLoader
-from data_prep.sources.source import Photo
+from data_prep.sources.source import SourcePhoto
 from rac_unet.pairing.preparing import ImageWriter, Made
 from rac_unet.photos.reading import UnreadablePhoto
 
 # A mask hides about a third of a face; less than the first is a blemish, more than the second another photograph.
 MIN_HIDDEN, MAX_HIDDEN = 0.03, 0.85
-STYLE = "imposed"
+IMPOSED = "imposed"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ExistingMaskMaker:
     size: int
     source: str
 
-    def __call__(self, photo: Photo, folder: str, unfinished: str) -> Made:
+    def __call__(self, photo: SourcePhoto, folder: str, unfinished: str) -> Made:
         try:
             unmasked = self.load.read(photo.path)
         except UnreadablePhoto as error:
@@ -70,7 +70,7 @@ class ExistingMaskMaker:
             "split": photo.split,
             "identity": photo.identity,
             "source": self.source,
-            "mask_style": STYLE,
+            "mask_style": IMPOSED,
         }
         return Made(photo.path, [row], images.files, [hidden])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from data_prep.sources.loading import Loaded
-    from data_prep.sources.source import Photo
+    from data_prep.sources.source import SourcePhoto
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PhotoMaker:
         keep_framing: use the whole picture, which shows a face edge to edge, instead of an upright crop.
     """
 
-    load: Callable[[Photo], Loaded]
+    load: Callable[[SourcePhoto], Loaded]
     policy: MaskPolicy | None
     size: int
     seed: int
@@ -42,7 +42,7 @@ class PhotoMaker:
 
         return FaceDetector()
 
-    def __call__(self, photo: Photo, folder: str, unfinished: str) -> Made:
+    def __call__(self, photo: SourcePhoto, folder: str, unfinished: str) -> Made:
         import cv2
         import numpy as np
 
@@ -92,7 +92,7 @@ class PhotoMaker:
             made.hidden.append(float((pair.occlusion > 0).mean()))
         return made
 
-    def _row(self, photo: Photo, key: str, masked: str, unmasked: str, occlusion: str, style: str) -> dict:
+    def _row(self, photo: SourcePhoto, key: str, masked: str, unmasked: str, occlusion: str, style: str) -> dict:
         return {
             "key": key,
             "masked": masked,

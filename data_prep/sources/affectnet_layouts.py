@@ -37,7 +37,7 @@ from rac_unet.photos.listing import find_name, find_photos, is_photo_name
 if TYPE_CHECKING:
     import numpy as np
 
-    from data_prep.sources.source import Photo
+    from data_prep.sources.source import SourcePhoto
 
 _ARRAY_SETS = {"train_set": "train", "val_set": "test"}
 _FOLDER_SETS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -58,7 +58,7 @@ WANTED = {
 }
 
 
-def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path]:
+def find_layout(root: Path, wanted: str = "auto") -> tuple[str, Path]:
     """Find the layout at `root` or up to three levels below; return its name and folder.
 
     Raises: UserError with the layouts that were looked for, and the folders that were found.
@@ -214,7 +214,7 @@ def _is_bare(cells: list[str]) -> bool:
 class ArrayLoader(FileLoader):
     """Read N.jpg and the landmarks in N_lnd.npy."""
 
-    def __call__(self, photo: Photo) -> Loaded:
+    def __call__(self, photo: SourcePhoto) -> Loaded:
         import numpy as np
 
         images, _, file = photo.path.rpartition("/")
@@ -229,7 +229,7 @@ class ArrayLoader(FileLoader):
 class TableLoader(FileLoader):
     """Read an image and the landmarks in its line of training.csv or validation.csv."""
 
-    def __call__(self, photo: Photo) -> Loaded:
+    def __call__(self, photo: SourcePhoto) -> Loaded:
         import numpy as np
 
         name = next(name for name, split in _TABLES.items() if (split == "test") == (photo.split == "test"))

@@ -16,7 +16,7 @@ from rac_unet.core.files.text_tables import Column, Table, open_table
 from rac_unet.photos.reading import UnreadablePhoto
 
 if TYPE_CHECKING:
-    from data_prep.sources.source import Photo
+    from data_prep.sources.source import SourcePhoto
 
 SIDE = 48
 _COLUMNS = (label_column("emotion"), Column("pixels"), Column("Usage", ("split", "set")))
@@ -57,12 +57,12 @@ def _open(path: str) -> Table:
 
 
 @dataclass(frozen=True)
-class TableLoader:
+class PixelTableLoader:
     """Read a photo's pixels from its line of the file."""
 
     path: str
 
-    def __call__(self, photo: Photo) -> Loaded:
+    def __call__(self, photo: SourcePhoto) -> Loaded:
         """Load a photo; raises UnreadablePhoto when the line does not contain 48 x 48 values 0..255."""
         import numpy as np
 

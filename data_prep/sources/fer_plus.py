@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.sources.source import Photo, Source, images_in
+from data_prep.sources.source import Source, SourcePhoto, images_in
 from rac_unet.core.emotions import EMOTIONS, parse_emotion
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.text_tables import Column, open_table
@@ -141,7 +141,7 @@ def _add(source: Source, path, key, split, votes, own: str | None, labels: str, 
         if own is None:
             source.reject(path, "has no label of its own")
             return
-        source.photos.append(Photo(path, key, own, key, split, place=place))
+        source.photos.append(SourcePhoto(path, key, own, key, split, place=place))
         return
     if isinstance(shares, str):
         source.reject(path, shares)
@@ -149,4 +149,4 @@ def _add(source: Source, path, key, split, votes, own: str | None, labels: str, 
     if labels == "both" and split != "test" and own is not None:
         shares = {name: (shares.get(name, 0) + (name == own)) / 2 for name in EMOTIONS}
     emotion = max(EMOTIONS, key=lambda name: shares.get(name, 0))
-    source.photos.append(Photo(path, key, emotion, key, split, place=place, shares=write_shares(shares)))
+    source.photos.append(SourcePhoto(path, key, emotion, key, split, place=place, shares=write_shares(shares)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.sources.numbering import choose_numbering, read_label
-from data_prep.sources.source import Photo, Source, label_column, make_key, path_column
+from data_prep.sources.source import Source, SourcePhoto, label_column, make_key, path_column
 from rac_unet.core.emotions import EMOTIONS, as_number
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.text_tables import Column, open_table
@@ -84,17 +84,9 @@ def read_labels(
             faults += [f"line {line}: {words}" for words in wrong]
             source.reject(photo if path_fault(photo) is None else f"line {line}", f"line {line}: {'; '.join(wrong)}")
         else:
-            source.photos.append(Photo(photo, make_key(photo), emotion, identity, split))
+            source.photos.append(SourcePhoto(photo, make_key(photo), emotion, identity, split))
     if faults and not skip_bad_rows:
-        rest = len(faults) - _MAX_FAULTS_SHOWN
-        shown = [f"  {fault}" for fault in faults[:_MAX_FAULTS_SHOWN]] + [f"  ... and {rest:,} more"] * (rest > 0)
-        hint = f"\nthe emotions are: {', '.join(EMOTIONS)}" if any("emotion" in fault for fault in faults) else ""
-        raise UserError(
-            f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n"
-            + "\n".join(shown)
-            + f"{hint}\ncorrect them, or skip them with --skip_bad_rows",
-            "bad_row",
-        )
+        raise UserError(_bad_rows(path, faults), "bad_row")
     if not source.photos:
         raise UserError(f"{path} has no {'usable ' * bool(rows)}row below its header", "empty")
     assigned = assign_splits((photo.identity for photo in source.photos), seed)
@@ -103,6 +95,15 @@ def read_labels(
         for photo, drawn in zip(source.photos, assigned, strict=True)
     ]
     return source
+
+
+def _bad_rows(path: str | Path, faults: list[str]) -> str:
+    """Return the message about a label file's bad rows."""
+    rest = len(faults) - _MAX_FAULTS_SHOWN
+    shown = [f"  {fault}" for fault in faults[:_MAX_FAULTS_SHOWN]] + [f"  ... and {rest:,} more"] * (rest > 0)
+    hint = f"\nthe emotions are: {', '.join(EMOTIONS)}" if any("emotion" in fault for fault in faults) else ""
+    head = f"{path} has {len(faults):,} bad row{'s' * (len(faults) > 1)}:\n"
+    return head + "\n".join(shown) + f"{hint}\ncorrect them, or skip them with --skip_bad_rows"
 
 
 def spell_as_on_disk(source: Source, paths: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from rac_unet.photos.reading import UnreadablePhoto, read_photo
 if TYPE_CHECKING:
     import numpy as np
 
-    from data_prep.sources.source import Photo
+    from data_prep.sources.source import SourcePhoto
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FileLoader:
     root: str
     follow_links: bool = False
 
-    def __call__(self, photo: Photo) -> Loaded:
+    def __call__(self, photo: SourcePhoto) -> Loaded:
         """Load a photo; raises UnreadablePhoto."""
         return Loaded(self.read(photo.path))
 

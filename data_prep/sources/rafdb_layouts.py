@@ -41,7 +41,7 @@ WANTED = {
 }
 
 
-def recognise(root: Path, wanted: str = "auto") -> tuple[str, Path, list[str]]:
+def find_layout(root: Path, wanted: str = "auto") -> tuple[str, Path, list[str]]:
     """Find the layout at `root` or up to three levels below; return its name, its folder, and remarks on others.
 
     Args:

@@ -13,13 +13,13 @@ from rac_unet.core.files.text_files import read_text
 if TYPE_CHECKING:
     import numpy as np
 
-    from data_prep.sources.source import Photo
+    from data_prep.sources.source import SourcePhoto
 
 
 class OriginalLoader(FileLoader):
     """Callable that reads a photo with its five manual landmarks or, without them, its bounding box."""
 
-    def __call__(self, photo: Photo) -> Loaded:
+    def __call__(self, photo: SourcePhoto) -> Loaded:
         stem = Path(photo.path).stem
         numbers = self._numbers("manual", f"{stem}_manu_attri.txt", 5, 2)
         if numbers is not None:

@@ -20,7 +20,7 @@ TAKES_LINKS = "(use --follow_links to include it)"
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class SourcePhoto:
     """One photograph to prepare.
 
     Attributes:
@@ -57,7 +57,7 @@ class Source:
     """
 
     layout: str
-    photos: list[Photo] = field(default_factory=list)
+    photos: list[SourcePhoto] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -65,7 +65,7 @@ class Source:
     def add(self, path: str, emotion: str, split: str, **more) -> None:
         """Add a photo with its key, made from its path, as its identity."""
         key = more.pop("key", None) or make_key(path)
-        self.photos.append(Photo(path, key, emotion, key, split, **more))
+        self.photos.append(SourcePhoto(path, key, emotion, key, split, **more))
 
     def reject(self, name: str, reason: str) -> None:
         self.rejected.append((name, reason))
@@ -134,7 +134,7 @@ def make_key(path: str) -> str:
     return f"{stem}-{digest}"
 
 
-def carve_val(photos: Iterable[Photo], share: float, seed: int) -> list[Photo]:
+def carve_val(photos: Iterable[SourcePhoto], share: float, seed: int) -> list[SourcePhoto]:
     """Move about `share` of the training photos to val by identity, determined by name and seed."""
     return [
         replace(photo, split="val") if photo.split == "train" and _draw(seed, photo.identity) < share else photo
@@ -144,7 +144,7 @@ def carve_val(photos: Iterable[Photo], share: float, seed: int) -> list[Photo]:
 
 def cap_emotions(source: Source, limit: int, seed: int) -> None:
     """Keep at most `limit` training photos of each emotion, chosen by hash, and reject the others."""
-    waiting: dict[str, list[Photo]] = {}
+    waiting: dict[str, list[SourcePhoto]] = {}
     for photo in source.photos:
         if photo.split == "train":
             waiting.setdefault(photo.emotion, []).append(photo)

@@ -13,13 +13,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 
+from rac_unet.benchmarks.speed import WARM_UP
 from rac_unet.benchmarks.training_speed import make_step
 from rac_unet.core.config import RunConfig, from_dict, preset_path, read_yaml
 from rac_unet.training.hardware.distribution import make_distribution
 from rac_unet.training.optimizers import AVERAGE_EVERY, YOUNG, MovingAverage, make_optimizer
 
 PRESET = "rac_unet_lite"
-WARM_UP = 3
 # result -> the slower and the faster variant, if the own implementation gains anything.
 COMPARISONS = {
     "adam": ("keras_adam", "own"),

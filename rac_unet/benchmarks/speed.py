@@ -15,6 +15,7 @@ import numpy as np
 
 from rac_unet.core.config import ModelConfig
 from rac_unet.core.errors import UserError
+from rac_unet.scoring.prediction_time import call_times
 
 WARM_UP = 3
 SMALL, LARGE = 1000, 6000
@@ -179,12 +180,7 @@ def median_seconds(call: Callable, repeats: int, warm_up: int = WARM_UP) -> floa
     """Return the median time of `repeats` calls, after `warm_up` calls that are not counted."""
     for _ in range(warm_up):
         call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(call_times(call, repeats)) / 1000
 
 
 def _random_inputs(model: ModelConfig, size: int) -> dict:

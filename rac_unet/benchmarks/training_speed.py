@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,17 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rac_unet.benchmarks.speed import matrix_multiply_rate
+from rac_unet.benchmarks.speed import WARM_UP, matrix_multiply_rate, median_seconds
 from rac_unet.core.config import LossConfig, ModelConfig, RunConfig
 from rac_unet.models import build_configured
 from rac_unet.models.cost import forward_flops
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
+from rac_unet.scoring.prediction_time import call_times
 from rac_unet.training.hardware.distribution import Distribution, make_distribution
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
 from rac_unet.training.step import TrainingStep
-
-WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def training_rate(filters: int, image_size: int, batch_size: int, repeats: int) 
     step = _default_step(filters, image_size, batch_size, make_distribution("one"))
     flops = forward_flops(step.network)
     before = matrix_multiply_rate()
-    seconds = float(np.median(_times(step.take, repeats)))
+    seconds = median_seconds(step.take, repeats)
     after = matrix_multiply_rate()
     gflops = 3 * flops * batch_size / seconds / 1e9
     return {
@@ -67,9 +65,7 @@ def replica_rate(filters: int, image_size: int, batch_size: int, repeats: int, r
     mirrored = make_distribution("mirrored", replicas)
     alone = _default_step(filters, image_size, batch_size, make_distribution("one")).take
     together = _default_step(filters, image_size, batch_size, mirrored).take
-    for take in (alone, together):
-        _times(take, 0)
-    pairs = [(_times(alone, 1, 0)[0], _times(together, 1, 0)[0]) for _ in range(repeats)]
+    pairs = [[call_times(take, 1)[0] / 1000 for take in (alone, together)] for _ in range(WARM_UP + repeats)][WARM_UP:]
     one, several = (float(np.median(column)) for column in zip(*pairs, strict=True))
     return {
         "filters": filters,
@@ -128,13 +124,3 @@ def _default_step(filters: int, image_size: int, batch_size: int, distribution: 
     with distribution.strategy.scope():
         optimizer = make_optimizer(config, total_steps=1)
     return make_step(config, batch_size, distribution, optimizer, lambda weights: MovingAverage(weights, 0.0))
-
-
-def _times(take: Callable, repeats: int, warm_up: int = WARM_UP) -> list[float]:
-    seconds = []
-    for i in range(warm_up + repeats):
-        start = time.perf_counter()
-        take()
-        if i >= warm_up:
-            seconds.append(time.perf_counter() - start)
-    return seconds

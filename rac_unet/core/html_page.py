@@ -10,7 +10,7 @@ from html import escape
 import cv2
 import numpy as np
 
-STYLE = """
+CSS = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #5a6570; --paper: #fff; --line: #d8dde3; --panel: #f5f7f9;
   --good: #00664a; --bad: #a8320a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #a7b0ba; --paper: #16191d; --line: #3a424b;
@@ -53,7 +53,7 @@ def make_page(title: str, parts: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(title)}</title><style>{CSS}</style></head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body></html>\n"
     )

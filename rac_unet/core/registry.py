@@ -1,4 +1,4 @@
-"""Tables of everything that can be chosen by name: networks, losses, feature extractors.
+"""Tables of everything that can be chosen by name: networks, losses, feature extractors, emotion classifiers.
 
 A row names its function as 'module:function', resolved on first use, so that checking a name never imports TensorFlow.
 """
@@ -89,6 +89,10 @@ LOSSES = {
     ),
 }
 EXTRACTORS = ("vgg16", "vgg19")
+CLASSIFIERS = {
+    "resnet18": "rac_unet.models.classifiers.resnet18:build_resnet18",
+    "small_reader": "rac_unet.models.classifiers.small_reader:build_small_reader",
+}
 
 
 def resolve(place: str) -> Callable:

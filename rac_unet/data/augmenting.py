@@ -14,6 +14,7 @@ MAX_CHANNEL_GAIN_LOG = 0.04
 MAX_OFFSET = 0.04
 # An image whose channels differ by less than this on average is black and white.
 GREY = 0.02
+# Weights of red, green and blue in the luminance, ITU-R BT.601.
 LUMA = (0.299, 0.587, 0.114)
 
 

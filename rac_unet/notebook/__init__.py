@@ -13,8 +13,8 @@ from rac_unet.notebook.attached import (
     plain_names,
     take_over,
 )
+from rac_unet.notebook.commands import NotebookError, run
 from rac_unet.notebook.machine import describe_machine
-from rac_unet.notebook.running import NotebookError, run
 from rac_unet.notebook.showing import show_curve, show_pairs, show_pictures
 
 __all__ = [

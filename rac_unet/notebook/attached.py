@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rac_unet.core.errors import UserError
 from rac_unet.core.rundir import CLASSIFIER, NETWORK, copy_run, open_run
-from rac_unet.notebook.running import NotebookError
+from rac_unet.notebook.commands import NotebookError
 
 _PAIRS_FILE = "pairs.csv"
 _RUN_FILES = {"config.yaml", "provenance.json"}

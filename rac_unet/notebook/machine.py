@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from rac_unet.notebook.running import NotebookError
+from rac_unet.notebook.commands import NotebookError
 
 _SHOWN = ("rac_unet", "tensorflow", "keras", "numpy", "protobuf")
 

@@ -12,7 +12,7 @@ from rac_unet.objectives.download import DownloadError, fetch
 
 PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 # Keras's file names and the MD5 digests it publishes with them.
-PUBLISHED = {
+KERAS_FILES = {
     "vgg16": ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
     "vgg19": ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5", "253f8cb515780f3b799900260a226db6"),
 }
@@ -42,8 +42,8 @@ def find_extractor_file(features: str, weights: str, prefix: str = "") -> Path |
     if weights == "none":
         return None
     if weights != "imagenet":
-        return _existing(weights, weights_option, f"a weights file such as {PUBLISHED[features][0]}")
-    name, md5 = PUBLISHED[features]
+        return _existing(weights, weights_option, f"a weights file such as {KERAS_FILES[features][0]}")
+    name, md5 = KERAS_FILES[features]
     file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / name
     cached = file.is_file()
     if cached and file_digest(file, "md5") == md5:

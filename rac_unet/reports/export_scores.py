@@ -15,10 +15,9 @@ from rac_unet.exporting.fresh_process import run_fresh
 from rac_unet.exporting.write_and_verify import check_agreement
 from rac_unet.runtime.interface import OUTPUT
 from rac_unet.runtime.keras_forms import open_model
-from rac_unet.scoring.metric_table import BY_NAME
+from rac_unet.scoring.metric_table import BY_NAME, NETWORK
 from rac_unet.scoring.metrics import compose, is_masked, psnr
 
-NETWORK = "network"
 BUSY = "The machine was busy: its rate changed by more than 10 %, so the times are not valid."
 # column, heading, digits after the point (None: two significant ones)
 _COLUMNS = (

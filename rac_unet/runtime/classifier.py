@@ -22,14 +22,10 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.whole import replace_file
-from rac_unet.core.registry import check_name, resolve
+from rac_unet.core.registry import CLASSIFIERS, check_name, resolve
 from rac_unet.core.rundir import CLASSIFIER, RunDir, new_run, open_run
 from rac_unet.data.frames import Frame, check_frame
 
-CLASSIFIERS = {
-    "resnet18": "rac_unet.models.classifiers.resnet18:build_resnet18",
-    "small_reader": "rac_unet.models.classifiers.small_reader:build_small_reader",
-}
 HEADS = ("trained", "untrained")
 # Attributes of the weights file itself.
 _CLASSES, _HEAD = "classes", "head"

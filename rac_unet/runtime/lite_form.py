@@ -59,18 +59,7 @@ def open_lite(path: Path, threads: int) -> Opened:
             "unsupported",
         )
     shapes = {name: tuple(int(side) for side in _declared(detail)) for name, detail in inputs.items()}
-    for name, shape in shapes.items():
-        if not shape or shape[0] not in (-1, 1):
-            raise UserError(
-                f"{path} takes {name} in the fixed shape {shape}; export it again for one picture at a time",
-                "unsupported",
-            )
-    others = sorted({np.dtype(d["dtype"]).name for d in (*inputs.values(), *outputs.values())} - {"float32"})
-    if others:
-        raise UserError(
-            f"{path} has inputs or outputs of type {', '.join(others)} instead of float32; export it again",
-            "unsupported",
-        )
+    _check_tensors(path, shapes, [*inputs.values(), *outputs.values()])
     # An interpreter has one set of tensors, which concurrent callers would overwrite.
     lock = threading.Lock()
 
@@ -88,6 +77,22 @@ def open_lite(path: Path, threads: int) -> Opened:
         return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
     return Opened(shapes, tuple(outputs), call)
+
+
+def _check_tensors(path: Path, shapes: dict[str, tuple[int, ...]], details: list[dict]) -> None:
+    """Raise UserError unless the network takes one picture at a time, in float32."""
+    for name, shape in shapes.items():
+        if not shape or shape[0] not in (-1, 1):
+            raise UserError(
+                f"{path} takes {name} in the fixed shape {shape}; export it again for one picture at a time",
+                "unsupported",
+            )
+    others = sorted({np.dtype(detail["dtype"]).name for detail in details} - {"float32"})
+    if others:
+        raise UserError(
+            f"{path} has inputs or outputs of type {', '.join(others)} instead of float32; export it again",
+            "unsupported",
+        )
 
 
 def _declared(detail: dict) -> np.ndarray:

@@ -121,7 +121,7 @@ def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
     if threads is not None and threads < 1:
         raise UserError(f"a network needs 1 thread or more; received {threads}", "bad_value")
     refuse_unknown(path)
-    kind, _, _, opener = next(row for row in KINDS if row[2](path))
+    kind, _, _, opener = next(row for row in FORMS if row[2](path))
     if threads is None and kind in OWN_THREADS:
         threads = available_cores()
     opened = opener(path, threads)
@@ -142,9 +142,9 @@ def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
 def refuse_unknown(path: str | os.PathLike) -> None:
     """Raise UserError unless the path looks like something `load_runner` can open; its content is not read."""
     path = Path(path)
-    if any(recognise(path) for _, _, recognise, _ in KINDS):
+    if any(recognise(path) for _, _, recognise, _ in FORMS):
         return
-    known = "; ".join(description for _, description, _, _ in KINDS)
+    known = "; ".join(description for _, description, _, _ in FORMS)
     if not path.exists():
         raise UserError(f"{path} does not exist; give one of: {known}", "missing")
     run = next((folder for folder in path.absolute().parents if (folder / "config.yaml").is_file()), None)
@@ -157,7 +157,7 @@ def refuse_unknown(path: str | os.PathLike) -> None:
 def is_export(path: str | os.PathLike) -> bool:
     """Return whether the path is an exported network, not a run directory."""
     path = Path(path)
-    return any(kind != "run" and recognise(path) for kind, _, recognise, _ in KINDS)
+    return any(kind != "run" and recognise(path) for kind, _, recognise, _ in FORMS)
 
 
 def _open_trained(path: Path, threads: int | None) -> Opened:
@@ -181,7 +181,7 @@ def _is_file(ending: str) -> Callable[[Path], bool]:
 
 
 # kind, description, test by path only, opener: (path, threads) -> Opened. The first match counts.
-KINDS = (
+FORMS = (
     (
         "savedmodel",
         "a SavedModel folder (with saved_model.pb)",

@@ -15,8 +15,8 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.runtime.classifier import Classifier
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.control import ControlScores
+from rac_unet.scoring.emotions.face_reading import reading_column, summarise_reading
 from rac_unet.scoring.emotions.plausibility import LowerFaces, lower_face_features
-from rac_unet.scoring.emotions.reading import reading_column, summarise_reading
 from rac_unet.scoring.emotions.requests import paint_requests
 from rac_unet.scoring.image_scores import SYSTEMS, ImageScores, score_pairs
 from rac_unet.scoring.metric_table import CONTROL_ACCURACY, METRICS, NETWORK, TRUTH, describe_settings

@@ -20,7 +20,7 @@ from rac_unet.runtime.classifier import Classifier
 from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.baselines import BASELINES, mean_training_face, telea
-from rac_unet.scoring.emotions.reading import read_names, reading_column
+from rac_unet.scoring.emotions.face_reading import read_names, reading_column
 from rac_unet.scoring.metric_table import (
     BRISQUE,
     BY_NAME,

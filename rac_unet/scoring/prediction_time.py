@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +36,7 @@ def prediction_cost(runner: Runner, batch_size: int) -> dict[str, Any]:
     }
 
 
-def call_times(call: Callable[[], Any], repeats: int, fewest: int, seconds: float) -> list[float]:
+def call_times(call: Callable[[], Any], repeats: int, fewest: int = 0, seconds: float = math.inf) -> list[float]:
     """Return the milliseconds of each call: of `repeats` calls, or of those within `seconds`, but at least `fewest`."""
     taken: list[float] = []
     began = time.perf_counter()

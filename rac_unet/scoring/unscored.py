@@ -15,7 +15,7 @@ from rac_unet.runtime.classifier import Classifier
 from rac_unet.runtime.interface import OCCLUSION
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.accuracy import summarise_emotions
-from rac_unet.scoring.emotions.reading import read_names
+from rac_unet.scoring.emotions.face_reading import read_names
 from rac_unet.scoring.metric_table import NETWORK
 from rac_unet.scoring.metrics import map_claims
 from rac_unet.scoring.shown_faces import faces_to_show

@@ -30,7 +30,7 @@ from rac_unet.pairing.mask_policy import NO_MASK
 from rac_unet.runtime.classifier import ClassifierConfig, write_classifier_weights
 from rac_unet.scoring.emotions.accuracy import confusion_matrix, mean_class_accuracy
 from rac_unet.training.reporting import StopSignal
-from rac_unet.training.state import load_state, restore, save_state
+from rac_unet.training.state import load_state, restore_variables, save_state
 
 VIEWS = ("unmasked", "masked")
 # How far two crops of one face may be apart: share of the side, degrees, share of the size.
@@ -118,7 +118,7 @@ class ClassifierTrainer:
             self.log("no backup yet: starting from the first step")
             return
         arrays, numbers = found
-        restore(arrays, self._backed_up_variables())
+        restore_variables(arrays, self._backed_up_variables())
         self.epoch, self.best, self.seconds = int(numbers["step"]), float(numbers["best"]), float(numbers["seconds"])
         # Rows written after the backup are of epochs that will be trained again.
         rows, ended = [row for row in self.run.history() if row["epoch"] <= self.epoch], numbers.get("round")

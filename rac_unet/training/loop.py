@@ -40,12 +40,12 @@ from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, guidance_lines
 from rac_unet.training.guiding.donors import load_donors
 from rac_unet.training.guiding.readers import Reader
-from rac_unet.training.hardware.devices import choose, device_facts
+from rac_unet.training.hardware.devices import device_facts, resolve_auto
 from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
 from rac_unet.training.meter import Meter
 from rac_unet.training.optimizers import MovingAverage, make_optimizer
 from rac_unet.training.reporting import Scalars, StopSignal, divergence_message
-from rac_unet.training.state import BackupClock, load_state, restore, save_state
+from rac_unet.training.state import BackupClock, load_state, restore_variables, save_state
 from rac_unet.training.step import VOTES, TrainingStep
 from rac_unet.training.validation import decibels, validate
 
@@ -92,7 +92,7 @@ class Trainer:
         self._started_at = time.monotonic() if started_at is None else started_at
         config, replicas = self.config, self.distribution.replicas
         refuse_uneven_batch(config, replicas)
-        self._resolved = choose(config.training, device_facts(self.distribution.kind == "tpu"), replicas)
+        self._resolved = resolve_auto(config.training, device_facts(self.distribution.kind == "tpu"), replicas)
         self._open_splits(pairs)
         self._build_network(weights)
         self._readers = readers
@@ -225,7 +225,7 @@ class Trainer:
             self.log("no backup yet: starting from the first step")
             return
         arrays, numbers = found
-        restore(arrays, self._backed_up_variables())
+        restore_variables(arrays, self._backed_up_variables())
         self.best_loss = float(numbers["best_loss"])
         self._meter = self._make_meter(int(numbers["step"]), float(numbers["train_seconds"]))
         self._meter.round_sums, self._meter.round_count = np.array(numbers["round_sums"]), int(numbers["round_count"])

@@ -121,7 +121,7 @@ class BackupClock:
         return rarer
 
 
-def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
+def restore_variables(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
     """Assign the arrays of `load_state` to the variables.
 
     Raises: UserError when number or shapes differ, because the backup is of another network or optimizer.

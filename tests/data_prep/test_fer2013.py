@@ -85,18 +85,18 @@ def test_wrong_inputs(trees, tmp_path):
 
 
 def test_tables_in_other_formats_give_the_same_pixels(trees, tmp_path):
-    from data_prep.sources.fer2013_table import TableLoader, read_table
+    from data_prep.sources.fer2013_table import PixelTableLoader, read_table
 
     path = trees.fer2013_table(tmp_path / "a.csv", 7)
     emotions = [photo.emotion for photo in read_table(path).photos]
-    image = TableLoader(str(path))(read_table(path).photos[3]).image
+    image = PixelTableLoader(str(path))(read_table(path).photos[3]).image
     other = tmp_path / "b.csv"
     rows = [line.split(",") for line in path.read_text().splitlines()]
     text = "\r\n".join(f'{row[2]};{number};"{row[1]}";{row[0]}' for number, row in enumerate(rows))
     other.write_bytes(text.replace("0;", ";", 1).encode("utf-16"))
     source = read_table(other)
     assert [photo.emotion for photo in source.photos] == emotions
-    assert (TableLoader(str(other))(source.photos[3]).image == image).all()
+    assert (PixelTableLoader(str(other))(source.photos[3]).image == image).all()
 
 
 def test_labels_counted_from_one_are_refused(trees, tmp_path):

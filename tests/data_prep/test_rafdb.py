@@ -236,10 +236,10 @@ def folders_from_zero(root, trees):
 
 
 def test_folders_numbered_from_zero_need_a_numbering(trees, tmp_path):
-    from data_prep.sources.rafdb_layouts import read_repack, recognise
+    from data_prep.sources.rafdb_layouts import find_layout, read_repack
 
     root = folders_from_zero(tmp_path / "raf", trees)
-    assert recognise(root)[:2] == ("repack", root)
+    assert find_layout(root)[:2] == ("repack", root)
     with refused("ambiguous", root, "--numbering zero_based", "--numbering fer2013", "--numbering alphabetical"):
         read_repack(root)
     source = read_repack(root, "zero_based")

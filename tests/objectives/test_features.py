@@ -136,7 +136,7 @@ def test_missing_files_name_their_option(features, weights, kind, named):
 
 def test_imagenet_weights_are_read_from_kerass_cache_if_intact(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setitem(extractor_files.PUBLISHED, "vgg16", ("v.h5", hashlib.md5(b"whole").hexdigest()))
+    monkeypatch.setitem(extractor_files.KERAS_FILES, "vgg16", ("v.h5", hashlib.md5(b"whole").hexdigest()))
     file = tmp_path / "models" / "v.h5"
     file.parent.mkdir()
     file.write_bytes(b"whole")

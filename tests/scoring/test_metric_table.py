@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rac_unet.reports import tables
-from rac_unet.reports.comparison import details, page, systems
+from rac_unet.reports.comparison import details, report_page, systems
 from rac_unet.reports.comparison.systems import System
 from rac_unet.scoring import evaluation, metric_table
 from rac_unet.scoring.metric_table import BY_NAME, COMPOSITE, METRICS, GroundTruth, Metric, score_images, score_truth
@@ -29,7 +29,7 @@ def redness(monkeypatch):
         setting=("red", lambda *_: "mean red"),
     )
     monkeypatch.setitem(BY_NAME, "red", row)
-    for module in (metric_table, evaluation, tables, systems, details, page):
+    for module in (metric_table, evaluation, tables, systems, details, report_page):
         for name in {"METRICS", "COMPARED"} & set(vars(module)):
             monkeypatch.setattr(module, name, (*getattr(module, name), row))
     return row
@@ -68,7 +68,9 @@ def test_a_new_row_is_in_scores_tables_and_comparison(redness):
     printed = tables.score_table(pale.metrics)
     assert "redness % ↓" in printed and "redness % of the truth: 50." in printed
     table = systems.make_table([pale, red])
-    assert table.set_index("system")["red_best"].to_dict()["pale"] and "redness % ↓" in page.markdown_table(table)
+    assert table.set_index("system")["red_best"].to_dict()["pale"] and "redness % ↓" in report_page.markdown_table(
+        table
+    )
     differences = details.paired_table([pale, red]).set_index("figure")
     assert differences.loc["red", "better"] == "pale" and differences.loc["red", "difference"] < -10
     assert "redness % ↓" in details.pairs_as_html(details.paired_table([pale, red]))

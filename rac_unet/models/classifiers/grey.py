@@ -5,8 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-# ITU-R BT.601, as used for grey photographs.
-LUMA = (0.299, 0.587, 0.114)
+from rac_unet.data.augmenting import LUMA
 
 
 def standardised_luminance(x):

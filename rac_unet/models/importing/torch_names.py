@@ -61,7 +61,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TorchModel:
     """A PyTorch model whose checkpoints can be imported.
 
     Attributes:
@@ -134,7 +134,7 @@ def _resnet18() -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _vgg(name: str) -> Kind:
+def _vgg(name: str) -> TorchModel:
     blocks = VGG_CONVOLUTIONS[name]
     parts = tuple(
         _weighted(f"features.{position}", f"block{block}_conv{number}")
@@ -142,18 +142,18 @@ def _vgg(name: str) -> Kind:
         for number, position in enumerate(positions, start=1)
     )
     beyond = tuple(f"features.{position}." for positions in blocks[VGG_BLOCKS:] for position in positions)
-    return Kind(name, f"torchvision's VGG{name[3:]}", parts, ("classifier.", *beyond))
+    return TorchModel(name, f"torchvision's VGG{name[3:]}", parts, ("classifier.", *beyond))
 
 
-KINDS = (
-    Kind("rac_unet", "the original's RAC-UNET", _rac_unet(True)),
-    Kind("rac_unet_unlabelled", "the original's RAC-UNET without a label", _rac_unet(False)),
-    Kind(
+TORCH_MODELS = (
+    TorchModel("rac_unet", "the original's RAC-UNET", _rac_unet(True)),
+    TorchModel("rac_unet_unlabelled", "the original's RAC-UNET without a label", _rac_unet(False)),
+    TorchModel(
         "classifier",
         "the original's ResNet-18 classifier of emotions",
         (*_resnet18(), _weighted("classifier", "logits")),
     ),
-    Kind("resnet18", "torchvision's ResNet-18", _resnet18(), ("fc.",)),
+    TorchModel("resnet18", "torchvision's ResNet-18", _resnet18(), ("fc.",)),
     _vgg("vgg16"),
     _vgg("vgg19"),
 )
@@ -173,8 +173,10 @@ def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray
     for name, array in arrays.items():
         prefix = match.group() if (match := _PREFIXES.match(name)) else ""
         groups.setdefault(prefix, {})[name.removeprefix(prefix)] = array
-    best = max(groups, key=lambda prefix: max(_similarity(kind, set(groups[prefix])) for kind in KINDS), default="")
-    if not best or (len(groups) > 1 and not any(_similarity(kind, set(groups[best])) for kind in KINDS)):
+    best = max(
+        groups, key=lambda prefix: max(_similarity(kind, set(groups[prefix])) for kind in TORCH_MODELS), default=""
+    )
+    if not best or (len(groups) > 1 and not any(_similarity(kind, set(groups[best])) for kind in TORCH_MODELS)):
         return dict(arrays), notes
     others = [name for prefix, group in groups.items() if prefix != best for name in (prefix + own for own in group)]
     dropped = f"; dropped the entries without it: {shortened(others, 6)}" if others else ""
@@ -184,7 +186,7 @@ def unwrap_names(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray
     return groups[best], notes
 
 
-def _similarity(kind: Kind, names: set[str]) -> float:
+def _similarity(kind: TorchModel, names: set[str]) -> float:
     """Return the share of names in common, of all names in either, counters excluded."""
     found = {name for name in names if not name.endswith(COUNTER)}
     # Dropped entries count as the kind's own: `fc` separates torchvision's ResNet-18 from the original's classifier.
@@ -198,21 +200,21 @@ def shortened(items: list[str], most: int = 12) -> str:
     return ", ".join(items[:most]) + (f", … and {rest:,} more" if rest > 0 else "")
 
 
-def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
+def recognise(arrays: Mapping[str, np.ndarray]) -> TorchModel:
     """Return the known model whose entry names are most similar to the arrays' names.
 
     Raises: UserError when less than half of the names agree with any model.
     """
 
-    def similarity(kind: Kind) -> float:
+    def similarity(kind: TorchModel) -> float:
         return _similarity(kind, set(arrays))
 
-    best = max(KINDS, key=similarity)
+    best = max(TORCH_MODELS, key=similarity)
     if best.name == "rac_unet_unlabelled" and _takes_planes(arrays):
         # The emotion embedding is missing. Reporting that helps more than four channels too many in the first kernel.
-        best = next(kind for kind in KINDS if kind.name == "rac_unet")
+        best = next(kind for kind in TORCH_MODELS if kind.name == "rac_unet")
     if similarity(best) < LEAST_SIMILARITY:
-        known = "; ".join(kind.title for kind in KINDS)
+        known = "; ".join(kind.title for kind in TORCH_MODELS)
         raise UserError(
             f"its {len(arrays):,} entries match no model that can be imported: {shortened(list(arrays), 6)}; "
             f"supported are {known}",
@@ -221,7 +223,7 @@ def recognise(arrays: Mapping[str, np.ndarray]) -> Kind:
     return best
 
 
-def fill(model, kind: Kind, arrays: Mapping[str, np.ndarray]) -> int:
+def fill(model, kind: TorchModel, arrays: Mapping[str, np.ndarray]) -> int:
     """Load a checkpoint's entries into the layers of a Keras network; nothing is changed unless all of them fit.
 
     Args:
@@ -284,7 +286,7 @@ def _takes_planes(arrays: Mapping[str, np.ndarray]) -> bool:
     return first is not None and first.ndim == 4 and first.shape[1] > 3
 
 
-def first_filters(kind: Kind, arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
+def first_filters(kind: TorchModel, arrays: Mapping[str, np.ndarray], default: int = 64) -> int:
     """Return the channels of a RAC-UNET's or ResNet-18's first level; the default if the entry is missing."""
     array = arrays.get("contract0.0.weight" if kind.name.startswith("rac_unet") else "conv1.weight")
     return array.shape[0] if array is not None and array.ndim == 4 else default

@@ -12,7 +12,7 @@ from rac_unet.core.errors import UserError
 from rac_unet.runtime.classifier import Classifier
 from rac_unet.runtime.runners import Runner
 from rac_unet.scoring.emotions.accuracy import confusion_matrix, counts_by_name
-from rac_unet.scoring.emotions.reading import read_names
+from rac_unet.scoring.emotions.face_reading import read_names
 from rac_unet.scoring.emotions.requests import Request
 from rac_unet.scoring.metric_table import CONTROL_ACCURACY
 from rac_unet.scoring.statistics import summarise

@@ -15,8 +15,8 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, unmasked_faces
 from rac_unet.runtime.classifier import Classifier
-from rac_unet.scoring.emotions.donors import SEED
-from rac_unet.scoring.emotions.reading import BATCH, mean_probabilities, read_names
+from rac_unet.scoring.emotions.donor_choice import SEED
+from rac_unet.scoring.emotions.face_reading import BATCH, mean_probabilities, read_names
 
 
 class DonorControl:

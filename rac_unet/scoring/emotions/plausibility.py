@@ -20,7 +20,7 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.scoring.emotions.requests import Request
 
 # The lower face in an upright crop, as shares of its side: from below the eyes to the collar, without the ears.
-ROWS, COLUMNS = (0.46, 0.96), (0.2, 0.8)
+LOWER_ROWS, LOWER_COLUMNS = (0.46, 0.96), (0.2, 0.8)
 SIDE = 128
 # Features are projected to few dimensions, so that some hundred faces give a covariance of full rank.
 DIMENSIONS, SEED = 128, 0
@@ -142,7 +142,13 @@ class LowerFaces:
                 name: {"distance": value, "ratio": value / own if own else None} for name, value in requested.items()
             }
             found["mean"] = float(np.mean(list(requested.values())))
-        found["settings"] = {"rows": ROWS, "columns": COLUMNS, "side": SIDE, "dimensions": DIMENSIONS, "seed": SEED}
+        found["settings"] = {
+            "rows": LOWER_ROWS,
+            "columns": LOWER_COLUMNS,
+            "side": SIDE,
+            "dimensions": DIMENSIONS,
+            "seed": SEED,
+        }
         return found
 
 
@@ -165,7 +171,9 @@ def lower_face_features(extractor) -> Callable[[np.ndarray], np.ndarray]:
         return means @ tf.constant(directions)
 
     def features(image: np.ndarray) -> np.ndarray:
-        (top, bottom), (left, right) = ([round(share * image.shape[1]) for share in pair] for pair in (ROWS, COLUMNS))
+        (top, bottom), (left, right) = (
+            [round(share * image.shape[1]) for share in pair] for pair in (LOWER_ROWS, LOWER_COLUMNS)
+        )
         return measure(image[:, top:bottom, left:right].astype(np.float32)).numpy()
 
     return features

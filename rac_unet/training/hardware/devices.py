@@ -52,7 +52,7 @@ def device_facts(tpu: bool) -> DeviceFacts:
     return DeviceFacts("GPU", capability=None if None in found else min(found))
 
 
-def choose(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choices:
+def resolve_auto(training: TrainingConfig, device: DeviceFacts, replicas: int) -> Choices:
     """Resolve the settings that the config leaves at `auto`.
 
     Precision: float16 on GPUs with tensor cores (T4: 7.5), bfloat16 on TPUs and on CPUs with instructions for it,

@@ -1,5 +1,6 @@
 """The small emotion reader: its input, what it ignores, and its frame in a crop."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,12 +14,13 @@ from rac_unet.runtime.classifier import (
     load_classifier,
     write_classifier,
 )
-from rac_unet.scoring.emotions.reading import read_names
+from rac_unet.scoring.emotions.face_reading import read_names
 from tests.refusals import refused
 
 
 @pytest.mark.parametrize("build", [build_small_reader, build_resnet18])
 def test_grey_reads_neither_colour_nor_exposure(build):
+    keras.utils.set_random_seed(0)
     model = build(32, preprocessing="grey", filters=2)
     picture = np.random.default_rng(0).random((2, 32, 32, 3), np.float32) * 0.5
     luminance = (picture @ np.float32([0.299, 0.587, 0.114]))[..., None].repeat(3, -1)

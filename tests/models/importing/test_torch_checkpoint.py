@@ -11,7 +11,7 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.models import build
 from rac_unet.models.classifiers.resnet18 import build_resnet18
 from rac_unet.models.importing.torch_checkpoint import read_checkpoint, unwrap
-from rac_unet.models.importing.torch_names import KINDS, fill, first_filters, recognise, unwrap_names
+from rac_unet.models.importing.torch_names import TORCH_MODELS, fill, first_filters, recognise, unwrap_names
 from rac_unet.models.vgg import build_vgg_features
 from tests.refusals import refused
 
@@ -153,7 +153,7 @@ def test_other_models_are_not_recognised():
     for position in (1, 4, 6):
         alexnet |= weighted(f"classifier.{position}", 9, 9)
     for shapes in (alexnet, weighted("0", 3, 3), {}):
-        with refused("unsupported", *list(shapes)[:1], *(kind.title for kind in KINDS)):
+        with refused("unsupported", *list(shapes)[:1], *(kind.title for kind in TORCH_MODELS)):
             recognise(empty(shapes))
 
 
@@ -424,4 +424,4 @@ def test_a_missing_file(tmp_path):
 
 
 def test_kinds_have_names_of_their_own():
-    assert len({kind.name for kind in KINDS}) == len(KINDS)
+    assert len({kind.name for kind in TORCH_MODELS}) == len(TORCH_MODELS)

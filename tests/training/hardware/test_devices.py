@@ -4,7 +4,7 @@ import pytest
 
 from rac_unet.core.config import TrainingConfig
 from rac_unet.training.hardware import devices
-from rac_unet.training.hardware.devices import DeviceFacts, choose, device_facts
+from rac_unet.training.hardware.devices import DeviceFacts, device_facts, resolve_auto
 from tests.refusals import refused
 
 CPU, CPU_BF16, TPU = DeviceFacts("CPU"), DeviceFacts("CPU", bfloat16=True), DeviceFacts("TPU")
@@ -25,13 +25,13 @@ P100, T4, A100 = (DeviceFacts("GPU", capability=c) for c in ((6, 0), (7, 5), (8,
     ],
 )
 def test_auto(device, replicas, precision, jit, steps):
-    found = choose(TrainingConfig(precision="auto", jit_compile="auto"), device, replicas)
+    found = resolve_auto(TrainingConfig(precision="auto", jit_compile="auto"), device, replicas)
     assert (found.precision, found.jit_compile, found.steps_per_call) == (precision, jit, steps)
 
 
 def test_explicit_settings_are_kept():
     training = TrainingConfig(precision="mixed_bfloat16", jit_compile=True, steps_per_call=5)
-    found = choose(training, CPU, 1)
+    found = resolve_auto(training, CPU, 1)
     assert (found.precision, found.jit_compile, found.steps_per_call) == ("mixed_bfloat16", True, 5)
 
 
@@ -46,12 +46,12 @@ def test_explicit_settings_are_kept():
 )
 def test_an_unsupported_precision_is_refused(device, precision, named):
     with refused("unsupported", f"--training.precision {precision}:", *named):
-        choose(TrainingConfig(precision=precision), device, 1)
+        resolve_auto(TrainingConfig(precision=precision), device, 1)
 
 
 def test_xla_on_several_gpus_is_refused():
     with refused("unsupported", "--training.jit_compile"):
-        choose(TrainingConfig(jit_compile=True), T4, 2)
+        resolve_auto(TrainingConfig(jit_compile=True), T4, 2)
 
 
 def test_a_limited_onednn_has_no_bfloat16(monkeypatch):

@@ -14,7 +14,7 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_scoring_dataset, unmasked_faces
 from rac_unet.runtime.classifier import Classifier
-from rac_unet.scoring.emotions.reading import BATCH, mean_probabilities
+from rac_unet.scoring.emotions.face_reading import BATCH, mean_probabilities
 
 # Limit of faces of one person for each emotion, so that the mouths differ.
 MOST_OF_A_PERSON = 2
@@ -81,7 +81,7 @@ def try_donors(classifiers: Sequence[Classifier], pairs: PairSet, faces: PairSet
     return np.stack(found)
 
 
-def choose(strengths: np.ndarray, identities: Sequence[str], count: int) -> list[list[int]]:
+def choose_donors(strengths: np.ndarray, identities: Sequence[str], count: int) -> list[list[int]]:
     """Choose the donors of each emotion; each face is a donor of one emotion at most.
 
     That is the emotion with the highest strength relative to the `count`-th strongest face of that emotion, since

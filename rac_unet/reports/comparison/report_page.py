@@ -11,7 +11,7 @@ import pandas as pd
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.html_page import figure_url, jpeg_url, make_page, new_figure, picture, plot
 from rac_unet.reports.comparison.details import group_table, groups_as_html, paired_table, pairs_as_html
-from rac_unet.reports.comparison.requests import requests_as_html
+from rac_unet.reports.comparison.request_tables import requests_as_html
 from rac_unet.reports.comparison.systems import FACTS, Fact, System
 from rac_unet.reports.tables import pictures_words
 from rac_unet.scoring.emotions.accuracy import FEWEST_OF_A_CLASS
@@ -19,7 +19,7 @@ from rac_unet.scoring.metric_table import COMPARED, MAIN, Metric
 
 # Okabe and Ito's colours, which colour-blind people can distinguish; line styles distinguish them in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "--", "-.", ":")
+LINE_STYLES = ("-", "--", "-.", ":")
 NOTE = (
     "Means over the same pictures with 95 % intervals (bootstrap over people). Bold: the best value, and every value "
     "whose paired difference from the best has an interval that contains zero."
@@ -162,7 +162,7 @@ def _curves(systems: list[System]) -> str | None:
         axes.plot(
             seen,
             system.history["val_psnr_hole"],
-            STYLES[number % len(STYLES)],
+            LINE_STYLES[number % len(LINE_STYLES)],
             color=COLOURS[number % len(COLOURS)],
             marker="o",
             markersize=3,

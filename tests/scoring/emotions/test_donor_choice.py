@@ -6,8 +6,8 @@ import numpy as np
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.data import pairs
-from rac_unet.scoring.emotions.donors import choose, likely_donors, try_donors, without
-from rac_unet.scoring.emotions.reading import training_faces
+from rac_unet.scoring.emotions.donor_choice import choose_donors, likely_donors, try_donors, without
+from rac_unet.scoring.emotions.face_reading import training_faces
 from tests.refusals import refused
 
 FEAR, ANGER = EMOTIONS.index("fear"), EMOTIONS.index("anger")
@@ -18,7 +18,7 @@ def test_a_face_is_a_donor_of_the_emotion_with_its_highest_relative_strength():
     # Classifiers give fear low probabilities: 0.2 is high for fear, and 0.3 is low for anger.
     strengths[:, ANGER] = [0.9, 0.8, 0.3, 0.1]
     strengths[:, FEAR] = [0.02, 0.01, 0.2, 0.1]
-    chosen = choose(strengths, list("abcd"), 2)
+    chosen = choose_donors(strengths, list("abcd"), 2)
     assert chosen[ANGER] == [0, 1] and chosen[FEAR] == [2, 3]
     assert sum(map(len, chosen)) == 4
 
@@ -26,7 +26,7 @@ def test_a_face_is_a_donor_of_the_emotion_with_its_highest_relative_strength():
 def test_a_person_has_at_most_two_donors_of_an_emotion():
     strengths = np.zeros((5, 7))
     strengths[:, FEAR] = [0.5, 0.4, 0.3, 0.2, 0.1]
-    assert choose(strengths, ["a", "a", "a", "b", "b"], 5)[FEAR] == [0, 1, 3, 4]
+    assert choose_donors(strengths, ["a", "a", "a", "b", "b"], 5)[FEAR] == [0, 1, 3, 4]
 
 
 def test_all_pairs_of_a_skipped_face_are_left_out(toy_pairs):
