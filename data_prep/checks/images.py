@@ -16,7 +16,7 @@ from rac_unet.data.pairs import PairSet
 from rac_unet.pairing.mask_policy import NO_MASK
 
 # A mask hides about a third of a face; outside this range the occlusion map or the picture is wrong.
-MIN_HIDDEN, MAX_HIDDEN = 0.02, 0.85
+LEAST_PLAUSIBLE, MOST_PLAUSIBLE = 0.02, 0.85
 # A picture with less contrast (standard deviation in grey levels of 255) is blank.
 MIN_CONTRAST = 2.0
 
@@ -102,12 +102,12 @@ class RowChecker:
                         f"without a mask (mask_style is {NO_MASK!r})",
                     )
                 )
-        elif not MIN_HIDDEN <= result.hidden <= MAX_HIDDEN:
+        elif not LEAST_PLAUSIBLE <= result.hidden <= MOST_PLAUSIBLE:
             result.faults.append(
                 (
                     "occlusion",
                     f"occlusion {names[2]!r} hides {100 * result.hidden:.1f} % of the pixels; "
-                    f"{100 * MIN_HIDDEN:.0f} to {100 * MAX_HIDDEN:.0f} % are plausible",
+                    f"{100 * LEAST_PLAUSIBLE:.0f} to {100 * MOST_PLAUSIBLE:.0f} % are plausible",
                 )
             )
 

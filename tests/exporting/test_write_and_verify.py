@@ -1,52 +1,42 @@
-"""An export is kept only if it passes its check in a fresh process; otherwise an older export is unchanged."""
+"""An export is kept only if it passes its check in a fresh process; otherwise an older export is unchanged.
+
+With networks of a few layers, since test_formats.py writes the real ones.
+"""
 
 import contextlib
 import dataclasses
 import errno
-import importlib.util
 
-import keras
 import numpy as np
 import pytest
 
-from rac_unet.benchmarks.overfit import every_network
 from rac_unet.core.config import ModelConfig, RunConfig
-from rac_unet.core.registry import MODELS
-from rac_unet.core.rundir import create
 from rac_unet.exporting import write_and_verify
-from rac_unet.exporting.agreement import measure
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.exporting.fresh_process import run_fresh
 from rac_unet.exporting.sample_pictures import read_pictures
-from rac_unet.exporting.write_and_verify import check_agreement, export_network, plan_output
-from rac_unet.models import build, build_configured
+from rac_unet.exporting.write_and_verify import export_network, plan_output
+from rac_unet.models import build_configured
 from rac_unet.pairing.opening import read_pairs
 from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
+from tests.runs import untrained_run
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 FORMATS_INT8 = FORMATS["litert_int8"]
-CONVERTED = ("ra_unet", "rac_unet")
-DECISIVE = ("kernel_size", "strides", "padding", "activation", "use_bias", "axis", "interpolation", "dilation_rate")
-
-
-def make_run(folder, config):
-    """A run directory with the weights of an untrained network."""
-    run = create(folder, "tiny", config, {})
-    keras.utils.set_random_seed(1)
-    run.best_weights.parent.mkdir()
-    build_configured(config.model).save_weights(run.best_weights)
-    return run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("runs"), RunConfig(model=ModelConfig(filters=2, image_size=32)))
+    """With enough weights that the rest of a SavedModel is small against them."""
+    return untrained_run(tmp_path_factory.mktemp("runs"), RunConfig(model=ModelConfig(filters=64, image_size=32)))
 
 
 @pytest.fixture(scope="module")
 def lite_run(tmp_path_factory):
     model = ModelConfig(name="rac_unet_lite", filters=2, image_size=32)
-    return make_run(tmp_path_factory.mktemp("lite_runs"), RunConfig(model=model))
+    return untrained_run(tmp_path_factory.mktemp("lite_runs"), RunConfig(model=model))
 
 
 def replace_writer(monkeypatch, name, write):
@@ -69,26 +59,8 @@ def test_a_saved_model_agrees_with_the_run_in_a_fresh_process(run, tmp_path):
     assert exported.agreement.pictures == 4 and exported.agreement.largest <= 1e-4 and not exported.real
     assert list(path.parent.iterdir()) == [path]
     # Each weight is stored once: 4 bytes per parameter, and an index.
-    parameters = build("rac_unet", filters=2, image_size=32).count_params()
+    parameters = build_configured(run.config().model).count_params()
     assert (path / "variables" / "variables.data-00000-of-00001").stat().st_size < 1.1 * 4 * parameters
-
-
-def test_every_network_loads_where_the_package_is_not(tmp_path):
-    """All in one process, since its imports take most of the time."""
-    batch = {"masked_image": np.random.default_rng(0).random((2, 32, 32, 3), np.float32)}
-    batch["emotion"] = np.eye(7, dtype=np.float32)[[2, 5]]
-    expected, lines = {}, ["made = {}"]
-    for name, config in every_network(filters=2, image_size=32).items():
-        network = build_configured(config)
-        FORMATS["keras"].write(network, tmp_path / f"{name}.keras")
-        lines += FORMATS["keras"].loading_lines(tmp_path / f"{name}.keras", network.input)
-        lines.append(f"made[{name!r}] = outputs['inpainted_image']")
-        expected[name] = network({key: batch[key] for key in network.input}, training=False)["inpainted_image"].numpy()
-    received = run_fresh([*lines, "outputs = made"], [batch])[0]
-    assert len(expected) >= 4 and set(received) == set(expected)
-    for name, picture in expected.items():
-        found = measure([{"inpainted_image": picture}], [{"inpainted_image": received[name]}])
-        check_agreement(FORMATS["keras"], found)
 
 
 def test_a_fresh_process_cannot_import_the_package():
@@ -232,29 +204,3 @@ def test_int8_needs_pictures(lite_run, tmp_path):
     with refused("usage", "litert_int8", "--data"):
         export_network(lite_run, "litert_int8", tmp_path / "net.tflite")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CONVERTED)
-def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
-    """The other two .tflite formats use the same converter, with fewer steps."""
-    config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=MODELS[name].takes_label))
-    run = make_run(tmp_path / "runs", config)
-    installed = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
-    for format in ("litert_int8", "onnx") if installed else ("litert_int8",):
-        exported = export_network(run, format, pairs=read_pairs(toy_pairs), calibrated=8)
-        assert exported.path.parent == run.export() and exported.path.stat().st_size == exported.size
-
-
-def test_the_other_networks_have_no_further_operations_to_convert():
-    """The compact network is converted above and in test_lite_and_onnx.py."""
-    converted = set.union(*(operations(name) for name in CONVERTED))
-    assert len(converted) > 15
-    for name in set(MODELS) - {*CONVERTED, "rac_unet_lite"}:
-        assert operations(name) <= converted, name
-
-
-def operations(name):
-    """Kinds of layers, with the settings that decide which operation each becomes."""
-    layers = [(type(layer).__name__, layer.get_config()) for layer in build(name, filters=2, image_size=32).layers]
-    return {(kind, *(str(config.get(key)) for key in DECISIVE)) for kind, config in layers}

@@ -11,26 +11,19 @@ import tensorflow as tf
 
 from rac_unet.core.config import ModelConfig, RunConfig, TrainingConfig
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.rundir import RunDir, create
+from rac_unet.core.rundir import RunDir
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.models import build
 from rac_unet.models.cost import forward_flops
 from rac_unet.runtime.runners import Runner, load_network, load_runner
 from tests.refusals import refused
+from tests.runs import untrained_run
 
 
 def make_run(folder, conditioned=True) -> RunDir:
-    """A run directory with the weights of an untrained network, recorded as trained in mixed precision."""
-    config = RunConfig(
-        model=ModelConfig(filters=2, image_size=32, conditioned=conditioned),
-        training=TrainingConfig(precision="mixed_bfloat16"),
-    )
-    run = create(folder, "tiny", config, {})
-    keras.utils.set_random_seed(1)
-    model = build("rac_unet", filters=2, image_size=32, conditioned=conditioned)
-    run.best_weights.parent.mkdir()
-    model.save_weights(run.best_weights)
-    return run
+    """A run directory of an untrained network, recorded as trained in mixed precision."""
+    model = ModelConfig(filters=2, image_size=32, conditioned=conditioned)
+    return untrained_run(folder, RunConfig(model=model, training=TrainingConfig(precision="mixed_bfloat16")))
 
 
 def pictures(count=3):
