@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
+from rac_unet.core.registry import CLASSIFIERS
 from rac_unet.models.backend import import_tensorflow
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--network",
-        choices=("resnet18", "small_reader"),
+        choices=tuple(CLASSIFIERS),
         default="resnet18",
         help="ResNet-18 to judge; small_reader, fast enough for guidance (--image_size 48 --filters 32)",
     )

@@ -60,13 +60,15 @@ def half_precision():
 
 @pytest.fixture(scope="module")
 def tiny_networks():
-    """Networks of a few layers in place of RAC-UNET and the compact one, in forked commands too."""
+    """Networks of a few layers in place of RAC-UNET and the compact one, in forked commands too, and of ResNet-18."""
     from rac_unet.core import registry
-    from tests.tiny_networks import NETWORKS
+    from tests.tiny_networks import CLASSIFIERS, NETWORKS
 
     with pytest.MonkeyPatch.context() as patch:
         for name, place in NETWORKS.items():
             patch.setitem(registry.MODELS, name, replace(registry.MODELS[name], builder=place))
+        for name, place in CLASSIFIERS.items():
+            patch.setitem(registry.CLASSIFIERS, name, place)
         yield
 
 

@@ -13,6 +13,8 @@ from rac_unet.benchmarks.table import BENCHMARKS, DEFAULT, Options
 from rac_unet.core.registry import resolve
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_takes_options_that_exist_and_gets_all_it_requires(name):

@@ -37,6 +37,8 @@ from rac_unet.training.reporting import StopSignal
 from rac_unet.training.state import save_state
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 SMALL = ["--image_size", "32", "--filters", "4", "--batch_size", "8", "--learning_rate", "0.003"]
 
 

@@ -1,4 +1,4 @@
-"""Networks of a few layers under the names of real networks, for tests of resuming, backups, options and devices.
+"""Networks and a classifier of a few layers under the names of real ones, for tests of resuming, backups and options.
 
 These do not depend on the network, and in a training of a few steps most of the time is spent on tracing and saving a
 hundred layers. Each has the relevant parts: an emotion input, convolutions, batch norm.
@@ -13,6 +13,7 @@ NETWORKS = {
     "rac_unet": "tests.tiny_networks:build_tiny",
     "rac_unet_lite": "tests.tiny_networks:build_tiny_lite",
 }
+CLASSIFIERS = {"resnet18": "tests.tiny_networks:build_tiny_classifier"}
 
 
 def build_tiny(filters=2, image_size=32, conditioned=True):
@@ -40,6 +41,15 @@ def build_tiny_lite(filters=2, image_size=32, conditioned=True):
     )
     outputs |= {"inpainted_image": layers.Add(dtype="float32", name="inpainted_image")(parts), "visible_emotion": seen}
     return keras.Model(inputs, outputs, name="rac_unet_lite")
+
+
+def build_tiny_classifier(image_size=128, classes=7, preprocessing="none", filters=4):
+    """A network with the interface of `rac_unet.models.classifiers.resnet18.build_resnet18`, without preprocessing."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(image)
+    x = layers.ReLU(name="stem_act")(layers.BatchNormalization(momentum=0.9, name="stem_bn")(x))
+    x = layers.Flatten(name="flat")(layers.AveragePooling2D(image_size // 8, name="pool")(x))
+    return keras.Model({"image": image}, {"logits": layers.Dense(classes, dtype="float32", name="logits")(x)})
 
 
 def _features(filters, image_size, conditioned):
