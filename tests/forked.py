@@ -28,14 +28,15 @@ class Training:
             does anything; until then it makes a backup whenever possible, however long that takes.
         environment: environment variables in addition to those of this process.
 
-    Networks are those of this process's registry, see the fixture `tiny_networks`.
+    Networks and classifiers are those of this process's registry, see the fixture `tiny_networks`.
     """
 
     def __init__(self, words, said: Path, dies: tuple[str, int] | None = None, **environment: str):
         self.said = Path(said)
         self.said.touch()
         # With the entry point's exit codes and messages.
-        known = (list(map(str, words)), self.said, dies, environment, dict(registry.MODELS))
+        tables = dict(registry.MODELS), dict(registry.CLASSIFIERS)
+        known = (list(map(str, words)), self.said, dies, environment, *tables)
         self.process = _CONTEXT.Process(target=_train, args=known)
         self.process.start()
 
@@ -78,12 +79,15 @@ def _die_at(method: str, calls: int) -> None:
     setattr(owner, name, call)
 
 
-def _train(words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict, networks: dict) -> None:
+def _train(
+    words: list[str], said: Path, dies: tuple[str, int] | None, environment: dict, networks: dict, classifiers: dict
+) -> None:
     from rac_unet.core.errors import run_command
     from rac_unet.train import main
 
     os.environ.update(environment)
     registry.MODELS.update(networks)
+    registry.CLASSIFIERS.update(classifiers)
     with said.open("wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

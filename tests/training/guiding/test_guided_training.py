@@ -33,7 +33,7 @@ def folder(toy_pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("guided")
     keras.utils.set_random_seed(0)
     for name, classes in (("first", EMOTIONS), ("second", sorted(EMOTIONS))):
-        config = ClassifierConfig(tuple(classes), "small_reader", 2, 32, "grey")
+        config = ClassifierConfig(tuple(classes), image_size=32, filters=2)
         write_classifier(folder / name, build_classifier(config), config, {})
     words = ["--preset", "rac_unet_lite", "--data.path", str(toy_pairs), "--model.image_size", "32"]
     config = parse([*words, "--model.filters", "2"]).config
