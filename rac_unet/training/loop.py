@@ -141,7 +141,7 @@ class Trainer:
         with self.distribution.strategy.scope():
             built = build_configured(config.model, precision)
             self.model = fuse_batch_norms(built, synchronized=self.distribution.replicas > 1)
-            freeze_other_layers(self.model, training.only_layers)
+            freeze_other_layers(self.model, config.training.only_layers)
             self.optimizer = make_optimizer(config, self.total_steps, loss_scaling=precision == "mixed_float16")
             self.optimizer.build(self.model.trainable_variables)
             if weights is not None:
