@@ -26,16 +26,17 @@ def unmask(photo, emotion="auto", model=None, *, map=None, map_mode=None, faces=
             RGB array (H, W, 3).
         emotion: `auto` (read from the visible part of each face), `none`, or surprise, fear, disgust, happiness,
             sadness, anger or neutral, for all faces.
-        model: a run directory, or an export of one, of a mask-aware network; by default the published network.
+        model: a run directory, or an export of one, of a mask-aware network; by default `auto`, the published networks,
+            chosen by the size of each face (`lite` or `portrait`: one of them).
         map: pixels to inpaint, a file or an array (H, W) of bool, uint8 or float in [0, 1]; inside the face crops they
             are painted whether or not a mask is found there. By default what the network finds.
         map_mode: `replace` (default), `add` or `remove`: what `map` does to the map that the network finds.
         faces: `all`, `largest`, or how many of the largest faces.
         box: x0, y0, x1, y1 in photo pixels, for the faces at this place only.
     Returns: an object with `image`, uint8 RGB (H, W, 3), equal to the photo outside `occlusion`, bool (H, W); `faces`,
-        each with `box`, `masked`, `emotion`, `confidence`, `occlusion_area`, `chosen` and `painted`; `map`, uint8
-        (H, W); `repaste(map)`, which returns the result with an edited map, without running the network again; and
-        `save(path)`, which marks the file as synthetic.
+        each with `box`, `masked`, `emotion`, `confidence`, `occlusion_area`, `network`, `chosen` and `painted`; `map`,
+        uint8 (H, W); `repaste(map)`, which returns the result with an edited map, without running the network again;
+        and `save(path)`, which marks the file as synthetic.
     Raises: rac_unet.core.errors.UserError when the photo or an argument cannot be used.
     """
     # Imported by name, so that data_prep, which imports this package, does not import the networks' libraries.

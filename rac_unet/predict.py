@@ -20,7 +20,6 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     # Importing OpenCV and LiteRT takes a moment, TensorFlow several seconds; wrong options are reported before.
     from rac_unet.core.rundir import check_output
-    from rac_unet.runtime.published import PUBLISHED_NETWORK
     from rac_unet.unmasking.batch import Account, unmask_photos
     from rac_unet.unmasking.choice.faces import parse_choice
     from rac_unet.unmasking.choice.formats import forecast
@@ -28,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.unmasking.choice.own_map import check_mode
     from rac_unet.unmasking.emotion_request import ALL, AUTO, parse_request
     from rac_unet.unmasking.inputs import list_photos
-    from rac_unet.unmasking.networks import published_reader
+    from rac_unet.unmasking.networks import network_files, published_reader
     from rac_unet.unmasking.output import ResultFolder, Settings, faces_of
     from rac_unet.unmasking.photo import Unmasker
 
@@ -45,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         given -= maps
     if not photos:
         raise _nothing(listing, maps)
-    model = args.model or PUBLISHED_NETWORK
-    networks = [model, published_reader(model) if emotion == AUTO else None]
+    files = network_files(args.model)
+    networks = [*files.all, published_reader(args.model) if emotion == AUTO else None]
     settings = Settings(
         emotion=emotion,
         model="+".join(map(_model_name, filter(None, networks))),
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         account.faces += faces
         account.painted += painted
     if todo:
-        unmasker = _open(Unmasker, model)
+        unmasker = _open(Unmasker, args.model, files)
         if note := unmasker.check_request(emotion):
             print(f"note     {note}")
         if emotion != ALL and (note := forecast([plan.photo.path for plan in todo], args.format, args.max_side)):
@@ -109,8 +108,8 @@ def _check_options(args, all_emotions: bool) -> None:
             )
 
 
-def _open(opener, model):
-    if Path(model).suffix not in (".tflite", ".onnx") and Path(model).exists():
+def _open(opener, model: str, files):
+    if files.finder.suffix not in (".tflite", ".onnx") and files.finder.exists():
         from rac_unet.models.backend import import_tensorflow
 
         import_tensorflow()
@@ -215,9 +214,10 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--model",
-        type=Path,
+        default="auto",
         metavar="MODEL",
-        help="run directory, or an export of one, of a mask-aware network (default: the published network)",
+        help="auto: the published networks, chosen by the size of each face (default); lite or portrait: one of them "
+        "for all faces (128 or 256 pixels); or a run directory, or an export of one, of a mask-aware network",
     )
     parser.add_argument(
         "--format",

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.scoring import mask_removal
     from rac_unet.unmasking.emotion_request import ALL, parse_request
     from rac_unet.unmasking.inputs import list_photos
+    from rac_unet.unmasking.networks import network_files
     from rac_unet.unmasking.photo import Unmasker
 
     emotion = parse_request(args.emotion, "--emotion")
@@ -33,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     unmasker.check_request(emotion)
     photos, faces = _judge_photos(unmasker, listing, emotion)
     metrics = mask_removal.summarise_real_masks(photos, faces)
-    facts = make_provenance("rac_unet.real_masks", argv, model=Path(unmasker.runner.name).name, emotion=emotion)
+    model = "+".join(path.name for path in network_files(args.model).all)
+    facts = make_provenance("rac_unet.real_masks", argv, model=model, emotion=emotion)
     written = _write_tables(args.output, photos, faces)
     if shown := mask_removal.choose_faces(faces, args.shown):
         mask_removal.write_real_mask_sheet(sheet, shown)
@@ -127,7 +129,7 @@ def _parser() -> CommandParser:
         "--model",
         type=Path,
         metavar="MODEL",
-        help="run directory, or an export of one, of a mask-aware network (default: the published network)",
+        help="as for predict: auto (default), lite, portrait, or a run directory or an export of a mask-aware network",
     )
     parser.add_argument("--emotion", default="auto", metavar="NAME", help="as for predict (default: auto)")
     parser.add_argument(

@@ -38,9 +38,10 @@ def green_network(inputs):
     image = inputs["masked_image"]
     occlusion = is_green(image)[..., None].astype(np.float32)
     painted = np.full(image.shape, (0.8, 0.6, 0.5), np.float32)
+    scale = image.shape[1] // 128
     for picture, label in zip(painted, inputs.get("emotion", np.zeros((len(image), 7))), strict=True):
         for number in np.flatnonzero(label):
-            picture[80 + 4 * number : 83 + 4 * number] = 0.1
+            picture[scale * (80 + 4 * number) : scale * (83 + 4 * number)] = 0.1
     visible = np.full((len(image), len(EMOTIONS)), 0.05, np.float32)
     visible[:, EMOTIONS.index("happiness")] = 0.7
     return {
@@ -51,12 +52,12 @@ def green_network(inputs):
     }
 
 
-def green_runner(conditioned=True, without=()):
-    """Return the green network as a `Runner`, without the given outputs."""
+def green_runner(conditioned=True, without=(), size=128, name="green.tflite"):
+    """Return the green network as a `Runner` for crops of 128 or 256 pixels, without the given outputs."""
 
     def call(inputs):
         return {name: value for name, value in green_network(inputs).items() if name not in without}
 
     names = ("inpainted_image", "occlusion", "painted_image", "visible_emotion")
     outputs = tuple(name for name in names if name not in without)
-    return Runner("green.tflite", "litert", 128, conditioned, call, outputs=outputs)
+    return Runner(name, "litert", size, conditioned, call, outputs=outputs)

@@ -90,6 +90,7 @@ def test_emotions(folder, capsys):
         "occlusion_area": report("none/masked.json")["faces"][0]["occlusion_area"],
         "chosen": True,
         "painted": True,
+        "network": "green.tflite",
     }
     run("photos", "--output", "all", "--emotion", "all")
     assert report("all/masked.json")["results"] == ["masked.emotions.png"] and report("all/wall.json")["results"] == []

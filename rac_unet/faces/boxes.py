@@ -37,6 +37,8 @@ class Blaze:
 # The near-range variant is faster and finds a portrait in nearly every photo; the other one finds smaller faces.
 NEAR = Blaze("face_detection_short_range.tflite", 128, ((8, 2), (16, 6)))
 FAR = Blaze("face_detection_full_range_sparse.tflite", 192, ((4, 1),))
+# Input values of the networks by byte; a table is many times as fast as arithmetic.
+_INPUTS = np.arange(256, dtype=np.float32) / np.float32(127.5) - 1
 
 
 def find_boxes(
@@ -57,7 +59,7 @@ def find_boxes(
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     left, top = (blaze.side - small.shape[1]) // 2, (blaze.side - small.shape[0]) // 2
     canvas = np.zeros((1, blaze.side, blaze.side, 3), np.float32)
-    canvas[0, top : top + small.shape[0], left : left + small.shape[1]] = small / np.float32(127.5) - 1
+    canvas[0, top : top + small.shape[0], left : left + small.shape[1]] = cv2.LUT(small, _INPUTS)
     regression, logits = run(blaze.file, canvas)
     # Most windows of a photo hold no face: return before the scores are computed.
     keep = logits[0, :, 0] >= np.log(min_score / (1 - min_score))

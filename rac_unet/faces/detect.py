@@ -31,6 +31,8 @@ MESH_TO_IBUG = np.array(
     + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
 )
 
+# Bytes as shares of 1; a table is many times as fast as a division.
+_SHARES = np.arange(256, dtype=np.float32) / np.float32(255)
 MESH_FILE, MESH_INPUT = "face_landmark.tflite", 192
 # The mesh network's input is a square 1.5 times the detector's box, so that hair line and chin are inside.
 ROI_SCALE = 1.5
@@ -233,7 +235,7 @@ class FaceDetector:
             image = image[y : y + int(2 * reach) + 2, x : x + int(2 * reach) + 2]
         placing = np.c_[turn, shift + turn @ [x, y]]
         crop = cv2.warpAffine(image, placing, (MESH_INPUT, MESH_INPUT), flags=cv2.INTER_LINEAR)
-        mesh, presence = self._run(MESH_FILE, (crop / np.float32(255))[None])
+        mesh, presence = self._run(MESH_FILE, cv2.LUT(crop, _SHARES)[None])
         mesh = mesh.reshape(468, 3)
         flat = (mesh[:, :2] - shift) @ np.linalg.inv(turn).T
         full = np.c_[flat, mesh[:, 2:] / zoom].astype(np.float32)

@@ -26,7 +26,7 @@ from rac_unet.page.bundling import bundle
 from rac_unet.page.dense_text import dense_text
 from rac_unet.page.portrait import draw_portrait
 from rac_unet.page.refresh_runtime import PACKED_COMPATIBLE, PACKED_FAST, SCRIPTS
-from rac_unet.unmasking.pasting import grain_tile
+from rac_unet.unmasking.painting.texture import grain_tile
 
 _HERE = Path(__file__).resolve().parent
 _STATIC, _VENDOR = _HERE / "static", _HERE / "vendor"

@@ -6,4 +6,6 @@ from pathlib import Path
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 PUBLISHED_NETWORK = _WEIGHTS / "rac_unet_lite.tflite"
+# The network for large faces, 256 pixels; an installation may be without it.
+PUBLISHED_PORTRAIT = _WEIGHTS / "rac_unet_portrait.tflite"
 PUBLISHED_READER = _WEIGHTS / "visible_emotion.tflite"

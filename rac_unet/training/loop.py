@@ -32,10 +32,10 @@ from rac_unet.data.pictures import Pictures
 from rac_unet.data.pipeline import make_training_blocks, steps_per_epoch
 from rac_unet.models import build_configured
 from rac_unet.models.backend import uses_tf32
+from rac_unet.models.freezing import freeze_other_layers
 from rac_unet.models.fused import fuse_batch_norms
 from rac_unet.objectives.losses import make_loss
 from rac_unet.training.budget import budget_line, memory_estimate, values_estimate
-from rac_unet.training.freezing import freeze_other_layers
 from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, guidance_lines
 from rac_unet.training.guiding.donors import load_donors

@@ -183,6 +183,7 @@ def _facts(face: FaceResult) -> dict:
         "occlusion_area": round(face.occlusion_area, 4),
         "chosen": face.chosen,
         "painted": face.painted,
+        "network": face.network,
     }
 
 

@@ -101,7 +101,7 @@ class FaceFinder:
 
     def _cut(self, photo: np.ndarray, detections: list[Face], points: list[np.ndarray]) -> list[FoundFace]:
         """Cut a crop around each face by these landmarks, and find its mask."""
-        aligned = [_aligned(photo, each, self._runner.image_size) for each in points]
+        aligned = [aligned_crop(photo, each, self._runner.image_size) for each in points]
         crops = [each.image.astype(np.float32) / 255 for each in aligned]
         faces = []
         found = zip(detections, points, aligned, crops, find_masks(self._runner, crops), strict=True)
@@ -136,7 +136,7 @@ class FaceFinder:
         return _largest_first(masked + kept)
 
 
-def _aligned(photo: np.ndarray, points: np.ndarray, size: int) -> AlignedFace:
+def aligned_crop(photo: np.ndarray, points: np.ndarray, size: int) -> AlignedFace:
     """Call `align_face` with only the part of the photo around the face, which is faster for a large photo."""
     low, high = points.min(0), points.max(0)
     margin = 2 * (high - low).max()

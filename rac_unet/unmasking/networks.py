@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,64 @@ from rac_unet.core.emotions import EMOTIONS, emotion_id
 from rac_unet.core.errors import UserError
 from rac_unet.core.registry import MODELS
 from rac_unet.runtime.interface import OCCLUSION, PAINTED, VISIBLE
-from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
+from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_PORTRAIT, PUBLISHED_READER
 from rac_unet.runtime.runners import Runner, load_runner
 
+# Names of published networks; `auto` chooses by the size of each face.
+AUTO_MODEL, LITE, PORTRAIT = "auto", "lite", "portrait"
 _BATCH = 16
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """The networks that paint the faces of photos.
+
+    Attributes:
+        finder: finds the masks, and paints small faces.
+        portrait: paints large faces; None if all faces are painted by `finder`.
+        always: whether `portrait` paints small faces, too.
+    """
+
+    finder: Path
+    portrait: Path | None = None
+    always: bool = False
+
+    @property
+    def all(self) -> list[Path]:
+        """The files of both."""
+        return [path for path in (self.finder, self.portrait) if path]
+
+
+def network_files(model: str | os.PathLike | NetworkFiles | None) -> NetworkFiles:
+    """Return the networks of a model.
+
+    Args:
+        model: `auto` or None, `lite`, `portrait`, or a run directory or an export, which paints all faces. A file with
+            one of these names is given as a path, such as `./lite`. `NetworkFiles` are returned as they are.
+    Raises: UserError when `portrait` is requested and not in this installation.
+    """
+    if isinstance(model, NetworkFiles):
+        return model
+    name = AUTO_MODEL if model is None else os.fspath(model)
+    if name == AUTO_MODEL:
+        return NetworkFiles(PUBLISHED_NETWORK, PUBLISHED_PORTRAIT if PUBLISHED_PORTRAIT.is_file() else None)
+    if name == LITE:
+        return NetworkFiles(PUBLISHED_NETWORK)
+    if name == PORTRAIT:
+        if not PUBLISHED_PORTRAIT.is_file():
+            raise UserError(
+                f"the network {PORTRAIT!r} is not in this installation ({PUBLISHED_PORTRAIT.name} is missing); use "
+                f"--model {AUTO_MODEL} or {LITE}, or name a run directory or an export of one",
+                "missing",
+            )
+        return NetworkFiles(PUBLISHED_NETWORK, PUBLISHED_PORTRAIT, always=True)
+    return NetworkFiles(Path(name))
+
+
+def network_name(runner: Runner) -> str:
+    """Return the name of a network for reports: `lite`, `portrait`, or the name of its file or folder."""
+    names = {os.fspath(PUBLISHED_NETWORK): LITE, os.fspath(PUBLISHED_PORTRAIT): PORTRAIT}
+    return names.get(runner.name) or Path(runner.name).name
 
 
 def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Runner:
@@ -45,13 +100,13 @@ def load_mask_aware(model: str | os.PathLike, threads: int | None = None) -> Run
     return runner
 
 
-def published_reader(model: str | os.PathLike | None) -> Path | None:
-    """Return the file of the published emotion reader, which belongs to the published network; None for other models.
+def published_reader(model: str | os.PathLike | NetworkFiles | None) -> Path | None:
+    """Return the file of the published emotion reader, which belongs to the published networks; None for other models.
 
     Args:
-        model: path of the network, or None for the published one.
+        model: see `network_files`.
     """
-    published = model is None or Path(model) == PUBLISHED_NETWORK
+    published = network_files(model).finder == PUBLISHED_NETWORK
     return PUBLISHED_READER if published and PUBLISHED_READER.is_file() else None
 
 

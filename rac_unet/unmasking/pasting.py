@@ -1,18 +1,21 @@
-"""Paste a painted face into the photo, only inside the mask's map, with a soft edge and matched to the photo's light.
+"""Paste a painted face into the photo, only inside the mask's map, with a soft edge and in the photo's light.
 
 The network's map is cleaned and grown a little, since the edge of a mask casts a shadow and is blurred in most photos.
 The mask and its rim are replaced completely. The soft edge is around them, inside the grown map; all pixels outside are
 unchanged, bit for bit. The network also paints the skin around the map, where the photo is known: the difference there,
-smoothly extended, corrects light and colour inside.
+smoothly extended, corrects light and colour inside. Sharpness and grain are those of the skin there (`texture.py`).
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from rac_unet.unmasking.painting import texture
+from rac_unet.unmasking.painting.texture import largest, median
 
 # A region of pixels above the second probability is in the map if enough of them are above the first.
 SURELY_HIDDEN, MAYBE_HIDDEN = 0.5, 0.3
@@ -30,12 +33,16 @@ _MOST_CORRECTION = 0.3
 # A photo has no colour if a pixel's largest and smallest channel differ by less than this on average, relative to the
 # full range.
 _COLOURLESS = 0.01
-# Standard deviation of added grain in grey levels of 255: less is invisible, more is a pattern and not grain.
-_LEAST_GRAIN, _MOST_GRAIN = 0.3, 6.0
+# Grain fades within this many grey levels below white, as in a photo, whose white is cut off.
+_HEADROOM = np.float32(32)
+# From twice this size on, light is compared at about this size.
+_LIGHT_SIZE = 128
 # A face is pasted in strips of this many rows, which fit the processor's cache; allocating memory for a large face at
-# once would take as long as the work. The side of the grain tile is a multiple. Grain is measured in strips of about
-# this many pixels in total.
-_STRIP, _GRAIN_PIXELS = 32, 60_000
+# once would take as long as the work. The side of the grain tile is a multiple. Grain is measured in blocks of a strip
+# of so many columns, and of about so many pixels in total.
+_STRIP, _BLOCK, _GRAIN_PIXELS = 32, 64, 60_000
+# The time of a dilation by a disc grows with its area; one with a larger radius is made of distances.
+_LARGEST_DISC = 20
 # From this magnification on, the painting is enlarged by this factor with cubic and then placed with linear
 # interpolation, which looks the same and takes a fifth of the time.
 _LARGE, _ENLARGED = 2.0, 3
@@ -106,24 +113,60 @@ def matched_to_photo(painted: np.ndarray, crop: np.ndarray, ring: np.ndarray) ->
     """
     if ring.sum() < 12:
         return painted
-    known = ring > 0
-    if np.ptp(crop[known], axis=-1).mean() < _COLOURLESS:
+    known = crop[ring > 0]
+    if (largest(known) + largest(-known)).mean() < _COLOURLESS:
         # Keep black-and-white photos without colour.
         painted = np.repeat(painted.mean(axis=-1, keepdims=True), 3, axis=-1)
     size, off = len(painted), crop - painted
-    middle = _median(off[known])
+    if size < 2 * _LIGHT_SIZE:
+        correction = _light_correction(off, ring)
+    else:
+        # Light changes slowly, and the time grows with the fourth power of the size.
+        small = size // (size // _LIGHT_SIZE)
+        known = _resized(ring, small, cv2.INTER_AREA)
+        correction = _light_correction(_resized(off, small, cv2.INTER_AREA), (known > 0.999).astype(np.float32))
+        correction = _resized(correction, size, cv2.INTER_LINEAR)
+    return np.clip(painted + correction, 0, 1).astype(np.float32)
+
+
+def _light_correction(off: np.ndarray, ring: np.ndarray) -> np.ndarray:
+    """Return (S, S, 3) float32, the difference between photo and painting in the ring, extended smoothly.
+
+    Args:
+        off: (S, S, 3) float32, photo minus painting.
+        ring: (S, S) float32, weights of the known pixels.
+    """
+    known = ring > 0
+    if not known.any():
+        return np.zeros_like(off)
+    middle = median(off[known])
     # Hair, background or a collar differ for other reasons than light; Tukey's biweight excludes them.
-    distance = np.abs(off - middle).max(axis=-1)
-    limit = 4 * max(float(_median(distance[known])), 0.02)
+    distance = largest(np.abs(off - middle))
+    limit = 4 * max(float(median(distance[known])), 0.02)
     weight = ring * np.clip(1 - (distance / limit) ** 2, 0, None) ** 2
-    sigma = _REACH * size
+    sigma = _REACH * len(off)
     spread = cv2.GaussianBlur(weight, (0, 0), sigma)
     smooth = cv2.GaussianBlur(off * weight[..., None], (0, 0), sigma)
     # Far from all known pixels, their mean takes over.
     mean = (off * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
     little = np.float32(0.02)
     correction = (smooth + little * mean) / (spread[..., None] + little)
-    return np.clip(painted + np.clip(correction, -_MOST_CORRECTION, _MOST_CORRECTION), 0, 1).astype(np.float32)
+    return np.clip(correction, -_MOST_CORRECTION, _MOST_CORRECTION)
+
+
+def paste_painting(
+    photo: np.ndarray, region: np.ndarray, painted: np.ndarray, crop: np.ndarray, where: FaceMap, matrix: np.ndarray
+) -> None:
+    """Paste a painting in the light of the photo, with the sharpness and the grain of the skin around it, in place.
+
+    Args:
+        photo, region, painted, where, matrix: see `paste_face`.
+        crop: (S, S, 3) float32 in [0, 1], the crop of the photo that was painted.
+    """
+    skin = texture.skin_around(painted, crop, where.weight, where.ring)
+    zoom = 1 / float(np.hypot(matrix[0, 0], matrix[0, 1]))
+    sharp = texture.matched_sharpness(painted, crop, where.weight, zoom)
+    paste_face(photo, region, sharp, FaceMap(where.weight, skin), matrix)
 
 
 def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where: FaceMap, matrix: np.ndarray) -> None:
@@ -139,10 +182,10 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
     box = _bounds(where.weight, matrix, photo.shape)
     if box is None:
         return
-    weights, colours = _Layer(where.weight, matrix), _Layer(255 * painted, matrix, cv2.INTER_CUBIC)
-    amount = _missing_grain(photo, colours, weights, where, matrix)
+    weights, colours = _Layer(where.weight, matrix), _Layer(255 * painted, matrix, cv2.INTER_CUBIC, where.weight > 0)
+    amounts = _missing_grain(photo, colours, weights, where, matrix)
     x0, y0, x1, y1 = box
-    grain = amount * np.tile(grain_tile(), -(-(x1 - x0) // 256))[:, : x1 - x0] if amount else None
+    grain = np.tile(texture.grain(amounts), -(-(x1 - x0) // 256))[:, : x1 - x0] if amounts.any() else None
     for top in range(y0, y1, _STRIP):
         strip = x0, top, x1, min(top + _STRIP, y1)
         weight = weights.within(strip)
@@ -151,10 +194,12 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
             continue
         target = photo[top : strip[3], x0:x1]
         # Where the weight is 0, adding keeps the photo's exact value; the conversion rounds and clips to 0..255.
-        off = cv2.subtract(colours.within(strip), target, dtype=cv2.CV_32F)
+        colour = colours.within(strip)
+        off = cv2.subtract(colour, target, dtype=cv2.CV_32F)
         if grain is not None:
             first = (top - y0) % 256
-            off = cv2.add(off, cv2.merge([grain[first : first + len(off)]] * 3))
+            noise = grain[first : first + len(off)] * np.minimum((255 - colour[..., 1]) / _HEADROOM, 1)
+            off = cv2.add(off, cv2.merge([noise] * 3))
         weight *= inside
         cv2.add(target, cv2.multiply(off, cv2.merge([weight] * 3)), dst=target, dtype=cv2.CV_8U)
         region[top : strip[3], x0:x1] |= inside
@@ -190,6 +235,8 @@ def _filled(outlines: np.ndarray, size: int) -> np.ndarray:
 
 
 def _dilated(where: np.ndarray, pixels: int) -> np.ndarray:
+    if pixels > _LARGEST_DISC:
+        return cv2.distanceTransform((~where).astype(np.uint8), cv2.DIST_L2, 5) <= pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
     return cv2.dilate(where.astype(np.uint8), disc).astype(bool)
 
@@ -214,21 +261,35 @@ class _Layer:
         crop: (S, S) or (S, S, 3) float32; colours are clipped to 0..255.
         matrix: (2, 3) photo pixel (x, y, 1) -> crop pixel.
         interpolation: OpenCV's interpolation for a photo of about the crop's resolution.
+        needed: (S, S) bool, the pixels whose values are needed; by default all.
     """
 
-    def __init__(self, crop: np.ndarray, matrix: np.ndarray, interpolation: int = cv2.INTER_LINEAR):
-        size, back = len(crop), cv2.invertAffineTransform(matrix)
+    def __init__(
+        self,
+        crop: np.ndarray,
+        matrix: np.ndarray,
+        interpolation: int = cv2.INTER_LINEAR,
+        needed: np.ndarray | None = None,
+    ):
+        size, back, left, top = len(crop), cv2.invertAffineTransform(matrix), 0, 0
         zoom = float(np.hypot(back[0, 0], back[0, 1]))
         if zoom < 0.75:
             crop, interpolation = _resized(crop, max(1, round(size * zoom)), cv2.INTER_AREA), cv2.INTER_LINEAR
         elif zoom >= _LARGE and interpolation == cv2.INTER_CUBIC:
-            crop, interpolation = _resized(crop, _ENLARGED * size, cv2.INTER_CUBIC), cv2.INTER_LINEAR
+            if needed is not None:
+                # Cubic interpolation reads two pixels around.
+                (top, bottom), (left, right) = (_span(needed.any(axis), 3) for axis in (1, 0))
+                crop = crop[top:bottom, left:right]
+            shape = _ENLARGED * crop.shape[1], _ENLARGED * crop.shape[0]
+            crop, interpolation = cv2.resize(crop, shape, interpolation=cv2.INTER_CUBIC), cv2.INTER_LINEAR
+            size = len(crop) // _ENLARGED
         if crop.ndim == 3:
             # Cubic interpolation overshoots.
             crop = np.clip(crop, 0, 255)
         ratio = size / len(crop)
-        # x_crop = (x_resized + 0.5) * ratio - 0.5
-        self._back = np.c_[back[:, :2] * ratio, back[:, 2] + back[:, :2].sum(1) * (ratio / 2 - 0.5)]
+        # x_crop = left + (x_resized + 0.5) * ratio - 0.5
+        corner = np.array([left, top]) + ratio / 2 - 0.5
+        self._back = np.c_[back[:, :2] * ratio, back[:, 2] + back[:, :2] @ corner]
         self._crop, self._interpolation = crop, interpolation
 
     def within(self, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -243,49 +304,41 @@ class _Layer:
         return values
 
 
+def _span(where: np.ndarray, margin: int) -> tuple[int, int]:
+    """Return the first index and the end of the True values, with a margin on both sides within the array."""
+    there = np.flatnonzero(where)
+    return max(int(there[0]) - margin, 0), min(int(there[-1]) + 1 + margin, len(where))
+
+
 def _resized(crop: np.ndarray, side: int, interpolation: int) -> np.ndarray:
     return cv2.resize(crop, (side, side), interpolation=interpolation)
 
 
-def _missing_grain(photo: np.ndarray, colours: _Layer, weights: _Layer, where: FaceMap, matrix: np.ndarray) -> float:
-    """Return the standard deviation in grey levels of the grain that the painting lacks compared with the photo."""
+def _missing_grain(
+    photo: np.ndarray, colours: _Layer, weights: _Layer, where: FaceMap, matrix: np.ndarray
+) -> np.ndarray:
+    """Return for each level the standard deviation in grey levels of the grain that the painting lacks."""
     rings = _Layer(where.ring, matrix)
     x0, y0, x1, y1 = _bounds(where.weight + where.ring, matrix, photo.shape)
+    shares = texture.level_shares(1 / float(np.hypot(matrix[0, 0], matrix[0, 1])), len(where.weight))
+    count = len(shares) if shares.any() else 0
+    there: list[list[np.ndarray]] = [[] for _ in range(count + 1)]
+    wanted: list[list[np.ndarray]] = [[] for _ in range(count + 1)]
+    for strip in _sample((x0, y0, x1, y1)):
+        target = photo[strip[1] : strip[3], strip[0] : strip[2]].astype(np.float32)
+        known, inside = rings.within(strip) > 0.5, weights.within(strip) > 1 / 255
+        for found, image, part in ((wanted, target, known), (there, colours.within(strip), inside)):
+            for level, detail in enumerate(texture.measured_detail(image, part, count)):
+                found[level].append(detail)
+    joined = ([np.concatenate(each) for each in found if each] for found in (wanted, there))
+    return texture.missing_grain(*joined, shares)
+
+
+def _sample(box: tuple[int, int, int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield parts of a box, of about `_GRAIN_PIXELS` in total: strips, or blocks in a diagonal pattern."""
+    x0, y0, x1, y1 = box
     every = max(1, (x1 - x0) * (y1 - y0) // _GRAIN_PIXELS)
-    there, wanted = [], []
-    for top in range(y0, y1, _STRIP * every):
-        strip = x0, top, x1, min(top + _STRIP, y1)
-        target = photo[top : strip[3], x0:x1].astype(np.float32)
-        wanted.append(_fine(target)[rings.within(strip)[1:-1, 1:-1] > 0.5])
-        there.append(_fine(colours.within(strip))[weights.within(strip)[1:-1, 1:-1] > 1 / 255])
-    if min(sum(map(len, each)) for each in (there, wanted)) < 64:
-        return 0.0
-    least, most = (_deviation(np.concatenate(each)) for each in (there, wanted))
-    amount = min(max(most**2 - least**2, 0.0) ** 0.5, _MOST_GRAIN)
-    return amount if amount >= _LEAST_GRAIN else 0.0
-
-
-@functools.cache
-def grain_tile() -> np.ndarray:
-    """Return (256, 256) float32, the standard normal noise of which grain is made."""
-    return np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
-
-
-def _fine(image: np.ndarray) -> np.ndarray:
-    """Return the finest detail of (H, W, 3) float32, without the outermost pixels; white noise is scaled by 6.
-
-    The kernel of Immerkaer 1996, which ignores planes and straight edges.
-    """
-    grey = cv2.transform(image, np.full((1, 3), 1 / 3))
-    return cv2.filter2D(grey, -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))[1:-1, 1:-1]
-
-
-def _deviation(fine: np.ndarray) -> float:
-    """Return a robust standard deviation of the noise from its `_fine` detail."""
-    return float(_median(np.abs(fine[:: 1 + len(fine) // 20_000]).ravel())) / 0.6745 / 6
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    """Return the median over the first axis; `np.median` imports numpy.ma, which takes longer than a photo."""
-    ranked = np.sort(values, axis=0)
-    return ranked[(len(ranked) - 1) // 2 : len(ranked) // 2 + 1].mean(axis=0)
+    width = x1 - x0 if every == 1 else _BLOCK
+    for number, top in enumerate(range(y0, y1, _STRIP)):
+        for left in range(x0 + width * (number % every), x1, width * every):
+            yield left, top, min(left + width, x1), min(top + _STRIP, y1)

@@ -1,8 +1,8 @@
 """Unmask one photo: `Unmasker.unmask` finds the faces, chooses emotions, inpaints the crops and pastes them back.
 
 Each step is in a module of its own: `finding.py` (faces, crops, maps of the masks), `choice/` (which faces, and a
-user's map), `emotion_request.py`, `networks.py` (runs the inpainting network) and `pasting.py` (light, grain and soft
-edge).
+user's map), `emotion_request.py`, `painting/painter.py` (runs the inpainting networks) and `pasting.py` (light, texture
+and soft edge).
 """
 
 from __future__ import annotations
@@ -18,33 +18,42 @@ from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.photos.reading import Photo, UnreadablePhoto, decode_photo, read_photo_bytes
 from rac_unet.runtime.emotion_reader import EmotionReader, load_emotion_reader
-from rac_unet.runtime.published import PUBLISHED_NETWORK
 from rac_unet.unmasking.choice.crop_maps import CropMap, found_map, with_own_map
 from rac_unet.unmasking.choice.faces import ALL_FACES, parse_choice
 from rac_unet.unmasking.choice.hiding import crops_to_paint
 from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
-from rac_unet.unmasking.choice.repasting import PaintedFace, kept_pixels, map_notes, paste_faces, unpainted_share
+from rac_unet.unmasking.choice.repasting import (
+    PaintedFace,
+    kept_pixels,
+    map_notes,
+    paste_face_lit,
+    paste_faces,
+    unpainted_share,
+)
 from rac_unet.unmasking.emotion_request import ALL, AUTO, NONE, check_supported, parse_request
 from rac_unet.unmasking.finding import FaceFinder, FoundFace
 from rac_unet.unmasking.framing import grey_outside, runs_out
-from rac_unet.unmasking.networks import inpaint, load_mask_aware, published_reader
-from rac_unet.unmasking.pasting import matched_to_photo, paste_face
+from rac_unet.unmasking.networks import AUTO_MODEL, NetworkFiles, load_mask_aware, network_files, published_reader
+from rac_unet.unmasking.painting.painter import FacePainter
 from rac_unet.unmasking.result import FaceResult, PhotoResult, SevenFaces
 
 
 class Unmasker:
-    """A network and a face detector, loaded once; not to be shared between threads.
+    """The networks and a face detector, loaded once; not to be shared between threads.
 
     Args:
-        model: a run directory or an export; by default the published network. With the published network, `auto`
-            uses the published emotion reader; other networks read the emotion themselves.
+        model: `auto` (default: the published networks, chosen by the size of each face), `lite` or `portrait` (one of
+            them), a run directory or an export, or `NetworkFiles`. With the published networks, the emotion `auto` is
+            read by the published emotion reader; other networks read the emotion themselves.
         threads: see `load_runner`.
     Raises: UserError when the model is missing or damaged, or does not find masks.
     """
 
-    def __init__(self, model: str | os.PathLike | None = None, threads: int | None = None):
-        self.runner = load_mask_aware(PUBLISHED_NETWORK if model is None else model, threads)
+    def __init__(self, model: str | os.PathLike | NetworkFiles | None = None, threads: int | None = None):
+        files = network_files(model)
+        self.runner = load_mask_aware(files.finder, threads)
         self.finder = FaceFinder(self.runner)
+        self.painter = FacePainter(files, self.runner, threads)
         self._reader_file = published_reader(model)
         self._threads = threads
 
@@ -85,13 +94,16 @@ class Unmasker:
         todo = [number for number, each in enumerate(maps) if chosen[number] and each.hidden.any()]
         masked = [found[number] for number in todo]
         emotions = self._choose_emotions(masked, emotion)
-        crops = [face.crop for face in masked]
-        if own is not None:
-            crops = crops_to_paint(self.runner, masked, [maps[number] for number in todo])
-        painted = inpaint(self.runner, crops, [name for name, _ in emotions])
+        hidden = None if own is None else crops_to_paint(self.runner, masked, [maps[number] for number in todo])
+        done = self.painter.paint(photo, masked, [name for name, _ in emotions], hidden)
+        # A face painted by the network for large ones has a larger crop and map.
+        at_size = [found_map(face) for face in found]
+        for number, painting in zip(todo, done, strict=True):
+            at_size[number] = found_map(painting.face)
+        maps = at_size if own is None else with_own_map(at_size, own, kept)
         paintings: list[PaintedFace | None] = [None] * len(found)
-        for number, crop in zip(todo, painted, strict=True):
-            paintings[number] = PaintedFace(found[number].crop, crop, maps[number])
+        for number, painting in zip(todo, done, strict=True):
+            paintings[number] = PaintedFace(painting.face.crop, painting.painted, maps[number], painting.network)
         image, occlusion = paste_faces(photo, filter(None, paintings), kept)
         named = dict(zip(todo, emotions, strict=True))
         results = [
@@ -119,13 +131,17 @@ class Unmasker:
             results.append(dataclasses.replace(_result(face, None, None, each), painted=face.masked and each))
             if not results[-1].painted:
                 continue
-            painted = inpaint(self.runner, [face.crop] * len(EMOTIONS), list(EMOTIONS))
-            before, pictures = np.rint(255 * face.crop).astype(np.uint8), {}
-            for name, crop in zip(EMOTIONS, painted, strict=True):
+            paintings = self.painter.paint(photo, [face] * len(EMOTIONS), list(EMOTIONS))
+            # For a large face, the crop of the network for large faces.
+            crop, matrix = paintings[0].face.crop, paintings[0].face.matrix
+            before, pictures = np.rint(255 * crop).astype(np.uint8), {}
+            for name, painting in zip(EMOTIONS, paintings, strict=True):
                 picture = before.copy()
-                _paste(picture, np.zeros(picture.shape[:2], bool), crop, face, np.eye(2, 3))
-                pictures[name] = grey_outside(picture, face.matrix, photo.shape)
-            sevens.append(SevenFaces(grey_outside(before, face.matrix, photo.shape), pictures, results[-1]))
+                region, where = np.zeros(picture.shape[:2], bool), painting.face.where
+                paste_face_lit(picture, region, painting.painted, crop, where, np.eye(2, 3))
+                pictures[name] = grey_outside(picture, matrix, photo.shape)
+            results[-1] = dataclasses.replace(results[-1], network=paintings[0].network)
+            sevens.append(SevenFaces(grey_outside(before, matrix, photo.shape), pictures, results[-1]))
         return sevens, results
 
     def find_faces(self, photo: np.ndarray) -> list[FoundFace]:
@@ -202,7 +218,7 @@ def unmask(
             read = decode_photo(read_photo_bytes(photo), full_size=True)
         except UnreadablePhoto as reason:
             raise UserError(f"{os.fspath(photo)}: {reason}", "unreadable") from None
-    unmasker = _unmasker(os.fspath(PUBLISHED_NETWORK if model is None else model))
+    unmasker = _unmasker(os.fspath(AUTO_MODEL if model is None else model))
     unmasker.check_request(request)
     result = unmasker.unmask(read.pixels, request, map=map, map_mode=map_mode, faces=faces, box=box)
     return dataclasses.replace(result, metadata=read.metadata, rgba=read.rgba)
@@ -213,14 +229,11 @@ def _unmasker(model: str) -> Unmasker:
     return Unmasker(model)
 
 
-def _paste(image: np.ndarray, occlusion: np.ndarray, painted: np.ndarray, face: FoundFace, matrix: np.ndarray) -> None:
-    """Match a painted crop to the photo's light, and paste it into `image` and `occlusion`, in place."""
-    lit = matched_to_photo(painted, face.crop, face.where.ring)
-    paste_face(image, occlusion, lit, face.where, matrix)
-
-
 def _result(
     face: FoundFace, emotion: str | None, confidence: float | None, chosen: bool, painted: PaintedFace | None = None
 ) -> FaceResult:
     area = painted.map.where.area if painted else face.where.area
-    return FaceResult(tuple(face.face.box), face.masked, emotion, confidence, area, chosen, painted is not None)
+    network = painted.network if painted else None
+    return FaceResult(
+        tuple(face.face.box), face.masked, emotion, confidence, area, chosen, painted is not None, network
+    )

@@ -36,6 +36,8 @@ class FaceResult:
         occlusion_area: share of the face crop covered by the mask's map, 0 to 1; of a user's map where it was used.
         chosen: whether the face is among those that were chosen (`faces`, `box`).
         painted: whether it was painted: it was chosen, and it has a mask or is in a user's map.
+        network: the network that painted it: lite, portrait, lite+portrait (a mix of both), or the name of a file; None
+            if nothing was painted.
     """
 
     box: tuple[float, float, float, float]
@@ -45,6 +47,7 @@ class FaceResult:
     occlusion_area: float
     chosen: bool = True
     painted: bool = False
+    network: str | None = None
 
 
 @dataclass(frozen=True)

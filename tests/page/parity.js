@@ -3,7 +3,7 @@
 import { alignedFace } from "./align.js";
 import { cleanedMap, grownMap } from "./map.js";
 import { matchedToPhoto } from "./light.js";
-import { pasteFace } from "./paste.js";
+import { pastePainting } from "./paste.js";
 import { averagedDown, halved, resizedByArea, resizedLinearly } from "./resize.js";
 import { warped } from "./warp.js";
 
@@ -43,6 +43,6 @@ window.pasted = ({ photo, painted, crop, weight, ring, matrix, size, grain }) =>
   const given = picture(photo);
   const region = new Uint8Array(given.width * given.height);
   const lit = matchedToPhoto(floats(painted), floats(crop), where.ring, size);
-  pasteFace(given, region, lit, where, size, matrix, floats(grain));
+  pastePainting(given, region, lit, floats(crop), where, size, matrix, floats(grain));
   return { data: text(given.data), region: text(region) };
 };

@@ -95,6 +95,7 @@ def reader(monkeypatch, tmp_path):
     file = tmp_path / "visible_emotion.tflite"
     file.write_bytes(b"")
     monkeypatch.setattr(networks, "PUBLISHED_READER", file)
+    monkeypatch.setattr(networks, "PUBLISHED_PORTRAIT", file.with_name("none.tflite"))
     return given, opened
 
 

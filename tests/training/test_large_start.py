@@ -6,11 +6,11 @@ import pytest
 
 from rac_unet.core import rundir
 from rac_unet.models import build, build_configured
+from rac_unet.models.freezing import freeze_other_layers
 from rac_unet.models.importing.enlarging import enlarge
 from rac_unet.runtime.runners import load_network
 from rac_unet.train import main
 from rac_unet.training.arguments import parse
-from rac_unet.training.freezing import freeze_other_layers
 from tests.refusals import refused
 
 LOSSES = ["--loss.terms", "{painted_l1: 1, occlusion: 1}", "--loss.adversarial", "0"]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rac_unet.unmasking import pasting
+from rac_unet.unmasking.painting.texture import median
 from rac_unet.unmasking.pasting import face_map, matched_to_photo, paste_face
 
 SIZE = 128
@@ -172,4 +172,4 @@ def test_the_grain_of_the_photo_is_matched():
 @pytest.mark.parametrize("shape", [(1,), (2,), (7,), (8, 3), (9, 3)])
 def test_the_median_equals_numpys(shape):
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    assert (pasting._median(values) == np.median(values, axis=0)).all()
+    assert (median(values) == np.median(values, axis=0)).all()

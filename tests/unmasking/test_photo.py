@@ -219,8 +219,7 @@ def test_networks_that_cannot_do_it_are_refused(network, tmp_path):
 
 
 def test_a_missing_published_network_is_reported(monkeypatch, tmp_path):
-    for module in (networks, photo_module):
-        monkeypatch.setattr(module, "PUBLISHED_NETWORK", tmp_path / "rac_unet_lite.tflite")
+    monkeypatch.setattr(networks, "PUBLISHED_NETWORK", tmp_path / "rac_unet_lite.tflite")
     with refused("missing", "--model"):
         Unmasker()
 

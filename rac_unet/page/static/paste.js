@@ -1,18 +1,29 @@
 // Paste a painted face into the photo, only inside the map, with a soft edge; as rac_unet/unmasking/pasting.py.
 
-import { median } from "./light.js";
 import { cubicWeights, resizedFloats } from "./resize.js";
+import { grainOf, levelShares, matchedSharpness, measuredDetail, missingGrain, skinAround } from "./texture.js";
 import { inverted, rounded, sourcePlaces, transformed } from "./warp.js";
 
 const STRIP = 32;
+const BLOCK = 64;
 const GRAIN_PIXELS = 60000;
-const LEAST_GRAIN = 0.3;
-const MOST_GRAIN = 6;
+const HEADROOM = 32;
 const LARGE = 2;
 const ENLARGED = 3;
 const TILE = 256;
 const LEAST_WEIGHT = 1 / 255;
 const CUBIC = Array.from({ length: 32 }, (_, i) => Float64Array.from(cubicWeights(i / 32)));
+
+/**
+ * Paste a painting in the light of the photo, with the sharpness and the grain of the skin around it, in place.
+ *
+ * crop: the crop of the photo that was painted, (size, size, 3) floats in [0, 1]; all others as for pasteFace.
+ */
+export function pastePainting(photo, region, painted, crop, where, size, matrix, grain) {
+  const skin = skinAround(painted, crop, where.weight, where.ring);
+  const sharp = matchedSharpness(painted, crop, where.weight, size, 1 / Math.hypot(matrix[0], matrix[1]));
+  return pasteFace(photo, region, sharp, { weight: where.weight, ring: skin }, size, matrix, grain);
+}
 
 /**
  * Blend a painted crop into the photo, in place, at the photo's own resolution.
@@ -32,7 +43,7 @@ export function pasteFace(photo, region, painted, where, size, matrix, grain) {
     matrix,
     true,
   );
-  const amount = missingGrain(photo, colours, weights, where, size, matrix);
+  const tile = grainOf(lackedGrain(photo, colours, weights, where, size, matrix), grain);
   const [x0, y0, x1, y1] = box;
   const width = x1 - x0;
   const weight = new Float32Array(width);
@@ -49,7 +60,7 @@ export function pasteFace(photo, region, painted, where, size, matrix, grain) {
     for (let x = first; x < end; x++) {
       if (weight[x] <= LEAST_WEIGHT) continue;
       const pixel = y * photo.width + x0 + x;
-      const more = amount ? amount * grain[noise + (x % TILE)] : 0;
+      const more = tile ? tile[noise + (x % TILE)] * Math.min((255 - colour[3 * x + 1]) / HEADROOM, 1) : 0;
       for (let c = 0; c < 3; c++) {
         const at = 4 * pixel + c;
         photo.data[at] = photo.data[at] + (colour[3 * x + c] - photo.data[at] + more) * weight[x];
@@ -191,52 +202,45 @@ function bounds(values, size, matrix, photo) {
   return box[0] < box[2] && box[1] < box[3] ? box : null;
 }
 
-/** Return the standard deviation in grey levels of the grain that the painting lacks compared with the photo. */
-function missingGrain(photo, colours, weights, where, size, matrix) {
+/** Return for each level the standard deviation in grey levels of the grain that the painting lacks. */
+function lackedGrain(photo, colours, weights, where, size, matrix) {
   const rings = new Layer(Float32Array.from(where.ring), size, 1, matrix, false);
   const both = where.weight.map((value, i) => value + where.ring[i]);
   const [x0, y0, x1, y1] = bounds(both, size, matrix, photo);
   const width = x1 - x0;
+  const shares = levelShares(1 / Math.hypot(matrix[0], matrix[1]), size);
+  const count = shares[0] ? shares.length : 0;
   const every = Math.max(1, Math.floor((width * (y1 - y0)) / GRAIN_PIXELS));
+  const across = every === 1 ? width : BLOCK;
   const there = [];
   const wanted = [];
   const line = new Float32Array(width);
   const colour = new Float32Array(3 * width);
-  for (let top = y0; top < y1; top += STRIP * every) {
-    const height = Math.min(STRIP, y1 - top);
-    const photoGrey = new Float32Array(width * height);
-    const paintGrey = new Float32Array(width * height);
-    for (let y = 0; y < height; y++) {
-      colours.row(top + y, x0, 0, width, colour);
-      for (let x = 0; x < width; x++) {
-        const at = 4 * ((top + y) * photo.width + x0 + x);
-        photoGrey[y * width + x] = (photo.data[at] + photo.data[at + 1] + photo.data[at + 2]) / 3;
-        paintGrey[y * width + x] = (colour[3 * x] + colour[3 * x + 1] + colour[3 * x + 2]) / 3;
+  const add = (found, details) =>
+    details.forEach((detail, n) => {
+      found[n] = (found[n] ?? []).concat(detail);
+    });
+  // Strips, or blocks in a diagonal pattern.
+  for (let top = y0, number = 0; top < y1; top += STRIP, number++) {
+    for (let left = across * (number % every); left < width; left += across * every) {
+      const end = Math.min(left + across, width);
+      const [wide, height] = [end - left, Math.min(STRIP, y1 - top)];
+      const [photoGrey, paintGrey, known, inside] = [0, 1, 2, 3].map(() => new Float32Array(wide * height));
+      for (let y = 0; y < height; y++) {
+        colours.row(top + y, x0, left, end, colour);
+        for (let x = left; x < end; x++) {
+          const at = 4 * ((top + y) * photo.width + x0 + x);
+          photoGrey[y * wide + x - left] = (photo.data[at] + photo.data[at + 1] + photo.data[at + 2]) / 3;
+          paintGrey[y * wide + x - left] = (colour[3 * x] + colour[3 * x + 1] + colour[3 * x + 2]) / 3;
+        }
+        rings.row(top + y, x0, left, end, line);
+        for (let x = left; x < end; x++) known[y * wide + x - left] = Number(line[x] > 0.5);
+        weights.row(top + y, x0, left, end, line);
+        for (let x = left; x < end; x++) inside[y * wide + x - left] = Number(line[x] > LEAST_WEIGHT);
       }
-    }
-    for (let y = 1; y < height - 1; y++) {
-      rings.row(top + y, x0, 0, width, line);
-      for (let x = 1; x < width - 1; x++) if (line[x] > 0.5) wanted.push(fineDetail(photoGrey, width, x, y));
-      weights.row(top + y, x0, 0, width, line);
-      for (let x = 1; x < width - 1; x++) if (line[x] > LEAST_WEIGHT) there.push(fineDetail(paintGrey, width, x, y));
+      add(wanted, measuredDetail(photoGrey, known, wide, height, count));
+      add(there, measuredDetail(paintGrey, inside, wide, height, count));
     }
   }
-  if (Math.min(there.length, wanted.length) < 64) return 0;
-  const [least, most] = [deviation(there), deviation(wanted)];
-  const amount = Math.min(Math.sqrt(Math.max(most ** 2 - least ** 2, 0)), MOST_GRAIN);
-  return amount >= LEAST_GRAIN ? amount : 0;
-}
-
-/** The finest detail at a pixel, by the kernel of Immerkaer 1996; white noise is scaled by 6. */
-function fineDetail(grey, width, x, y) {
-  const at = y * width + x;
-  const [up, down] = [at - width, at + width];
-  const corners = grey[up - 1] + grey[up + 1] + grey[down - 1] + grey[down + 1];
-  return corners - 2 * (grey[up] + grey[down] + grey[at - 1] + grey[at + 1]) + 4 * grey[at];
-}
-
-function deviation(fine) {
-  const every = 1 + Math.floor(fine.length / 20000);
-  const some = Float32Array.from({ length: Math.ceil(fine.length / every) }, (_, i) => Math.abs(fine[i * every]));
-  return median(some) / 0.6745 / 6;
+  return missingGrain(wanted, there, shares);
 }

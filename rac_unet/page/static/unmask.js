@@ -9,7 +9,7 @@ import { isConvincing, isSurer, mapAgreement, mayBeTurned } from "./evidence.js"
 import { runsOut, widerFrame, withoutEdges } from "./framing.js";
 import { matchedToPhoto } from "./light.js";
 import { cleanedMap, grownMap } from "./map.js";
-import { pasteFace } from "./paste.js";
+import { pastePainting } from "./paste.js";
 import { transformed } from "./warp.js";
 
 // In the order of the network's input, as in Python.
@@ -58,9 +58,9 @@ export class Unmasker {
     return matchedToPhoto(painted, cut.crop, cut.where.ring, this.size);
   }
 
-  /** Paste what `paint` returned into a photo, in place; region as in pasteFace. */
+  /** Paste what `paint` returned into a photo, in place; region as in pastePainting. */
   paste(photo, region, cut, painted) {
-    return pasteFace(photo, region, painted, cut.where, this.size, cut.matrix, this.grain);
+    return pastePainting(photo, region, painted, cut.crop, cut.where, this.size, cut.matrix, this.grain);
   }
 
   /** Paste the painting with which `cut` found the map: a frame of the camera runs the network once. */
@@ -78,7 +78,7 @@ export class Unmasker {
       const data = new Uint8ClampedArray(4 * this.size ** 2).fill(255);
       for (let i = 0, k = 0; i < data.length; i++) if (i % 4 < 3) data[i] = 255 * cut.crop[k++];
       const picture = { width: this.size, height: this.size, data };
-      pasteFace(picture, null, lit, cut.where, this.size, [1, 0, 0, 0, 1, 0], this.grain);
+      pastePainting(picture, null, lit, cut.crop, cut.where, this.size, [1, 0, 0, 0, 1, 0], this.grain);
       pictures.push(shown(Float32Array.from(cut.crop, (_, k) => data[k + Math.floor(k / 3)] / 255)));
     }
     return pictures;
