@@ -6,13 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from rac_unet.core.config import PUBLISHED, published_or_path
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import RunDir, check_output, open_run
+from rac_unet.core.rundir import WEIGHTS_ENDING, RunDir, WeightsFile, check_output, open_run, open_weights
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.exporting.write_and_verify import CALIBRATED, Exported, export_network, plan_output
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.runtime.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
+from rac_unet.runtime.published import PUBLISHED_WEIGHTS
 from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 
 ALL = "all"
@@ -28,7 +30,7 @@ _OUTPUTS = {
 def main(argv: list[str] | None = None) -> int:
     """Write the requested exports and print a report of each."""
     args = _parser().parse_args(argv)
-    run = open_run(args.run, need_weights=False)
+    run = _open(args.run, args.output)
     formats = list(FORMATS) if ALL in args.format else list(dict.fromkeys(args.format))
     if args.output and len(formats) > 1:
         raise UserError(
@@ -69,6 +71,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _open(path: Path, output: Path | None) -> RunDir:
+    """Open a run directory, a .weights.h5 file, or the published network."""
+    if published_or_path(str(path)) == PUBLISHED:
+        if output is None:
+            raise UserError("the published network has no run directory to write to; give --output", "usage")
+        return open_weights(PUBLISHED_WEIGHTS)
+    weights = path.name.lower().endswith(WEIGHTS_ENDING) and not path.is_dir()
+    return open_weights(path) if weights else open_run(path, need_weights=False)
+
+
 def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path | str | None:
     """Return the path of the pairs for calibration and check; None for no pairs, "" for the run's toy faces.
 
@@ -84,6 +96,9 @@ def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path |
     why = f"{', '.join(calibrated)} is calibrated on training pictures, and the run"
     if path:
         raise UserError(f"{why}'s data set is not at {path} any more; give a pairs data set with --data D", "missing")
+    if isinstance(run, WeightsFile):
+        wanted = "give a pairs data set with --data D"
+        raise UserError(f"{', '.join(calibrated)} is calibrated on training pictures; {wanted}", "usage")
     if run.imported():
         raise UserError(f"{why} was imported without a data set; give a pairs data set with --data D", "usage")
     return ""
@@ -122,7 +137,13 @@ def _parser() -> CommandParser:
         description="Export a run's network for use without rac_unet, and check it in a fresh process.",
         epilog="example: python -m rac_unet.export runs/20260101-120000-rac_unet --format savedmodel",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of train")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="run directory of train; or a .weights.h5 file with its config.yaml next to it; or `published`, the "
+        "network that comes with the package, which needs --output",
+    )
     parser.add_argument(
         "--format",
         choices=(*FORMATS, ALL),

@@ -13,8 +13,10 @@ from rac_unet.core.rundir import new_run
 from rac_unet.models.backend import import_tensorflow
 
 IMAGE_SIZE = 128
-# Largest allowed relative difference of a VGG's maps after its file is read back.
+# Largest allowed relative difference of a feature extractor's maps after its file is read back.
 _SAME = 1e-4
+# `fire_digest` of the SqueezeNet 1.1 behind the feature distances in results/.
+RESULTS_FIRES = "a070925c9d2a1c30c1068c17e44989b6817c3f788d51fe1e606b859f8b4b53f9"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,13 +58,13 @@ def _data_set(path: Path | None) -> str | None:
 
 
 def _check_options(args, kind) -> None:
-    paints, vgg = kind.name.startswith("rac_unet"), kind.name.startswith("vgg")
+    paints, features = kind.name.startswith("rac_unet"), kind.name.startswith(("vgg", "squeezenet"))
     if args.data and not paints:
         raise UserError(f"it is {kind.title}, which does not use a pairs data set; omit --data", "usage")
-    if vgg and args.image_size is not None:
-        raise UserError(f"it is {kind.title}, which resizes pictures itself; omit --image_size", "usage")
-    if vgg != (args.output.suffix == ".keras"):
-        wanted = "a file: --output FILE.keras" if vgg else "a run directory: --output RUN, not ending in .keras"
+    if features and args.image_size is not None:
+        raise UserError(f"it is {kind.title}, which takes pictures of any size; omit --image_size", "usage")
+    if features != (args.output.suffix == ".keras"):
+        wanted = "a file: --output FILE.keras" if features else "a run directory: --output RUN, not ending in .keras"
         raise UserError(f"it is {kind.title}, which is written as {wanted}. Received: --output {args.output}", "usage")
 
 
@@ -146,14 +148,34 @@ def _write_classifier(args, checkpoint, kind, _) -> list[str]:
 
 
 def _write_vgg(args, checkpoint, kind, _) -> list[str]:
-    from rac_unet.models.importing.torch_names import fill
     from rac_unet.models.vgg import build_vgg_features
 
     model = build_vgg_features(kind.name, preprocessing="torchvision")
+    return _write_features(
+        args, checkpoint, kind, model, "up to its fourth block, includes torchvision's preprocessing"
+    )
+
+
+def _write_squeezenet(args, checkpoint, kind, _) -> list[str]:
+    from rac_unet.models.squeezenet import build_squeezenet_features, fire_digest
+
+    preprocessing = "torchvision" if kind.name == "squeezenet11" else "keras"
+    model = build_squeezenet_features(preprocessing)
+    lines = _write_features(
+        args, checkpoint, kind, model, f"without its classifier, includes {preprocessing}'s preprocessing"
+    )
+    digest = fire_digest(model)
+    same = "those" if digest == RESULTS_FIRES else "other weights than those"
+    return [*lines, f"fires    SHA-256 {digest}: {same} of the feature distances in results/"]
+
+
+def _write_features(args, checkpoint, kind, model, words: str) -> list[str]:
+    from rac_unet.models.importing.torch_names import fill
+
     count = fill(model, kind, checkpoint.arrays)
     replace_file(args.output, lambda temporary: _save_and_read_back(model, temporary))
     return [
-        _network(model, count, "frozen, up to its fourth block, includes torchvision's preprocessing"),
+        _network(model, count, f"frozen, {words}"),
         f"outputs  {', '.join(model.output)}",
         f"wrote    {args.output} ({args.output.stat().st_size / 1e6:.1f} MB), read back and compared",
         f'load it  keras.saving.load_model("{args.output}", compile=False)',
@@ -164,7 +186,9 @@ def _save_and_read_back(model, path: Path) -> None:
     import keras
     import numpy as np
 
-    model.save(path)
+    from rac_unet.exporting.tensorflow_writing import write_keras
+
+    write_keras(model, path)
     picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     expected, received = model(picture), keras.saving.load_model(path, compile=False)(picture)
     for name, value in expected.items():
@@ -188,6 +212,8 @@ _WRITERS = {
     "resnet18": _write_classifier,
     "vgg16": _write_vgg,
     "vgg19": _write_vgg,
+    "squeezenet11": _write_squeezenet,
+    "squeezenet11_keras": _write_squeezenet,
 }
 
 
@@ -196,22 +222,23 @@ def _parser() -> CommandParser:
         prog="python -m rac_unet.import_torch",
         description="Convert a PyTorch checkpoint into a run directory or a Keras file. Recognised by the names of "
         "their entries: the original RAC-UNET, with and without a label; its ResNet-18 emotion classifier; "
-        "torchvision's ResNet-18 (initial weights of a classifier); torchvision's VGG16 and VGG19 (feature "
-        "extractors).",
+        "torchvision's ResNet-18 (initial weights of a classifier); torchvision's VGG16, VGG19 and SqueezeNet 1.1 "
+        "(feature extractors); and the Keras file of the SqueezeNet 1.1 behind the feature distances in results/.",
         epilog="example: python -m rac_unet.import_torch racunet.pth --output runs/original",
     )
     parser.add_argument(
         "checkpoint",
         type=Path,
         metavar="CHECKPOINT",
-        help="state dict: .pth or .pt (needs PyTorch; no code in it is run), or .npz of the same arrays",
+        help="state dict: .pth or .pt (needs PyTorch; no code in it is run), or .npz of the same arrays; of "
+        "SqueezeNet also Keras's .h5",
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="PATH",
-        help="run directory to write; for VGG, a file ending in .keras. Never overwritten",
+        help="run directory to write; for a feature extractor, a file ending in .keras. Never overwritten",
     )
     parser.add_argument("--data", type=Path, metavar="D", help="pairs data set on which the run will be scored")
     parser.add_argument(

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,12 +17,14 @@ from rac_unet import evaluate, export, train
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import run_command
 from rac_unet.core.rundir import open_run
-from rac_unet.import_torch import main
+from rac_unet.import_torch import RESULTS_FIRES, main
 from rac_unet.models.importing.torch_names import TORCH_MODELS
+from rac_unet.objectives.features import load_extractor
 from rac_unet.runtime.classifier import load_classifier, read_classifier
 from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
+ROOT = Path(__file__).resolve().parents[1]
 TITLES = {kind.name: kind for kind in TORCH_MODELS}
 
 
@@ -217,6 +222,119 @@ def test_vgg_becomes_a_keras_file(tmp_path, capsys):
     ):
         with refused("usage", tmp_path / "vgg16.npz", words):
             main([str(arg) for arg in (tmp_path / "vgg16.npz", *argv)])
+
+
+@pytest.fixture(scope="module")
+def squeezenet():
+    from rac_unet.models.squeezenet import build_squeezenet_features
+
+    return build_squeezenet_features("torchvision")
+
+
+def write_old_keras(file, entries):
+    """Write entries in the layout of Keras before version 3: a group for each layer, TensorFlow's order of axes."""
+    with h5py.File(file, "w") as root:
+        layers = list(dict.fromkeys(name.rsplit(".", 1)[0] for name in entries))
+        root.attrs["layer_names"] = [layer.encode() for layer in ("input_1", *layers)]
+        root.create_group("input_1").attrs["weight_names"] = np.zeros(0)
+        for layer in layers:
+            group = root.create_group(layer)
+            names = [f"{layer}_W:0", f"{layer}_b:0"]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            group[names[0]] = entries[f"{layer}.weight"].transpose(2, 3, 1, 0)
+            group[names[1]] = entries[f"{layer}.bias"]
+
+
+def convolved(image, entries, module, padding=0, stride=1):
+    """Return the ReLU of PyTorch's convolution of one image (H, W, C), computed with NumPy in float64."""
+    kernel, bias = entries[f"{module}.weight"].astype(np.float64), entries[f"{module}.bias"]
+    image = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[2:], axis=(0, 1))[::stride, ::stride]
+    return np.maximum(np.einsum("hwcyx,ocyx->hwo", windows, kernel) + bias, 0)
+
+
+def pooled(image):
+    return np.lib.stride_tricks.sliding_window_view(image, (3, 3), axis=(0, 1))[::2, ::2].max((3, 4))
+
+
+def squeezenet_maps(image, entries, first, fire):
+    """Return SqueezeNet 1.1's five maps of a normalised image; `fire(number)` names the parts of a fire module."""
+    x = convolved(image, entries, first, stride=2)
+    maps, x = [x], pooled(x)
+    for number in range(2, 10):
+        squeeze, one, three = fire(number)
+        x = convolved(x, entries, squeeze)
+        x = np.concatenate([convolved(x, entries, one), convolved(x, entries, three, padding=1)], -1)
+        maps += [x] if number in (3, 5, 7, 9) else []
+        x = pooled(x) if number in (3, 5) else x
+    return maps
+
+
+@pytest.mark.parametrize("kind", ["squeezenet11", "squeezenet11_keras"])
+def test_squeezenet_becomes_a_feature_extractor(squeezenet, kind, tmp_path, capsys):
+    entries, picture = drawn(kind, squeezenet), np.random.default_rng(1).random((64, 64, 3), np.float32)
+    if kind == "squeezenet11":
+        np.savez(tmp_path / "net.npz", **entries, **{"classifier.1.bias": np.zeros(5)})
+        source, places = tmp_path / "net.npz", (3, 4, 6, 7, 9, 10, 11, 12)
+        names = [[f"features.{place}.{part}" for part in ("squeeze", "expand1x1", "expand3x3")] for place in places]
+        image = (picture - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    else:
+        source = tmp_path / "net.h5"
+        write_old_keras(source, entries)
+        names = [[f"fire{n}/{part}" for part in ("squeeze1x1", "expand1x1", "expand3x3")] for n in range(2, 10)]
+        image = 255.0 * picture[..., ::-1] - [103.939, 116.779, 123.68]
+    assert main([str(source), "--output", str(tmp_path / "maps.keras")]) == 0
+    first = "features.0" if kind == "squeezenet11" else "conv1"
+    expected = squeezenet_maps(image, entries, first, lambda number: names[number - 2])
+    extractor = load_extractor(str(tmp_path / "maps.keras"), image_size=64)
+    for ours, theirs in zip(extractor.maps(picture[None]), expected, strict=True):
+        np.testing.assert_allclose(ours[0], theirs, atol=1e-4 * np.abs(theirs).max())
+    # Random weights are not those behind the figures in results/.
+    assert "other weights" in capsys.readouterr().out
+
+
+def test_the_feature_extractor_of_the_results_is_made_from_its_source(tmp_path, capsys):
+    """The source is computed back from the development file, whose first convolution includes the normalisation."""
+    file = Path(os.environ.get("RAC_UNET_SHARED") or ROOT.parent / "shared") / "weights/squeezenet11_features.keras"
+    if not file.is_file():
+        pytest.skip(f"no {file}; RAC_UNET_SHARED names the folder above weights/")
+    made_by = json.loads(zipfile.ZipFile(file).read("metadata.json"))["keras_version"]
+    if [int(n) for n in made_by.split(".")[:2]] > [int(n) for n in keras.__version__.split(".")[:2]]:
+        pytest.skip(f"{file.name} was made by Keras {made_by}, which Keras {keras.__version__} cannot read")
+    theirs, entries = keras.saving.load_model(file, compile=False), {}
+    for part in TITLES["squeezenet11_keras"].parts:
+        kernel, bias = (value.astype(np.float64) for value in theirs.get_layer(part.layers[0]).get_weights())
+        if part.module == "conv1":
+            kernel = kernel[:, :, ::-1] / 255
+            bias += (kernel * np.array([103.939, 116.779, 123.68])[:, None]).sum((0, 1, 2))
+        entries |= {f"{part.module}.weight": kernel.transpose(3, 2, 0, 1), f"{part.module}.bias": bias}
+    write_old_keras(tmp_path / "source.h5", {name: value.astype(np.float32) for name, value in entries.items()})
+    assert main([str(tmp_path / "source.h5"), "--output", str(tmp_path / "maps.keras")]) == 0
+    assert RESULTS_FIRES in (said := capsys.readouterr().out) and "other weights" not in said
+    picture = np.random.default_rng(1).random((2, 128, 128, 3), np.float32)
+    ours = load_extractor(str(tmp_path / "maps.keras"), image_size=128).maps(picture)
+    for mine, its in zip(ours, theirs(picture), strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-5 * np.abs(its).max())
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda file, _: file.write_bytes(file.read_bytes()[:5000]), "unreadable"),
+        (lambda file, all: write_old_keras(file, {n: v for n, v in all.items() if "conv1." in n}), "unsupported"),
+        # Theano's order of axes.
+        (lambda file, all: write_old_keras(file, {n: v.T for n, v in all.items()}), "mismatch"),
+    ],
+    ids=["truncated", "another network", "other axes"],
+)
+def test_an_h5_file_of_something_else_is_refused(squeezenet, tmp_path, damage, kind):
+    file = tmp_path / "net.h5"
+    entries = drawn("squeezenet11_keras", squeezenet)
+    write_old_keras(file, entries)
+    damage(file, entries)
+    with refused(kind, file):
+        main([str(file), "--output", str(tmp_path / "maps.keras")])
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_nothing_is_overwritten(checkpoint, imported, tmp_path):

@@ -22,9 +22,14 @@ READING_WEIGHT = 0.01
 
 
 def every_network(filters: int, image_size: int) -> dict[str, ModelConfig]:
-    """Return name -> network: all of `MODELS`; those that take a label also without it, as `{name}_unlabelled`."""
+    """Return name -> network: all of `MODELS`; those that take a label also without it, as `{name}_unlabelled`.
+
+    A network that enlarges another one is left out: it starts with trained weights.
+    """
     networks = {}
     for name, network in MODELS.items():
+        if network.enlarges:
+            continue
         if network.takes_label:
             networks[name] = ModelConfig(name, filters, image_size, conditioned=True)
         suffix = "_unlabelled" if network.takes_label else ""

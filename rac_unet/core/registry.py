@@ -21,6 +21,7 @@ class Network:
         builder: function of `filters`, `image_size` and, if it takes a label, `conditioned`; returns a keras.Model.
         takes_label: whether it can be conditioned on the emotion.
         outputs: names of its outputs.
+        enlarges: the network with whose weights it can start, at half the side; it then paints what that one paints.
         side_multiple: the side of its images is a multiple of this number of pixels, and at least twice the number.
     """
 
@@ -28,6 +29,7 @@ class Network:
     takes_label: bool
     outputs: tuple[str, ...] = ("inpainted_image",)
     side_multiple: int = 16
+    enlarges: str | None = None
 
     @property
     def finds_mask(self) -> bool:
@@ -68,6 +70,7 @@ MODELS = {
         takes_label=True,
         outputs=_MASK_AWARE,
         side_multiple=32,
+        enlarges="rac_unet_lite",
     ),
 }
 LOSSES = {

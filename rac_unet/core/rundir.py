@@ -30,6 +30,7 @@ from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.unfinished import remove_unfinished
 from rac_unet.core.files.whole import new_folder, write_text
 
+WEIGHTS_ENDING = ".weights.h5"
 # Values of `kind` in config.yaml (default: network), and their descriptions in messages.
 NETWORK, CLASSIFIER = "network", "classifier"
 _KINDS = {NETWORK: "a network that paints faces", CLASSIFIER: "an emotion classifier"}
@@ -147,6 +148,25 @@ class RunDir:
         write_text(self.history_file, text.getvalue())
 
 
+@dataclass(frozen=True)
+class WeightsFile(RunDir):
+    """A .weights.h5 file with the config.yaml of its network next to it, read like a run; made by `open_weights`.
+
+    Attributes:
+        file: the weights; `path` is its folder.
+    """
+
+    file: Path
+
+    @property
+    def best_weights(self) -> Path:
+        return self.file
+
+    @property
+    def last_weights(self) -> Path:
+        return self.file
+
+
 def create(parent: Path, preset: str, config: RunConfig, provenance: dict[str, Any]) -> RunDir:
     """Create `<parent>/<YYYYMMDD-HHMMSS>-<preset>` with config.yaml and provenance.json."""
     return create_from_text(parent, preset, write_yaml(config), provenance)
@@ -237,6 +257,27 @@ def open_run(path: str | os.PathLike, need_weights: bool = True, kind: str = NET
             "missing",
         )
     return run
+
+
+def open_weights(file: str | os.PathLike) -> WeightsFile:
+    """Open a .weights.h5 file of a network; its content is not read.
+
+    Raises: UserError when the file does not exist, or has no config.yaml of an inpainting network next to it.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise UserError(f"{file} does not exist; give a {WEIGHTS_ENDING} file or a run directory", "missing")
+    found = WeightsFile(file.parent, file)
+    if not found.config_file.is_file():
+        if (file.parent.parent / "config.yaml").is_file():
+            raise UserError(f"{file} is in {file.parent.parent}; give that run directory", "wrong_type")
+        raise UserError(
+            f"{file} has no config.yaml next to it, which says what network the weights belong to; copy that of its "
+            "run there",
+            "missing",
+        )
+    _check_kind(found, read_yaml(found.config_file), NETWORK)
+    return found
 
 
 def _check_kind(run: RunDir, values: Any, wanted: str) -> None:

@@ -90,7 +90,7 @@ FORMATS = {
             "outputs = model({{{inputs}}}, training=False)",
         ),
         '"{name}": {name}',
-        "a .keras file for this or a newer version of Keras",
+        "a .keras file for Keras 3.13.2 or newer",
     ),
     "litert_float32": Format(
         "{model}_float32.tflite",

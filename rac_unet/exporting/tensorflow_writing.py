@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.runtime.interface import SIGNATURE
 
+# Entries of layers and initializers that Keras 3.13.2 does not know, and the defaults, with which they change nothing.
+_NEWER_ENTRIES = {
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+    "input_axes": None,
+    "output_axes": None,
+}
+_OTHER = object()
+
 
 def write_keras(model, path: Path) -> None:
-    """Write a .keras file."""
+    """Write a .keras file that Keras 3.13.2 and newer load, whatever version writes it."""
     model.save(path)
+    # Into another archive, since zipfile cannot replace an entry.
+    rewritten = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(rewritten, "w") as other:
+            for entry in archive.infolist():
+                content = archive.read(entry)
+                if entry.filename == "config.json":
+                    content = json.dumps(_for_older_keras(json.loads(content))).encode()
+                other.writestr(entry, content)
+        rewritten.replace(path)
+    finally:
+        rewritten.unlink(missing_ok=True)
+
+
+def _for_older_keras(config: Any) -> Any:
+    """Return a model's config without `_NEWER_ENTRIES` that have their default, which older versions refuse."""
+    if isinstance(config, list):
+        return [_for_older_keras(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    kept = {name: value for name, value in config.items() if _NEWER_ENTRIES.get(name, _OTHER) != value}
+    return {name: _for_older_keras(value) for name, value in kept.items()}
 
 
 def write_saved_model(model, path: Path, batch: int | None = None) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 
 from rac_unet.core.errors import UserError, one_line
 from rac_unet.core.registry import check_name
-from rac_unet.core.rundir import RunDir
+from rac_unet.core.rundir import RunDir, WeightsFile
 
 WEIGHTS = ("best", "last")
+_ADVICE_RUN = "use the other weights, restore the file, or continue the run with --resume"
+_ADVICE_FILE = "restore the file, or put the config.yaml of its own run next to it"
 
 
 def load_network(run: RunDir, weights: str = "best"):
@@ -34,7 +36,7 @@ def load_network(run: RunDir, weights: str = "best"):
     except Exception as error:  # h5py and Keras raise many different classes for a damaged file
         raise UserError(
             f"{file} is damaged, or does not match the network in {run.config_file} ({one_line(error)}); "
-            "use the other weights, restore the file, or continue the run with --resume",
+            f"{_ADVICE_FILE if isinstance(run, WeightsFile) else _ADVICE_RUN}",
             "unreadable",
         ) from error
     bad = [variable.path for variable in model.weights if not np.isfinite(variable.value.numpy()).all()]

@@ -14,6 +14,7 @@ from rac_unet.core.config import (
     from_dict,
     preset_names,
     preset_path,
+    published_or_path,
     read_yaml,
     to_dict,
 )
@@ -55,6 +56,10 @@ def parse(argv: list[str] | None = None) -> TrainCommand:
         parser.exit()
     if unknown:
         _refuse_unknown(unknown[0].split("=")[0], args)
+    if args.init_from:
+        args.init_from = published_or_path(args.init_from)
+    if overrides.get("training.init_from"):
+        overrides["training.init_from"] = published_or_path(overrides["training.init_from"])
     if args.resume:
         if args.preset or args.config or args.init_from:
             raise UserError(
@@ -68,6 +73,8 @@ def parse(argv: list[str] | None = None) -> TrainCommand:
         overrides["training.init_from"] = args.init_from
     config = with_overrides(_base(args), overrides)
     if config.training.init_from:
+        named = published_or_path(config.training.init_from)
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, init_from=named))
         from rac_unet.training.warm_start import refuse_other_network
 
         # It can come from the option, a setting or a file.
@@ -111,8 +118,8 @@ def make_parser(base: RunConfig | None = None) -> CommandParser:
         "--init_from",
         metavar="RUN",
         help="start a new training with the best weights of this run's network and, where --data.path is left out, on "
-        "its data; or with the network in a .tflite file, 8-bit or float; or `published`: with the network that comes "
-        "with the package",
+        "its data; or with the network of a .weights.h5 file (config.yaml next to it) or of a .tflite file, 8-bit "
+        "or float; or `published`, also called `lite`: with the network that comes with the package",
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run directories are made (default: runs)"

@@ -1,4 +1,4 @@
-"""Warm start (`--init_from`): start a training with the weights of another run or of a .tflite file."""
+"""Warm start (`--init_from`): start a training with the weights of another run, a .weights.h5 or a .tflite file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rac_unet.core.config import PUBLISHED, ModelConfig, RunConfig, from_dict, r
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.provenance import WARM_START_KEY
-from rac_unet.core.rundir import NETWORK, RunDir, open_run
+from rac_unet.core.rundir import NETWORK, WEIGHTS_ENDING, RunDir, open_run, open_weights
 from rac_unet.models.importing.enlarging import compact_config, enlarge
 from rac_unet.models.importing.lite_weights import assign_weights, read_lite
-from rac_unet.runtime.published import PUBLISHED_NETWORK
+from rac_unet.runtime.published import published_start
 from rac_unet.runtime.runners import Runner, load_runner
 from rac_unet.training.guiding.readers import check_readers
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TAKEN = ("model", "data")
 # Number and size of the batches that measure batch norm statistics, which a .tflite file does not contain.
 _BATCHES, _BATCH = 24, 32
+_LITE = ".tflite"
 # The rebuilt network must paint nearly the same as the file: 45 dB for 8 bits, 100 for floats, 15 for mixed-up layers.
 _COMPARED, _LEAST_DB = 8, 20.0
 
@@ -53,26 +54,33 @@ def settings_of(path: str | Path) -> dict[str, Any]:
     """Return the config sections that a new training takes over; its own settings override them.
 
     Args:
-        path: a run directory (sections `model` and `data`), or a .tflite file or `published` (section `model`).
-    Raises: UserError when the path is neither.
+        path: a run directory (sections `model` and `data`), or a .weights.h5 or .tflite file or `published` (section
+            `model`).
+    Raises: UserError when the path is none of these.
     """
-    if file := _lite_file(path):
+    if file := _file_of(path):
         return {"model": _network_of(file)}
     found = open_run(path)
     values = to_dict(from_dict(read_yaml(found.config_file), str(found.config_file)))
     return {section: values[section] for section in TAKEN}
 
 
-def _lite_file(path: str | Path) -> Path | None:
-    """Return the .tflite file of a warm start; None for a run directory."""
+def _file_of(path: str | Path) -> Path | None:
+    """Return the .weights.h5 or .tflite file of a warm start; None for a run directory."""
     if str(path) == PUBLISHED:
-        return PUBLISHED_NETWORK
+        return published_start()
     path = Path(path).expanduser()
-    return path if path.suffix.lower() == ".tflite" and not path.is_dir() else None
+    return path if path.name.lower().endswith((_LITE, WEIGHTS_ENDING)) and not path.is_dir() else None
+
+
+def _is_lite(file: Path) -> bool:
+    return file.suffix.lower() == _LITE
 
 
 def _network_of(file: Path) -> dict[str, Any]:
-    """Return the settings of a file's network, as far as the file contains them."""
+    """Return the settings of a file's network: all of a .weights.h5 file's, or those that a .tflite file contains."""
+    if not _is_lite(file):
+        return asdict(open_weights(file).config().model)
     return dict(_read_network(file, file.stat().st_mtime_ns if file.is_file() else 0))
 
 
@@ -88,13 +96,15 @@ def warm_start_file(path: str | Path, kind: str = NETWORK) -> Path:
     """Return the weights file of a warm start from `path`.
 
     Args:
-        path: a run directory, a .tflite file or `published`.
+        path: a run directory, a .weights.h5 or .tflite file, or `published`.
         kind: expected kind of a run directory, `NETWORK` or `CLASSIFIER`.
     Raises: UserError when the file is missing, or the path is not such a run.
     """
-    file = _lite_file(path) if kind == NETWORK else None
+    file = _file_of(path) if kind == NETWORK else None
     if file is None:
         return open_run(path, kind=kind).best_weights
+    if not _is_lite(file):
+        return open_weights(file).best_weights
     if not file.is_file():
         raise UserError(f"{file} does not exist; give a .tflite file or a run directory", "missing")
     return file
@@ -102,7 +112,7 @@ def warm_start_file(path: str | Path, kind: str = NETWORK) -> Path:
 
 def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
     """Raise UserError when there is no network at `path`, or with the differences when it is not the wanted one."""
-    file = _lite_file(path)
+    file = _file_of(path)
     theirs = _network_of(file) if file else asdict(open_run(path).config().model)
     ours = asdict(_source_network(theirs, wanted))
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in theirs if theirs[key] != ours[key]]
@@ -132,15 +142,21 @@ def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
     if not path:
         return None
     refuse_other_network(path, config.model)
-    file = _lite_file(path)
+    file = _file_of(path)
     theirs = _network_of(file) if file else asdict(open_run(path).config().model)
     source = replace(config, model=_source_network(theirs, config.model))
-    if file:
+    if file and _is_lite(file):
         model, description = _from_lite(file, source, pairs.split("train"))
     else:
         from rac_unet.runtime.runners import load_network
 
-        model, description = load_network(open_run(path)), f"the best weights of {path}"
+        if path == PUBLISHED:
+            run, description = open_weights(file), f"the published weights, {file.name}"
+        elif file:
+            run, description = open_weights(file), f"the weights of {file}"
+        else:
+            run, description = open_run(path), f"the best weights of {path}"
+        model = load_network(run)
     if source.model != config.model:
         import keras
 
@@ -239,14 +255,15 @@ def warm_start_facts(path: str, kind: str = NETWORK) -> dict[str, Any]:
     """Return the entry of provenance.json for the source of a warm start.
 
     Args:
-        path: a run directory, a .tflite file or `published`.
+        path: a run directory, a .weights.h5 or .tflite file, or `published`.
         kind: kind of a run directory, `NETWORK` or `CLASSIFIER`.
-    Returns: `describe_source`; `weights_sha256` of its best weights, or of the .tflite file; and, if emotion readers
+    Returns: `describe_source`; `weights_sha256` of its best weights, or of the file; and, if emotion readers
         guided it or an earlier run, `guides` with the entries of `check_readers`.
     """
     guides: list[dict[str, Any]] = []
-    if kind == NETWORK and not _lite_file(path):
-        found = guides_of(RunDir(Path(path)))
+    file = _file_of(path) if kind == NETWORK else None
+    if kind == NETWORK and not (file and _is_lite(file)):
+        found = guides_of(open_weights(file) if file else RunDir(Path(path)))
         guides = [{key: value for key, value in guide.items() if key != "path"} for guide in found]
     facts = {**describe_source(path), "weights_sha256": file_digest(warm_start_file(path, kind))}
     return facts | ({"guides": guides} if guides else {})
@@ -256,7 +273,7 @@ def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]
     """Return the emotion readers that guided a run, or an earlier run that it was started from, each once.
 
     Args:
-        run: the run.
+        run: the run, or a weights file, whose folder may have a provenance.json with the readers.
         above: later runs that were started from this one.
     Returns: entries of `check_readers`, and `path`: the reader's run directory in the settings, or None if only its
         entry is known. `weights_sha256` is None if it was not recorded and the reader is missing.
@@ -264,9 +281,10 @@ def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]
     """
     config, provenance = run.config(), run.provenance()
     paths, facts = config.guidance.readers, provenance.get("guidance", {}).get("readers", [])
-    if len(facts) != len(paths):
+    if paths and len(facts) != len(paths):
         facts = [_reader_now(path) for path in paths]
-    found = [{**fact, "path": path} for fact, path in zip(facts, paths, strict=True)]
+    # The settings of a weights file have no paths of readers.
+    found = [{**fact, "path": path} for fact, path in zip(facts, paths or [None] * len(facts), strict=True)]
     if config.training.init_from:
         place = Path(config.training.init_from).resolve()
         if place not in above:
@@ -302,12 +320,12 @@ def warm_start_source(run: RunDir, above: tuple[Path, ...] = ()) -> dict[str, An
 
 
 def describe_source(path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Describe the run or .tflite file at `path` as the source of a warm start.
+    """Describe the run, .weights.h5 or .tflite file at `path` as the source of a warm start.
 
     Returns: `run`, the name of the folder or file, and `pictures_seen`, the number of training images that it and all
         earlier runs were trained on, counting repeats; None if unknown, as for a file.
     """
-    if file := _lite_file(path):
+    if file := _file_of(path):
         return {"run": file.name, "pictures_seen": None}
     place = Path(path).resolve()
     return {"run": place.name, "pictures_seen": None if place in above else _pictures_seen(place, (*above, place))}

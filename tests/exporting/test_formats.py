@@ -16,7 +16,7 @@ from rac_unet.models import build, build_configured
 from rac_unet.pairing.opening import read_pairs
 from tests.runs import untrained_run
 
-CONVERTED = ("ra_unet", "rac_unet")
+CONVERTED = ("ra_unet", "rac_unet", "rac_unet_portrait")
 DECISIVE = ("kernel_size", "strides", "padding", "activation", "use_bias", "axis", "interpolation", "dilation_rate")
 
 
@@ -42,7 +42,9 @@ def test_every_network_loads_where_the_package_is_not(tmp_path):
 @pytest.mark.parametrize("name", CONVERTED)
 def test_networks_go_into_every_portable_format(name, toy_pairs, tmp_path):
     """The other two .tflite formats use the same converter, with fewer steps."""
-    config = RunConfig(model=ModelConfig(name=name, filters=2, image_size=32, conditioned=MODELS[name].takes_label))
+    row = MODELS[name]
+    model = ModelConfig(name, filters=2, image_size=2 * row.side_multiple, conditioned=row.takes_label)
+    config = RunConfig(model=model)
     run = untrained_run(tmp_path / "runs", config)
     installed = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
     for format in ("litert_int8", "onnx") if installed else ("litert_int8",):

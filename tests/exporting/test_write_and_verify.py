@@ -6,7 +6,10 @@ With networks of a few layers, since test_formats.py writes the real ones.
 import contextlib
 import dataclasses
 import errno
+import re
+import zipfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +18,7 @@ from rac_unet.exporting import write_and_verify
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.exporting.fresh_process import run_fresh
 from rac_unet.exporting.sample_pictures import read_pictures
+from rac_unet.exporting.tensorflow_writing import write_keras
 from rac_unet.exporting.write_and_verify import export_network, plan_output
 from rac_unet.models import build_configured
 from rac_unet.pairing.opening import read_pairs
@@ -204,3 +208,18 @@ def test_int8_needs_pictures(lite_run, tmp_path):
     with refused("usage", "litert_int8", "--data"):
         export_network(lite_run, "litert_int8", tmp_path / "net.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keras_file_has_no_entries_that_older_versions_refuse(tmp_path):
+    """Keras 3.13.2 knows none of these; `make kaggle` loads such a file there."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.BatchNormalization(momentum=0.8)(keras.layers.Conv2D(2, 3, kernel_initializer="he_normal")(image))
+    model = keras.Model(image, {"out": x})
+    write_keras(model, tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        text = archive.read("config.json").decode()
+    assert not re.findall(r'"(renorm\w*|input_axes|output_axes)"', text) and '"momentum": 0.8' in text
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
+    picture = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    again = keras.saving.load_model(tmp_path / "net.keras", compile=False)
+    np.testing.assert_array_equal(again(picture)["out"], model(picture)["out"])

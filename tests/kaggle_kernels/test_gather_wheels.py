@@ -11,7 +11,7 @@ from kaggle_kernels import gather_wheels
 from rac_unet.core.errors import UserError
 from tests.refusals import refused
 
-NAMES = ("compare", "export", "prepare-data", "train", "train-classifier")
+NAMES = ("compare", "export", "prepare-data", "quickstart", "train", "train-classifier")
 
 
 def fake_wheel(folder, name, version="1.0", needs=()):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -317,3 +319,81 @@ def test_a_run_from_a_lite_file_starts_again_with_the_same_weights(lite_file, to
     file.unlink()
     with refused("missing", run.path, file, "--training.init_from"):
         main(["--resume", str(run.path)])
+
+
+@pytest.fixture
+def weights_file(run, tmp_path):
+    """The weights of `run`, copied out of it, with its config.yaml next to them."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    shutil.copy(run.config_file, folder)
+    return Path(shutil.copy(run.best_weights, folder / "net.weights.h5"))
+
+
+def test_a_weights_file_starts_a_training_with_its_network(weights_file, run, toy_pairs):
+    config = settings_for(weights_file, toy_pairs)
+    assert config.model == run.config().model
+    # The data set and its changes are not taken over, only the network.
+    assert run.config().data.jitter == 0.05 and config.data.jitter == 0
+    found = warm_start(config, read(toy_pairs))
+    for mine, its in zip(found.weights, load_network(run).get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
+    facts = {"run": weights_file.name, "pictures_seen": None, "weights_sha256": digest}
+    assert warm_start_facts(str(weights_file)) == facts
+
+
+def test_a_weights_file_passes_on_the_readers_that_guided_it(weights_file):
+    readers = [{"name": "READER", "weights_sha256": "12ab", "data_fingerprint": None}]
+    rundir.RunDir(weights_file.parent).provenance_file.write_text(json.dumps({"guidance": {"readers": readers}}))
+    assert warm_start_facts(str(weights_file))["guides"] == readers
+
+
+def test_a_weights_file_without_its_settings_or_of_another_network_is_refused(weights_file, run, toy_pairs, tmp_path):
+    with refused("missing", tmp_path / "none.weights.h5"):
+        settings_for(tmp_path / "none.weights.h5", toy_pairs)
+    with refused("mismatch", weights_file, "model.filters: 4 there, 8 here"):
+        settings_for(weights_file, toy_pairs, "--model.filters", "8")
+    settings = weights_file.with_name("config.yaml")
+    away = settings.rename(tmp_path / "config_of_another_folder.yaml")
+    with refused("missing", weights_file, "config.yaml"):
+        settings_for(weights_file, toy_pairs)
+    settings.write_text("kind: classifier\n")
+    with refused("wrong_type", settings.parent):
+        settings_for(weights_file, toy_pairs)
+    settings.write_text(away.read_text().replace("filters: 4", "filters: 8"))
+    with refused("unreadable", weights_file, settings):
+        warm_start(settings_for(weights_file, toy_pairs), read(toy_pairs))
+
+
+def other_network(file):
+    build("a_unet", filters=4, image_size=32, conditioned=False).save_weights(file)
+
+
+def other_content(file):
+    with h5py.File(file, "w") as stored:
+        stored["layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 4), np.float32)
+        stored["measured"] = np.arange(9)
+
+
+def not_finite(file):
+    with h5py.File(file, "r+") as stored:
+        stored["layers/conv2d/vars/0"][...] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]), "unreadable"),
+        (lambda file: file.write_text("a page of the download site"), "unreadable"),
+        (other_network, "unreadable"),
+        (other_content, "unreadable"),
+        (not_finite, "diverged"),
+    ],
+    ids=["truncated", "text", "other network", "other content", "not finite"],
+)
+def test_a_weights_file_that_is_something_else_is_refused(weights_file, toy_pairs, tmp_path, damage, kind):
+    config = settings_for(weights_file, toy_pairs)
+    damage(weights_file)
+    with refused(kind, weights_file):
+        warm_start(config, read(toy_pairs))

@@ -24,8 +24,8 @@ from rac_unet.core.registry import (
 # Settings of earlier versions that a config.yaml may still have; they did not change what was learned.
 RETIRED = {("training", "backup_minutes")}
 
-# What `training.init_from` calls the network that comes with the package.
-PUBLISHED = "published"
+# What `training.init_from` calls the network that comes with the package, and a second name that commands take.
+PUBLISHED, PUBLISHED_TOO = "published", "lite"
 
 # Settings that do not change what is learned, so that a run may be resumed with others. Paths of files are among them,
 # since their contents are compared.
@@ -46,6 +46,11 @@ NO_MATTER = {
     ("training", "backup_seconds"),
     ("training", "init_from"),
 }
+
+
+def published_or_path(given: str) -> str:
+    """Return `published` for a name of the network that comes with the package; a file or folder `lite` comes first."""
+    return PUBLISHED if given == PUBLISHED_TOO and not Path(given).exists() else given
 
 
 @dataclass(frozen=True)
@@ -205,8 +210,9 @@ class TrainingConfig:
         sample_every: Validations between sample sheets.
         backup_seconds: Least time between two backups within an epoch; longer where backups would take over a fiftieth
             of it. Every validation makes one anyway.
-        init_from: Run directory of the same network whose best weights to start with, a .tflite file, or `published`
-            for the network that comes with the package; --init_from sets it and takes that network too.
+        init_from: Run directory of the same network whose best weights to start with, a .weights.h5 file with its
+            config.yaml next to it, a .tflite file, or `published` for the network that comes with the package;
+            --init_from sets it and takes that network too.
     """
 
     epochs: float = 300.0

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.registry import MODELS
 
 if TYPE_CHECKING:
     import keras
 
     from rac_unet.core.config import ModelConfig
 
-LARGE, COMPACT = "rac_unet_portrait", "rac_unet_lite"
 _FIRST = "stem_conv"
 
 
 def compact_config(model: ModelConfig) -> ModelConfig | None:
     """Return the settings of the compact network whose weights a large network can start with; None for others."""
-    return replace(model, name=COMPACT, image_size=model.image_size // 2) if model.name == LARGE else None
+    compact = MODELS[model.name].enlarges
+    return replace(model, name=compact, image_size=model.image_size // 2) if compact else None
 
 
 def enlarge(compact: keras.Model, large: keras.Model) -> None:

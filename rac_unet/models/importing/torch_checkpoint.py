@@ -1,7 +1,8 @@
-"""Read a PyTorch checkpoint into NumPy arrays without running any code of the file.
+"""Read a PyTorch checkpoint, or a Keras weights file, into NumPy arrays without running any code of the file.
 
 A `.pth` file is a pickle, which can contain any program. It is read only with `torch.load(weights_only=True)`, which
-creates nothing but tensors. An `.npz` file of the same tensors is read with NumPy and does not need PyTorch.
+creates nothing but tensors. An `.npz` file of the same tensors is read with NumPy and does not need PyTorch. Nor
+does an `.h5` file of Keras, whose kernels and biases get PyTorch's names and order of axes.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read the state dict of a `.pt`, `.pth` or `.npz` file; any other suffix is read with PyTorch.
+    """Read the state dict of a `.pt`, `.pth`, `.npz` or `.h5` file; any other suffix is read with PyTorch.
 
     The state dict may be nested under keys of `WRAPPERS`, its names may have the prefixes that
     `torch_names.unwrap_names` removes, and its tensors may have any floating-point type.
@@ -76,10 +77,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; give a .pth, .pt or .npz file", "missing")
+        raise UserError(f"no checkpoint at {path}; give a .pth, .pt, .npz or .h5 file", "missing")
     notes: list[str] = []
     formats: Counter[str] = Counter()
-    arrays = _read_npz(path, formats) if path.suffix.lower() == ".npz" else _read_torch(path, formats, notes)
+    if path.suffix.lower() == ".npz":
+        arrays = _read_npz(path, formats)
+    elif path.suffix.lower() in (".h5", ".hdf5"):
+        arrays = _read_keras(path)
+    else:
+        arrays = _read_torch(path, formats, notes)
     notes += [f"converted {count:,} {name} entries to float32" for name, count in formats.items() if name != "float32"]
     arrays, unwrapped = unwrap_names(arrays)
     notes += unwrapped
@@ -107,6 +113,34 @@ def _read_npz(path: Path, formats: Counter[str]) -> dict[str, np.ndarray]:
             with np.errstate(over="ignore"):
                 arrays[name] = array.astype(np.float32, copy=False)
     return arrays
+
+
+def _read_keras(path: Path) -> dict[str, np.ndarray]:
+    """Return kernels and biases of a weights file or model in Keras's old layout, a group for each layer."""
+    import h5py
+
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with h5py.File(path) as stored:
+            # A whole model has its weights one group deeper.
+            root = stored.get("model_weights", stored)
+            for layer in map(_text, root.attrs["layer_names"]):
+                for name in map(_text, root[layer].attrs["weight_names"]):
+                    value = np.asarray(root[layer][name][()], np.float32)
+                    kernel = value.ndim == 4
+                    arrays[f"{layer}.{'weight' if kernel else 'bias'}"] = (
+                        value.transpose(3, 2, 0, 1) if kernel else value
+                    )
+    except (OSError, RuntimeError, KeyError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged, or not an HDF5 file of Keras's layers ({_one_line(error)}); download it again",
+            "unreadable",
+        ) from None
+    return arrays
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _read_torch(path: Path, formats: Counter[str], notes: list[str]) -> dict[str, np.ndarray]:

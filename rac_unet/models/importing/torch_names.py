@@ -27,6 +27,8 @@ VGG_CONVOLUTIONS = {
     "vgg19": ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34)),
 }
 VGG_BLOCKS = 4
+# Positions of SqueezeNet's fire modules 2 to 9 in torchvision's `features`.
+SQUEEZENET_FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
 # A checkpoint is recognised if it shares at least this part of all names with a model (intersection over union).
 LEAST_SIMILARITY = 0.5
 # A batch norm's number of training steps; older PyTorch does not write it.
@@ -145,6 +147,15 @@ def _vgg(name: str) -> TorchModel:
     return TorchModel(name, f"torchvision's VGG{name[3:]}", parts, ("classifier.", *beyond))
 
 
+def _squeezenet(name: str, title: str, first: str, fires: dict[int, str], parts: tuple[str, ...], rest) -> TorchModel:
+    """Return SqueezeNet 1.1 by the names of its first module, its fire modules and the parts of these."""
+    found = [_weighted(first, "conv1")]
+    for number, module in fires.items():
+        for part, ours in zip(parts, ("squeeze1x1", "expand1x1", "expand3x3"), strict=True):
+            found.append(_weighted(f"{module}{part}", f"fire{number}_{ours}"))
+    return TorchModel(name, title, tuple(found), rest)
+
+
 TORCH_MODELS = (
     TorchModel("rac_unet", "the original's RAC-UNET", _rac_unet(True)),
     TorchModel("rac_unet_unlabelled", "the original's RAC-UNET without a label", _rac_unet(False)),
@@ -156,6 +167,22 @@ TORCH_MODELS = (
     TorchModel("resnet18", "torchvision's ResNet-18", _resnet18(), ("fc.",)),
     _vgg("vgg16"),
     _vgg("vgg19"),
+    _squeezenet(
+        "squeezenet11",
+        "torchvision's SqueezeNet 1.1",
+        "features.0",
+        {number: f"features.{place}" for number, place in zip(range(2, 10), SQUEEZENET_FIRES, strict=True)},
+        (".squeeze", ".expand1x1", ".expand3x3"),
+        ("classifier.",),
+    ),
+    _squeezenet(
+        "squeezenet11_keras",
+        "SqueezeNet 1.1 of DeepCognition/keras-squeezenet",
+        "conv1",
+        {number: f"fire{number}" for number in range(2, 10)},
+        ("/squeeze1x1", "/expand1x1", "/expand3x3"),
+        ("conv10.",),
+    ),
 )
 
 
