@@ -56,9 +56,10 @@ kernels: $(KAGGLE)/.installed ## execute the Kaggle notebooks, chained, on drawn
 	$(KAGGLE)/bin/python -m pytest -q -m kernels tests/kaggle_kernels $(ARGS); there=$$?; \
 	wait $$here && exit $$there
 
-lint: $(READY) ## check formatting and style; `ruff format . && ruff check --fix .` mends what it can
+lint: $(READY) ## check formatting, style and the types of the public API; `ruff format . && ruff check --fix .` mends what it can
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	$(PY) -m mypy
 	@if npx --yes $(BIOME) --version >/dev/null 2>&1; then \
 		npx --yes $(BIOME) ci --config-path tests/page/javascript_style.json rac_unet/page/static/*.js rac_unet/page/static/*.css tests/page/*.js; \
 	else echo "note: without npm, or without a network, the page's JavaScript is not checked"; fi

@@ -115,6 +115,7 @@ def _list(report: Report) -> str:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.check",
+        extras=("train",),
         description="Check a data set of pairs, and write a report with its statistics and example pictures.",
         epilog="Exit code 0: no faults; 1: faults were found and are listed; 2: the set cannot be checked.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

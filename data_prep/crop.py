@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.crop",
+        extras=("train",),
         description="Crop all pictures of a data set of pairs to a smaller square, to merge it with a set that has "
         "this framing.",
         epilog="Run it again to continue an interrupted run.",

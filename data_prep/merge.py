@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.merge",
+        extras=("train",),
         description="Merge data sets of pairs. Each pair keeps its split and source; images are linked, not copied.",
         epilog="Run it again to continue an interrupted run. It can also give weights to a single set.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from data_prep.making.arguments import positive
 from rac_unet.core.errors import CommandParser, UserError, one_line, run_command
+from rac_unet.core.extras import install_command
 from rac_unet.core.quiet import silenced_stderr
 
 _BUFFER_BYTES = 100 << 20
@@ -110,8 +111,7 @@ def _import_tfds():
             from tensorflow_datasets.core import dataset_builder  # noqa: F401
     except Exception as error:
         raise UserError(
-            f"tensorflow-datasets is not usable here ({one_line(error)}); "
-            "install it with: pip install 'rac_unet[tfds]'",
+            f"tensorflow-datasets is not usable here ({one_line(error)}); install it with: {install_command('tfds')}",
             "missing_extra",
         ) from None
     from absl import logging
@@ -124,6 +124,7 @@ def _import_tfds():
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m data_prep.to_tfds",
+        extras=("train", "tfds"),
         description="Convert a data set of pairs to TFRecord shards, for tensorflow-datasets and rac_unet.train.",
         epilog="After an interruption, run it again: it starts over and gives the same bytes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

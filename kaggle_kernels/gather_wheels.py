@@ -2,10 +2,10 @@
 
     python -m kaggle_kernels.gather_wheels --owner NAME --output upload
 
-upload/wheels         this project and the packages it needs that Kaggle lacks: `kaggle datasets create`
+upload/wheels         this project and the packages of its core that Kaggle lacks: `kaggle datasets create`
 upload/<notebook>     each notebook with its metadata: `kaggle kernels push`
 
-Kaggle's TensorFlow, Keras, NumPy and protobuf are not replaced: packages in `kaggle_packages.txt` are not downloaded.
+Packages in `kaggle_packages.txt`, such as TensorFlow and NumPy, are not downloaded, so they cannot be replaced.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ HERE = Path(__file__).resolve().parent
 PLACEHOLDER = "INSERT_USERNAME_HERE"
 METADATA_FILE = "kernel-metadata.json"
 PACKAGES_FILE = HERE / "kaggle_packages.txt"
-# In addition to the required packages; left out if a package has no wheel.
-OPTIONAL_EXTRAS = ("brisque",)
+# Extras that the notebooks use; Kaggle has all their packages.
+EXTRAS = ("train", "tfds")
 # Kaggle's image is Ubuntu 22.04, whose C library is 2.35; older wheels run on it, too.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)] + ["manylinux2014_x86_64", "linux_x86_64"]
 
@@ -42,13 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
         wheels = folder / "wheels"
         wheels.mkdir()
         project = build_wheel(wheels)
-        left_out = download_needs(project, wheels, options.python)
+        download_needs(project, wheels, options.python)
         write_dataset_metadata(wheels, options.owner)
         kernels = copy_kernels(folder, options.owner)
     for wheel in sorted((output / "wheels").glob("*.whl")):
         print(f"wheel    {wheel.name} ({wheel.stat().st_size / 1e6:.1f} MB)")
-    for remark in left_out:
-        print(f"note: {remark}")
     if options.owner == PLACEHOLDER:
         print(f"note: no --owner given; replace {PLACEHOLDER} by your Kaggle user name in all metadata files")
     print(f"wrote    {output / 'wheels'}")
@@ -79,27 +77,28 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("rac_unet-*.whl"))
 
 
-def download_needs(project: Path, folder: Path, python: str) -> list[str]:
+def download_needs(project: Path, folder: Path, python: str) -> None:
     """Download the requirements of `project` that Kaggle lacks into `folder`, including indirect ones.
 
     Args:
         project: a wheel.
         python: version of Kaggle's Python, such as 3.12.
-    Returns: a remark for each optional package that was left out.
-    Raises: UserError when a package has no compatible wheel, or Kaggle's version of one is not compatible.
+    Raises: UserError when a package has no compatible wheel, or Kaggle lacks a package of an extra that the notebooks
+        use, or has it in a version that is not compatible.
     """
-    present, remarks = read_packages(), []
-    _fetch_all(_needs(project, python), folder, python, present)
-    for extra in OPTIONAL_EXTRAS:
-        with tempfile.TemporaryDirectory(prefix="rac_unet_extra_") as scratch:
-            try:
-                _fetch_all(_needs(project, python, extra), Path(scratch), python, present)
-            except UserError as error:
-                remarks.append(f"{extra} is left out, so its option cannot be used on Kaggle: {error}")
-                continue
-            for wheel in Path(scratch).glob("*.whl"):
-                shutil.copy(wheel, folder)
-    return remarks
+    present, core = read_packages(), _needs(project, python)
+    others = [need for need in _needs(project, python, *EXTRAS) if need not in core]
+    if lacking := [str(need) for need in others if _normal(need.name) not in present]:
+        raise UserError(f"{lacking[0]} is needed, but Kaggle does not have it ({PACKAGES_FILE.name})", "mismatch")
+    todo = core + others
+    while todo:
+        need = todo.pop()
+        name = _normal(need.name)
+        if name in present:
+            if not need.specifier.contains(present[name], prereleases=True):
+                raise UserError(f"{need} is needed, but Kaggle has {present[name]} ({PACKAGES_FILE.name})", "mismatch")
+        elif not any(_normal(wheel.name.split("-")[0]) == name for wheel in folder.glob("*.whl")):
+            todo += _needs(_download(need, folder, python), python, *need.extras)
 
 
 def read_packages() -> dict[str, str]:
@@ -125,22 +124,6 @@ def copy_kernels(folder: Path, owner: str) -> list[str]:
         (folder / name / METADATA_FILE).write_text(text.replace(PLACEHOLDER, owner), encoding="utf-8")
         shutil.copy(HERE / name / json.loads(text)["code_file"], folder / name)
     return names
-
-
-def _fetch_all(needs: list, folder: Path, python: str, present: dict[str, str]) -> None:
-    """Download each requirement that is not present, then its requirements."""
-    todo = list(needs)
-    while todo:
-        need = todo.pop()
-        name = _normal(need.name)
-        if name in present:
-            if not need.specifier.contains(present[name], prereleases=True):
-                raise UserError(f"{need} is needed, but Kaggle has {present[name]} ({PACKAGES_FILE.name})", "mismatch")
-        elif not any(_normal(wheel.name.split("-")[0]) == name for wheel in folder.glob("*.whl")):
-            todo += _needs(_download(need, folder, python), python, *need.extras)
-        elif need.extras:
-            wheel = next(w for w in folder.glob("*.whl") if _normal(w.name.split("-")[0]) == name)
-            todo += [more for more in _needs(wheel, python, *need.extras) if _normal(more.name) != name]
 
 
 def _download(need, folder: Path, python: str) -> Path:

@@ -7,9 +7,20 @@ print(result.faces)
 result.save("unmasked.png")
 """
 
+from __future__ import annotations
+
 import importlib
 import os
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from rac_unet.unmasking.result import PhotoResult
+
+__all__ = ["__version__", "unmask"]
 __version__ = "0.1.0"
 
 # TensorFlow reads these at its first import. The first enables oneDNN's fast convolutions on CPUs without AVX-512
@@ -18,7 +29,16 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def unmask(photo, emotion="auto", model=None, *, map=None, map_mode=None, faces="all", box=None):
+def unmask(
+    photo: str | os.PathLike[str] | np.ndarray,
+    emotion: str = "auto",
+    model: str | os.PathLike[str] | None = None,
+    *,
+    map: str | os.PathLike[str] | np.ndarray | None = None,
+    map_mode: str | None = None,
+    faces: str | int = "all",
+    box: str | Sequence[float] | None = None,
+) -> PhotoResult:
     """Inpaint every face mask in a photo. The painted faces are plausible, not true.
 
     Args:
@@ -40,6 +60,7 @@ def unmask(photo, emotion="auto", model=None, *, map=None, map_mode=None, faces=
     Raises: rac_unet.core.errors.UserError when the photo or an argument cannot be used.
     """
     # Imported by name, so that data_prep, which imports this package, does not import the networks' libraries.
-    return importlib.import_module("rac_unet.unmasking.photo").unmask(
+    result: PhotoResult = importlib.import_module("rac_unet.unmasking.photo").unmask(
         photo, emotion, model, map=map, map_mode=map_mode, faces=faces, box=box
     )
+    return result

@@ -78,6 +78,7 @@ def _print_result(benchmark: str, result: dict) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.benchmark",
+        extras=("train",),
         description="Measure preparation, reading, training and inference on this machine, and whether networks learn.",
         epilog="example: python -m rac_unet.benchmark --parts loss,inference --filters 16",
     )

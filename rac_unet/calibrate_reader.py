@@ -124,6 +124,7 @@ def _spread(count: int, wanted: int):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.calibrate_reader",
+        extras=("train",),
         description="Calibrate a classifier of masked faces on validation pictures, and write it as the file that "
         "predict --emotion auto uses.",
         epilog="example: python -m rac_unet.calibrate_reader runs/CLASSIFIER --output visible_emotion.tflite",

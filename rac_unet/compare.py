@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.compare",
+        extras=("train",),
         description="Compare systems scored on the same pairs: tables with paired differences, and an HTML page.",
         epilog="example: python -m rac_unet.compare runs/A runs/B=ours --output results/mine",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

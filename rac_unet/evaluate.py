@@ -340,6 +340,7 @@ def _features(args, loss: LossConfig) -> tuple[str, str] | None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.evaluate",
+        extras=("train",),
         description="Score a run's best weights and three baselines on one split of a data set.",
         epilog="example: python -m rac_unet.evaluate runs/20260101-120000-rac_unet_16",
     )

@@ -134,6 +134,7 @@ def _report(exported: Exported) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.export",
+        extras=("train",),
         description="Export a run's network for use without rac_unet, and check it in a fresh process.",
         epilog="example: python -m rac_unet.export runs/20260101-120000-rac_unet --format savedmodel",
     )

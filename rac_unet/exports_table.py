@@ -131,6 +131,7 @@ def _find_exports(run: RunDir, wanted: list[str] | None) -> dict[str, Path]:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.exports_table",
+        extras=("train",),
         description="Compare a run's exports with its network: size, time, difference of outputs, composite PSNR.",
         epilog="example: python -m rac_unet.exports_table runs/20260101-120000-rac_unet_lite",
     )

@@ -70,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.find_donors",
+        extras=("train",),
         description="Find training faces whose lower half, pasted behind other people's masks, makes emotion "
         "classifiers read an emotion. Guided training uses them as ground truth of emotions that a photo does not show "
         "(guidance.donor_faces). Writes a table and a sheet of the faces next to pairs.csv.",

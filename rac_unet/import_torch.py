@@ -220,6 +220,7 @@ _WRITERS = {
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.import_torch",
+        extras=("train",),
         description="Convert a PyTorch checkpoint into a run directory or a Keras file. Recognised by the names of "
         "their entries: the original RAC-UNET, with and without a label; its ResNet-18 emotion classifier; "
         "torchvision's ResNet-18 (initial weights of a classifier); torchvision's VGG16, VGG19 and SqueezeNet 1.1 "

@@ -117,6 +117,7 @@ def _report(metrics: dict, photos: Path) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.real_masks",
+        extras=("train",),
         description="Score a network on photos of real masks, which have no ground truth: faces found, share of the "
         "mask left, pixels changed outside; and draw a sheet of photos and results.",
         epilog="example: python -m rac_unet.real_masks photos/ --output results/real_masks",

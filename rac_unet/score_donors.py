@@ -113,6 +113,7 @@ def _parser() -> CommandParser:
 
     parser = CommandParser(
         prog="python -m rac_unet.score_donors",
+        extras=("train",),
         description="Control accuracy of real lower faces: paste donors behind the masks of faces and have an "
         "independent classifier read the emotion. A network with a far higher control accuracy paints mouths "
         "that are not natural. Writes a table, readings and a sheet.",

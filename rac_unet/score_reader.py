@@ -111,6 +111,7 @@ def _parser() -> CommandParser:
 
     parser = CommandParser(
         prog="python -m rac_unet.score_reader",
+        extras=("train",),
         description="Score emotion classifiers of masked faces: accuracy by emotion and by source, and calibration.",
         epilog="example: python -m rac_unet.score_reader --data pairs --output auto",
     )

@@ -74,6 +74,7 @@ def _relabelled(pair, read, own: float):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.soft_labels",
+        extras=("train",),
         description="Mix predictions of emotion classifiers into the labels of training pairs. Writes a second table "
         "next to pairs.csv, in which each training pair has a distribution over the emotions; validation and test "
         "pairs keep their labels. Give the path of that table in place of a pairs data set.",

@@ -63,6 +63,7 @@ def _check(args, plan: Plan) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.study",
+        extras=("train",),
         description="Train, score and compare the systems of a plan; finished systems are not made again.",
         epilog="example: python -m rac_unet.study results/toy_ambiguous/plan.yaml --output results/toy_ambiguous",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

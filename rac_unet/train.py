@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rac_unet.core.config import PUBLISHED, RunConfig, write_yaml
-from rac_unet.core.errors import UserError, one_line, run_command
+from rac_unet.core.errors import UserError, one_line, require, run_command
 from rac_unet.core.registry import EXTRACTORS
 from rac_unet.models.backend import import_tensorflow, set_tf32
 from rac_unet.training.arguments import TrainCommand, parse
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     """Train a new run or resume one; return the exit code (130 when stopped by a signal)."""
     started_at = time.monotonic()
     command = parse(argv)
+    require("rac_unet.train", "train")
     return resume(command, started_at) if command.resume else start(command, started_at, argv)
 
 

@@ -199,6 +199,7 @@ def _data_config(args):
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.train_classifier",
+        extras=("train",),
         description="Train a ResNet-18 to read emotions; evaluate --classifier judges inpainted faces with it.",
         epilog="example: python -m rac_unet.train_classifier --data.path pairs --image_size 64 --epochs 15",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

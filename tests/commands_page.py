@@ -9,20 +9,15 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import rac_unet.__main__
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/commands.md"
 PACKAGES = ("rac_unet", "data_prep", "kaggle_kernels")
 # What precedes this line is written by hand and kept.
 MARKER = "<!-- Below this line: written by `python -m tests.commands_page` from the help texts in the source. -->\n"
 # These come first; the others follow by package and name.
-FIRST = (
-    "rac_unet.predict",
-    "rac_unet.web",
-    "rac_unet.train",
-    "rac_unet.evaluate",
-    "rac_unet.compare",
-    "rac_unet.export",
-)
+FIRST = tuple(f"rac_unet.{name}" for name in rac_unet.__main__.FIRST)
 
 
 def commands() -> list[str]:
@@ -30,7 +25,7 @@ def commands() -> list[str]:
     names = [
         f"{package}.{path.stem}"
         for package in PACKAGES
-        for path in sorted((ROOT / package).glob("*.py"))
+        for path in sorted((ROOT / package).glob("[!_]*.py"))
         if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
     ]
     return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))

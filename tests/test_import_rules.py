@@ -208,9 +208,9 @@ def test_the_version_of_the_drawing_covers_all_that_draws_toys():
     from rac_unet.pairing.toy_pairs import drawing_sources
 
     others = {f"rac_unet.{name}" for name in ("core", "data", "pairing", "photos", "photos.listing")}
-    others |= {f"rac_unet.core.{name}" for name in ("errors", "files", "parallel", "progress", "quiet")}
+    others |= {f"rac_unet.core.{name}" for name in ("errors", "extras", "files", "parallel", "progress", "quiet")}
     others |= {f"rac_unet.core.files.{name}" for name in ("output_folder", "text_files", "text_tables")}
-    others |= {f"rac_unet.core.files.{name}" for name in ("unfinished", "whole")}
+    others |= {f"rac_unet.core.files.{name}" for name in ("locking", "unfinished", "whole")}
     others |= {f"rac_unet.photos.{name}" for name in ("png_encoding", "png_header")}
     others |= {f"rac_unet.data.{name}" for name in ("pair_checks", "pairs", "record_places")}
     others |= {"rac_unet.pairing.preparing"}
@@ -245,10 +245,23 @@ def modules_imported_by(*words):
     return done.returncode, done.stdout + "\n".join(rest), {line.rpartition("|")[2].strip() for line in lines}
 
 
+def test_only_locking_imports_what_windows_lacks():
+    posix = {"fcntl", "grp", "pwd", "resource", "termios"}
+    found = {name: posix & imports(name).ever for name in MODULES if posix & imports(name).ever}
+    assert found == {"rac_unet.core.files.locking": {"fcntl"}}
+    assert "fcntl" not in imports("rac_unet.core.files.locking").always
+
+
 def test_importing_the_packages_is_light():
     code, _, found = modules_imported_by("-c", "import rac_unet, data_prep")
     assert code == 0 and "data_prep" in found
     assert not tops(found) & {*TENSORFLOW, "numpy", "cv2", "pandas", "matplotlib"}
+
+
+def test_listing_the_commands_imports_none_of_them():
+    code, said, found = modules_imported_by("-m", "rac_unet", "--help")
+    assert code == 0 and "data_prep.folder" in said
+    assert not found & {*COMMANDS, "numpy", "cv2", "yaml"} - {"rac_unet.__main__"}
 
 
 _ANSWERS = """

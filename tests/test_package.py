@@ -2,9 +2,12 @@
 
 import configparser
 import fnmatch
+import hashlib
 import importlib.metadata
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,8 +19,11 @@ from pathlib import Path
 import cv2
 import pytest
 
+from rac_unet import __version__
+from rac_unet.page.portrait import draw_portrait
 from rac_unet.photos.reading import read_photo
 from tests.drawn_masks import drawn_photo, is_green
+from tests.test_without_extras import core_needs, packages_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("rac_unet", "data_prep")
@@ -47,23 +53,41 @@ def python(wheel, tmp_path_factory):
     A path in a .pth file lends the packages in it, but its own .pth files are not read; so an editable install of
     this checkout stays out.
     """
-    folder = tmp_path_factory.mktemp("clean") / "venv"
-    venv.create(folder, with_pip=False, symlinks=os.name != "nt")
-    made = subprocess.run(
-        [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    python, packages = new_environment(tmp_path_factory.mktemp("clean"))
+    install(python, wheel, "--no-deps")
     lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     lent |= dict.fromkeys(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
-    # With this environment's pip, since making one of its own takes seconds.
-    install = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python"), "install", "-q", "--no-deps"]
-    install += ["--no-index", str(wheel)]
-    done = subprocess.run(install, capture_output=True, text=True, env=clean_environment())
+    (packages / "lent.pth").write_text("\n".join(lent) + "\n")
+    return python
+
+
+@pytest.fixture(scope="module")
+def core(wheel, tmp_path_factory):
+    """Interpreter of a new environment with the core alone: the wheel, and links to the packages that it requires."""
+    python, packages = new_environment(tmp_path_factory.mktemp("core"))
+    for name in packages_of(core_needs()):
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(Path(distribution.locate_file(top)).resolve())
+    # pip finds all that the wheel requires.
+    install(python, wheel)
+    return python
+
+
+def new_environment(folder):
+    """Make a virtual environment without pip; return its interpreter and its folder of packages."""
+    venv.create(folder / "venv", with_pip=False, symlinks=os.name != "nt")
+    python = folder / "venv/bin/python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return python, Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+
+
+def install(python, wheel, *options):
+    """Install the wheel and nothing else, with this environment's pip, since making one of its own takes seconds."""
+    words = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-index", *options, str(wheel)]
+    done = subprocess.run(words, capture_output=True, text=True, env=clean_environment())
     assert done.returncode == 0, done.stderr
-    (Path(made.stdout.strip()) / "lent.pth").write_text("\n".join(lent) + "\n")
-    return folder / "bin/python"
 
 
 def clean_environment():
@@ -130,8 +154,10 @@ def test_the_metadata_lists_the_requirements(python, tmp_path):
     code += "; print(*(f'{k}: {v}' for k, v in m.items()), '', m.get_payload() or m['Description'], sep='\\n')"
     said = run(python, tmp_path, "-c", code)
     assert "Name: rac_unet" in said and "License: MIT" in said and "Requires-Python: <3.14,>=3.11" in said
-    for package in ("tensorflow", "keras", "numpy", "pyyaml", "ai-edge-litert"):
-        assert f"Requires-Dist: {package}" in said
+    needs = re.findall(r"^Requires-Dist: ([\w-]+)(?:.*extra == \"(\w+)\")?", said, re.M)
+    core = {package for package, extra in needs if not extra}
+    assert core == {"numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "pyyaml"}
+    assert {("tensorflow", "train"), ("keras", "train"), ("av", "video"), ("rac_unet", "all")} <= set(needs)
     assert "# " in said.split("\n\n", 1)[1], "README.md is the long description"
 
 
@@ -148,3 +174,42 @@ def test_a_clean_environment_trains_a_step_with_a_preset_of_the_wheel(python, tm
     assert f"run      {made.relative_to(tmp_path)}" in said
     assert (made / "checkpoints/best.weights.h5").stat().st_size > 0
     assert len((made / "history.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_core_alone_goes_through_the_commands_of_the_readme(core, tmp_path):
+    for name in ("photo.jpg", "holiday/a.jpg", "party/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(draw_portrait())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in re.findall(r"^python -m rac_unet.predict .*", readme, re.M)]
+    assert len(lines) >= 3
+    for number, (_, _, _, *words) in enumerate(lines):
+        # As a shell gives them; quoted patterns are left to the command.
+        command = [core, "-m", "rac_unet.predict"] if number % 2 else [core.with_name("rac-unet"), "predict"]
+        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+    results = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*.png")}
+    assert {"unmasked/photo.png", "unmasked/a.png", "unmasked/b.png"} <= results
+    # Two workers, which import the script that started them.
+    (tmp_path / "labels.csv").write_text("path,emotion\na.jpg,fear\nb.jpg,anger\n")
+    (tmp_path / "party/b.jpg").rename(tmp_path / "holiday/b.jpg")
+    words = ["--photos", "holiday", "--labels", "labels.csv", "--output", "pairs", "--workers", "2"]
+    words = [core.with_name("rac-unet"), "data_prep.folder", *words]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=clean_environment())
+    assert done.returncode == 0 and len((tmp_path / "pairs/pairs.csv").read_text().splitlines()) == 3, done.stderr
+    done = subprocess.run([core, "-c", "import tensorflow"], capture_output=True, cwd=tmp_path, env=clean_environment())
+    assert done.returncode == 1
+
+
+def test_the_citation_is_of_this_version():
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {__version__}" in lines and "license: MIT" in lines
+
+
+def test_the_detectors_networks_are_the_published_ones():
+    folder = ROOT / "rac_unet/faces/networks"
+    named = re.findall(r"^([0-9a-f]{64})  (\S+)$", (folder / "NOTICE").read_text(encoding="utf-8"), re.M)
+    assert {name for _, name in named} == {path.name for path in folder.glob("*.tflite")} and len(named) == 3
+    for digest, name in named:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rac_unet.core.errors import UserError
+from rac_unet.core.errors import UserError, require
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.output_folder import OutputFolder
 from rac_unet.core.files.whole import write_file
@@ -95,8 +94,7 @@ def open_generator(wheel: str) -> WheelGenerator:
     lacking = [name for name in lacking if name not in names]
     if lacking:
         raise UserError(f"--wheel {path} is not a wheel of random-face: it has no {lacking[0]}", "wrong_type")
-    if importlib.util.find_spec("openvino") is None:
-        raise UserError("generating faces needs OpenVINO: pip install 'rac_unet[generated]'", "missing_extra")
+    require("generating faces", "generated")
     return WheelGenerator(str(path), file_digest(path))
 
 

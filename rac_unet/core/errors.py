@@ -9,9 +9,10 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+from rac_unet.core.extras import extra_of, install_command, missing_modules
 from rac_unet.core.quiet import open_standard_streams
 
 # Set to anything but "" or "0", it shows the traceback of an error that is otherwise one line.
@@ -58,7 +59,7 @@ class UserError(Exception):
             raise ValueError(f"unknown kind of error: {kind!r}")
         self.kind = kind
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
         return type(self), (str(self), self.kind)
 
 
@@ -69,14 +70,37 @@ def one_line(error: Exception) -> str:
     return text if len(text) <= 240 else text[:239] + "…"
 
 
+def require(what: str, *extras: str) -> None:
+    """Raise UserError, with the command that installs them, unless all packages of these extras are installed.
+
+    Args:
+        what: what needs them: a command, an option, a file.
+        extras: names in `rac_unet.core.extras.EXTRAS`.
+    """
+    if missing := missing_modules(extras):
+        needed = dict.fromkeys(filter(None, map(extra_of, missing)))
+        raise UserError(f"{what} needs {', '.join(missing)}; install with: {install_command(*needed)}", "missing_extra")
+
+
 TRACEBACK_HELP = f"{TRACEBACK}=1 in the environment shows the traceback of an error."
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that reports a mistake as `UserError` instead of printing its usage; no abbreviations."""
+    """An argument parser that reports a mistake as `UserError` instead of printing its usage; no abbreviations.
 
-    def __init__(self, **options):
+    Args:
+        extras: extras of this package that the command always needs. `parse_args` raises UserError when one is not
+            installed, after mistakes in the options; --help works without them.
+    """
+
+    def __init__(self, extras: Sequence[str] = (), **options: Any):
         super().__init__(allow_abbrev=False, **options)
+        self.extras = tuple(extras)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        found = super().parse_args(args, namespace)
+        require(self.prog.removeprefix("python -m "), *self.extras)
+        return found
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see --help", "usage")
@@ -91,7 +115,7 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], in
 
     def parse(text: str) -> int | float:
         try:
-            value = kind(text)
+            value: int | float = kind(text)
         except ValueError:
             word = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text!r} is not {word}; use {limits}") from None
@@ -104,15 +128,16 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], in
 
 def own_version() -> str:
     """Return this package's version; reading it with importlib.metadata takes as long as importing Pillow."""
-    from rac_unet import __version__
-
-    return __version__
+    # Imported already, as the parent of this module.
+    version: str = sys.modules["rac_unet"].__version__
+    return version
 
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit code.
 
-    0 or what `main` returns; 2 for a `UserError` or a full disk; 130 for Ctrl-C, after whatever `main` saved.
+    0 or what `main` returns; 2 for a `UserError`, a package of an extra that is not installed, or a full disk; 130 for
+    Ctrl-C, after whatever `main` saved.
     A pipe closed by the reader (`| head`) ends quietly. Standard streams may be closed.
     """
     open_standard_streams()
@@ -121,6 +146,12 @@ def run_command(main: Callable[[], int | None]) -> None:
         sys.stdout.flush()
     except UserError as error:
         _report(str(error))
+        code = 2
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        _report(f"{error.name} is not installed; install with: {install_command(extra)}")
         code = 2
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)

@@ -13,12 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rac_unet.core.files.locking import lock_alone, lock_shared
 from rac_unet.core.files.output_folder import LOCK_FILE
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock, so there caches in use cannot be detected.
-    fcntl = None
 
 TOYS, PICTURES, LEFT_OVER = "toys", "pictures", "left over"
 # Decoded pictures that were not used for this long are removed when others are made.
@@ -89,8 +85,7 @@ def hold(path: Path) -> bool:
         # No permission: only the other user who owns the folder can remove it.
         return path.is_dir()
     with contextlib.suppress(OSError):
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+        lock_shared(lock)
     try:
         there = os.fstat(lock).st_ino == os.stat(path / _IN_USE).st_ino
     except FileNotFoundError:
@@ -119,8 +114,8 @@ def remove(cache: Cache) -> bool:
             with contextlib.suppress(FileNotFoundError):
                 locks.append(os.open(cache.path / name, flags, 0o644))
         try:
-            for lock in locks if fcntl else ():
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for lock in locks:
+                lock_alone(lock)
         except OSError:
             # Locked, or a file system without locks, where it could be in use.
             return False

@@ -6,15 +6,17 @@ import hashlib
 import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
 from rac_unet.photos.listing import find_name
 from rac_unet.photos.png_header import read_png_header
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("masked", "unmasked", "occlusion")

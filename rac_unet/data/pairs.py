@@ -27,9 +27,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import UserError
@@ -45,6 +45,10 @@ from rac_unet.data.pair_checks import (
     read_shares,
 )
 from rac_unet.data.record_places import Records
+
+if TYPE_CHECKING:
+    # Imported where a table is read: writing one, as data preparation does, works without pandas.
+    import pandas as pd
 
 PAIRS_FILE = "pairs.csv"
 _FEW_VALUES = ("emotion", "emotion_shares", "split", "identity", "source", "mask_style")
@@ -145,6 +149,8 @@ class PairSet:
     @property
     def emotion_ids(self) -> np.ndarray:
         """Positions in `EMOTIONS`, the order of the network's one-hot input, (N,) int64."""
+        import pandas as pd
+
         return pd.Categorical(self.frame["emotion"].to_numpy(object), categories=EMOTIONS).codes.astype(np.int64)
 
     @property
@@ -298,6 +304,8 @@ def parse_table(path: Path) -> pd.DataFrame:
 
     Raises: UserError when it is not such a table.
     """
+    import pandas as pd
+
     table = open_table(path, _TABLE)
     if table.encoding.note:
         print(f"note: {table.encoding.note}", file=sys.stderr)

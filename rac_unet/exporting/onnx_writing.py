@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rac_unet.core.errors import UserError
+from rac_unet.core.errors import require
 from rac_unet.exporting.tensorflow_writing import quiet_converter, serving_function
-from rac_unet.runtime.onnx_form import INSTALL
 
 # From 2022: supported by all current runtimes, and sufficient for these networks.
 OPSET = 17
@@ -14,11 +13,7 @@ OPSET = 17
 
 def check_onnx_installed() -> None:
     """Raise UserError unless the packages for ONNX are installed; imports none of them."""
-    import importlib.util
-
-    missing = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"exporting to ONNX needs {', '.join(missing)}; {INSTALL}", "missing_extra")
+    require("exporting to ONNX", "export")
 
 
 def write_onnx(model, path: Path) -> None:

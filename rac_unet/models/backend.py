@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rac_unet.core.errors import require
 from rac_unet.core.quiet import silenced_stderr
 
 
@@ -10,7 +11,10 @@ def import_tensorflow() -> None:
 
     Commands call this after they have checked everything that can be checked without TensorFlow. No TensorFlow setting
     is changed.
+
+    Raises: UserError when it is not installed.
     """
+    require("a network that TensorFlow runs", "train")
     with silenced_stderr():
         import tensorflow as tf
 

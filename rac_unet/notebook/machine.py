@@ -11,6 +11,8 @@ import sys
 
 from rac_unet.notebook.commands import NotebookError
 
+# What the notebooks use of this package, besides its core.
+_EXTRAS = ("", "train", "tfds")
 _SHOWN = ("rac_unet", "tensorflow", "keras", "numpy", "protobuf")
 
 
@@ -40,7 +42,7 @@ def _unmet() -> tuple[list[str], list[str]]:
     missing, odd = [], []
     for text in importlib.metadata.requires("rac_unet") or []:
         need = Requirement(text)
-        if need.marker and not need.marker.evaluate({"extra": ""}):
+        if need.marker and not any(need.marker.evaluate({"extra": extra}) for extra in _EXTRAS):
             continue
         found = _version(need.name)
         if found is None and need.name.startswith("opencv"):

@@ -21,7 +21,7 @@ import numpy as np
 
 from rac_unet.core.errors import UserError, own_version
 from rac_unet.faces.boxes import FAR, NEAR
-from rac_unet.faces.detect import MESH_FILE, model_folder
+from rac_unet.faces.detect import MESH_FILE, NETWORKS
 from rac_unet.page.bundling import bundle
 from rac_unet.page.dense_text import dense_text
 from rac_unet.page.portrait import draw_portrait
@@ -121,11 +121,10 @@ def is_own_page(path: Path) -> bool:
 
 @functools.lru_cache(maxsize=2)
 def _packed(model: str | os.PathLike, reader: str | os.PathLike | None) -> dict[str, bytes]:
-    detector = model_folder()
     networks = {
-        "near": detector / NEAR.file,
-        "far": detector / FAR.file,
-        "mesh": detector / MESH_FILE,
+        "near": NETWORKS / NEAR.file,
+        "far": NETWORKS / FAR.file,
+        "mesh": NETWORKS / MESH_FILE,
         "inpainter": Path(model),
         **({"reader": Path(reader)} if reader else {}),
     }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from rac_unet.core.extras import install_command
 from rac_unet.photos.kinds import HEAD_BYTES, JPEG, PNG, Kind, kind_of
 from rac_unet.photos.metadata import PhotoMetadata, read_metadata
 from rac_unet.photos.pixels import as_array, eight_bit, on_white, upright
@@ -35,7 +36,7 @@ _MOST_PIXELS_PER_BYTE = 1000
 # Formats whose further pictures are frames or pages, not sizes, layers or previews of the first.
 _ANIMATED = ("GIF", "PNG", "WebP", "AVIF", "HEIC", "TIFF")
 _NEEDED = {
-    "HEIC": "file is a HEIC photo, which needs another package: pip install pillow-heif; or save it as JPEG",
+    "HEIC": f"file is a HEIC photo, which needs pillow-heif: {install_command('heif')}; or save it as JPEG",
     "AVIF": "file is an AVIF photo, which needs a newer Pillow: pip install 'pillow>=11.3'; or save it as JPEG",
 }
 _ORIENTATION = 0x0112

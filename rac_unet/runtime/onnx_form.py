@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from rac_unet.core.errors import UserError, one_line
+from rac_unet.core.extras import install_command
 from rac_unet.runtime.interface import Opened
-
-INSTALL = "pip install 'rac_unet[export]'"
 
 
 def open_onnx(path: Path, threads: int) -> Opened:
@@ -22,7 +21,9 @@ def open_onnx(path: Path, threads: int) -> Opened:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"running {path} needs ONNX Runtime ({one_line(error)}); {INSTALL}", "missing_extra") from None
+        raise UserError(
+            f"running {path} needs ONNX Runtime ({one_line(error)}); {install_command('export')}", "missing_extra"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Fatal messages only: errors are raised as exceptions.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.emotions import EMOTIONS
-from rac_unet.core.errors import UserError
+from rac_unet.core.errors import UserError, require
 from rac_unet.core.rundir import RunDir, open_run
 from rac_unet.runtime.interface import EMOTION, IMAGE, Call, Opened, available_cores, check_interface
 from rac_unet.runtime.keras_forms import limit_threads, open_keras_file, open_model, open_saved_model
@@ -115,14 +115,16 @@ def load_runner(path: str | os.PathLike, threads: int | None = None) -> Runner:
         threads: number of threads; by default one per core. TensorFlow has one setting for the whole process, and
             accepts it only before it has started to compute.
     Raises: UserError when the path does not exist, has none of these formats, is damaged, or is a network with other
-        inputs or outputs; when `threads` is less than 1 or set too late.
+        inputs or outputs; when what runs it is not installed; when `threads` is less than 1 or set too late.
     """
     path = Path(path)
     if threads is not None and threads < 1:
         raise UserError(f"a network needs 1 thread or more; received {threads}", "bad_value")
     refuse_unknown(path)
     kind, _, _, opener = next(row for row in FORMS if row[2](path))
-    if threads is None and kind in OWN_THREADS:
+    if kind not in OWN_THREADS:
+        require(f"running {path}", "train")
+    elif threads is None:
         threads = available_cores()
     opened = opener(path, threads)
     size, conditioned = check_interface(path, opened)

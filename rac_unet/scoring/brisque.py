@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.extras import install_command
 
 # The package is not thread-safe.
 _one_at_a_time = threading.Lock()
@@ -50,7 +51,7 @@ def _scorer():
             from brisque import BRISQUE
     except ImportError as error:
         raise UserError(
-            f"--brisque needs the package brisque ({error}); install it with: pip install 'rac_unet[brisque]' (its "
+            f"--brisque needs the package brisque ({error}); install it with: {install_command('brisque')} (its "
             "libsvm is built with a C compiler)",
             "missing_extra",
         ) from None

@@ -99,6 +99,7 @@ def make_parser(base: RunConfig | None = None) -> CommandParser:
     """Return the parser of all options; its help shows the settings of `base` as defaults."""
     parser = CommandParser(
         prog="python -m rac_unet.train",
+        extras=("train",),
         # The default usage would list every setting.
         usage="%(prog)s [--preset NAME | --config FILE] [--init_from RUN] [--runs DIR] [--section.key VALUE ...]\n"
         "       %(prog)s --resume RUN [--section.key VALUE ...]",

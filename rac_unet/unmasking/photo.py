@@ -49,7 +49,7 @@ class Unmasker:
     Raises: UserError when the model is missing or damaged, or does not find masks.
     """
 
-    def __init__(self, model: str | os.PathLike | NetworkFiles | None = None, threads: int | None = None):
+    def __init__(self, model: str | os.PathLike[str] | NetworkFiles | None = None, threads: int | None = None):
         files = network_files(model)
         self.runner = load_mask_aware(files.finder, threads)
         self.finder = FaceFinder(self.runner)
@@ -66,7 +66,7 @@ class Unmasker:
         photo: np.ndarray,
         emotion: str = AUTO,
         *,
-        map: str | os.PathLike | np.ndarray | OwnMap | None = None,
+        map: str | os.PathLike[str] | np.ndarray | OwnMap | None = None,
         map_mode: str | None = None,
         faces: str | int = ALL_FACES,
         box: str | Sequence[float] | None = None,
@@ -168,7 +168,7 @@ class Unmasker:
             return [(None, None)] * len(faces)
         if request != AUTO:
             return [(request, None)] * len(faces)
-        probabilities = [face.visible for face in faces]
+        probabilities: list[np.ndarray] | np.ndarray = [face.visible for face in faces]
         if faces and self._reader:
             probabilities = self._reader(np.stack([face.usual for face in faces]))
         return [(EMOTIONS[int(row.argmax())], float(row.max())) for row in probabilities]
@@ -176,15 +176,15 @@ class Unmasker:
     @functools.cached_property
     def _reader(self) -> EmotionReader | None:
         """The emotion reader, loaded on first use: only `auto` needs it."""
-        return self._reader_file and load_emotion_reader(self._reader_file, self._threads)
+        return load_emotion_reader(self._reader_file, self._threads) if self._reader_file else None
 
 
 def unmask(
-    photo: str | os.PathLike | np.ndarray,
+    photo: str | os.PathLike[str] | np.ndarray,
     emotion: str = AUTO,
-    model: str | os.PathLike | None = None,
+    model: str | os.PathLike[str] | None = None,
     *,
-    map: str | os.PathLike | np.ndarray | None = None,
+    map: str | os.PathLike[str] | np.ndarray | None = None,
     map_mode: str | None = None,
     faces: str | int = ALL_FACES,
     box: str | Sequence[float] | None = None,
@@ -198,7 +198,6 @@ def unmask(
         emotion: `auto`, `none`, or the name of one of the seven.
         model: see `Unmasker`.
         map, map_mode, faces, box: see `Unmasker.unmask`.
-    Returns: PhotoResult.
     Raises: UserError when the photo or an argument cannot be used.
     """
     request = parse_request(emotion)
@@ -215,7 +214,7 @@ def unmask(
         read = Photo(photo)
     else:
         try:
-            read = decode_photo(read_photo_bytes(photo), full_size=True)
+            read = decode_photo(read_photo_bytes(os.fspath(photo)), full_size=True)
         except UnreadablePhoto as reason:
             raise UserError(f"{os.fspath(photo)}: {reason}", "unreadable") from None
     unmasker = _unmasker(os.fspath(AUTO_MODEL if model is None else model))
@@ -234,6 +233,4 @@ def _result(
 ) -> FaceResult:
     area = painted.map.where.area if painted else face.where.area
     network = painted.network if painted else None
-    return FaceResult(
-        tuple(face.face.box), face.masked, emotion, confidence, area, chosen, painted is not None, network
-    )
+    return FaceResult(face.face.box, face.masked, emotion, confidence, area, chosen, painted is not None, network)

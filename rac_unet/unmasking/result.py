@@ -151,7 +151,7 @@ class PhotoResult:
             notes=map_notes(own, occlusion),
         )
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write `image` as .png (lossless), .jpg or .webp, with the photo's metadata and the synthetic mark.
 
         .png and .webp keep the photo's transparency.

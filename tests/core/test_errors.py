@@ -27,6 +27,33 @@ def test_user_error_is_one_line_and_2(capsys):
     assert _run(main, capsys) == (2, "error: row 3: bad; use a good one\n")
 
 
+def test_a_missing_package_of_an_extra_is_2_and_names_the_install(capsys):
+    def main():
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure")
+
+    code, said = _run(main, capsys)
+    assert code == 2 and said.count("\n") == 1 and "pip install 'rac_unet[train]'" in said and "matplotlib" in said
+
+    def broken():
+        raise ModuleNotFoundError("No module named 'rac_unet.oops'", name="rac_unet.oops")
+
+    # A fault of this package is none of the user's.
+    with pytest.raises(ModuleNotFoundError):
+        run_command(broken)
+
+
+def test_a_command_checks_its_extras_after_its_options(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    parser = CommandParser(extras=("tfds", "torch"), prog="python -m rac_unet.x")
+    parser.add_argument("--size", type=int)
+    with refused("usage", "--size"):
+        parser.parse_args(["--size", "big"])
+    with refused("missing_extra", "rac_unet.x", "tensorflow_datasets", "torch", "pip install 'rac_unet[tfds,torch]'"):
+        parser.parse_args(["--size", "1"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+
+
 def test_full_disk_is_2_and_names_the_file(capsys):
     def main():
         raise OSError(errno.ENOSPC, "No space left on device", "out/pairs.csv")

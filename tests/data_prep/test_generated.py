@@ -110,7 +110,7 @@ def test_files_that_are_not_the_wheel_are_refused(tmp_path, monkeypatch):
         with zipfile.ZipFile(tmp_path / "some.whl", "w") as wheel:
             for name in names[:count]:
                 wheel.writestr(name, b"")
-        monkeypatch.setattr(face_generator.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with refused(kind, word):
             face_generator.open_generator(str(tmp_path / "some.whl"))
     for text in ("0.9,0.5", "-1", "a", "1,2"):

@@ -134,8 +134,8 @@ def test_a_notebook_is_short_and_clean(name):
         assert len(cell.source.splitlines()) <= 16, cell.source
     (settings,) = (cell for cell in code if "parameters" in cell.metadata.get("tags", []))
     assert code[0] is settings and ast.parse(settings.source).body
-    # pip installs only the attached files.
-    assert '"--no-deps", "--no-index", *wheels' in code[1].source
+    # pip installs only attached files, and refuses what they and Kaggle's packages do not fit.
+    assert '"--no-index", "--find-links", wheels, "rac_unet"' in code[1].source and "no-deps" not in code[1].source
     text = "\n".join(cell.source for cell in notebook.cells)
     assert "private" in text or name != "prepare-data"
     assert not re.search(r"(?<!/kaggle)/(work|root|tmp|home|Users)/", text) and "http" not in text

@@ -66,7 +66,9 @@ def test_the_machine(capsys):
 def test_packages_of_another_version_or_none(monkeypatch, capsys):
     real = importlib.metadata.version
     monkeypatch.setattr(
-        importlib.metadata, "requires", lambda _: ["keras>=99", "numpy", "opencv-python-headless", "x; extra == 'y'"]
+        importlib.metadata,
+        "requires",
+        lambda _: ["keras>=99; extra == 'train'", "numpy", "opencv-python-headless", "x; extra == 'y'"],
     )
     notebook.describe_machine()
     assert f"warning: keras {real('keras')} is installed, but rac_unet needs >=99" in capsys.readouterr().out

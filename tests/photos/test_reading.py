@@ -319,7 +319,7 @@ def test_an_image_in_a_video_container_is_an_image(picture):
 def test_without_pillow_heif_the_refusal_of_a_heic_photo_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     said = error(PHONE)
-    assert "HEIC" in said and "pip install pillow-heif" in said
+    assert "HEIC" in said and "pip install 'rac_unet[heif]'" in said
 
 
 def test_with_pillow_heif_it_is_read(picture):

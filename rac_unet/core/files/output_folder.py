@@ -16,12 +16,8 @@ import shutil
 from pathlib import Path
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.files.locking import lock_alone
 from rac_unet.core.files.whole import write_file
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock, so there two commands on one folder are not detected.
-    fcntl = None
 
 SETTINGS_FILE = "prep.json"
 JOURNAL_FILE = ".journal.jsonl"
@@ -125,14 +121,11 @@ class OutputFolder:
                 )
 
     def _take_lock(self) -> None:
-        if fcntl is None:
-            return
         path = self.path / LOCK_FILE
         while True:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                # The kernel releases this lock when its owner ends for any reason, so locks are never stale.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_alone(lock)
             except BlockingIOError:
                 owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
                 os.close(lock)

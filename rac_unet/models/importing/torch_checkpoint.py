@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.extras import install_command
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.models.importing.torch_names import shortened, unwrap_names
 
@@ -167,7 +168,7 @@ def _import_torch(path: Path):
         import torch
     except ImportError:
         raise UserError(
-            f"reading {path} needs PyTorch, which is not installed: pip install 'rac_unet[torch]'; {NPZ_ADVICE}",
+            f"reading {path} needs PyTorch, which is not installed: {install_command('torch')}; {NPZ_ADVICE}",
             "missing_extra",
         ) from None
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
