@@ -97,7 +97,7 @@ class PhotoResult:
 
     def repaste(
         self,
-        map: str | os.PathLike | np.ndarray | None = None,
+        map: str | os.PathLike[str] | np.ndarray | None = None,
         map_mode: str = REPLACE,
         faces: str | int = ALL_FACES,
         box: Sequence[float] | None = None,
@@ -119,26 +119,23 @@ class PhotoResult:
         own = None if map is None else make_own_map(map, mode, self.original.shape)
         choice.check(self.original.shape)
         chosen = choice.among([face.box for face in self.faces])
-        there = [number for number, each in enumerate(self.paintings) if each]
-        maps = [self.paintings[number].map for number in there]
+        there = {number: each for number, each in enumerate(self.paintings) if each}
+        maps = [each.map for each in there.values()]
         kept = kept_pixels(own, self.kept)
         if own is not None:
             maps = with_own_map(maps, own, kept)
-        paintings, results = (
-            list(self.paintings),
-            [
-                dataclasses.replace(face, chosen=each, painted=False)
-                for face, each in zip(self.faces, chosen, strict=True)
-            ],
-        )
-        for number, each in zip(there, maps, strict=True):
-            paintings[number] = dataclasses.replace(paintings[number], map=each)
+        paintings = list(self.paintings)
+        results = [
+            dataclasses.replace(face, chosen=each, painted=False) for face, each in zip(self.faces, chosen, strict=True)
+        ]
+        for (number, painting), each in zip(there.items(), maps, strict=True):
+            paintings[number] = dataclasses.replace(painting, map=each)
             results[number] = dataclasses.replace(
                 results[number],
                 occlusion_area=each.where.area,
                 painted=chosen[number] and bool(each.hidden.any()),
             )
-        shown = [each for each, face in zip(paintings, results, strict=True) if each and face.painted]
+        shown = [painting for painting, face in zip(paintings, results, strict=True) if painting and face.painted]
         image, occlusion = paste_faces(self.original, shown, kept)
         return dataclasses.replace(
             self,
