@@ -1,4 +1,4 @@
-"""Unmask photos: `python -m rac_unet.predict photo.jpg folder/ --emotion happiness --output D`."""
+"""Unmask photos and clips: `python -m rac_unet.predict photo.jpg clip.mp4 folder/ --emotion happiness --output D`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from rac_unet.clips.batch import ClipBatch, clip_time
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
 
-_FORMATS = ("png", "jpeg", "webp", "same")
+_FORMATS = ("png", "jpeg", "webp", "same", "lossless")
 # Up to this many photos have a line each; more are shown by a progress line.
 _NAMED = 20
 
@@ -19,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     """Unmask the given photos, and print the result of each."""
     args = _parser().parse_args(argv)
     # Importing OpenCV and LiteRT takes a moment, TensorFlow several seconds; wrong options are reported before.
+    from rac_unet.clips.listing import list_inputs
     from rac_unet.core.rundir import check_output
     from rac_unet.unmasking.batch import Account, unmask_photos
     from rac_unet.unmasking.choice.faces import parse_choice
@@ -26,7 +28,6 @@ def main(argv: list[str] | None = None) -> int:
     from rac_unet.unmasking.choice.map_files import match_maps
     from rac_unet.unmasking.choice.own_map import check_mode
     from rac_unet.unmasking.emotion_request import ALL, AUTO, parse_request
-    from rac_unet.unmasking.inputs import list_photos
     from rac_unet.unmasking.networks import network_files, published_reader
     from rac_unet.unmasking.output import ResultFolder, Settings, faces_of
     from rac_unet.unmasking.photo import Unmasker
@@ -35,21 +36,22 @@ def main(argv: list[str] | None = None) -> int:
     _check_options(args, emotion == ALL)
     choice, map_mode = parse_choice(args.faces, args.box, ("--faces", "--box")), check_mode(args.map_mode, "--map_mode")
     check_output(args.output)
-    listing = list_photos(args.inputs, args.output)
+    listing, clip_files = list_inputs(args.inputs, args.output, args.animations)
     account = Account(skipped=list(listing.missing))
     given = len(listing.photos) + len(listing.missing)
     photos, maps = listing.photos, 0
     if args.map and photos:
         photos, maps = match_maps(args.map, photos)
         given -= maps
-    if not photos:
+    if not photos and not clip_files:
         raise _nothing(listing, maps)
     files = network_files(args.model)
     networks = [*files.all, published_reader(args.model) if emotion == AUTO else None]
+    name, lossless = "+".join(map(_model_name, filter(None, networks))), args.format == "lossless"
     settings = Settings(
         emotion=emotion,
-        model="+".join(map(_model_name, filter(None, networks))),
-        format=args.format,
+        model=name,
+        format="png" if lossless else args.format,
         side_by_side=args.side_by_side,
         mark=args.mark,
         write_map=args.write_map,
@@ -59,12 +61,16 @@ def main(argv: list[str] | None = None) -> int:
         box=choice.place,
         max_side=args.max_side,
     )
+    clip_settings = {key: getattr(args, key) for key in ("quality", "start", "end", "side_by_side")}
+    clip_settings |= {"emotion": emotion, "model": name, "lossless": lossless, "mark": not args.no_mark}
+    clip_settings |= {"faces": choice.faces, "box": choice.place}
+    clips = ClipBatch(clip_files, args.output, args.overwrite, clip_settings)
     output = ResultFolder(args.output, settings)
     todo, finished = output.plan(photos, args.overwrite)
     for faces, painted in map(faces_of, finished):
         account.faces += faces
         account.painted += painted
-    if todo:
+    if todo or clips.todo:
         unmasker = _open(Unmasker, args.model, files)
         if note := unmasker.check_request(emotion):
             print(f"note     {note}")
@@ -75,17 +81,22 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if todo:
             _work(lambda report: unmask_photos(unmasker, todo, output, settings, account, report), len(todo))
+        if clips.todo:
+            clips.run(unmasker, account.skipped)
     except KeyboardInterrupt:
-        print("finished photos are kept; the same command continues with the rest", file=sys.stderr)
+        print("finished photos and parts of clips are kept; the same command continues with the rest", file=sys.stderr)
         raise
     finally:
         skipped = output.write_skipped(account.skipped)
-    _summary(account, listing, given, len(finished), args.output, skipped, maps)
+    clips.summary()
+    _summary(account, listing, given, len(finished), args.output, skipped, maps, clips)
     done = len(finished) + account.unmasked + account.without_mask + account.without_face + account.left_out
+    done += clips.done
     if not done:
         name, reason = account.skipped[0]
+        given += len(clip_files)
         more = f" (and {given - 1} more, see {skipped})" if given > 1 else ""
-        raise UserError(f"{name}: {reason}{more}; none of {given} photos could be used", "unreadable")
+        raise UserError(f"{name}: {reason}{more}; none of {given} files could be used", "unreadable")
     return 0
 
 
@@ -133,17 +144,18 @@ def _work(work, count: int) -> None:
         progress.close()
 
 
-def _summary(account, listing, given: int, finished: int, output: Path, skipped: Path | None, maps: int) -> None:
+def _summary(account, listing, given: int, finished: int, output: Path, skipped: Path | None, maps: int, clips) -> None:
     parts = [
         (account.unmasked, "unmasked"),
         (account.without_mask, "without a mask, unchanged"),
         (account.without_face, "without a face, unchanged"),
         (account.left_out, "with nothing to paint in the chosen faces or the map, unchanged"),
         (finished, "finished earlier"),
-        (len(account.skipped), f"skipped, see {skipped}"),
+        (len(account.skipped) - clips.skipped, f"skipped, see {skipped}"),
     ]
-    print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
-    if len(account.skipped) < given:
+    if given:
+        print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
+    if len(account.skipped) - clips.skipped < given:
         print(f"faces    {account.faces:,} found, {account.painted:,} painted")
     if (others := listing.left_out.describe()) or listing.own_files or maps:
         kinds = [
@@ -158,7 +170,7 @@ def _summary(account, listing, given: int, finished: int, output: Path, skipped:
         )
     if account.flattened:
         print(f"note     {account.flattened:,} transparent photos were laid on white; png and webp keep transparency")
-    if account.painted:
+    if account.painted or clips.painted:
         print("note     painted faces are plausible, not true; each result is marked as synthetic in its metadata")
     print(f"wrote    {output}")
 
@@ -172,7 +184,7 @@ def _nothing(listing, maps: int) -> UserError:
         return UserError(f"{name}: {reason}{more}; give photos, folders of photos, or patterns", "missing")
     others = f"{listing.other_files:,} other files, {listing.own_files:,} results of predict"
     others += f", {maps:,} maps" if maps else ""
-    return UserError(f"the inputs contain no photos ({others}); {READ}, videos are not", "empty")
+    return UserError(f"the inputs contain no photos ({others}); {READ}, and videos", "empty")
 
 
 def _model_name(model: str | os.PathLike) -> str:
@@ -191,12 +203,15 @@ def _model_name(model: str | os.PathLike) -> str:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.predict",
-        description="Inpaint every face mask in photos, with a given emotion. The painted faces are plausible, not "
-        "true: never use them to identify a person, and never as evidence.",
+        description="Inpaint every face mask in photos and videos, with a given emotion. The painted faces are "
+        "plausible, not true: never use them to identify a person, and never as evidence.",
         epilog="example: python -m rac_unet.predict holiday/ --emotion happiness --output unmasked",
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="photos, folders (with all below them) and patterns ('*.jpg')"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="photos, videos, folders (with all below them) and patterns ('*.jpg')",
     )
     parser.add_argument(
         "--output",
@@ -225,7 +240,8 @@ def _parser() -> CommandParser:
         default="png",
         help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress the whole picture "
         "again, and jpeg has no transparency; same: as each photo came, JPEG in its own quality, HEIC as JPEG, AVIF as "
-        "WebP, all other kinds as PNG. What this means for size and pixels is printed before the work",
+        "WebP, all other kinds as PNG; lossless: png, and FFV1 in Matroska for videos, otherwise H.264. What this means "
+        "for size and pixels is printed before the work",
     )
     parser.add_argument(
         "--max_side",
@@ -273,7 +289,23 @@ def _parser() -> CommandParser:
         action="store_true",
         help="write 'synthetic' visibly into a corner; the metadata always contain the mark",
     )
-    parser.add_argument("--overwrite", action="store_true", help="process finished photos again")
+    video = parser.add_argument_group("videos (they need PyAV: pip install 'rac_unet[video]')")
+    video.add_argument(
+        "--quality",
+        type=number(int, 0, 51),
+        default=16,
+        metavar="N",
+        help="H.264's constant rate factor: 0 is the best, 51 the worst; 16 (default) looks like the source",
+    )
+    video.add_argument("--start", type=clip_time, metavar="TIME", help="leave out what is before: seconds, or 1:30.5")
+    video.add_argument("--end", type=clip_time, metavar="TIME", help="leave out what is after")
+    video.add_argument(
+        "--no_mark", action="store_true", help="do not write 'synthetic' visibly into videos; their metadata contain it"
+    )
+    video.add_argument(
+        "--animations", action="store_true", help="unmask all frames of GIFs and animated WebPs and PNGs, into videos"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="process finished photos and videos again")
     return parser
 
 

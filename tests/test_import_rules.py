@@ -23,6 +23,7 @@ ROOMS = (
     "runtime",
     "exporting",
     "unmasking",
+    "clips",
     "page",
     "scoring",
     "reports",

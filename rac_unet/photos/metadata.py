@@ -108,10 +108,11 @@ def mark_alone(text: str) -> bytes:
 def has_mark(image: Image.Image) -> bool:
     """Return whether an image opened by Pillow has the mark, in its comment or as the property in its XMP."""
     comments = [body for name, body in getattr(image, "applist", ()) if name == "COM"]
-    return any(map(_is_mark, [*comments, image.info.get("Comment")])) or _xmp_has_mark(_xmp(image))
+    return any(map(is_mark, [*comments, image.info.get("Comment")])) or _xmp_has_mark(_xmp(image))
 
 
-def _is_mark(text: str | bytes | None) -> bool:
+def is_mark(text: str | bytes | None) -> bool:
+    """Return whether a comment is the mark of a picture or clip that this package wrote."""
     if isinstance(text, bytes):
         text = text.decode("latin-1")
     return isinstance(text, str) and _MARK_TEXT.fullmatch(text) is not None
@@ -131,7 +132,7 @@ def _xmp_has_mark(xmp: bytes) -> bool:
         root = ElementTree.fromstring(xmp.strip(b"\0 \r\n"))
     except ElementTree.ParseError:
         return False
-    return any(_is_mark(found.text) for found in root.iter(f"{{{NAMESPACE}}}mark"))
+    return any(is_mark(found.text) for found in root.iter(f"{{{NAMESPACE}}}mark"))
 
 
 def _exif(image: Image.Image) -> bytes:

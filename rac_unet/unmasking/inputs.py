@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from rac_unet.photos.listing import LeftOut, find_photos, match_pattern
+from rac_unet.photos.listing import LeftOut, find_photos, is_photo_name, match_pattern
 from rac_unet.photos.writing import is_signed
 
-# Predict's own files: the name of the list of skipped photos, and the first bytes of each report.
-SKIPPED, REPORT_START = "skipped.csv", b'{\n "photo": '
+# Predict's own files: the name of the list of skipped photos, and the first bytes of a photo's and a clip's report.
+SKIPPED, REPORT_START = "skipped.csv", (b'{\n "photo": ', b'{\n "clip": ')
 # Added to a photo's name for the file of its map: photo.map.png.
 MAP_PART = ".map"
 
@@ -54,7 +55,12 @@ class Listing:
         return self.left_out.passed.total()
 
 
-def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
+def list_photos(
+    given: list[str],
+    output: str | os.PathLike,
+    wanted: Callable[[str], bool] = is_photo_name,
+    signed: Callable[[Path], bool] = is_signed,
+) -> Listing:
     """Find the photos of command-line arguments.
 
     A folder's structure is mirrored below the output; if several folders are given, each gets a subfolder of its name.
@@ -65,6 +71,8 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
     Args:
         given: paths and patterns (`*`, `?`, `[…]`, `**`); patterns are for shells that do not expand them.
         output: folder of the results, which may be inside a folder of photos.
+        wanted: file name -> whether a file of a folder is listed.
+        signed: path -> whether a file has the mark of a result.
     """
     listing = Listing()
     listing.left_out.ignored = lambda path: _is_account(Path(path), Path(output))
@@ -85,7 +93,7 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
             for match, below in ((Path(match), PurePath(below)) for match, below in matches):
                 if match.is_dir():
                     folders.append((match, below))
-                elif _is_result(match, Path(base), Path(output)):
+                elif _is_result(match, Path(base), Path(output), signed):
                     listing.own_files += 1
                 else:
                     files.append((match, below))
@@ -97,16 +105,18 @@ def list_photos(given: list[str], output: str | os.PathLike) -> Listing:
     top = [path for path, place in folders if place == PurePath()]
     for path, place in folders:
         named = PurePath(path.resolve().name) if len(top) > 1 and place == PurePath() else place
-        files += [(file, named / below) for file, below in _walk(path, Path(output), listing)]
+        files += [(file, named / below) for file, below in _walk(path, Path(output), listing, wanted, signed)]
     _place(files, listing)
     return listing
 
 
-def _walk(folder: Path, output: Path, listing: Listing) -> list[tuple[Path, PurePath]]:
+def _walk(
+    folder: Path, output: Path, listing: Listing, wanted: Callable[[str], bool], signed: Callable[[Path], bool]
+) -> list[tuple[Path, PurePath]]:
     found = []
-    for photo in find_photos(folder, listing.left_out):
+    for photo in find_photos(folder, listing.left_out, wanted=wanted):
         path = Path(folder, photo.path)
-        if _is_result(path, folder, output):
+        if _is_result(path, folder, output, signed):
             listing.own_files += 1
         else:
             found.append((path, PurePath(photo.path)))
@@ -119,7 +129,7 @@ def _note_missing(folder: Path, listing: Listing) -> None:
     listing.left_out.missing.clear()
 
 
-def _is_result(path: Path, given: Path, output: Path) -> bool:
+def _is_result(path: Path, given: Path, output: Path, signed: Callable[[Path], bool]) -> bool:
     """Return whether a file found in a folder is a result, by its mark or its report.
 
     All files in the output folder are results, unless the photos are inside it (if `given`, the folder that was given,
@@ -128,7 +138,7 @@ def _is_result(path: Path, given: Path, output: Path) -> bool:
     own, parent, top = (os.path.join(os.path.realpath(each), "") for each in (output, path.parent, given))
     if parent.startswith(own) and not top.startswith(own):
         return True
-    return is_signed(path) or has_report(path)
+    return signed(path) or has_report(path)
 
 
 def has_report(path: Path) -> bool:
@@ -158,7 +168,7 @@ def _is_account(path: Path, output: Path) -> bool:
         return folder == own
     try:
         with path.open("rb") as file:
-            return path.suffix == ".json" and file.read(len(REPORT_START)) == REPORT_START
+            return path.suffix == ".json" and file.read(max(map(len, REPORT_START))).startswith(REPORT_START)
     except OSError:
         return False
 
