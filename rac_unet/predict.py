@@ -240,8 +240,8 @@ def _parser() -> CommandParser:
         default="png",
         help="png keeps every pixel outside the mask exactly (default); jpeg and webp compress the whole picture "
         "again, and jpeg has no transparency; same: as each photo came, JPEG in its own quality, HEIC as JPEG, AVIF as "
-        "WebP, all other kinds as PNG; lossless: png, and FFV1 in Matroska for videos, otherwise H.264. What this means "
-        "for size and pixels is printed before the work",
+        "WebP, all other kinds as PNG; lossless: png, and for videos FFV1 in Matroska instead of H.264. What this "
+        "means for size and pixels is printed before the work",
     )
     parser.add_argument(
         "--max_side",

@@ -86,7 +86,7 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
         points: (68, 2) iBUG landmarks in photo pixels, of which `VISIBLE` are used.
         size: side of the crop in pixels.
     """
-    matrix = fit_similarity(points[VISIBLE], TEMPLATE[_VISIBLE_ROWS] * size - 0.5)
+    matrix = fitted_matrix(points, size)
     photo, to_crop = image, matrix
     zoom = np.hypot(matrix[0, 0], matrix[0, 1])
     if zoom < 0.5:
@@ -98,6 +98,11 @@ def align_face(image: np.ndarray, points: np.ndarray, size: int = 128) -> Aligne
         to_crop = np.c_[matrix[:, :2] * ratio, matrix[:, 2] + matrix[:, :2] @ (ratio / 2 - 0.5)]
     crop = cv2.warpAffine(photo, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return AlignedFace(crop, transform_points(matrix, points), matrix)
+
+
+def fitted_matrix(points: np.ndarray, size: int) -> np.ndarray:
+    """Return the (2, 3) matrix, photo pixel (x, y, 1) -> crop pixel, with which `align_face` cuts its crop."""
+    return fit_similarity(points[VISIBLE], TEMPLATE[_VISIBLE_ROWS] * size - 0.5)
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

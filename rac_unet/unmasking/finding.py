@@ -69,14 +69,17 @@ class FaceFinder:
         Args:
             photo: (H, W, 3) uint8 RGB.
         """
-        faces = self._with_maps(photo, self.detector.detect_all(photo))
+        faces = self.with_maps(photo, self.detector.detect_all(photo))
         faces = self._with_turned(photo, faces)
         if not any(face.masked for face in faces):
             faces = self._with_lying(photo, faces)
         return faces
 
-    def _with_maps(self, photo: np.ndarray, detections: list[Face]) -> list[FoundFace]:
-        """Cut the crops, in which masks are found and checked; wider crops where a mask extends below the usual one."""
+    def with_maps(self, photo: np.ndarray, detections: list[Face]) -> list[FoundFace]:
+        """Return a `FoundFace` for each detection, in their order.
+
+        Cuts the crops, in which masks are found and checked; wider crops where a mask extends below the usual one.
+        """
         faces = self._cut(photo, detections, [face.points for face in detections])
         wide = [i for i, face in enumerate(faces) if face.masked and runs_out(face.where, face.matrix, photo.shape)]
         frames = [wider_frame(faces[i].points, faces[i].matrix, self._runner.image_size) for i in wide]
@@ -126,12 +129,12 @@ class FaceFinder:
             if is_surer(other, face.face) and (_same_place(other, face.face) or _same_place(face.face, other))
         }
         right = list({id(face): face for face in wrong.values()}.values())
-        return _largest_first([face for face in faces if id(face) not in wrong] + self._with_maps(photo, right))
+        return _largest_first([face for face in faces if id(face) not in wrong] + self.with_maps(photo, right))
 
     def _with_lying(self, photo: np.ndarray, faces: list[FoundFace]) -> list[FoundFace]:
         """Add masked faces that are found only when the photo is turned, in place of others at the same place."""
         lying = self.detector.detect_lying(photo, [face.face for face in faces])
-        masked = [face for face in self._with_maps(photo, lying) if face.masked]
+        masked = [face for face in self.with_maps(photo, lying) if face.masked]
         kept = [face for face in faces if not any(_same_place(face.face, other.face) for other in masked)]
         return _largest_first(masked + kept)
 

@@ -37,6 +37,8 @@ _COLOURLESS = 0.01
 _HEADROOM = np.float32(32)
 # From twice this size on, light is compared at about this size.
 _LIGHT_SIZE = 128
+# With fewer known pixels near the map, light and colour are left alone.
+_FEWEST_KNOWN = 12
 # A face is pasted in strips of this many rows, which fit the processor's cache; allocating memory for a large face at
 # once would take as long as the work. The side of the grain tile is a multiple. Grain is measured in blocks of a strip
 # of so many columns, and of about so many pixels in total.
@@ -111,22 +113,42 @@ def matched_to_photo(painted: np.ndarray, crop: np.ndarray, ring: np.ndarray) ->
         ring: (S, S) float32, weights of the known pixels.
     Returns: (S, S, 3) float32 in [0, 1].
     """
-    if ring.sum() < 12:
-        return painted
-    known = crop[ring > 0]
-    if (largest(known) + largest(-known)).mean() < _COLOURLESS:
+    if is_colourless(crop, ring):
         # Keep black-and-white photos without colour.
-        painted = np.repeat(painted.mean(axis=-1, keepdims=True), 3, axis=-1)
+        painted = without_colour(painted)
+    correction = light_correction(painted, crop, ring)
+    return painted if correction is None else np.clip(painted + correction, 0, 1).astype(np.float32)
+
+
+def is_colourless(crop: np.ndarray, ring: np.ndarray) -> bool:
+    """Return whether the known pixels of a photo have no colour; arguments as of `matched_to_photo`."""
+    if ring.sum() < _FEWEST_KNOWN:
+        return False
+    known = crop[ring > 0]
+    return bool((largest(known) + largest(-known)).mean() < _COLOURLESS)
+
+
+def without_colour(painted: np.ndarray) -> np.ndarray:
+    """Return a painting (S, S, 3) in shades of grey."""
+    return np.repeat(painted.mean(axis=-1, keepdims=True), 3, axis=-1)
+
+
+def light_correction(painted: np.ndarray, crop: np.ndarray, ring: np.ndarray) -> np.ndarray | None:
+    """Return what to add to a painting so that its light and colour match the photo's; None with too few known pixels.
+
+    Args: as of `matched_to_photo`.
+    Returns: (S, S, 3) float32, smooth.
+    """
+    if ring.sum() < _FEWEST_KNOWN:
+        return None
     size, off = len(painted), crop - painted
     if size < 2 * _LIGHT_SIZE:
-        correction = _light_correction(off, ring)
-    else:
-        # Light changes slowly, and the time grows with the fourth power of the size.
-        small = size // (size // _LIGHT_SIZE)
-        known = _resized(ring, small, cv2.INTER_AREA)
-        correction = _light_correction(_resized(off, small, cv2.INTER_AREA), (known > 0.999).astype(np.float32))
-        correction = _resized(correction, size, cv2.INTER_LINEAR)
-    return np.clip(painted + correction, 0, 1).astype(np.float32)
+        return _light_correction(off, ring)
+    # Light changes slowly, and the time grows with the fourth power of the size.
+    small = size // (size // _LIGHT_SIZE)
+    known = _resized(ring, small, cv2.INTER_AREA)
+    correction = _light_correction(_resized(off, small, cv2.INTER_AREA), (known > 0.999).astype(np.float32))
+    return _resized(correction, size, cv2.INTER_LINEAR)
 
 
 def _light_correction(off: np.ndarray, ring: np.ndarray) -> np.ndarray:
@@ -151,7 +173,7 @@ def _light_correction(off: np.ndarray, ring: np.ndarray) -> np.ndarray:
     mean = (off * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
     little = np.float32(0.02)
     correction = (smooth + little * mean) / (spread[..., None] + little)
-    return np.clip(correction, -_MOST_CORRECTION, _MOST_CORRECTION)
+    return np.clip(correction, -_MOST_CORRECTION, _MOST_CORRECTION).astype(np.float32)
 
 
 def paste_painting(
@@ -169,7 +191,14 @@ def paste_painting(
     paste_face(photo, region, sharp, FaceMap(where.weight, skin), matrix)
 
 
-def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where: FaceMap, matrix: np.ndarray) -> None:
+def paste_face(
+    photo: np.ndarray,
+    region: np.ndarray,
+    painted: np.ndarray,
+    where: FaceMap,
+    matrix: np.ndarray,
+    grain: np.ndarray | None = None,
+) -> None:
     """Blend a painted crop into the photo, in place, at the photo's own resolution.
 
     Args:
@@ -178,14 +207,17 @@ def paste_face(photo: np.ndarray, region: np.ndarray, painted: np.ndarray, where
         painted: (S, S, 3) float32 in [0, 1].
         where: the map.
         matrix: (2, 3) photo pixel (x, y, 1) -> crop pixel, as `AlignedFace.matrix`.
+        grain: (256, 256) float32, a tile of grain in grey levels; by default as much as `missing_grain` measures.
     """
     box = _bounds(where.weight, matrix, photo.shape)
     if box is None:
         return
     weights, colours = _Layer(where.weight, matrix), _Layer(255 * painted, matrix, cv2.INTER_CUBIC, where.weight > 0)
-    amounts = _missing_grain(photo, colours, weights, where, matrix)
     x0, y0, x1, y1 = box
-    grain = np.tile(texture.grain(amounts), -(-(x1 - x0) // 256))[:, : x1 - x0] if amounts.any() else None
+    if grain is None:
+        amounts = _missing_grain(photo, colours, weights, where, matrix)
+        grain = texture.grain(amounts) if amounts.any() else None
+    grain = None if grain is None else np.tile(grain, -(-(x1 - x0) // 256))[:, : x1 - x0]
     for top in range(y0, y1, _STRIP):
         strip = x0, top, x1, min(top + _STRIP, y1)
         weight = weights.within(strip)
@@ -312,6 +344,20 @@ def _span(where: np.ndarray, margin: int) -> tuple[int, int]:
 
 def _resized(crop: np.ndarray, side: int, interpolation: int) -> np.ndarray:
     return cv2.resize(crop, (side, side), interpolation=interpolation)
+
+
+def missing_grain(photo: np.ndarray, painted: np.ndarray, where: FaceMap, matrix: np.ndarray) -> np.ndarray:
+    """Return for each level the standard deviation in grey levels of the grain that a painted crop lacks.
+
+    Args: as of `paste_face`.
+    Returns: (LEVELS,), see `texture.grain`.
+    """
+    amounts = np.zeros(texture.LEVELS)
+    if _bounds(where.weight, matrix, photo.shape) is not None:
+        weights, colours = _Layer(where.weight, matrix), _Layer(255 * painted, matrix, cv2.INTER_CUBIC)
+        found = _missing_grain(photo, colours, weights, where, matrix)
+        amounts[: len(found)] = found
+    return amounts
 
 
 def _missing_grain(

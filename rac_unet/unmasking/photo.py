@@ -162,16 +162,21 @@ class Unmasker:
         ]
         return wider, with_own_map([found_map(face) for face in wider], own, kept)
 
+    def read_emotions(self, faces: list[FoundFace]) -> np.ndarray:
+        """Return (N, 7) float32, the probabilities of the emotions, read from the visible part of each face."""
+        if not faces:
+            return np.zeros((0, len(EMOTIONS)), np.float32)
+        if self._reader:
+            return self._reader(np.stack([face.usual for face in faces]))
+        return np.stack([face.visible for face in faces])
+
     def _choose_emotions(self, faces: list[FoundFace], request: str) -> list[tuple[str | None, float | None]]:
         """Return the emotion of each face, and its probability if it was read from the face."""
         if request == NONE or not self.runner.conditioned:
             return [(None, None)] * len(faces)
         if request != AUTO:
             return [(request, None)] * len(faces)
-        probabilities: list[np.ndarray] | np.ndarray = [face.visible for face in faces]
-        if faces and self._reader:
-            probabilities = self._reader(np.stack([face.usual for face in faces]))
-        return [(EMOTIONS[int(row.argmax())], float(row.max())) for row in probabilities]
+        return [(EMOTIONS[int(row.argmax())], float(row.max())) for row in self.read_emotions(faces)]
 
     @functools.cached_property
     def _reader(self) -> EmotionReader | None:
