@@ -114,6 +114,7 @@ def _measure_times(args) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.benchmark_clips",
+        extras=("train",),
         description="Measure flicker, sharpness and time of unmasked clips. The clips are made from a drawn portrait, "
         "and from photos if there are any: moved, turned and lit by known paths, with noise and compression. Three "
         "methods are compared: frame by frame, landmarks filtered by a one-euro filter, and two passes.",

@@ -212,6 +212,7 @@ def _paint(args, small_file: Path, large_file: Path, emotion: str, photos: list,
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m rac_unet.portraits",
+        extras=("train",),
         description="Compare the network for small faces with the one for large faces, at the size of the second: "
         "likeness, detail, emotions and time on pairs; the step in look where one takes over from the other; and large "
         "faces of photographs, with sheets at full resolution.",

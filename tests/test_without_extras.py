@@ -33,6 +33,7 @@ CORE = {
 }
 NEEDING = {
     "benchmark": [],
+    "benchmark_clips": ["--output", "new"],
     "calibrate_reader": ["run", "--output", "new.tflite"],
     "compare": ["one", "other", "--output", "new"],
     "evaluate": ["run"],
@@ -40,6 +41,7 @@ NEEDING = {
     "exports_table": ["run"],
     "find_donors": ["pairs", "--classifier", "run"],
     "import_torch": ["weights.npz", "--output", "new"],
+    "portraits": ["pairs", "--output", "new"],
     "real_masks": ["photos", "--output", "new"],
     "score_donors": ["donors.csv", "--data", "pairs", "--judge", "run", "--classifier", "run", "--output", "new"],
     "score_reader": ["--data", "pairs", "--output", "new"],

@@ -293,7 +293,7 @@ def box_in_mesh(face: Face) -> np.ndarray:
     _, upright, corner, side = _mesh_frame(face.mesh)
     box = np.array(face.box)
     centre = upright @ (box[:2] + box[2:]) / 2
-    return np.r_[centre - corner, max(box[2:] - box[:2])] / side
+    return np.append(centre - corner, max(box[2:] - box[:2])) / side
 
 
 def _mesh_frame(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
