@@ -76,6 +76,12 @@ def _open(path: Path, output: Path | None) -> RunDir:
     if published_or_path(str(path)) == PUBLISHED:
         if output is None:
             raise UserError("the published network has no run directory to write to; give --output", "usage")
+        if not PUBLISHED_WEIGHTS.is_file():
+            raise UserError(
+                f"{PUBLISHED_WEIGHTS} does not exist: the published network's float weights are in the repository, not "
+                "in the installed package; give a copy of them",
+                "missing",
+            )
         return open_weights(PUBLISHED_WEIGHTS)
     weights = path.name.lower().endswith(WEIGHTS_ENDING) and not path.is_dir()
     return open_weights(path) if weights else open_run(path, need_weights=False)
