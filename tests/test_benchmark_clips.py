@@ -23,7 +23,7 @@ def test_three_methods_are_compared(tmp_path, capsys, monkeypatch):
     two, single = talking["two passes"], talking["frame by frame"]
     assert float(two["flicker"]) < float(talking["one-euro filter"]["flicker"])
     assert (float(two["unpainted"]), float(two["emotion_changes"])) == (0, 0)
-    assert float(two["flicker_to_source"]) < 1.2 and float(two["sharpness_to_single_frame"]) > 0.9
+    assert float(two["flicker_to_source"]) < 1.2 and float(two["sharpness_to_single_frame"]) > 0.8
     assert float(two["psnr"]) > float(talking["source"]["psnr"]) and float(single["sharpness_to_single_frame"]) == 1
     assert (tmp_path / "strip.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert json.loads((tmp_path / "provenance_steadiness.json").read_text())["model"] == "rac_unet_lite.tflite"

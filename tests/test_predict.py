@@ -425,7 +425,7 @@ def test_500_strange_files_end_no_batch_and_are_all_counted(folder, capsys):
         assert sum(parts) == int(number.replace(",", ""))
     rows = list(csv.reader(io.StringIO(Path("out/skipped.csv").read_text())))[1:]
     reports = [report(path) for path in Path("out").glob("*.json")]
-    assert sorted([photo for photo, _ in rows] + [each["photo"] for each in reports]) == words
+    assert sorted([photo for photo, _ in rows] + [each.get("photo") or each["clip"] for each in reports]) == words
     assert all(0 < len(reason) < 300 and "\n" not in reason for _, reason in rows)
     reasons = dict(rows)
     assert reasons["strange/pipe.jpg"] == "not a regular file" and reasons["strange/link.png"] == "file is missing"
