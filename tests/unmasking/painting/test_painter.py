@@ -91,12 +91,20 @@ def test_the_share_rises_without_a_step_and_ends_exactly_at_the_limits():
 @pytest.mark.parametrize(("side", "network"), [(90, "lite"), (150, "lite+portrait"), (260, "portrait")])
 def test_auto_chooses_by_size(published, side, network):
     photo = photo_of(side)
-    result = Unmasker().unmask(photo, "anger")
+    result = Unmasker().unmask(photo, "surprise")
     (face,) = result.faces
-    assert face.network == network and face.emotion == "anger"
+    assert face.network == network and face.emotion == "surprise"
     assert not is_green(result.image).any() and not ((result.image != photo).any(-1) & ~result.occlusion).any()
     # The second network is opened only for a face that it paints.
     assert published["opened"] == ["lite"] + ["portrait"] * (network != "lite")
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_a_large_face_gets_the_second_network_for_the_emotions_that_it_paints_well(published, emotion):
+    (face,) = Unmasker().unmask(photo_of(260), emotion).faces
+    assert face.network == ("portrait" if emotion in ("surprise", "happiness", "neutral") else "lite")
+    (face,) = Unmasker("portrait").unmask(photo_of(260), emotion).faces
+    assert face.network == "portrait"
 
 
 def test_between_the_limits_the_painting_is_a_mix(published, monkeypatch):
@@ -153,7 +161,9 @@ def test_a_file_paints_all_faces_itself(published, monkeypatch):
 
 def test_all_seven_emotions_of_a_large_face(published):
     photo = photo_of(200)
-    (seven,), (face,) = Unmasker().unmask_all(photo)
+    (_,), (face,) = Unmasker().unmask_all(photo)
+    assert face.network == "lite", "all seven by one network, and the second does not paint all of them well"
+    (seven,), (face,) = Unmasker("portrait").unmask_all(photo)
     assert face.network == "portrait" and seven.crop.shape == (256, 256, 3)
     assert len({seven.painted[name].tobytes() for name in EMOTIONS}) == 7
     assert not any(is_green(picture).any() for picture in seven.painted.values())
