@@ -275,12 +275,15 @@ def _lit(painted: np.ndarray, light: np.ndarray | None) -> np.ndarray:
 def _tile(amounts: np.ndarray | float, index: int) -> np.ndarray:
     """Return the tile of grain, shifted differently in each frame: grain that stands still looks like a dirty lens.
 
+    Only the finest level is added: coarser texture belongs to the skin, and would flicker if it changed with the frame.
+
     Args:
         amounts: standard deviation of each level in grey levels; 0 if it was not measured.
     """
-    if not np.any(amounts):
+    finest = np.ravel(amounts)[:1]
+    if not finest.any():
         return np.zeros((256, 256), np.float32)
-    return np.roll(texture.grain(amounts), (97 * index % 256, 57 * index % 256), (0, 1))
+    return np.roll(texture.grain(finest), (97 * index % 256, 57 * index % 256), (0, 1))
 
 
 def _resized(image: np.ndarray, side: int) -> np.ndarray:
