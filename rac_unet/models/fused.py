@@ -3,8 +3,8 @@
 Keras composes a training batch norm from some ten elementwise operations, and so does its gradient; TensorFlow and
 cuDNN have one kernel for each direction. Networks are trained with the kernel, and saved, scored and exported with
 stock layers; names, order and shapes are the same, so each loads the other's weights. With Keras's layer a training
-step of `rac_unet_lite` takes 1.30 times as long (`python -m rac_unet.benchmark --parts keras --batch_size 16 --repeats 2`,
-two CPU cores).
+step of `rac_unet_lite` takes 1.30 times as long (`python -m rac_unet.benchmark --parts keras --batch_size 16 --repeats
+2`, two CPU cores).
 """
 
 from __future__ import annotations

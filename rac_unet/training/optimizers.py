@@ -2,9 +2,9 @@
 
 Keras's optimizers sum gradients over replicas themselves, and clip them before the sum. Here the caller sums them, and
 each replica applies the same update to its own copy of the variables, so that no further exchange is needed. On one
-device, too, they are a little faster: a step of `rac_unet_lite` takes 1.05 times as long with Keras's Adam, and 1.05 times
-as long again with its moving average (`python -m rac_unet.benchmark --parts keras --batch_size 16 --repeats 2`, two CPU
-cores; quartiles 1.03 to 1.07 and 1.02 to 1.08).
+device, too, they are a little faster: a step of `rac_unet_lite` takes 1.05 times as long with Keras's Adam, and 1.05
+times as long again with its moving average (`python -m rac_unet.benchmark --parts keras --batch_size 16 --repeats 2`,
+two CPU cores; quartiles 1.03 to 1.07 and 1.02 to 1.08).
 """
 
 from __future__ import annotations
