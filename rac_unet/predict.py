@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         unmasker = _open(Unmasker, args.model, files)
         if note := unmasker.check_request(emotion):
             print(f"note     {note}")
-        if emotion != ALL and (note := forecast([plan.photo.path for plan in todo], args.format, args.max_side)):
+        if emotion != ALL and (note := forecast([plan.photo.path for plan in todo], settings.format, args.max_side)):
             print(f"note     {note}", flush=True)
     if without := sum(photo.map is None for photo in photos) if args.map else 0:
         print(f"note     {without:,} of {len(photos):,} photos have no map in {args.map}; the found ones are used")

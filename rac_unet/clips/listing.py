@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.extras import install_command
 from rac_unet.photos.kinds import HEAD_BYTES, kind_of
 from rac_unet.photos.listing import any_visible_name, is_photo_name
 from rac_unet.photos.writing import is_signed
@@ -39,7 +40,6 @@ ENDINGS = (
 )
 # Animated pictures, which are clips only if the user wants it.
 ANIMATED = (".gif", ".webp", ".png", ".apng")
-INSTALL = "pip install 'rac_unet[video]'"
 
 
 def list_inputs(given: list[str], output: str | os.PathLike, animations: bool) -> tuple[Listing, list[PhotoFile]]:
@@ -59,7 +59,7 @@ def list_inputs(given: list[str], output: str | os.PathLike, animations: bool) -
     if not has_pyav():
         named = {os.path.realpath(word) for word in given}
         for clip in clips:
-            reason = f"clips need PyAV: {INSTALL}"
+            reason = f"clips need PyAV: {install_command('video')}"
             if os.path.realpath(clip.path) in named or not listing.photos:
                 raise UserError(f"{clip.path}: {reason}", "missing_extra")
             listing.missing.append((str(clip.path), reason))
@@ -73,7 +73,7 @@ def is_clip_name(name: str) -> bool:
 
 
 def has_pyav() -> bool:
-    """Return whether PyAV can be imported."""
+    """Return whether PyAV can be imported; an installed one may lack a library."""
     try:
         import av  # noqa: F401
     except ImportError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
 from dataclasses import dataclass
@@ -12,10 +11,8 @@ from rac_unet.clips.working import SIDE_BY_SIDE, ClipOutcome, ClipSettings, remo
 from rac_unet.clips.writing import Container, choose_container, has_video_mark
 from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.whole import write_file
-from rac_unet.photos.writing import is_signed
-from rac_unet.unmasking.inputs import PhotoFile, has_report
-
-_ENTRIES = {"clip", "settings", "file", "results"}
+from rac_unet.unmasking.inputs import PhotoFile
+from rac_unet.unmasking.output import file_facts, may_replace, read_report
 
 
 @dataclass(frozen=True)
@@ -53,14 +50,19 @@ class ClipFolder:
         for clip in clips:
             container = choose_container(os.fspath(clip.path), self._settings.lossless)
             plan = PlannedClip(clip.path, self._folder / clip.place, container)
-            report = _read_report(plan.report)
+            report = read_report(plan.report, "clip")
             for path in self._names(plan):
                 if os.path.realpath(path) in inputs:
                     raise UserError(
                         f"the result {path} would replace an input clip; give another folder with --output", "exists"
                     )
                 known = report is not None and (path == plan.report or path.name in report["results"])
-                if os.path.lexists(path) and not known and not _is_ours(path, plan):
+                if (
+                    os.path.lexists(path)
+                    and not known
+                    and not has_video_mark(path)
+                    and not may_replace(path, plan.path)
+                ):
                     raise UserError(
                         f"{path} exists already and was not written by predict; give another --output, or remove it",
                         "exists",
@@ -82,7 +84,7 @@ class ClipFolder:
             "synthetic": outcome.painted > 0,
             "rac_unet": own_version(),
             "settings": self._settings.record(),
-            "file": _file_facts(plan.path),
+            "file": file_facts(plan.path),
         }
         write_file(plan.report, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
 
@@ -100,7 +102,7 @@ class ClipFolder:
                 "--overwrite to process all again",
                 "changed",
             )
-        if report["file"] == _file_facts(plan.path):
+        if report["file"] == file_facts(plan.path):
             return all(plan.base.with_name(name).is_file() for name in report["results"])
         if report["clip"] != os.fspath(plan.path):
             raise UserError(
@@ -112,37 +114,6 @@ class ClipFolder:
 
 def tracks_of(plan: PlannedClip) -> tuple[int, int]:
     """Return the numbers of faces and of painted faces in a finished clip's report."""
-    tracks = (_read_report(plan.report) or {}).get("tracks")
+    tracks = (read_report(plan.report, "clip") or {}).get("tracks")
     tracks = [track for track in tracks if isinstance(track, dict)] if isinstance(tracks, list) else []
     return len(tracks), sum(bool(track.get("painted_share")) for track in tracks)
-
-
-def _file_facts(path: Path) -> dict[str, object]:
-    try:
-        facts = path.stat()
-    except OSError:
-        return {}
-    return {"name": path.name, "bytes": facts.st_size, "modified": facts.st_mtime_ns}
-
-
-def _read_report(path: Path) -> dict | None:
-    """Return the report of a clip; None if there is none, or the file is something else."""
-    try:
-        report = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(report, dict) or not set(report) >= _ENTRIES:
-        return None
-    names = report["results"]
-    fits = isinstance(report["settings"], dict) and isinstance(names, list) and all(isinstance(n, str) for n in names)
-    return report if fits else None
-
-
-def _is_ours(path: Path, plan: PlannedClip) -> bool:
-    """Return whether a file may be replaced: predict wrote it, or it is an unchanged copy of the clip."""
-    if is_signed(path) or has_video_mark(path) or has_report(path):
-        return True
-    try:
-        return filecmp.cmp(path, plan.path, shallow=False)
-    except OSError:
-        return False

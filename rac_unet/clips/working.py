@@ -109,7 +109,6 @@ class Passes:
 
 def two_passes(unmasker, settings: ClipSettings) -> Passes:
     """Return the passes with which `predict` unmasks clips."""
-
     choice = parse_choice(settings.faces, settings.box)
 
     def checked(frames: Iterable[ClipFrame]) -> Iterator[ClipFrame]:

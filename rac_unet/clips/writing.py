@@ -98,35 +98,12 @@ def write_clip(
     Returns: remarks for the user.
     Raises: OSError when the file cannot be written.
     """
-    try:
-        return _write(file, source, container, encoding, segments, times, reorder, mark, part)
-    except av.error.FFmpegError as error:
-        # PyAV hides the error that the file raised.
-        hidden = error
-        while hidden is not None and (not isinstance(hidden, OSError) or isinstance(hidden, av.error.FFmpegError)):
-            hidden = hidden.__cause__ or hidden.__context__
-        if hidden is not None:
-            raise hidden from None
-        raise
-
-
-def _write(
-    file: BinaryIO,
-    source: str,
-    container: Container,
-    encoding: Encoding,
-    segments: list[Path],
-    times: tuple[int, ...],
-    reorder: int,
-    mark: tuple[bool, str],
-    part: tuple[bool, bool],
-) -> list[str]:
     remarks: list[str] = []
     options = {}
     if container.ending != ".mkv":
         # Times at which streams start are stored in this unit, by default a millisecond.
         options["movie_timescale"] = str(_timescale(encoding.time_base))
-    with contextlib.ExitStack() as stack:
+    with _file_errors(), contextlib.ExitStack() as stack:
         try:
             original = stack.enter_context(av.open(source, metadata_errors="replace"))
         except (av.error.FFmpegError, OSError):
@@ -163,6 +140,20 @@ def _write(
         file.seek(0, io.SEEK_END)
         file.write((8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
     return remarks
+
+
+@contextlib.contextmanager
+def _file_errors() -> Iterator[None]:
+    """Raise the OSError of a file, such as a full disk, that PyAV hides behind an error of its own."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        hidden: BaseException | None = error
+        while hidden is not None and (not isinstance(hidden, OSError) or isinstance(hidden, av.error.FFmpegError)):
+            hidden = hidden.__cause__ or hidden.__context__
+        if hidden is not None:
+            raise hidden from None
+        raise
 
 
 def has_video_mark(path: Path) -> bool:

@@ -145,7 +145,7 @@ def write_report(
         tables["faces.csv"] = pd.DataFrame(faces, columns=None if faces else ["photo", "side", "emotion"])
     for name, table in tables.items():
         replace_file(output / name, lambda file, table=table: table.to_csv(file, index=False, float_format="%.5g"))
-    write_text(output / "metrics.json", json.dumps(metrics, indent=2, default=lambda number: number.item()) + "\n")
+    write_text(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_text(output / "table.md", markdown(rows[0], rows[1:]))
     pictures = [np.rint(255 * np.clip(column, 0, 1)).astype(np.uint8) for column in scores.shown.values()]
     write_portrait_sheet(output / "pairs.jpg", [list(each) for each in zip(*pictures, strict=True)])

@@ -86,4 +86,4 @@ def paired_difference(
         return None
     compared = np.isfinite(first - second)
     people = len(set(np.asarray(identities)[compared].astype(str)))
-    return difference, people > 1 and (difference.low > 0 or difference.high < 0)
+    return difference, people > 1 and bool(difference.low > 0 or difference.high < 0)

@@ -112,8 +112,7 @@ def warm_start_file(path: str | Path, kind: str = NETWORK) -> Path:
 
 def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
     """Raise UserError when there is no network at `path`, or with the differences when it is not the wanted one."""
-    file = _file_of(path)
-    theirs = _network_of(file) if file else asdict(open_run(path).config().model)
+    theirs = _network_at(path)
     ours = asdict(_source_network(theirs, wanted))
     differ = [f"model.{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in theirs if theirs[key] != ours[key]]
     if differ:
@@ -122,6 +121,12 @@ def refuse_other_network(path: str | Path, wanted: ModelConfig) -> None:
             "these settings, and use a preset without them, such as sharp",
             "mismatch",
         )
+
+
+def _network_at(path: str | Path) -> dict[str, Any]:
+    """Return the settings of the network of a file, as far as it contains them, or of a run directory."""
+    file = _file_of(path)
+    return _network_of(file) if file else asdict(open_run(path).config().model)
 
 
 def _source_network(theirs: dict[str, Any], wanted: ModelConfig) -> ModelConfig:
@@ -143,8 +148,7 @@ def warm_start(config: RunConfig, pairs: PairSet) -> WarmStart | None:
         return None
     refuse_other_network(path, config.model)
     file = _file_of(path)
-    theirs = _network_of(file) if file else asdict(open_run(path).config().model)
-    source = replace(config, model=_source_network(theirs, config.model))
+    source = replace(config, model=_source_network(_network_at(path), config.model))
     if file and _is_lite(file):
         model, description = _from_lite(file, source, pairs.split("train"))
     else:

@@ -108,10 +108,10 @@ class ResultFolder:
                 if other := taken.get(path):
                     raise UserError(f"{path} would be a result of {other} and of {photo.path}; rename one", "ambiguous")
             taken |= dict.fromkeys(self._results(plan), photo.path)
-            report = _read_report(plan.report)
+            report = read_report(plan.report)
             known = [plan.report.name, *report["results"]] if report else []
             for path in (plan.report, *self._results(plan)):
-                if path.name not in known and os.path.lexists(path) and not _is_ours(path, plan):
+                if path.name not in known and os.path.lexists(path) and not may_replace(path, plan.photo.path):
                     raise UserError(f"{_taken(path)}; give another --output, or remove it", "exists")
             done = report is not None and not overwrite and self._is_finished(plan, report)
             (finished if done else todo).append(plan)
@@ -144,7 +144,7 @@ class ResultFolder:
         names = {part: plan.name(part) for part in pictures}
         for path in names.values():
             # `plan` does not know the number of sheets.
-            if os.path.lexists(path) and not _is_ours(path, plan):
+            if os.path.lexists(path) and not may_replace(path, plan.photo.path):
                 raise UnreadablePhoto(_taken(path))
         contents = {
             part: picture
@@ -160,7 +160,7 @@ class ResultFolder:
             "synthetic": painted > 0,
             "rac_unet": own_version(),
             "settings": asdict(self._settings),
-            "file": _file_facts(plan.photo.path),
+            "file": file_facts(plan.photo.path),
             "map_file": _map_facts(plan),
         }
         write_file(plan.report, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
@@ -201,7 +201,7 @@ class ResultFolder:
                 "--overwrite to process all photos again",
                 "changed",
             )
-        if report["file"] == _file_facts(plan.photo.path):
+        if report["file"] == file_facts(plan.photo.path):
             if report.get("map_file") != _map_facts(plan):
                 return False
             return all(plan.result.with_name(name).is_file() for name in report["results"])
@@ -243,13 +243,13 @@ def encode_result(
 
 def faces_of(plan: Planned) -> tuple[int, int]:
     """Return the numbers of faces and of painted faces in a finished photo's report."""
-    faces = (_read_report(plan.report) or {}).get("faces")
+    faces = (read_report(plan.report) or {}).get("faces")
     faces = [face for face in faces if isinstance(face, dict)] if isinstance(faces, list) else []
     # Earlier versions painted every face with a mask, and did not say it.
     return len(faces), sum(face.get("painted", face.get("masked")) is True for face in faces)
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
+def file_facts(path: Path) -> dict[str, Any]:
     """Return name, size and modification time of a photo, which identify it in a later call."""
     try:
         facts = path.stat()
@@ -260,28 +260,28 @@ def _file_facts(path: Path) -> dict[str, Any]:
 
 def _map_facts(plan: Planned) -> dict[str, Any] | None:
     """Return what identifies a photo's map in a later call."""
-    return None if plan.photo.map is None else _file_facts(plan.photo.map)
+    return None if plan.photo.map is None else file_facts(plan.photo.map)
 
 
-def _read_report(path: Path) -> dict | None:
-    """Return a report of predict; None if there is none, or the file is something else."""
+def read_report(path: Path, noun: str = "photo") -> dict | None:
+    """Return the report of a photo or clip (`noun`); None if there is none, or the file is something else."""
     try:
         report = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(report, dict) or not {"photo", "settings", "file", "results"} <= set(report):
+    if not isinstance(report, dict) or not {noun, "settings", "file", "results"} <= set(report):
         return None
     names = report["results"]
     fits = isinstance(report["settings"], dict) and isinstance(names, list) and all(isinstance(n, str) for n in names)
     return report if fits else None
 
 
-def _is_ours(path: Path, plan: Planned) -> bool:
-    """Return whether a file may be replaced: predict wrote it, or it is an unchanged copy of the photo."""
+def may_replace(path: Path, source: Path) -> bool:
+    """Return whether a file may be replaced: predict wrote it, or it is an unchanged copy of the source."""
     if is_signed(path) or has_report(path):
         return True
     try:
-        return filecmp.cmp(path, plan.photo.path, shallow=False)
+        return filecmp.cmp(path, source, shallow=False)
     except OSError:
         return False
 

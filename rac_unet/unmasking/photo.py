@@ -97,10 +97,11 @@ class Unmasker:
         hidden = None if own is None else crops_to_paint(self.runner, masked, [maps[number] for number in todo])
         done = self.painter.paint(photo, masked, [name for name, _ in emotions], hidden)
         # A face painted by the network for large ones has a larger crop and map.
-        at_size = [found_map(face) for face in found]
-        for number, painting in zip(todo, done, strict=True):
-            at_size[number] = found_map(painting.face)
-        maps = at_size if own is None else with_own_map(at_size, own, kept)
+        larger = {number: each.face for number, each in zip(todo, done, strict=True) if each.face is not found[number]}
+        if larger and own is not None:
+            maps = with_own_map([found_map(larger.get(number, face)) for number, face in enumerate(found)], own, kept)
+        else:
+            maps = [found_map(larger[number]) if number in larger else each for number, each in enumerate(maps)]
         paintings: list[PaintedFace | None] = [None] * len(found)
         for number, painting in zip(todo, done, strict=True):
             paintings[number] = PaintedFace(painting.face.crop, painting.painted, maps[number], painting.network)
