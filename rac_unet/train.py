@@ -30,14 +30,16 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
     from rac_unet.pairing.opening import open_pairs
     from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, emotion_frequencies, load_readers
+    from rac_unet.training.guiding.teacher import load_teacher
     from rac_unet.training.reporting import Log
-    from rac_unet.training.warm_start import warm_start, warm_start_facts
+    from rac_unet.training.warm_start import teacher_facts, warm_start, warm_start_facts
 
     config = _with_absolute_paths(command.config)
     if config.loss.needs_features:
         find_extractor_file(config.loss.features, config.loss.feature_weights, "loss.")
     _refuse_untrained_statistics(config)
     readers, donors = check_readers(config.guidance.readers), read_donors(config.guidance)
+    teacher = teacher_facts(config)
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
     if readers:
@@ -51,6 +53,8 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
     resolve_auto(config.training, device_facts(distribution.kind == "tpu"), distribution.replicas)
     extractor, initial = _extractor(config), warm_start(config, pairs)
     opened = load_readers(config.guidance.readers, distribution.strategy)
+    taught_by = load_teacher(config, distribution.strategy)
+    guides = {"readers": readers} | donor_facts(donors, config.guidance) | ({"teacher": teacher} if teacher else {})
     facts = {
         "device": device_name(),
         "strategy": distribution.description,
@@ -58,7 +62,7 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
-        **({"guidance": {"readers": readers} | donor_facts(donors, config.guidance)} if readers else {}),
+        **({"guidance": guides} if readers else {}),
         **({WARM_START_KEY: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:
@@ -69,7 +73,7 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
         if distribution.is_chief:
             log(f"run      {run.path}")
         log(f"device   {facts['device']}")
-        return _train(run, pairs, log, extractor, opened, donors, distribution, started_at, initial)
+        return _train(run, pairs, log, extractor, opened, donors, taught_by, distribution, started_at, initial)
 
 
 def resume(command: TrainCommand, started_at: float) -> int:
@@ -82,6 +86,7 @@ def resume(command: TrainCommand, started_at: float) -> int:
     from rac_unet.training.arguments import with_overrides
     from rac_unet.training.guiding.donors import donor_facts, read_donors
     from rac_unet.training.guiding.readers import check_readers, load_readers
+    from rac_unet.training.guiding.teacher import check_teacher, load_teacher
     from rac_unet.training.reporting import Log
     from rac_unet.training.state import find_backups
     from rac_unet.training.warm_start import warm_start
@@ -97,8 +102,9 @@ def resume(command: TrainCommand, started_at: float) -> int:
             raise UserError(f"{error}; {advice}", error.kind) from error
     try:
         readers, donors = check_readers(config.guidance.readers), read_donors(config.guidance)
+        teacher = check_teacher(config)
     except UserError as error:
-        advice = "with --resume, give --guidance.readers or --guidance.donor_faces again"
+        advice = "with --resume, give --guidance.readers, --guidance.donor_faces or --guidance.teacher again"
         raise UserError(f"{error}; {advice}", error.kind) from error
     pairs = open_pairs(config)
     distribution = _take_devices(config)
@@ -110,12 +116,16 @@ def resume(command: TrainCommand, started_at: float) -> int:
     resuming.refuse_changed_features(run, extractor)
     resuming.refuse_changed_readers(run, readers)
     resuming.refuse_changed_donors(run, donor_facts(donors, config.guidance))
+    resuming.refuse_changed_teacher(run, teacher)
     opened = load_readers(config.guidance.readers, distribution.strategy)
+    taught_by = load_teacher(config, distribution.strategy)
     initial = None if find_backups(run.backup) else warm_start(config, pairs)
     if distribution.is_chief and config != run.config():
         write_text(run.config_file, write_yaml(config))
     log = Log(run.log_file) if distribution.is_chief else print
-    return _train(run, pairs, log, extractor, opened, donors, distribution, started_at, initial, resumed=True)
+    return _train(
+        run, pairs, log, extractor, opened, donors, taught_by, distribution, started_at, initial, resumed=True
+    )
 
 
 def _take_devices(config: RunConfig):
@@ -181,6 +191,7 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
             guidance,
             readers=[absolute(path) for path in guidance.readers],
             donor_faces=guidance.donor_faces and absolute(guidance.donor_faces),
+            teacher=absolute(guidance.teacher) if guidance.teacher not in (None, PUBLISHED) else guidance.teacher,
         )
     return replace(config, data=data, loss=loss, guidance=guidance, training=training)
 
@@ -194,7 +205,9 @@ def _extractor(config: RunConfig):
     return load_extractor(config.loss.features, config.loss.feature_weights, config.model.image_size, "loss.")
 
 
-def _train(run, pairs, log, extractor, readers, donors, distribution, started_at: float, initial, resumed=False) -> int:
+def _train(
+    run, pairs, log, extractor, readers, donors, teacher, distribution, started_at: float, initial, resumed=False
+) -> int:
     from rac_unet.training.loop import Trainer
     from rac_unet.training.reporting import StopSignal
 
@@ -203,9 +216,8 @@ def _train(run, pairs, log, extractor, readers, donors, distribution, started_at
         if not extractor.trained:
             log("warning  the feature extractor is untrained: the perceptual loss compares random features")
     with StopSignal() as stop:
-        trainer = Trainer(
-            run, pairs, log, extractor, distribution, started_at, initial and initial.weights, readers, donors
-        )
+        weights = initial and initial.weights
+        trainer = Trainer(run, pairs, log, extractor, distribution, started_at, weights, readers, donors, teacher)
         if initial:
             log(f"starts   with {initial.description}")
         if resumed:

@@ -25,6 +25,9 @@ COLOUR_SIGMA = 1 / 16
 # A donor gets this picture's low-passed brightness and tint. Brightness: wider than an open mouth, which is replaced.
 # Tint: lips and skin differ less in it than two photographs do.
 LIGHT_SIGMA, TINT_SIGMA = 1 / 8, 1 / 16
+# Standard deviation of the low-pass filter for a teacher's painting, as a share of the side: narrower than a lip, wider
+# than what a network of half the size cannot paint.
+TEACHER_SIGMA = 1 / 100
 # Standard deviation of the soft edge of a donor's face, as a share of the side.
 EDGE_SIGMA = 1 / 40
 
@@ -137,8 +140,25 @@ def low_pass_colour(targets, outputs):
     The Gaussian (1/16 of the side) blurs over hidden pixels only: a constant difference counts fully in a hole of any
     shape, details smaller than the filter hardly at all.
     """
-    difference = outputs["inpainted_image"] - targets["unmasked_image"]
-    mean, hidden = low_pass_over_hole(difference, targets["occlusion"], COLOUR_SIGMA)
+    return _low_pass_difference(targets, outputs, targets["unmasked_image"], COLOUR_SIGMA)
+
+
+def teacher_distance(targets, outputs, taught):
+    """Return the mean absolute difference from a teacher's painting, both blurred, over the hidden pixels.
+
+    The Gaussian (1/100 of the side) keeps lips, teeth and shading, and removes the detail that the teacher lacks.
+
+    Args:
+        targets: with `occlusion`; nothing hidden gives 0.
+        outputs: outputs of the network.
+        taught: (B, S, S, 3) float32 in [0, 1], the teacher's painting.
+    Returns: (B,) float32, 0 to 1.
+    """
+    return _low_pass_difference(targets, outputs, taught, TEACHER_SIGMA)
+
+
+def _low_pass_difference(targets, outputs, image, sigma: float):
+    mean, hidden = low_pass_over_hole(outputs["inpainted_image"] - image, targets["occlusion"], sigma)
     return over_hole(tf.abs(mean), hidden)
 
 

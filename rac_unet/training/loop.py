@@ -40,6 +40,7 @@ from rac_unet.training.guiding.adversary import Adversary
 from rac_unet.training.guiding.counterfactuals import Guidance, guidance_lines
 from rac_unet.training.guiding.donors import load_donors
 from rac_unet.training.guiding.readers import Reader
+from rac_unet.training.guiding.teacher import Teacher
 from rac_unet.training.hardware.devices import device_facts, resolve_auto
 from rac_unet.training.hardware.distribution import Distribution, make_distribution, refuse_uneven_batch
 from rac_unet.training.meter import Meter
@@ -72,6 +73,7 @@ class Trainer:
         weights: initial weights in the order of a network's `get_weights`; None for random weights.
         readers: emotion readers of the config's guidance (`rac_unet.training.guiding.readers.load_readers`).
         donors: donor faces of the config's guidance (`rac_unet.training.guiding.donors.read_donors`).
+        teacher: the teacher of the config's guidance (`rac_unet.training.guiding.teacher.load_teacher`).
     Raises: UserError when the data cannot be used for training, or the devices do not support the config.
     """
 
@@ -86,6 +88,7 @@ class Trainer:
         weights: list[np.ndarray] | None = None,
         readers: Sequence[Reader] = (),
         donors: PairSet | None = None,
+        teacher: Teacher | None = None,
     ):
         self.run, self.config, self.log = run, run.config(), log
         self.distribution = distribution or make_distribution("one")
@@ -95,9 +98,9 @@ class Trainer:
         self._resolved = resolve_auto(config.training, device_facts(self.distribution.kind == "tpu"), replicas)
         self._open_splits(pairs)
         self._build_network(weights)
-        self._readers = readers
+        self._readers, self._teacher = readers, teacher
         faces = load_donors(donors, config.model.image_size) if donors else None
-        self._guidance = Guidance(config, readers, self._train, faces) if config.guidance.is_on else None
+        self._guidance = Guidance(config, readers, self._train, faces, teacher) if config.guidance.is_on else None
         self._step = TrainingStep(
             self.model,
             self.optimizer,
@@ -160,7 +163,7 @@ class Trainer:
             f"{', products in TF32' * uses_tf32()}{', XLA' * resolved.jit_compile}, "
             f"{self.distribution.description}, batch of {config.training.batch_size}"
         )
-        for line in guidance_lines(config, self._readers, faces) if self._guidance else ():
+        for line in guidance_lines(config, self._readers, faces, self._teacher) if self._guidance else ():
             self.log(line)
 
     @property

@@ -213,6 +213,22 @@ def refuse_changed_donors(run: RunDir, facts: dict) -> None:
         )
 
 
+def refuse_changed_teacher(run: RunDir, facts: dict) -> None:
+    """Raise UserError when the teacher is not the one the run started with.
+
+    Args:
+        facts: as `rac_unet.training.guiding.teacher.check_teacher` gives them.
+    """
+    then = run.provenance().get("guidance", {}).get("teacher", {}).get("weights_sha256")
+    now = facts.get("weights_sha256")
+    if then and then != now:
+        raise UserError(
+            f"guidance.teacher of {run.path} has other weights than it started with (SHA-256 {then[:12]}… then, "
+            f"{str(now)[:12]}… now); restore them, or start a new run",
+            "changed",
+        )
+
+
 def _backed_up_config(run: RunDir) -> dict | None:
     for path in find_backups(run.backup):
         try:

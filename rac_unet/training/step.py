@@ -53,7 +53,7 @@ class TrainingStep:
         self._model, self._optimizer, self._average, self._loss = model, optimizer, average, loss
         self._data, self._adversary, self._guidance = config.data, adversary, guidance
         self._normalises_by_batch = not config.training.freeze_batch_norm
-        self.scored_names = [*config.loss.terms, *(guidance.TERMS if guidance else ())]
+        self.scored_names = [*config.loss.terms, *(guidance.names if guidance else ())]
         self.names = ["loss", *self.scored_names, *(("asked",) if guidance else ())]
         self.names += adversary.TERMS if adversary else ()
         self._strategy, self._replicas = distribution.strategy, distribution.replicas
@@ -173,8 +173,10 @@ class TrainingStep:
             total, terms = self._loss(targets, outputs)
             if self._guidance:
                 request = self._guidance.validation_request(targets)
-                requested = self._model(self._inputs_of_model({**inputs, "emotion": request}), training=False)
-                total, guided = self._guidance.validation_loss(targets, terms, requested, request)
+                inputs = {**inputs, "emotion": request}
+                requested = self._model(self._inputs_of_model(inputs), training=False)
+                taught = self._guidance.with_teacher(inputs, targets)
+                total, guided = self._guidance.validation_loss(taught, terms, requested, request)
                 terms |= guided
             return outputs["inpainted_image"], tf.stack([total] + [terms[name] for name in self.scored_names], axis=1)
 

@@ -22,6 +22,7 @@ from rac_unet.models.importing.lite_weights import assign_weights, read_lite
 from rac_unet.runtime.published import published_start
 from rac_unet.runtime.runners import Runner, load_runner
 from rac_unet.training.guiding.readers import check_readers
+from rac_unet.training.guiding.teacher import check_teacher, teacher_run
 
 if TYPE_CHECKING:
     import keras
@@ -267,14 +268,28 @@ def warm_start_facts(path: str, kind: str = NETWORK) -> dict[str, Any]:
     guides: list[dict[str, Any]] = []
     file = _file_of(path) if kind == NETWORK else None
     if kind == NETWORK and not (file and _is_lite(file)):
-        found = guides_of(open_weights(file) if file else RunDir(Path(path)))
-        guides = [{key: value for key, value in guide.items() if key != "path"} for guide in found]
+        guides = _without_paths(guides_of(open_weights(file) if file else RunDir(Path(path))))
     facts = {**describe_source(path), "weights_sha256": file_digest(warm_start_file(path, kind))}
     return facts | ({"guides": guides} if guides else {})
 
 
+def teacher_facts(config: RunConfig) -> dict[str, Any]:
+    """Return the entry of provenance.json for the teacher of a guided training; empty without a teacher.
+
+    Returns: `check_teacher`, and, if emotion readers guided the teacher, `guides` with the entries of `check_readers`.
+    Raises: UserError as `check_teacher`.
+    """
+    facts = check_teacher(config)
+    guides = _without_paths(guides_of(teacher_run(config.guidance.teacher))) if facts else []
+    return facts | ({"guides": guides} if guides else {})
+
+
+def _without_paths(guides: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in guide.items() if key != "path"} for guide in guides]
+
+
 def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """Return the emotion readers that guided a run, or an earlier run that it was started from, each once.
+    """Return the emotion readers that guided a run, its teacher, or an earlier run that it was started from, each once.
 
     Args:
         run: the run, or a weights file, whose folder may have a provenance.json with the readers.
@@ -296,6 +311,8 @@ def guides_of(run: RunDir, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]
             with contextlib.suppress(UserError, OSError):
                 found += guides_of(RunDir(place), (*above, place))
         found += [{**fact, "path": None} for fact in (provenance.get(WARM_START_KEY) or {}).get("guides", [])]
+    taught = provenance.get("guidance", {}).get("teacher", {})
+    found += [{**fact, "path": None} for fact in taught.get("guides", [])]
     distinct: dict[str, dict[str, Any]] = {}
     for guide in found:
         distinct.setdefault(guide["weights_sha256"] or str(guide["path"]), guide)

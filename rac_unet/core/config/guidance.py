@@ -34,6 +34,9 @@ class GuidanceConfig:
         donor_tries: How many donors are tried for each picture; the ground truth is the composite in which the readers
             see the requested emotion best. Needs donor_faces.
         two_scales: A second discriminator judges the whole lower face at half its size.
+        teacher: A trained network, perhaps of half the size, whose painting the network keeps to where another emotion
+            is requested: a run directory, a .weights.h5 file or `published`.
+        teaching: Weight of the low-pass difference from the teacher's painting. Details are left to the other terms.
     """
 
     readers: list[str] = field(default_factory=list)
@@ -47,12 +50,21 @@ class GuidanceConfig:
     donor_tries: int = 1
     conditional: bool = True
     two_scales: bool = True
+    teacher: str | None = None
+    teaching: float = 0.0
 
     def __post_init__(self):
         check(self.weight >= 0, "guidance.weight", self.weight, "0 (none) or more; 0.1 is usual")
         check(0 < self.asked <= 1, "guidance.asked", self.asked, "above 0 and at most 1; 0.6 is usual")
         check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
+        check(self.teaching >= 0, "guidance.teaching", self.teaching, "0 (none) or more; 4 is usual")
+        check(
+            bool(self.teaching) == bool(self.teacher),
+            "guidance.teaching",
+            self.teaching,
+            "above 0 with guidance.teacher" if self.teacher else "0 without guidance.teacher",
+        )
         check(self.donors >= 0, "guidance.donors", self.donors, "0 (none) or more; 0.5 is usual")
         check(self.donor_tries >= 1, "guidance.donor_tries", self.donor_tries, "1 or more; 3 is usual")
         check(

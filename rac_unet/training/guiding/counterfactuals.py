@@ -29,10 +29,12 @@ from rac_unet.objectives.guidance import (
     other_emotion,
     reader_crops,
     reader_loss,
+    teacher_distance,
     transplanted,
 )
 from rac_unet.training.guiding.donors import Donors
 from rac_unet.training.guiding.readers import Reader, emotion_frequencies
+from rac_unet.training.guiding.teacher import Teacher
 
 
 class Labels(NamedTuple):
@@ -73,14 +75,27 @@ class Guidance:
         train: the training pairs.
         donors: result of `load_donors`; with None, neighbours in the batch are the donors, if the config has a weight
             for donors.
+        teacher: result of `load_teacher`; None without a teacher.
+
+    Attributes:
+        names: names of its terms.
     Raises: UserError when all pairs have the same emotion.
     """
 
     TERMS = ("readers", "readers_accuracy", "colour", "donors")
+    TEACHER = "teacher"
 
-    def __init__(self, config: RunConfig, readers: Sequence[Reader], train: PairSet, donors: Donors | None = None):
+    def __init__(
+        self,
+        config: RunConfig,
+        readers: Sequence[Reader],
+        train: PairSet,
+        donors: Donors | None = None,
+        teacher: Teacher | None = None,
+    ):
         self.readers, self._settings, self._terms = readers, config.guidance, config.loss.terms
-        self._donors = donors
+        self._donors, self._teacher = donors, teacher
+        self.names = (*self.TERMS, self.TEACHER) if teacher else self.TERMS
         self.label_shares = emotion_frequencies(train)
         given = config.guidance.emotion_weights
         self._request_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
@@ -112,7 +127,12 @@ class Guidance:
             other_emotion(own, REQUEST.part(request, "wrong_label"), self.label_shares),
             tf.cast(chosen, tf.float32),
         )
-        return {**inputs, "emotion": painted}, {**targets, "unmasked_image": face}, labels
+        inputs = {**inputs, "emotion": painted}
+        return inputs, self.with_teacher(inputs, {**targets, "unmasked_image": face}), labels
+
+    def with_teacher(self, inputs, targets):
+        """Return the targets and, with a teacher, its painting of the requested emotions as `taught_image`."""
+        return {**targets, "taught_image": self._teacher.paint(inputs)} if self._teacher else targets
 
     def _split(self, draws) -> PairDraws:
         return split_draws(draws, len(self.readers))
@@ -165,7 +185,7 @@ class Guidance:
             terms: name -> (B,), the terms of the usual loss for these targets.
             labels: result of `request_emotions`.
             draws: the same as for `request_emotions`.
-        Returns: (B,) total, and name -> (B,): the terms and `TERMS`, 0 where they do not apply.
+        Returns: (B,) total, and name -> (B,): the terms and `names`, 0 where they do not apply.
         """
         guided = self._guided(targets, outputs, labels.painted, self._split(draws).readers)
         guided["donors"] = sum(self._terms[name] * value for name, value in terms.items() if not LOSSES[name].any_label)
@@ -185,11 +205,11 @@ class Guidance:
         """Return the loss that a training step has on average, without random changes of the crops.
 
         Args:
-            targets: targets of the batch.
+            targets: result of `with_teacher`.
             terms: name -> (B,), the terms of the usual loss for images painted with their own label.
             counterfactual_outputs: outputs of the network for `request`.
             request: result of `validation_request`.
-        Returns: (B,) total, and name -> (B,): `TERMS`, 0 where nothing is hidden.
+        Returns: (B,) total, and name -> (B,): `names`, 0 where nothing is hidden.
         """
         guided = self._guided(targets, counterfactual_outputs, request, [None] * len(self.readers))
         # Validation has no donors.
@@ -198,8 +218,7 @@ class Guidance:
         total, _ = self._blend(terms, guided, self._settings.asked * masked)
         return total, {name: value * masked for name, value in guided.items()}
 
-    @staticmethod
-    def means_where_applied(means: dict[str, float], asked: float, terms) -> dict[str, float]:
+    def means_where_applied(self, means: dict[str, float], asked: float, terms) -> dict[str, float]:
         """Return the mean of each term over the images that it applies to.
 
         Args:
@@ -208,7 +227,7 @@ class Guidance:
             terms: names of the usual loss terms.
         """
         shares = {name: 1 - asked for name in terms if not LOSSES[name].any_label}
-        shares |= dict.fromkeys(Guidance.TERMS, asked)
+        shares |= dict.fromkeys(self.names, asked)
         return {name: mean / (shares.get(name) or 1.0) for name, mean in means.items()}
 
     def _guided(self, targets, outputs, request, jitter) -> dict[str, Any]:
@@ -216,11 +235,14 @@ class Guidance:
         read = [read_emotion(reader, face, draws) for reader, draws in zip(self.readers, jitter, strict=True)]
         losses = [reader_loss(logits, request, self._settings.margin) for logits in read]
         right = [tf.cast(tf.argmax(logits, axis=1) == wanted, tf.float32) for logits in read]
-        return {
+        guided = {
             "readers": tf.add_n(losses) / len(losses),
             "readers_accuracy": tf.add_n(right) / len(right),
             "colour": low_pass_colour(targets, outputs),
         }
+        if self._teacher:
+            guided[self.TEACHER] = teacher_distance(targets, outputs, targets["taught_image"])
+        return guided
 
     def _blend(self, terms, guided, asked):
         """Return the total and the usual terms; likeness terms count only where no other emotion is requested.
@@ -231,12 +253,16 @@ class Guidance:
         terms = {name: value if LOSSES[name].any_label else value * (1 - asked) for name, value in terms.items()}
         own = sum(self._terms[name] * value for name, value in terms.items())
         weights = {"readers": self._settings.weight, "colour": self._settings.colour, "donors": self._settings.donors}
+        if self._teacher:
+            weights[self.TEACHER] = self._settings.teaching
         guidance = sum(weight * guided[name] for name, weight in weights.items())
         return own + asked * guidance, terms
 
 
-def guidance_lines(config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None) -> list[str]:
-    """Return lines for the log: readers, donors, and warnings about settings that lead to unnatural faces."""
+def guidance_lines(
+    config: RunConfig, readers: Sequence[Reader], donors: Donors | None = None, teacher: Teacher | None = None
+) -> list[str]:
+    """Return lines for the log: readers, donors, teacher, and warnings about settings that lead to unnatural faces."""
     settings = config.guidance
     named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)
     lines = [
@@ -246,6 +272,8 @@ def guidance_lines(config: RunConfig, readers: Sequence[Reader], donors: Donors 
     if donors:
         counts = ", ".join(f"{name} {count}" for name, count in zip(EMOTIONS, donors.counts, strict=True))
         lines.append(f"donors   {len(donors.images):,} faces: {counts}")
+    if teacher:
+        lines.append(f"teacher  {teacher.name}, {teacher.image_size} px, weight {settings.teaching:g}")
     if not config.loss.adversarial:
         lines.append(
             "warning  guidance without a discriminator (loss.adversarial: 0): readers also accept patterns that no "

@@ -42,15 +42,16 @@ def reader(classes=EMOTIONS):
     return Reader("brightness", Brightness(), tuple(classes), SIDE)
 
 
-def guidance(toy_pairs, readers=None, faces=None, **settings):
+def guidance(toy_pairs, readers=None, faces=None, teacher=None, **settings):
     readers = readers or [reader()]
+    settings |= {"teacher": "t"} if teacher else {}
     settings = {"readers": ["a"] * len(readers), "weight": 0.5, "colour": 2.0, "margin": 0.1} | settings
     config = RunConfig(
         loss=LossConfig({"l1": 1.0, "hole_l1": 3.0, "visible_emotion": 0.25}),
         guidance=GuidanceConfig(**settings),
         model=configs.ModelConfig(name="rac_unet_lite"),
     )
-    return Guidance(config, readers, pairs.read(toy_pairs).split("train"), faces)
+    return Guidance(config, readers, pairs.read(toy_pairs).split("train"), faces, teacher)
 
 
 def batch(count=6, seed=0):

@@ -47,6 +47,7 @@ def folder(toy_pairs, tmp_path_factory):
 def words(folder, runs, *more):
     readers = f"[{folder / 'first'}, {folder / 'second'}]"
     preset = ["--preset", "rac_unet_lite_guided", "--init_from", folder / "start", "--guidance.readers", readers]
+    preset += ["--guidance.teacher", folder / "start", "--guidance.teaching", 1]
     return [*preset, *OPTIONS, "--runs", folder / runs, *more]
 
 
@@ -73,10 +74,11 @@ def arrays(file):
 def test_every_term_is_recorded_and_the_readers_are_named(folder, whole):
     rows = whole.history()
     assert [row["step"] for row in rows] == [3, 6]
-    guided = {"readers", "readers_accuracy", "colour"}
+    guided = {"readers", "readers_accuracy", "colour", "teacher"}
     assert guided | {f"val_{name}" for name in guided} | {"asked", "adversarial", "discriminator"} <= set(rows[0])
     assert all(0 < row["asked"] < 1 and row["readers"] > 0 and row["colour"] > 0 for row in rows)
     facts = whole.provenance()["guidance"]["readers"]
+    assert whole.provenance()["guidance"]["teacher"]["run"] == "start"
     assert [fact["name"] for fact in facts] == ["first", "second"]
     assert [fact["classes"] for fact in facts] == [list(EMOTIONS), sorted(EMOTIONS)]
     with np.load(find_backups(whole.backup)[0]) as backup:
