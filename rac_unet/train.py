@@ -42,7 +42,7 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
     teacher = teacher_facts(config)
     pairs = open_pairs(config)
     _refuse_empty_splits(pairs)
-    if readers:
+    if config.guidance.is_on:
         emotion_frequencies(pairs.split("train"))
     # Everything that can be checked without TensorFlow has been checked by now.
     distribution = _take_devices(config)
@@ -62,7 +62,7 @@ def start(command: TrainCommand, started_at: float, argv: list[str] | None) -> i
         "data_fingerprint": pairs.fingerprint,
         "pairs": len(pairs),
         **({"features": extractor.facts()} if extractor else {}),
-        **({"guidance": guides} if readers else {}),
+        **({"guidance": guides} if config.guidance.is_on else {}),
         **({WARM_START_KEY: warm_start_facts(config.training.init_from)} if config.training.init_from else {}),
     }
     with tempfile.TemporaryDirectory(prefix="rac_unet_worker_") as scratch:

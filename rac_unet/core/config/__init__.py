@@ -36,6 +36,7 @@ NO_MATTER = {
     ("loss", "feature_weights"),
     ("guidance", "readers"),
     ("guidance", "donor_faces"),
+    ("guidance", "teacher"),
     ("training", "max_hours"),
     ("training", "strategy"),
     ("training", "replicas"),
@@ -265,8 +266,9 @@ class RunConfig:
     def __post_init__(self):
         check_terms(self.loss.terms, self.model.name)
         if self.guidance.is_on and not self.model.conditioned:
+            option = "readers" if self.guidance.readers else "teacher"
             raise UserError(
-                f"guidance.readers: guidance requests emotions, and model.conditioned is false, so {self.model.name} "
+                f"guidance.{option}: guidance requests emotions, and model.conditioned is false, so {self.model.name} "
                 "takes no label; leave guidance out, or train a conditioned network",
                 "mismatch",
             )

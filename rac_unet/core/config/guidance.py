@@ -14,7 +14,8 @@ class GuidanceConfig:
     """Guidance: request emotions that the faces do not show, judged by emotion readers and the discriminator.
 
     A face with another requested emotion than its own has no ground truth. The likeness terms of the loss compare it
-    with a donor, or skip it; the readers, the colour term and the discriminator judge it. Off without readers.
+    with a donor, or skip it; the readers, the teacher, the colour term and the discriminator judge it. Off without
+    readers and teacher.
 
     Args:
         readers: Run directories of emotion classifiers (train_classifier) that judge the inpainted faces; they stay
@@ -73,6 +74,12 @@ class GuidanceConfig:
             self.donor_tries,
             "1 without guidance.donor_faces",
         )
+        check(
+            self.readers or not self.donor_faces,
+            "guidance.donor_faces",
+            self.donor_faces,
+            "none without guidance.readers, which read the emotion of a composite",
+        )
         by_neighbours = self.donors and not self.donor_faces
         check(
             not (by_neighbours and self.emotion_weights),
@@ -89,4 +96,4 @@ class GuidanceConfig:
     @property
     def is_on(self) -> bool:
         """Whether a training is guided."""
-        return bool(self.readers)
+        return bool(self.readers or self.teacher)

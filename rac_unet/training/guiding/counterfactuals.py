@@ -82,8 +82,7 @@ class Guidance:
     Raises: UserError when all pairs have the same emotion.
     """
 
-    TERMS = ("readers", "readers_accuracy", "colour", "donors")
-    TEACHER = "teacher"
+    READERS, TEACHER, ALWAYS = ("readers", "readers_accuracy"), ("teacher",), ("colour", "donors")
 
     def __init__(
         self,
@@ -95,7 +94,7 @@ class Guidance:
     ):
         self.readers, self._settings, self._terms = readers, config.guidance, config.loss.terms
         self._donors, self._teacher = donors, teacher
-        self.names = (*self.TERMS, self.TEACHER) if teacher else self.TERMS
+        self.names = (*(self.READERS if readers else ()), *self.ALWAYS, *(self.TEACHER if teacher else ()))
         self.label_shares = emotion_frequencies(train)
         given = config.guidance.emotion_weights
         self._request_weights = np.array([given.get(name, 1.0) for name in EMOTIONS], np.float32)
@@ -235,13 +234,11 @@ class Guidance:
         read = [read_emotion(reader, face, draws) for reader, draws in zip(self.readers, jitter, strict=True)]
         losses = [reader_loss(logits, request, self._settings.margin) for logits in read]
         right = [tf.cast(tf.argmax(logits, axis=1) == wanted, tf.float32) for logits in read]
-        guided = {
-            "readers": tf.add_n(losses) / len(losses),
-            "readers_accuracy": tf.add_n(right) / len(right),
-            "colour": low_pass_colour(targets, outputs),
-        }
+        guided = {"colour": low_pass_colour(targets, outputs)}
+        if read:
+            guided |= {"readers": tf.add_n(losses) / len(losses), "readers_accuracy": tf.add_n(right) / len(right)}
         if self._teacher:
-            guided[self.TEACHER] = teacher_distance(targets, outputs, targets["taught_image"])
+            guided["teacher"] = teacher_distance(targets, outputs, targets["taught_image"])
         return guided
 
     def _blend(self, terms, guided, asked):
@@ -252,10 +249,10 @@ class Guidance:
         """
         terms = {name: value if LOSSES[name].any_label else value * (1 - asked) for name, value in terms.items()}
         own = sum(self._terms[name] * value for name, value in terms.items())
-        weights = {"readers": self._settings.weight, "colour": self._settings.colour, "donors": self._settings.donors}
-        if self._teacher:
-            weights[self.TEACHER] = self._settings.teaching
-        guidance = sum(weight * guided[name] for name, weight in weights.items())
+        settings = self._settings
+        weights = {"readers": settings.weight, "colour": settings.colour, "donors": settings.donors}
+        weights["teacher"] = settings.teaching
+        guidance = sum(weight * guided[name] for name, weight in weights.items() if name in guided)
         return own + asked * guidance, terms
 
 
@@ -264,10 +261,10 @@ def guidance_lines(
 ) -> list[str]:
     """Return lines for the log: readers, donors, teacher, and warnings about settings that lead to unnatural faces."""
     settings = config.guidance
-    named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers)
+    named = ", ".join(f"{reader.name} ({reader.image_size} px)" for reader in readers) or "none"
     lines = [
         f"guidance another emotion is requested for {100 * settings.asked:g} % of each batch; "
-        f"{len(readers)} reader{'s' * (len(readers) > 1)}: {named}"
+        f"{len(readers)} reader{'s' * (len(readers) != 1)}: {named}"
     ]
     if donors:
         counts = ", ".join(f"{name} {count}" for name, count in zip(EMOTIONS, donors.counts, strict=True))

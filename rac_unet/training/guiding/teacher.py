@@ -73,7 +73,7 @@ def check_teacher(config: RunConfig) -> dict[str, Any]:
     Raises: UserError when it is missing, takes no emotion, or its pictures do not fit the network's.
     """
     path = config.guidance.teacher
-    if not (config.guidance.is_on and path):
+    if not path:
         return {}
     run = teacher_run(path)
     _refuse_unfit(path, run.config().model, config.model)
@@ -99,7 +99,7 @@ def load_teacher(config: RunConfig, strategy) -> Teacher | None:
         strategy: the run's `tf.distribute.Strategy`.
     """
     path = config.guidance.teacher
-    if not (config.guidance.is_on and path):
+    if not path:
         return None
     from rac_unet.runtime.runners import load_network
 

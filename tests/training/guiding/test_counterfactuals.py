@@ -106,7 +106,7 @@ def test_donors_are_neighbours_whose_emotion_is_requested(toy_pairs):
     changed = (face != truth).any(axis=(1, 2, 3))
     np.testing.assert_array_equal(changed, [1, 1, 0, 0, 0, 1, 0])
     np.testing.assert_allclose(face[0], transplanted(targets, neighbours(targets["unmasked_image"]))[0])
-    assert "donors" in Guidance.TERMS
+    assert "donors" in guide.names
 
 
 def test_a_composite_is_labelled_with_the_emotion_that_the_readers_read(toy_pairs):
@@ -372,7 +372,7 @@ def test_mistakes_are_refused_before_anything_is_made(reader_run, toy_pairs, tmp
     rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in columns}) for row in rows]
     table = toy_pairs.parent / "fear_alone.csv"
     pairs.write(table, rows)
-    with refused("mismatch", "guidance.readers", "'fear'"):
+    with refused("mismatch", "guidance", "'fear'"):
         main([*guided, "--data.path", str(table)])
     assert not (tmp_path / "runs").exists()
 
@@ -396,8 +396,9 @@ def test_shares_of_emotions_count_what_is_shown(toy_pairs):
         ({"readers": "runs/A"}, "guidance.readers"),
         ({"readers": [3]}, "guidance.readers"),
         ({"emotion_weights": {"joy": 2}}, "guidance.emotion_weights"),
-        ({"donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
+        ({"readers": ["r"], "donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
         ({"donors": 0.5, "donor_tries": 2}, "guidance.donor_tries"),
+        ({"donors": 0.5, "donor_faces": "a", "teacher": "t", "teaching": 1}, "guidance.donor_faces"),
         ({"emotion_weights": {"fear": -2}}, "guidance.emotion_weights.fear"),
         ({"emotion_weights": dict.fromkeys(EMOTIONS[1:], 0)}, "guidance.emotion_weights"),
     ],

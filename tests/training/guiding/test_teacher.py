@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 
 from rac_unet.core import rundir
-from rac_unet.core.config import PUBLISHED, GuidanceConfig, ModelConfig, RunConfig, from_dict
+from rac_unet.core.config import PUBLISHED, GuidanceConfig, LossConfig, ModelConfig, RunConfig, from_dict
+from rac_unet.data import pairs
 from rac_unet.models import build_configured
-from rac_unet.objectives.guidance import teacher_distance
+from rac_unet.objectives.guidance import low_pass_colour, teacher_distance
 from rac_unet.runtime.published import PUBLISHED_WEIGHTS
 from rac_unet.training import resuming
-from rac_unet.training.guiding.counterfactuals import Labels, guidance_lines
+from rac_unet.training.guiding.counterfactuals import Guidance, Labels, guidance_lines
 from rac_unet.training.guiding.teacher import Teacher, check_teacher, load_teacher
 from rac_unet.training.warm_start import guides_of, teacher_facts
 from tests.refusals import refused
@@ -86,6 +87,24 @@ def test_only_requests_of_other_emotions_keep_to_the_teacher(toy_pairs):
     np.testing.assert_allclose(after - before, 3 * distance * asked, rtol=1e-3, atol=1e-5)
     assert taught.means_where_applied({"teacher": 0.1}, 0.5, terms) == {"teacher": 0.2}
     assert "teacher" in taught.names and "teacher" not in plain.names
+
+
+def test_a_teacher_needs_no_readers(toy_pairs):
+    settings = GuidanceConfig(teacher="t", teaching=3.0, colour=2.0)
+    teacher = Teacher("t", Echo(), 8)
+    losses = LossConfig({"l1": 1.0})
+    train = pairs.read(toy_pairs).split("train")
+    model = ModelConfig(name="rac_unet_lite")
+    guide = Guidance(RunConfig(loss=losses, guidance=settings, model=model), [], train, None, teacher)
+    assert settings.is_on and guide.names == ("colour", "donors", "teacher")
+    targets, outputs = batch(4)
+    inputs = {"masked_image": targets["unmasked_image"], "emotion": targets["emotion"]}
+    labels = Labels(tf.one_hot([6, 6, 0, 6], 7), None, None, tf.constant([1.0, 0.0, 1.0, 0.0]))
+    to_paint = guide.with_teacher(inputs, targets)
+    total, _ = guide.loss(to_paint, outputs, {"l1": tf.fill(4, 5.0)}, labels, draws(guide, 4))
+    distance = teacher_distance(targets, outputs, to_paint["taught_image"])
+    asked = 3 * distance + 2 * low_pass_colour(targets, outputs)
+    np.testing.assert_allclose(total, [asked[0], 5, asked[2], 5], rtol=1e-5)
 
 
 def test_the_teacher_paints_what_is_requested(toy_pairs):
