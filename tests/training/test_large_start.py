@@ -30,10 +30,12 @@ def run(toy_pairs, tmp_path_factory):
 
 def test_the_large_network_enlarges_a_compact_one_and_trains_its_detail_only(run, tmp_path, capsys):
     words = [*LOSSES, "--training.batch_size", "4", "--training.max_hours", "1e-7"]
-    words += ["--model.filters", "4", "--model.image_size", "64"]
+    words += ["--model.filters", "4", "--model.image_size", "64", "--guidance.teacher", str(run.path)]
+    words += ["--training.only_layers", "detail", "--training.freeze_batch_norm", "false"]
     start = ["--preset", "rac_unet_portrait", "--init_from", str(run.path)]
     assert main([*start, "--runs", str(tmp_path), *words]) == 0
-    assert f"the best weights of {run.path}, enlarged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"the best weights of {run.path}, enlarged" in said and f"teacher  {run.path.name}, 32 px" in said
     large = load_network(rundir.RunDir(next(tmp_path.iterdir())))
     expected = build("rac_unet_portrait", filters=4, image_size=64)
     enlarge(load_network(run), expected)

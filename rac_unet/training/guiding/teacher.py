@@ -59,6 +59,12 @@ def teacher_run(path: str) -> RunDir:
     """
     try:
         if path == PUBLISHED:
+            if not PUBLISHED_WEIGHTS.is_file():
+                raise UserError(
+                    "the float weights of the published network are in the repository, not in an installed package; "
+                    "give a run directory, or a copy of rac_unet_lite.weights.h5 with its config.yaml",
+                    "missing",
+                )
             return open_weights(PUBLISHED_WEIGHTS)
         file = Path(path).expanduser()
         return open_weights(file) if file.name.endswith(WEIGHTS_ENDING) and not file.is_dir() else open_run(file)

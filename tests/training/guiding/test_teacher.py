@@ -139,6 +139,12 @@ def test_the_published_network_teaches():
     assert facts["run"] == PUBLISHED and facts["guides"]
 
 
+def test_an_installation_without_the_published_weights_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("rac_unet.training.guiding.teacher.PUBLISHED_WEIGHTS", tmp_path / "gone.weights.h5")
+    with refused("missing", "guidance.teacher", "rac_unet_lite.weights.h5"):
+        check_teacher(config(PUBLISHED))
+
+
 def test_the_readers_of_a_teacher_are_recorded(small_run, tmp_path):
     facts = teacher_facts(config(small_run.path))
     assert [guide["name"] for guide in facts["guides"]] == ["r"]
