@@ -5,99 +5,119 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rac_unet.clips.batch import ClipBatch, clip_time
+from rac_unet.clips.batch import ClipBatch
+from rac_unet.clips.settings import QUALITY, ClipSettings, clip_time
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
 
+if TYPE_CHECKING:
+    from rac_unet.unmasking.batch import PhotoBatch
+    from rac_unet.unmasking.inputs import Listing, PhotoFile
+    from rac_unet.unmasking.networks import NetworkFiles
+    from rac_unet.unmasking.output import Settings
+    from rac_unet.unmasking.photo import Unmasker
+
 _FORMATS = ("png", "jpeg", "webp", "same", "lossless")
-# Up to this many photos have a line each; more are shown by a progress line.
-_NAMED = 20
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Unmask the given photos, and print the result of each."""
+    """Unmask the given photos and clips, and print the result of each."""
+    request = parse(argv)
+    from rac_unet.unmasking.batch import PhotoBatch
+
+    inputs = find_inputs(request)
+    clips = ClipBatch(inputs.clips, request.output, request.overwrite, request.clip_settings)
+    photos = PhotoBatch(inputs.photos, inputs.missing, request.output, request.overwrite, request.photo_settings)
+    unmasker = _open(request) if photos.todo or clips.todo else None
+    for note in _notes_before(request, photos, unmasker):
+        print(f"note     {note}", flush=True)
+    try:
+        photos.run(unmasker)
+        clips.run(unmasker)
+    except KeyboardInterrupt:
+        print("finished photos and parts of clips are kept; the same command continues with the rest", file=sys.stderr)
+        raise
+    finally:
+        skipped = photos.write_skipped(clips.skipped)
+    _summary(request, inputs, photos, clips, skipped)
+    if not photos.done and not clips.done:
+        raise _nothing_used(photos, clips, skipped)
+    return 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line requests, checked before any input is read.
+
+    Attributes:
+        inputs: paths and patterns of photos, clips and folders.
+        output: the output folder.
+        overwrite: whether to process finished photos and clips again.
+        animations: whether animated pictures are clips, and not photos.
+        map: the user's map, or a folder of maps; None for the found ones.
+        model: `auto`, `lite`, `portrait` or a path.
+        files: the networks of the model.
+        photo_settings, clip_settings: what the results of photos and of clips depend on.
+    """
+
+    inputs: list[str]
+    output: Path
+    overwrite: bool
+    animations: bool
+    map: Path | None
+    model: str
+    files: NetworkFiles
+    photo_settings: Settings
+    clip_settings: ClipSettings
+
+
+def parse(argv: list[str] | None = None) -> Request:
+    """Return what a command line requests.
+
+    Raises: UserError when options are wrong or contradict each other, or the output cannot be a folder.
+    """
     args = _parser().parse_args(argv)
     # Importing OpenCV and LiteRT takes a moment, TensorFlow several seconds; wrong options are reported before.
-    from rac_unet.clips.listing import list_inputs
     from rac_unet.core.rundir import check_output
-    from rac_unet.unmasking.batch import Account, unmask_photos
     from rac_unet.unmasking.choice.faces import parse_choice
-    from rac_unet.unmasking.choice.formats import forecast
-    from rac_unet.unmasking.choice.map_files import match_maps
     from rac_unet.unmasking.choice.own_map import check_mode
     from rac_unet.unmasking.emotion_request import ALL, AUTO, parse_request
     from rac_unet.unmasking.networks import network_files, published_reader
-    from rac_unet.unmasking.output import ResultFolder, Settings, faces_of
-    from rac_unet.unmasking.photo import Unmasker
+    from rac_unet.unmasking.output import Settings
 
     emotion = parse_request(args.emotion, "--emotion")
     _check_options(args, emotion == ALL)
     choice, map_mode = parse_choice(args.faces, args.box, ("--faces", "--box")), check_mode(args.map_mode, "--map_mode")
     check_output(args.output)
-    listing, clip_files = list_inputs(args.inputs, args.output, args.animations)
-    account = Account(skipped=list(listing.missing))
-    given = len(listing.photos) + len(listing.missing)
-    photos, maps = listing.photos, 0
-    if args.map and photos:
-        photos, maps = match_maps(args.map, photos)
-        given -= maps
-    if not photos and not clip_files:
-        raise _nothing(listing, maps)
-    files = network_files(args.model)
+    files, lossless = network_files(args.model), args.format == "lossless"
     networks = [*files.all, published_reader(args.model) if emotion == AUTO else None]
-    name, lossless = "+".join(map(_model_name, filter(None, networks))), args.format == "lossless"
-    settings = Settings(
-        emotion=emotion,
-        model=name,
+    shared = {
+        "emotion": emotion,
+        "model": "+".join(map(_model_name, filter(None, networks))),
+        "side_by_side": args.side_by_side,
+        "faces": choice.faces,
+        "box": choice.place,
+    }
+    photos = Settings(
+        **shared,
         format="png" if lossless else args.format,
-        side_by_side=args.side_by_side,
         mark=args.mark,
         write_map=args.write_map,
         map=args.map and args.map.resolve().name,
         map_mode=args.map and map_mode,
-        faces=choice.faces,
-        box=choice.place,
         max_side=args.max_side,
     )
-    clip_settings = {key: getattr(args, key) for key in ("quality", "start", "end", "side_by_side")}
-    clip_settings |= {"emotion": emotion, "model": name, "lossless": lossless, "mark": not args.no_mark}
-    clip_settings |= {"faces": choice.faces, "box": choice.place}
-    clips = ClipBatch(clip_files, args.output, args.overwrite, clip_settings)
-    output = ResultFolder(args.output, settings)
-    todo, finished = output.plan(photos, args.overwrite)
-    for faces, painted in map(faces_of, finished):
-        account.faces += faces
-        account.painted += painted
-    if todo or clips.todo:
-        unmasker = _open(Unmasker, args.model, files)
-        if note := unmasker.check_request(emotion):
-            print(f"note     {note}")
-        if emotion != ALL and (note := forecast([plan.photo.path for plan in todo], settings.format, args.max_side)):
-            print(f"note     {note}", flush=True)
-    if without := sum(photo.map is None for photo in photos) if args.map else 0:
-        print(f"note     {without:,} of {len(photos):,} photos have no map in {args.map}; the found ones are used")
-    try:
-        if todo:
-            _work(lambda report: unmask_photos(unmasker, todo, output, settings, account, report), len(todo))
-        if clips.todo:
-            clips.run(unmasker, account.skipped)
-    except KeyboardInterrupt:
-        print("finished photos and parts of clips are kept; the same command continues with the rest", file=sys.stderr)
-        raise
-    finally:
-        skipped = output.write_skipped(account.skipped)
-    clips.summary()
-    _summary(account, listing, given, len(finished), args.output, skipped, maps, clips)
-    done = len(finished) + account.unmasked + account.without_mask + account.without_face + account.left_out
-    done += clips.done
-    if not done:
-        name, reason = account.skipped[0]
-        given += len(clip_files)
-        more = f" (and {given - 1} more, see {skipped})" if given > 1 else ""
-        raise UserError(f"{name}: {reason}{more}; none of {given} files could be used", "unreadable")
-    return 0
+    clips = ClipSettings(
+        **shared, lossless=lossless, quality=args.quality, start=args.start, end=args.end, mark=not args.no_mark
+    )
+    return Request(
+        args.inputs, args.output, args.overwrite, args.animations, args.map, args.model, files, photos, clips
+    )
 
 
 def _check_options(args, all_emotions: bool) -> None:
@@ -119,72 +139,111 @@ def _check_options(args, all_emotions: bool) -> None:
             )
 
 
-def _open(opener, model: str, files):
-    if files.finder.suffix not in (".tflite", ".onnx") and files.finder.exists():
-        from rac_unet.models.backend import import_tensorflow
+@dataclass(frozen=True)
+class Inputs:
+    """The files that the user gave.
 
-        import_tensorflow()
-    return opener(model)
+    Attributes:
+        photos: each with the user's map of it, if there is one.
+        clips: the videos, and animated pictures if they are clips.
+        missing: (path, reason) of inputs that cannot be read.
+        left_out: what was left out in folders, in words; empty if nothing was.
+    """
 
-
-def _work(work, count: int) -> None:
-    """Run `work(report)`, with a line for each photo, or a progress line if there are many."""
-    from rac_unet.core.progress import Progress
-
-    progress = Progress(count, noun="photos", enabled=count > _NAMED)
-
-    def report(path: Path, outcome: str) -> None:
-        if count <= _NAMED:
-            print(f"{path}: {outcome}", flush=True)
-        progress.advance()
-
-    try:
-        work(report)
-    finally:
-        progress.close()
+    photos: list[PhotoFile]
+    clips: list[PhotoFile]
+    missing: list[tuple[str, str]]
+    left_out: str
 
 
-def _summary(account, listing, given: int, finished: int, output: Path, skipped: Path | None, maps: int, clips) -> None:
-    parts = [
-        (account.unmasked, "unmasked"),
-        (account.without_mask, "without a mask, unchanged"),
-        (account.without_face, "without a face, unchanged"),
-        (account.left_out, "with nothing to paint in the chosen faces or the map, unchanged"),
-        (finished, "finished earlier"),
-        (len(account.skipped) - clips.skipped, f"skipped, see {skipped}"),
+def find_inputs(request: Request) -> Inputs:
+    """Find the photos and clips that a user gave, and the maps of the photos.
+
+    Raises: UserError when there is neither a photo nor a clip, or the map does not fit; see `list_inputs` and
+        `match_maps`.
+    """
+    from rac_unet.clips.listing import list_inputs
+    from rac_unet.unmasking.choice.map_files import match_maps
+
+    listing, clips = list_inputs(request.inputs, request.output, request.animations)
+    photos, maps = listing.photos, 0
+    if request.map and photos:
+        photos, maps = match_maps(request.map, photos)
+    if not photos and not clips:
+        raise _nothing(listing, maps)
+    kinds = [
+        listing.left_out.describe(),
+        _counted(listing.own_files, "result") if listing.own_files else "",
+        _counted(maps, "map") if maps else "",
     ]
-    if given:
-        print(f"photos   {given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
-    if len(account.skipped) - clips.skipped < given:
-        print(f"faces    {account.faces:,} found, {account.painted:,} painted")
-    if (others := listing.left_out.describe()) or listing.own_files or maps:
-        kinds = [
-            others,
-            f"{listing.own_files:,} results" if listing.own_files else "",
-            f"{maps:,} maps" if maps else "",
-        ]
-        print(f"left out {', '.join(filter(None, kinds))} in the folders given")
-    if account.first_only:
-        print(
-            f"note     of {account.first_only:,} animations and files of several pages, only the first picture is used"
-        )
-    if account.flattened:
-        print(f"note     {account.flattened:,} transparent photos were laid on white; png and webp keep transparency")
-    if account.painted or clips.painted:
-        print("note     painted faces are plausible, not true; each result is marked as synthetic in its metadata")
-    print(f"wrote    {output}")
+    return Inputs(photos, clips, listing.missing, ", ".join(filter(None, kinds)))
 
 
-def _nothing(listing, maps: int) -> UserError:
+def _nothing(listing: Listing, maps: int) -> UserError:
     from rac_unet.photos.kinds import READ
 
     if listing.missing:
         name, reason = listing.missing[0]
         more = f" (and {len(listing.missing) - 1} more)" if len(listing.missing) > 1 else ""
         return UserError(f"{name}: {reason}{more}; give photos, folders of photos, or patterns", "missing")
-    others = f"{listing.other_files:,} other files, {listing.own_files:,} results of predict"
-    others += f", {maps:,} maps" if maps else ""
+    others = f"{_counted(listing.other_files, 'other file')}, {_counted(listing.own_files, 'result')} of predict"
+    others += f", {_counted(maps, 'map')}" if maps else ""
     return UserError(f"the inputs contain no photos ({others}); {READ}, and videos", "empty")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _open(request: Request) -> Unmasker:
+    from rac_unet.unmasking.photo import Unmasker
+
+    finder = request.files.finder
+    if finder.suffix not in (".tflite", ".onnx") and finder.exists():
+        from rac_unet.models.backend import import_tensorflow
+
+        import_tensorflow()
+    return Unmasker(request.model)
+
+
+def _notes_before(request: Request, photos: PhotoBatch, unmasker: Unmasker | None) -> Iterator[str]:
+    """Yield what the user should know before the work; `unmasker` is None if there is none."""
+    from rac_unet.unmasking.choice.formats import forecast
+    from rac_unet.unmasking.emotion_request import ALL
+
+    settings = request.photo_settings
+    if unmasker:
+        if note := unmasker.check_request(settings.emotion):
+            yield note
+        todo = [plan.photo.path for plan in photos.todo]
+        if settings.emotion != ALL and (note := forecast(todo, settings.format, settings.max_side)):
+            yield note
+    without = sum(photo.map is None for photo in photos.photos)
+    if request.map and without:
+        have = "has" if without == 1 else "have"
+        yield f"{without:,} of {len(photos.photos):,} photos {have} no map in {request.map}; the found ones are used"
+
+
+def _summary(request: Request, inputs: Inputs, photos: PhotoBatch, clips: ClipBatch, skipped: Path | None) -> None:
+    clips.summary(skipped)
+    photos.summary(skipped)
+    if inputs.left_out:
+        print(f"left out {inputs.left_out} in the folders given")
+    for note in photos.notes():
+        print(f"note     {note}")
+    if photos.painted or clips.painted:
+        print("note     painted faces are plausible, not true; each result is marked as synthetic in its metadata")
+    print(f"wrote    {request.output}")
+
+
+def _nothing_used(photos: PhotoBatch, clips: ClipBatch, skipped: Path | None) -> UserError:
+    path, reason = [*photos.skipped, *clips.skipped][0]
+    given = photos.given + len(clips.clips)
+    if given == 1:
+        return UserError(f"{path}: {reason}; no other file was given", "unreadable")
+    return UserError(
+        f"{path}: {reason} (and {given - 1} more, see {skipped}); none of {given} files could be used", "unreadable"
+    )
 
 
 def _model_name(model: str | os.PathLike) -> str:
@@ -293,9 +352,9 @@ def _parser() -> CommandParser:
     video.add_argument(
         "--quality",
         type=number(int, 0, 51),
-        default=16,
+        default=QUALITY,
         metavar="N",
-        help="H.264's constant rate factor: 0 is the best, 51 the worst; 16 (default) looks like the source",
+        help=f"H.264's constant rate factor: 0 is the best, 51 the worst; {QUALITY} (default) looks like the source",
     )
     video.add_argument("--start", type=clip_time, metavar="TIME", help="leave out what is before: seconds, or 1:30.5")
     video.add_argument("--end", type=clip_time, metavar="TIME", help="leave out what is after")

@@ -54,7 +54,7 @@ def test_a_folder(folder, capsys):
     assert "photos/masked.png: 1 face: happiness (70 %)" in said
     assert "photos/deep/bare.jpg: no mask on the face, photo unchanged" in said
     assert "photos/wall.png: no face found, photo unchanged" in said
-    assert "3 given: 1 unmasked, 1 without a mask, unchanged, 1 without a face, unchanged" in said
+    assert "3 given: 1 unmasked, 1 without a mask (unchanged), 1 without a face (unchanged)" in said
     assert "plausible, not true" in said
     before, after = read_photo("photos/masked.png"), read_photo("out/masked.png")
     assert is_green(before).any() and not is_green(after).any()
@@ -108,6 +108,9 @@ def test_side_by_side_mark_and_format(folder):
     assert is_green(both[:, : photo.shape[1]]).sum() > 5000 and is_green(both[:, photo.shape[1] :]).sum() < 200
     corner = read_photo("out/masked.jpg")[-14:, :40]
     assert corner.max() > 230 and corner.min() < 80, "white letters on a dark ground"
+    photos, results = (both[-14:, left : left + 40].astype(int) for left in (0, photo.shape[1]))
+    assert np.abs(photos - photo[-14:, :40]).mean() < 8, "no word below the photo itself"
+    assert np.abs(results - corner).mean() < 8
     assert report("out/masked.json")["results"] == ["masked.jpg", "masked.side_by_side.jpg"]
 
 
@@ -137,7 +140,7 @@ def test_mistakes_are_refused_before_anything_is_written(folder, monkeypatch):
             run("photos", "--output", place)
     (folder / "empty").mkdir()
     Path("empty/notes.txt").write_text("no photo")
-    with refused("empty", "1 other files", "video"):
+    with refused("empty", "1 other file,", "video"):
         run("empty", "--output", "out")
     monkeypatch.undo()
     monkeypatch.chdir(folder)
@@ -207,7 +210,7 @@ def test_the_first_frame_of_an_animation_is_used_and_reported(folder, capsys):
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     run("moving.gif", "photos/wall.png", "--output", "out")
     said = capsys.readouterr().out
-    assert "only the first of 3 frames" in said and "of 1 animations" in said
+    assert "only the first of 3 frames" in said and "of 1 animation or file" in said
     assert (
         "first of 3 frames" in report("out/moving.json")["note"]
         and "frames" not in report("out/photos/wall.json")["note"]
@@ -296,7 +299,7 @@ def test_a_map_is_neither_a_photo_nor_replaced(folder, capsys):
     capsys.readouterr()
     run("photos", "--output", "out2", "--map", "photos")
     said = capsys.readouterr().out
-    assert "3 given" in said and "left out 1 maps" in said and not Path("out2/masked.map.json").exists()
+    assert "3 given" in said and "left out 1 map in" in said and not Path("out2/masked.map.json").exists()
     before = Path("out/masked.map.png").read_bytes()
     with refused("exists", "out/masked.map.png", "--map"):
         run("photos/masked.png", "--output", "out", "--write_map", "--map", "out", "--overwrite")
@@ -342,7 +345,7 @@ def test_chosen_faces_and_a_box(folder, capsys):
     run("group.png", "photos/wall.png", "--output", "nowhere", "--box", "0,230,60,300")
     said = capsys.readouterr().out
     assert "no face in the box 0,230,60,300 (2 elsewhere)" in said and "1 with nothing to paint" in said
-    assert "photos/wall.png: skipped: the box 0,230,60,300 is outside the photo of 70 x 50" in said
+    assert "photos/wall.png: skipped: the box 0,230,60,300 is outside the picture of 70 x 50" in said
     run("group.png", "--output", "all", "--emotion", "all", "--faces", "largest")
     assert read_photo("all/group.emotions.png").shape == (188, 8 * 160, 3)
 

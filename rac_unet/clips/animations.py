@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from rac_unet.clips.colours import BT709, FULL, LIMITED, RGB, Colours
-from rac_unet.clips.frame import Damage, Facts, Picture, UnreadableClip, check_size, plane_array
+from rac_unet.clips.decoded import Damage, Facts, Picture, UnreadableClip, check_size, plane_array
 from rac_unet.photos.kinds import HEAD_BYTES, kind_of
 from rac_unet.photos.pixels import as_array, eight_bit, on_white
 from rac_unet.photos.reading import UnreadablePhoto, open_image

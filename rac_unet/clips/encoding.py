@@ -18,11 +18,10 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from rac_unet.clips.colours import BT601, BT709, FULL, RGB, STEPS, UNSPECIFIED, Colours
-from rac_unet.clips.frame import Facts
+from rac_unet.clips.decoded import Facts
+from rac_unet.clips.settings import QUALITY
 
 H264, FFV1 = "libx264", "ffv1"
-# x264's constant rate factor that most people cannot tell from the source; 0 is lossless, 51 the worst.
-QUALITY = 16
 _PRESET = "veryfast"
 # As long as x264's own longest distance between key frames: independent segments cost no quality.
 SEGMENT_FRAMES = 250
@@ -77,6 +76,7 @@ class Encoding:
 
     @property
     def options(self) -> dict[str, str]:
+        """Options of the encoder by FFmpeg's names."""
         if self.codec == FFV1:
             # The number of slices is part of the file's header, so it may not depend on the machine.
             return {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": "4", "g": "1"}
@@ -124,7 +124,7 @@ class SegmentEncoder:
         """Encode the next frame.
 
         Args:
-            planes: as `Colours` describes them.
+            planes: as of a `Frame`.
             pts, duration: in units of the time base; pts larger than that of the frame before.
         """
         frame = self._frame(planes)

@@ -19,7 +19,7 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
 from rac_unet.clips.colours import BT709, FULL, LIMITED, RGB, STEPS, UNSPECIFIED, Colours, is_known_matrix
-from rac_unet.clips.frame import Damage, Facts, Picture, UnreadableClip, check_size, plane_array
+from rac_unet.clips.decoded import Damage, Facts, Picture, UnreadableClip, check_size, plane_array
 from rac_unet.core.errors import one_line
 
 _ATTACHED_PICTURE = 0x400
@@ -277,10 +277,12 @@ class _Graph:
         self._source = nodes[0]
 
     def push(self, frame) -> Iterator:
+        """Put a frame in; return the frames that come out, which may be none yet."""
         self._source.push(frame)
         yield from self._pulled()
 
     def flush(self) -> Iterator:
+        """Return the frames that are left, after the last one was put in."""
         self._source.push(None)
         yield from self._pulled()
 

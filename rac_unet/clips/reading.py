@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from rac_unet.clips.animations import Animation, is_animation
+from rac_unet.clips.decoded import Damage, Picture, UnreadableClip
 from rac_unet.clips.films import Film
-from rac_unet.clips.frame import ClipFrame, Damage, UnreadableClip
+from rac_unet.unmasking.clips.frame import Frame
 
 # A clip that is shorter than its header says by more than both is said to end early: seconds, share.
 _SHORT, _SHORT_SHARE = 1.0, 0.05
@@ -57,10 +58,12 @@ class Clip:
 
     @property
     def width(self) -> int:
+        """Pixels, upright."""
         return self.facts.width
 
     @property
     def height(self) -> int:
+        """Pixels, upright."""
         return self.facts.height
 
     @property
@@ -87,13 +90,13 @@ class Clip:
             return self.facts.frame_count
         return None if self.duration is None else max(1, round(self.duration * self.rate))
 
-    def frames(self, first: int = 0) -> Iterator[ClipFrame]:
+    def frames(self, first: int = 0) -> Iterator[Frame]:
         """Return the frames in order, from frame `first` on, which is 0 at the start of the part that is read.
 
         After a complete reading without damage, a later frame is found by seeking; otherwise, all frames before it are
         decoded.
 
-        Raises: UnreadableClip when no frame lies in the part that is read.
+        Raises: UnreadableClip when the part that is read has no frame.
         """
         damage = self.damage
         if first and self.times is not None and not (damage.times or damage.packets or damage.frames):
@@ -130,7 +133,7 @@ class Clip:
             remarks.append("it cannot be read to its end")
         return remarks
 
-    def _sought(self, first: int) -> Iterator[ClipFrame] | None:
+    def _sought(self, first: int) -> Iterator[Frame] | None:
         """Return the frames from a known one on, found by seeking; None if seeking fails."""
         if first >= len(self.times):
             return iter(())
@@ -141,13 +144,13 @@ class Clip:
             return None
         return self._known(first, found[0], pictures)
 
-    def _known(self, first: int, picture, pictures) -> Iterator[ClipFrame]:
+    def _known(self, first: int, picture: Picture, pictures: Iterator[tuple[Picture, int]]) -> Iterator[Frame]:
         yield self._frame(first, picture, self.times[first])
         for index, (picture, pts) in zip(range(first + 1, len(self.times)), pictures, strict=False):
             yield self._frame(index, picture, pts)
 
-    def _timed(self, target: int | None, damage: Damage) -> Iterator:
-        """Return the pictures with strictly increasing times."""
+    def _timed(self, target: int | None, damage: Damage) -> Iterator[tuple[Picture, int]]:
+        """Return the pictures from a time on, or all, each with its time; times increase strictly."""
         last, step = None, max(1, round(1 / (self.rate * self.facts.time_base)))
         for picture in self._source.pictures(target, damage):
             pts = picture.pts
@@ -157,8 +160,8 @@ class Clip:
             last = pts
             yield picture, pts
 
-    def _frame(self, index: int, picture, pts: int) -> ClipFrame:
-        return ClipFrame(index, pts * self.facts.time_base, picture.pixels, picture.planes, pts, picture.duration)
+    def _frame(self, index: int, picture: Picture, pts: int) -> Frame:
+        return Frame(index, float(pts * self.facts.time_base), picture.pixels, picture.planes, pts, picture.duration)
 
     def _begin(self) -> int:
         return self.facts.start if self.first_pts is None else max(self.first_pts, self.facts.start)

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from rac_unet.clips.working import SIDE_BY_SIDE, ClipOutcome, ClipSettings, remove_work
-from rac_unet.clips.writing import Container, choose_container, has_video_mark
+from rac_unet.clips.settings import ClipSettings
+from rac_unet.clips.working import REPORT, SHEET, SIDE_BY_SIDE, ClipOutcome, PlannedClip, remove_work
+from rac_unet.clips.writing import choose_container, has_video_mark
 from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.whole import write_file
 from rac_unet.unmasking.inputs import PhotoFile
 from rac_unet.unmasking.output import file_facts, may_replace, read_report
-
-
-@dataclass(frozen=True)
-class PlannedClip:
-    """A clip and its results: `base` is their path without what follows (`.mp4`, `.side_by_side.mp4`, `.json`)."""
-
-    path: Path
-    base: Path
-    container: Container
-
-    @property
-    def report(self) -> Path:
-        return self.base.with_name(self.base.name + ".json")
 
 
 class ClipFolder:
@@ -90,8 +77,8 @@ class ClipFolder:
 
     def _names(self, plan: PlannedClip) -> list[Path]:
         parts = ["", SIDE_BY_SIDE] if self._settings.side_by_side else [""]
-        endings = [*(part + plan.container.ending for part in parts), plan.path.suffix, ".sheet.jpg", ".json"]
-        return [plan.base.with_name(plan.base.name + ending) for ending in dict.fromkeys(endings)]
+        endings = [*(part + plan.container.ending for part in parts), plan.path.suffix, SHEET, REPORT]
+        return [plan.name(ending) for ending in dict.fromkeys(endings)]
 
     def _is_finished(self, plan: PlannedClip, report: dict) -> bool:
         wanted = self._settings.record()

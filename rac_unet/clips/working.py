@@ -13,31 +13,37 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 
 from rac_unet.clips.colours import RGB, STEPS, painted_planes
-from rac_unet.clips.encoding import QUALITY, SEGMENT_FRAMES, Encoding, SegmentEncoder
-from rac_unet.clips.frame import ClipFrame, Damage, UnreadableClip
+from rac_unet.clips.decoded import Damage, UnreadableClip
+from rac_unet.clips.encoding import SEGMENT_FRAMES, Encoding, SegmentEncoder
 from rac_unet.clips.reading import Clip, open_clip
-from rac_unet.clips.sheet import draw_moment, draw_sheet, moments
-from rac_unet.clips.writing import Container, write_clip
+from rac_unet.clips.settings import ClipSettings
+from rac_unet.clips.writing import Container, Segments, write_clip
 from rac_unet.core.errors import UserError, own_version
 from rac_unet.core.files.output_folder import SETTINGS_FILE, OutputFolder
 from rac_unet.core.files.whole import open_whole, write_file
 from rac_unet.core.progress import Progress
 from rac_unet.photos.metadata import PhotoMetadata
 from rac_unet.unmasking.choice.faces import parse_choice
+from rac_unet.unmasking.clips.decisions import Decisions, Track
+from rac_unet.unmasking.clips.frame import Frame
+from rac_unet.unmasking.clips.painting import ClipPainter
+from rac_unet.unmasking.clips.sheet import draw_moment, draw_sheet, moments
+from rac_unet.unmasking.clips.tracking import find_tracks
 from rac_unet.unmasking.emotion_sheet import draw_mark
 from rac_unet.unmasking.output import encode_result
+from rac_unet.unmasking.photo import Unmasker
 
-RESULT, SIDE_BY_SIDE = "", ".side_by_side"
+# What follows the name of a clip in the names of its files; RESULT and SIDE_BY_SIDE are followed by the container's.
+RESULT, SIDE_BY_SIDE, SHEET, REPORT = "", ".side_by_side", ".sheet.jpg", ".json"
 _DECISIONS, _TIMES = "decisions.npz", "times.npy"
 # Entry of the work folder's settings by which a folder is recognised as one.
 _SIGN = "unfinished clip of rac_unet.predict"
@@ -45,51 +51,27 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
-class ClipSettings:
-    """What the result of a clip depends on.
+class PlannedClip:
+    """A clip, and where its results go.
 
     Attributes:
-        emotion, model: as of a photo's `Settings`.
-        lossless: FFV1 in Matroska instead of H.264.
-        quality: x264's constant rate factor.
-        start, end: seconds; None for the whole clip.
-        side_by_side: whether to write the clip and the result next to each other, too.
-        mark: whether to write 'synthetic' visibly into every frame.
-        faces, box: which faces are painted, see `parse_choice`.
+        path: the clip.
+        base: path of the results without what follows (`.mp4`, `.side_by_side.mp4`, `.sheet.jpg`, `.json`).
+        container: of the results.
     """
 
-    emotion: str = "auto"
-    model: str = ""
-    lossless: bool = False
-    quality: int = QUALITY
-    start: Fraction | None = None
-    end: Fraction | None = None
-    side_by_side: bool = False
-    mark: bool = True
-    faces: str = "all"
-    box: str | None = None
+    path: Path
+    base: Path
+    container: Container
 
-    def record(self) -> dict[str, Any]:
-        """Return the settings for JSON."""
-        times = {name: None if (time := getattr(self, name)) is None else float(time) for name in ("start", "end")}
-        return {**asdict(self), **times}
+    def name(self, ending: str) -> Path:
+        """Return the path of a result by what follows the base."""
+        return self.base.with_name(self.base.name + ending)
 
-
-class TrackLike(Protocol):
-    """A face of a clip: see `rac_unet.unmasking.clips.decisions.Track`."""
-
-    first: int
-    masked: np.ndarray
-
-    def record(self) -> dict[str, Any]: ...
-
-
-class Painter(Protocol):
-    """The second pass: see `rac_unet.unmasking.clips.painting.ClipPainter`."""
-
-    context: int
-
-    def paint(self, frames: Iterable[ClipFrame], first: int, last: int) -> Iterator[np.ndarray]: ...
+    @property
+    def report(self) -> Path:
+        """The JSON report."""
+        return self.name(REPORT)
 
 
 @dataclass(frozen=True)
@@ -97,44 +79,32 @@ class Passes:
     """The two passes, as functions.
 
     Attributes:
-        find: frames -> decisions, which have `tracks` and `to_bytes()`.
-        load: bytes -> decisions.
-        painter: decisions -> a painter.
+        find: the first pass: frames -> decisions.
+        load: bytes of `Decisions.to_bytes` -> decisions.
+        painter: decisions -> the second pass.
     """
 
-    find: Callable[[Iterable[ClipFrame]], Any]
-    load: Callable[[bytes], Any]
-    painter: Callable[[Any], Painter]
+    find: Callable[[Iterable[Frame]], Decisions]
+    load: Callable[[bytes], Decisions]
+    painter: Callable[[Decisions], ClipPainter]
 
 
-def two_passes(unmasker, settings: ClipSettings) -> Passes:
+def two_passes(unmasker: Unmasker, settings: ClipSettings) -> Passes:
     """Return the passes with which `predict` unmasks clips."""
     choice = parse_choice(settings.faces, settings.box)
 
-    def checked(frames: Iterable[ClipFrame]) -> Iterator[ClipFrame]:
+    def checked(frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
             try:
                 choice.check(frame.pixels.shape)
             except UserError as reason:
-                raise UnreadableClip(str(reason)) from None
+                raise UnreadableClip(str(reason), reason.kind) from None
             yield frame
 
-    def find(frames: Iterable[ClipFrame]):
-        from rac_unet.unmasking.clips.tracking import find_tracks
-
+    def find(frames: Iterable[Frame]) -> Decisions:
         return find_tracks(checked(frames), unmasker, settings.emotion, None if choice.every else choice)
 
-    def load(content: bytes):
-        from rac_unet.unmasking.clips.decisions import Decisions
-
-        return Decisions.from_bytes(content)
-
-    def painter(decisions) -> Painter:
-        from rac_unet.unmasking.clips.painting import ClipPainter
-
-        return ClipPainter(decisions, unmasker)
-
-    return Passes(find, load, painter)
+    return Passes(find, Decisions.from_bytes, lambda decisions: ClipPainter(decisions, unmasker))
 
 
 @dataclass
@@ -159,22 +129,14 @@ class ClipOutcome:
 
 
 def unmask_clip(
-    path: Path,
-    result: Path,
-    container: Container,
-    passes: Passes,
-    settings: ClipSettings,
-    overwrite: bool = False,
-    show: bool = True,
+    plan: PlannedClip, passes: Passes, settings: ClipSettings, overwrite: bool = False, show: bool = True
 ) -> ClipOutcome:
     """Unmask a clip, and write its result, its sheet and, if wanted, both pictures side by side.
 
     A clip without a masked face is copied byte for byte, unless only a part of it is wanted.
 
     Args:
-        path: the clip.
-        result: path of the result without its file extension.
-        container: from `choose_container`.
+        plan: the clip, and where its results go.
         passes: from `two_passes`.
         settings: what the result depends on.
         overwrite: whether to start again instead of continuing an unfinished clip.
@@ -182,20 +144,20 @@ def unmask_clip(
     Raises: UnreadableClip; UserError when an unfinished clip has other settings, another process works on it, or the
         disk is full; OSError when nothing can be written.
     """
-    clip = open_clip(path, settings.start, settings.end, settings.lossless)
-    work = work_folder(result)
+    clip = open_clip(plan.path, settings.start, settings.end, settings.lossless)
+    work, facts = work_folder(plan.base), plan.path.stat()
     signature = {
-        _SIGN: path.name,
-        "file": [path.stat().st_size, path.stat().st_mtime_ns],
-        "container": container.ending,
+        _SIGN: plan.path.name,
+        "file": [facts.st_size, facts.st_mtime_ns],
+        "container": plan.container.ending,
         **settings.record(),
         "versions": [own_version(), av.__version__],
     }
     if overwrite:
-        remove_work(result)
+        remove_work(plan.base)
     try:
-        with _opened(work, signature, path) as folder:
-            outcome = _Work(clip, path, result, container, passes, settings, folder, show).run()
+        with _opened(work, signature, plan.path) as folder:
+            outcome = _Work(clip, plan, passes, settings, folder, show).run()
     except UnreadableClip:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -203,22 +165,22 @@ def unmask_clip(
         if error.errno not in _FULL:
             raise
         raise UserError(
-            f"{path}: the disk of {result.parent} is full; what is finished is kept in {work}: free some space, and "
-            "run the same command again",
+            f"{plan.path}: the disk of {plan.base.parent} is full; what is finished is kept in {work}: free some "
+            "space, and run the same command again",
             "unwritable",
         ) from None
     shutil.rmtree(work, ignore_errors=True)
     return outcome
 
 
-def work_folder(result: Path) -> Path:
-    """Return the folder in which an unfinished clip is kept."""
-    return result.with_name(f".{result.name}.unfinished")
+def work_folder(base: Path) -> Path:
+    """Return the folder in which an unfinished clip is kept; `base` as of `PlannedClip`."""
+    return base.with_name(f".{base.name}.unfinished")
 
 
-def remove_work(result: Path) -> None:
+def remove_work(base: Path) -> None:
     """Remove the folder of an unfinished clip, if it is one."""
-    work = work_folder(result)
+    work = work_folder(base)
     try:
         signed = _SIGN in json.loads((work / SETTINGS_FILE).read_bytes())
     except (OSError, ValueError):
@@ -251,15 +213,14 @@ class _Work:
     """The work on one clip."""
 
     clip: Clip
-    path: Path
-    result: Path
-    container: Container
+    plan: PlannedClip
     passes: Passes
     settings: ClipSettings
     folder: OutputFolder
     show: bool
 
     def run(self) -> ClipOutcome:
+        """Do both passes, as far as they are not done, and write the results."""
         decisions = self._decisions()
         masked = _painted_frames(decisions.tracks, len(self.clip.times))
         outcome = ClipOutcome(
@@ -267,14 +228,14 @@ class _Work:
             painted=sum(bool(track.masked.any()) for track in decisions.tracks),
             frames=len(masked),
             painted_frames=int(masked.sum()),
-            remarks=[*self.clip.remarks(), *self.container.notes],
+            remarks=[*self.clip.remarks(), *self.plan.container.notes],
         )
-        if masked.any() or self.settings.start is not None or self.settings.end is not None:
+        if masked.any() or self.settings.is_cut:
             self._second_pass(decisions, masked)
             outcome.remarks += self._join(bool(masked.any()), outcome)
         else:
-            copy = self.result.with_name(self.result.name + self.path.suffix)
-            with open(self.path, "rb") as source, open_whole(copy, self.folder.unfinished) as file:
+            copy = self.plan.name(self.plan.path.suffix)
+            with open(self.plan.path, "rb") as source, open_whole(copy, self.folder.unfinished) as file:
                 shutil.copyfileobj(source, file, 1 << 20)
             outcome.results = [copy.name]
             outcome.remarks = []
@@ -283,7 +244,7 @@ class _Work:
         outcome.report = self._report(decisions, outcome)
         return outcome
 
-    def _decisions(self):
+    def _decisions(self) -> Decisions:
         """Return the result of the first pass, from the folder if it was finished before."""
         if 0 in self.folder.finished_items():
             self.clip.times = tuple(np.load(self.folder.path / _TIMES).tolist())
@@ -299,8 +260,8 @@ class _Work:
         self._record(0, [_DECISIONS, _TIMES], damage=asdict(self.clip.damage))
         return decisions
 
-    def _second_pass(self, decisions, masked: np.ndarray) -> None:
-        """Paint and encode all segments that are not finished."""
+    def _second_pass(self, decisions: Decisions, masked: np.ndarray) -> None:
+        """Paint and encode all segments that are not finished; `masked` is (F,) bool, the frames that are painted."""
         count = len(masked)
         parts = [range(start, min(start + SEGMENT_FRAMES, count)) for start in range(0, count, SEGMENT_FRAMES)]
         finished = self.folder.finished_items()
@@ -319,12 +280,12 @@ class _Work:
                     part = islice(frames, len(parts[number - 1]))
                     self._write_segment(number, part, bool(masked.any()), shown, progress)
 
-    def _painted(self, painter: Painter, start: int, stop: int) -> Iterator[tuple[ClipFrame, np.ndarray]]:
+    def _painted(self, painter: ClipPainter, start: int, stop: int) -> Iterator[tuple[Frame, np.ndarray]]:
         """Return frames and their painted pixels; the painter also sees some frames before and after."""
         first = max(0, start - painter.context)
-        given: dict[int, ClipFrame] = {}
+        given: dict[int, Frame] = {}
 
-        def source() -> Iterator[ClipFrame]:
+        def source() -> Iterator[Frame]:
             for frame in islice(self.clip.frames(first), stop + painter.context - first):
                 given[frame.index] = frame
                 yield frame
@@ -394,26 +355,18 @@ class _Work:
         """Join the segments of the result and of the side-by-side clip; return remarks."""
         count = -(-len(self.clip.times) // SEGMENT_FRAMES)
         reorder = max(self.folder.result(number)["reorder"] for number in range(1, 1 + count))
+        container, part = self.plan.container, (self.settings.start is not None, self.settings.end is not None)
         remarks: list[str] = []
         for kind in self._kinds(synthetic):
-            target = self.result.with_name(self.result.name + kind + self.container.ending)
-            segments = [self.folder.path / _segment(number, kind) for number in range(1, 1 + count)]
+            target = self.plan.name(kind + container.ending)
+            files = [self.folder.path / _segment(number, kind) for number in range(1, 1 + count)]
+            segments = Segments(files, self._encoding(kind), self.clip.times, reorder)
             with open_whole(target, self.folder.unfinished) as file:
-                remarks = write_clip(
-                    file,
-                    os.fspath(self.path),
-                    self.container,
-                    self._encoding(kind),
-                    segments,
-                    self.clip.times,
-                    reorder,
-                    (synthetic, own_version()),
-                    (self.settings.start is not None, self.settings.end is not None),
-                )
+                remarks = write_clip(file, os.fspath(self.plan.path), container, segments, synthetic, part)
             outcome.results.append(target.name)
         if self._encoding(RESULT).stored_size != (self.clip.width, self.clip.height):
             remarks.append("its odd width or height was extended by one pixel, since H.264 stores even ones")
-        if self.container.ending == ".mkv" and self.clip.facts.time_base.denominator > 1000:
+        if container.ending == ".mkv" and self.clip.facts.time_base.denominator > 1000:
             remarks.append("Matroska rounds the times of frames to milliseconds")
         return remarks
 
@@ -422,12 +375,12 @@ class _Work:
             cv2.imread(os.fspath(self.folder.path / _cell(index)), cv2.IMREAD_COLOR)[..., ::-1]
             for index in moments(masked)
         ]
-        sheet = self.result.with_name(self.result.name + ".sheet.jpg")
+        sheet = self.plan.name(SHEET)
         content = encode_result(np.ascontiguousarray(draw_sheet(cells)), "jpeg", PhotoMetadata(), True)
         write_file(sheet, content, self.folder.unfinished)
         return sheet
 
-    def _report(self, decisions, outcome: ClipOutcome) -> dict[str, Any]:
+    def _report(self, decisions: Decisions, outcome: ClipOutcome) -> dict[str, Any]:
         facts, times = self.clip.facts, self.clip.times
         tracks = []
         for track in decisions.tracks:
@@ -453,7 +406,7 @@ class _Work:
         return Progress(total, done, noun, enabled=self.show)
 
 
-def _painted_frames(tracks: Iterable[TrackLike], count: int) -> np.ndarray:
+def _painted_frames(tracks: Iterable[Track], count: int) -> np.ndarray:
     """Return (count,) bool: the frames in which a face is painted."""
     painted = np.zeros(count, bool)
     for track in tracks:
@@ -461,7 +414,7 @@ def _painted_frames(tracks: Iterable[TrackLike], count: int) -> np.ndarray:
     return painted
 
 
-def _counted(frames: Iterable[ClipFrame], progress: Progress) -> Iterator[ClipFrame]:
+def _counted(frames: Iterable[Frame], progress: Progress) -> Iterator[Frame]:
     for frame in frames:
         yield frame
         progress.advance()

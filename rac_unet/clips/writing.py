@@ -15,6 +15,7 @@ import av
 import av.error
 
 from rac_unet.clips.encoding import Encoding, read_packets
+from rac_unet.core.errors import own_version
 from rac_unet.photos.metadata import PhotoMetadata, is_mark, marked
 
 # Containers by the file extension of a result, in the order in which they are preferred.
@@ -47,9 +48,8 @@ def choose_container(path: str, lossless: bool) -> Container:
 
     Lossless pictures are always in Matroska.
     """
-    try:
-        source = av.open(path, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError):
+    source = _opened(path)
+    if source is None:
         return Container(".mkv" if lossless else ".mp4", ())
     with source:
         wanted = [stream for stream in source.streams if stream.type in ("audio", "subtitle")]
@@ -72,15 +72,47 @@ def choose_container(path: str, lossless: bool) -> Container:
     return Container(best.ending, best.copied, tuple(notes))
 
 
+@dataclass(frozen=True)
+class Segments:
+    """The encoded pictures of a whole clip.
+
+    Attributes:
+        files: the segments, in order; see `SegmentEncoder`.
+        encoding: of all of them.
+        times: pts of all frames, in units of the encoding's time base, in the source's own clock.
+        reorder: by how many places packets precede their order of display, at most.
+    """
+
+    files: list[Path]
+    encoding: Encoding
+    times: tuple[int, ...]
+    reorder: int
+
+    def packets(self, stream, shift: Fraction) -> Iterator:
+        """Return the packets for a stream, with times to decode them that increase over all segments.
+
+        The encoders' own may not increase where frames have uneven times.
+
+        Args:
+            stream: of the file that is written.
+            shift: seconds by which all times are reduced, in whole units of the time base.
+        """
+        moved = int(shift / self.encoding.time_base)
+        step = max(1, self.times[1] - self.times[0] if len(self.times) > 1 else 1)
+        for place, packet in enumerate(itertools.chain.from_iterable(map(read_packets, self.files))):
+            earlier = place - self.reorder
+            packet.dts = (self.times[earlier] if earlier >= 0 else self.times[0] + earlier * step) - moved
+            packet.pts -= moved
+            packet.time_base, packet.stream = self.encoding.time_base, stream
+            yield packet
+
+
 def write_clip(
     file: BinaryIO,
     source: str,
     container: Container,
-    encoding: Encoding,
-    segments: list[Path],
-    times: tuple[int, ...],
-    reorder: int,
-    mark: tuple[bool, str],
+    segments: Segments,
+    synthetic: bool,
     part: tuple[bool, bool] = (False, False),
 ) -> list[str]:
     """Write a whole clip.
@@ -89,57 +121,64 @@ def write_clip(
         file: open for writing and seeking.
         source: path of the clip whose sound, subtitles and metadata are copied.
         container: the container, and which streams are copied.
-        encoding: that of the segments.
-        segments: their files, in order.
-        times: pts of all frames, in the source's own clock.
-        reorder: by how many places packets precede their order of display, at most.
-        mark: whether it is synthetic, and this package's version.
+        segments: the pictures.
+        synthetic: whether a face is painted, which the mark in the metadata says.
         part: whether the clip starts later than its source, and ends before it.
     Returns: remarks for the user.
     Raises: OSError when the file cannot be written.
     """
     remarks: list[str] = []
+    encoding, times = segments.encoding, segments.times
     options = {}
     if container.ending != ".mkv":
         # Times at which streams start are stored in this unit, by default a millisecond.
         options["movie_timescale"] = str(_timescale(encoding.time_base))
     with _file_errors(), contextlib.ExitStack() as stack:
-        try:
-            original = stack.enter_context(av.open(source, metadata_errors="replace"))
-        except (av.error.FFmpegError, OSError):
-            original = None
+        original = _opened(source)
+        if original is not None:
+            stack.enter_context(original)
         out = stack.enter_context(av.open(file, "w", format=_CONTAINERS[container.ending], options=options))
         video = out.add_stream(encoding.codec, rate=encoding.rate)
         encoding.apply(video.codec_context)
         video.time_base = encoding.time_base
-        copies = {}
-        shift = Fraction(0)
+        copies, shift = {}, Fraction(0)
         if original is not None:
-            for index in container.copied:
-                template = original.streams[index]
-                copies[index] = out.add_stream_from_template(template, opaque=True)
-                copies[index].metadata.update(template.metadata)
-                with contextlib.suppress(AttributeError, TypeError):
-                    copies[index].disposition = template.disposition
+            copies = {index: _add_copy(out, original.streams[index]) for index in container.copied}
             out.metadata.update({k: v for k, v in original.metadata.items() if k.lower() not in _NOT_COPIED})
             shift = max(Fraction(0), Fraction(original.start_time or 0, 1_000_000))
-        xmp = _mark(out.metadata, mark)
+        xmp = _mark(out.metadata, synthetic)
         first, last = (pts * encoding.time_base for pts in (times[0], times[-1]))
         # In whole units, so that the times of the frames stay exact.
         shift = first if part[0] else shift // encoding.time_base * encoding.time_base
         if original is not None and part == (False, False):
             with contextlib.suppress(Exception):
                 out.set_chapters(_moved_chapters(original.chapters(), shift))
-        pictures = _pictures(segments, times, reorder, encoding.time_base, shift, video)
         limits = (first if part[0] else None, last + 1 / encoding.rate if part[1] else None)
         others = _copied(original, copies, shift, limits, remarks) if copies else iter(())
-        for packet in _by_time(pictures, others):
+        for packet in _by_time(segments.packets(video, shift), others):
             out.mux_one(packet)
     if container.ending != ".mkv":
         content = _XMP_BOX + xmp
         file.seek(0, io.SEEK_END)
         file.write((8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
     return remarks
+
+
+def _opened(source: str):
+    """Return an open clip; None if it cannot be opened."""
+    try:
+        return av.open(source, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError):
+        return None
+
+
+def _add_copy(out, template):
+    """Add a stream of the same kind as another one, with its metadata, and return it."""
+    stream = out.add_stream_from_template(template, opaque=True)
+    stream.metadata.update(template.metadata)
+    with contextlib.suppress(AttributeError, TypeError):
+        stream.disposition = template.disposition
+    return stream
 
 
 @contextlib.contextmanager
@@ -166,9 +205,9 @@ def has_video_mark(path: Path) -> bool:
         return False
 
 
-def _mark(metadata: dict[str, str], mark: tuple[bool, str]) -> bytes:
+def _mark(metadata: dict[str, str], synthetic: bool) -> bytes:
     """Put the mark before the comment; return an XMP packet with it."""
-    carried, text = marked(PhotoMetadata(), *mark)
+    carried, text = marked(PhotoMetadata(), synthetic, own_version())
     key = next((key for key in metadata if key.lower() == "comment"), "comment")
     lines = metadata.get(key, "").split("\n")
     metadata[key] = "\n".join([text, *(line for line in lines if line and not is_mark(line))])
@@ -183,26 +222,8 @@ def _timescale(time_base: Fraction) -> int:
     return scale if scale < 2**31 else 1000
 
 
-def _pictures(
-    segments: list[Path], times: tuple[int, ...], reorder: int, time_base: Fraction, shift: Fraction, stream
-) -> Iterator:
-    """Return the packets of the pictures, with times to decode them that increase over all segments.
-
-    The encoders' own may not increase where frames have uneven times.
-    """
-    moved = int(shift / time_base)
-    step = max(1, times[1] - times[0] if len(times) > 1 else 1)
-    packets = itertools.chain.from_iterable(map(read_packets, segments))
-    for place, packet in enumerate(packets):
-        earlier = place - reorder
-        packet.dts = (times[earlier] if earlier >= 0 else times[0] + earlier * step) - moved
-        packet.pts -= moved
-        packet.time_base, packet.stream = time_base, stream
-        yield packet
-
-
 def _copied(original, copies: dict, shift: Fraction, limits: tuple, remarks: list[str]) -> Iterator:
-    """Return the packets of sound and subtitles of the source that lie in the part."""
+    """Return the packets of sound and subtitles of the source that belong to the part."""
     start, end = limits
     last: dict[int, int] = {}
     offsets = dict.fromkeys(copies, 0)

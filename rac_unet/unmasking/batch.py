@@ -1,16 +1,16 @@
-"""Unmask a batch of photos: read, unmask and write each one, and count the results."""
+"""Unmask the photos among predict's inputs: read, unmask and write each one, print what became of it, and count."""
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
 from rac_unet.core.errors import UserError
+from rac_unet.core.progress import Progress
 from rac_unet.core.quiet import silenced_stderr
 from rac_unet.photos.compression import Compression, compression_of
 from rac_unet.photos.metadata import PhotoMetadata
@@ -23,28 +23,46 @@ from rac_unet.unmasking.choice.formats import SAME
 from rac_unet.unmasking.choice.own_map import OwnMap, make_own_map
 from rac_unet.unmasking.emotion_request import ALL
 from rac_unet.unmasking.emotion_sheet import draw_emotion_sheets, draw_mark, draw_side_by_side
-from rac_unet.unmasking.inputs import MAP_PART
-from rac_unet.unmasking.output import Planned, ResultFolder, Settings, encode_result
+from rac_unet.unmasking.inputs import MAP_PART, PhotoFile
+from rac_unet.unmasking.output import Planned, ResultFolder, Settings, encode_result, faces_of
 from rac_unet.unmasking.photo import Unmasker
 from rac_unet.unmasking.result import FaceResult
 
 # Errors of a file system that concern one file's name, not every file.
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+# Up to this many photos have a line each; more are shown by a progress line.
+_NAMED = 20
 
 
 @dataclass
-class Account:
-    """Counts of a batch's results; the first five cover every processed photo exactly once.
+class PhotoBatch:
+    """The photos of one call of predict; `finished`, the next four counts and `skipped` cover each exactly once.
 
+    Args:
+        photos: the photos.
+        missing: (path, reason) of inputs that cannot be read.
+        output: the output folder.
+        overwrite: whether to process finished photos again.
+        settings: what the results depend on.
     Attributes:
+        todo: those to process.
+        finished: number of photos finished by an earlier call.
         unmasked, without_mask, without_face, left_out: numbers of photos written, the last three unchanged; `left_out`
             where the chosen faces, the box or the map leave nothing to paint.
-        skipped: (photo, reason) of photos for which nothing was written.
+        skipped: (path, reason) of photos for which nothing was written, the missing ones first.
         faces, painted: numbers of faces found and painted, also in photos finished by an earlier call.
         first_only: number of photos with several frames or pages, of which only the first was used.
         flattened: number of transparent photos written on white, in a format without transparency.
+    Raises: UserError when files are in the way, or results have other settings; see `ResultFolder.plan`.
     """
 
+    photos: list[PhotoFile]
+    missing: list[tuple[str, str]]
+    output: Path
+    overwrite: bool
+    settings: Settings
+    todo: list[Planned] = field(default_factory=list)
+    finished: int = 0
     unmasked: int = 0
     without_mask: int = 0
     without_face: int = 0
@@ -55,41 +73,113 @@ class Account:
     first_only: int = 0
     flattened: int = 0
 
+    def __post_init__(self):
+        self.skipped += self.missing
+        self._folder = ResultFolder(self.output, self.settings)
+        self.todo, finished = self._folder.plan(self.photos, self.overwrite)
+        self.finished = len(finished)
+        for faces, painted in map(faces_of, finished):
+            self.faces, self.painted = self.faces + faces, self.painted + painted
 
-def unmask_photos(
-    unmasker: Unmasker,
-    plans: list[Planned],
-    output: ResultFolder,
-    settings: Settings,
-    account: Account,
-    report: Callable[[Path, str], None],
-) -> None:
-    """Unmask the photos in order; a photo that cannot be processed is added to `account.skipped`.
+    @property
+    def given(self) -> int:
+        """Number of photos, with the missing ones."""
+        return len(self.photos) + len(self.missing)
 
-    Args:
-        account: updated after each photo, so that it is right even if an exception ends the batch.
-        report: called after each photo with its path and a short description of the result.
-    Raises: OSError when the output cannot be written (full disk, no permission); UserError when the network is broken.
-    """
-    for plan in plans:
-        path = plan.photo.path
+    @property
+    def done(self) -> int:
+        """Number of photos whose results are in place."""
+        return self.finished + self.unmasked + self.without_mask + self.without_face + self.left_out
+
+    def run(self, unmasker: Unmasker | None) -> None:
+        """Unmask the photos in order, and print a line for each, or a progress line if there are many.
+
+        Each photo is counted at once, so that the counts are right even if an exception ends the batch.
+
+        Args:
+            unmasker: the networks; None if no photo is to be processed.
+        Raises: OSError when the output cannot be written (full disk, no permission); UserError when the network is
+            broken.
+        """
+        few = len(self.todo) <= _NAMED
+        progress = Progress(len(self.todo), noun="photos", enabled=not few)
         try:
-            photo, faces, words, remarks = _unmask_photo(unmasker, plan, output, settings)
+            for plan in self.todo:
+                outcome = self._process(unmasker, plan)
+                if few:
+                    print(f"{plan.photo.path}: {outcome}", flush=True)
+                progress.advance()
+        finally:
+            progress.close()
+
+    def write_skipped(self, others: list[tuple[str, str]]) -> Path | None:
+        """Write the list of skipped photos and `others`; see `ResultFolder.write_skipped`."""
+        return self._folder.write_skipped([*self.skipped, *others])
+
+    def summary(self, skipped: Path | None) -> None:
+        """Print the numbers of all photos; nothing without photos.
+
+        Args:
+            skipped: the list of skipped photos and clips.
+        """
+        parts = [
+            (self.unmasked, "unmasked"),
+            (self.without_mask, "without a mask (unchanged)"),
+            (self.without_face, "without a face (unchanged)"),
+            (self.left_out, "with nothing to paint in the chosen faces or the map (unchanged)"),
+            (self.finished, "finished earlier"),
+            (len(self.skipped), f"skipped, see {skipped}"),
+        ]
+        if self.given:
+            print(f"photos   {self.given:,} given: {', '.join(f'{count:,} {what}' for count, what in parts if count)}")
+        if len(self.skipped) < self.given:
+            print(f"faces    {self.faces:,} found, {self.painted:,} painted")
+
+    def notes(self) -> list[str]:
+        """Return what the user should know about what was lost."""
+        notes = []
+        if count := self.first_only:
+            kinds = "animation or file" if count == 1 else "animations and files"
+            notes.append(f"of {count:,} {kinds} of several pages, only the first picture is used")
+        if count := self.flattened:
+            photos = "photo was" if count == 1 else "photos were"
+            notes.append(f"{count:,} transparent {photos} laid on white; png and webp keep transparency")
+        return notes
+
+    def _process(self, unmasker: Unmasker, plan: Planned) -> str:
+        """Unmask, write and count one photo; return what became of it in words."""
+        try:
+            photo, faces, words, remarks = _unmask_photo(unmasker, plan, self._folder, self.settings)
         except UnreadablePhoto as reason:
-            outcome = _skip(account, path, str(reason))
+            return self._skip(plan, str(reason))
         except (MemoryError, cv2.error) as error:
             small = isinstance(error, MemoryError) or "Insufficient memory" in str(error)
-            outcome = _skip(account, path, "not enough memory for it" if small else "OpenCV cannot process it")
+            return self._skip(plan, "not enough memory for it" if small else "OpenCV cannot process it")
         except OSError as error:
             if error.errno not in _BAD_NAME:
                 raise
-            outcome = _skip(account, path, f"the file system refuses the result's name: {error.strerror}")
+            return self._skip(plan, f"the file system refuses the result's name: {error.strerror}")
+        self._count(faces, plan)
+        self.first_only += photo.frames > 1
+        self.flattened += _is_flattened(photo, plan, self.settings)
+        return "; ".join([words, *remarks])
+
+    def _skip(self, plan: Planned, reason: str) -> str:
+        self.skipped.append((str(plan.photo.path), reason))
+        return f"skipped: {reason}"
+
+    def _count(self, faces: list[FaceResult], plan: Planned) -> None:
+        painted = sum(face.painted for face in faces)
+        self.faces += len(faces)
+        self.painted += painted
+        if painted:
+            self.unmasked += 1
+        elif not faces:
+            self.without_face += 1
+        elif plan.photo.map or any(face.masked or not face.chosen for face in faces):
+            self.left_out += 1
         else:
-            _count(account, faces, plan)
-            outcome = "; ".join([words, *remarks])
-            account.first_only += photo.frames > 1
-            account.flattened += _is_flattened(photo, plan, settings)
-        report(path, outcome)
+            self.without_mask += 1
 
 
 def _unmask_photo(
@@ -120,15 +210,14 @@ def _unmask_photo(
         scaled = scaled_down(after, settings.max_side)
         if scaled is not after:
             notes = (*notes, f"scaled down to {scaled.shape[1]} x {scaled.shape[0]} pixels")
+        if settings.mark and result.painted:
+            draw_mark(scaled)
         pictures = {"": scaled}
         if settings.side_by_side:
             pictures[".side_by_side"] = draw_side_by_side(scaled_down(before, settings.max_side), scaled)
         if not result.painted and photo.kind == KINDS[plan.format] and scaled is after:
             # Copied byte for byte.
             pictures[""] = content
-        if settings.mark and result.painted:
-            for picture in pictures.values():
-                draw_mark(picture)
         if settings.write_map:
             pictures[MAP_PART] = encode_result(result.map, "png", PhotoMetadata(), False)
     painted = sum(face.painted for face in faces)
@@ -185,25 +274,6 @@ def _facts(face: FaceResult) -> dict:
         "painted": face.painted,
         "network": face.network,
     }
-
-
-def _skip(account: Account, path: Path, reason: str) -> str:
-    account.skipped.append((str(path), reason))
-    return f"skipped: {reason}"
-
-
-def _count(account: Account, faces: list[FaceResult], plan: Planned) -> None:
-    painted = sum(face.painted for face in faces)
-    account.faces += len(faces)
-    account.painted += painted
-    if painted:
-        account.unmasked += 1
-    elif not faces:
-        account.without_face += 1
-    elif plan.photo.map or any(face.masked or not face.chosen for face in faces):
-        account.left_out += 1
-    else:
-        account.without_mask += 1
 
 
 def _describe(faces: list[FaceResult], plan: Planned, settings: Settings) -> str:

@@ -13,8 +13,8 @@ av = pytest.importorskip("av", reason="clips need PyAV")
 
 from rac_unet import predict  # noqa: E402
 from rac_unet.clips import working  # noqa: E402
-from rac_unet.clips.batch import clip_time  # noqa: E402
 from rac_unet.clips.listing import list_inputs  # noqa: E402
+from rac_unet.clips.settings import clip_time  # noqa: E402
 from rac_unet.clips.writing import has_video_mark  # noqa: E402
 from rac_unet.unmasking import networks  # noqa: E402
 from tests.clips.clip_files import frame_times, inverting, packets, picture, write  # noqa: E402
@@ -50,9 +50,9 @@ def test_clips_among_photos(folder, capsys):
     assert "clips    2 given: 2 unmasked" in said and "photos   1 given" in said
     assert packets("out/walk.mp4", "audio") == packets("inputs/walk.mp4", "audio")
     assert has_video_mark(Path("out/deep/walk.mp4")) and Path("out/photo.png").is_file()
-    told = report("out/walk.json")
-    assert told["results"] == ["walk.mp4", "walk.sheet.jpg"] and told["synthetic"] and told["frames"] == 6
-    assert (told["size"], told["tracks"][0]["first_frame"]) == ([96, 64], 0)
+    written = report("out/walk.json")
+    assert written["results"] == ["walk.mp4", "walk.sheet.jpg"] and written["synthetic"] and written["frames"] == 6
+    assert (written["size"], written["tracks"][0]["first_frame"]) == ([96, 64], 0)
     # Nothing hidden is left.
     assert not [path for path in Path("out").rglob("*") if path.name.startswith(".")]
 
@@ -99,7 +99,7 @@ def test_inputs_and_files_of_others_are_never_replaced(folder):
 def test_a_clip_that_cannot_be_read_does_not_stop_the_others(folder, capsys):
     Path("inputs/bad.mkv").write_bytes(b"not a clip")
     assert run("inputs", "--output", "out") == 0
-    assert "clips    3 given: 2 unmasked, 1 skipped" in capsys.readouterr().out
+    assert "clips    3 given: 2 unmasked, 1 skipped, see out/skipped.csv" in capsys.readouterr().out
     rows = Path("out/skipped.csv").read_text()
     assert "inputs/bad.mkv" in rows and "file is not a video" in rows
     with refused("unreadable", "bad.mkv"):

@@ -9,8 +9,8 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="clips need PyAV")
 
-from rac_unet.clips import frame as frame_module  # noqa: E402
-from rac_unet.clips.frame import UnreadableClip  # noqa: E402
+from rac_unet.clips import decoded  # noqa: E402
+from rac_unet.clips.decoded import UnreadableClip  # noqa: E402
 from rac_unet.clips.reading import open_clip  # noqa: E402
 from tests.clips.clip_files import SIZE, Make, even_times, picture, write  # noqa: E402
 from tests.refusals import refused  # noqa: E402
@@ -26,6 +26,11 @@ def differ(one, other):
     return np.abs(one.astype(int) - other.astype(int)).mean()
 
 
+def seconds(times):
+    """Exact times as a `Frame` has them."""
+    return [float(time) for time in times]
+
+
 def near(frames, count=None, by=3):
     """Whether the frames show the pictures from the first on, up to compression."""
     assert count is None or len(frames) == count
@@ -37,7 +42,8 @@ def test_every_frame_has_its_time_and_can_be_read_again_from_anywhere(tmp_path):
     times = [0, *np.cumsum(rng.integers(100, 1500, 69)).tolist()]
     wanted = write(tmp_path / "a.mp4", Make(times=times, options={"crf": "8", "preset": "ultrafast", "g": "9"}))
     clip, frames = read(tmp_path / "a.mp4")
-    assert [frame.time for frame in frames] == wanted and near(frames, 70)
+    assert [frame.time for frame in frames] == seconds(wanted) and near(frames, 70)
+    assert [frame.pts * clip.facts.time_base for frame in frames] == wanted
     assert [frame.index for frame in frames] == list(range(70))
     assert (clip.width, clip.height, clip.frame_count_estimate) == (*SIZE, 70) and clip.remarks() == []
     targets = []
@@ -45,7 +51,7 @@ def test_every_frame_has_its_time_and_can_be_read_again_from_anywhere(tmp_path):
     clip._source.pictures = lambda target, damage: targets.append(target) or pictures(target, damage)
     for first in (1, 33, 69):
         again = list(clip.frames(first))
-        assert [(frame.index, frame.time) for frame in again] == [(i, wanted[i]) for i in range(first, 70)]
+        assert [(frame.index, frame.pts) for frame in again] == [(i, times[i]) for i in range(first, 70)]
         assert all((one.pixels == other.pixels).all() for one, other in zip(again, frames[first:], strict=True))
     # By seeking, not by decoding all.
     assert targets == [times[1], times[33], times[69]]
@@ -76,9 +82,9 @@ def test_frames_are_upright(tmp_path, angle):
 def test_a_part_is_read(tmp_path):
     wanted = write(tmp_path / "a.mp4", count=25)
     clip, frames = read(tmp_path / "a.mp4", start=Fraction("0.39"), end=Fraction("0.6"))
-    assert [frame.time for frame in frames] == wanted[10:15] and frames[0].index == 0
+    assert [frame.time for frame in frames] == seconds(wanted[10:15]) and frames[0].index == 0
     assert differ(frames[0].pixels, picture(10)) < 3
-    assert [frame.time for frame in clip.frames(3)] == wanted[13:15]
+    assert [frame.time for frame in clip.frames(3)] == seconds(wanted[13:15])
     with refused("empty", "--start"):
         read(tmp_path / "a.mp4", start=Fraction(5))
 
@@ -116,9 +122,9 @@ def test_an_unknown_codec_is_refused(tmp_path):
 
 
 def test_too_large_frames_are_refused(tmp_path, monkeypatch):
-    assert frame_module.MAX_PIXELS >= 7680 * 4320
+    assert decoded.MAX_PIXELS >= 7680 * 4320
     write(tmp_path / "a.mp4", count=2)
-    monkeypatch.setattr(frame_module, "MAX_PIXELS", 96 * 64 - 1)
+    monkeypatch.setattr(decoded, "MAX_PIXELS", 96 * 64 - 1)
     with refused("unsupported", "96 x 64", "8K"):
         open_clip(tmp_path / "a.mp4")
 
@@ -168,7 +174,7 @@ def test_a_wrong_duration_in_the_header_changes_no_frame(tmp_path):
     path.write_bytes(content)
     clip = open_clip(path)
     assert clip.duration == 40 and clip.frame_count_estimate == 1000
-    assert [frame.time for frame in clip.frames()] == wanted and clip.frame_count_estimate == 20
+    assert [frame.time for frame in clip.frames()] == seconds(wanted) and clip.frame_count_estimate == 20
     assert "40.0 s" in clip.remarks()[0]
 
 
@@ -236,7 +242,7 @@ def test_interlaced_frames_are_deinterlaced(tmp_path):
         out.mux(stream.encode(None))
     clip, frames = read(path)
     assert len(frames) == 8 and any("interlaced" in remark for remark in clip.remarks())
-    assert [frame.time for frame in frames] == [Fraction(index, 25) for index in range(8)]
+    assert [frame.time for frame in frames] == [index / 25 for index in range(8)]
     with av.open(str(path)) as container:
         combed = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     comb = [np.abs(np.diff(each[8:56].astype(int), axis=0)).mean() for each in combed]
@@ -257,9 +263,7 @@ def test_frames_without_increasing_times_are_kept(tmp_path):
 
     def repeated(target, damage):
         for number, each in enumerate(pictures(target, damage)):
-            yield frame_module.Picture(
-                each.planes, each.pixels, None if number == 4 else each.pts - 40 * (number == 6), 0
-            )
+            yield decoded.Picture(each.planes, each.pixels, None if number == 4 else each.pts - 40 * (number == 6), 0)
 
     clip._source.pictures = repeated
     times = [frame.pts for frame in clip.frames()]
@@ -274,9 +278,7 @@ def test_animations_are_clips(tmp_path, kind):
     lossless = {"lossless": True} if kind == "webp" else {}
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[50, 200, 100, 40], **lossless)
     clip, frames = read(path, lossless=True)
-    assert [float(frame.time) for frame in frames] == [0, 0.05, 0.25, 0.35] and near(
-        frames, 4, 12 if kind == "gif" else 1
-    )
+    assert [frame.time for frame in frames] == [0, 0.05, 0.25, 0.35] and near(frames, 4, 12 if kind == "gif" else 1)
     clip, frames = read(path)
     assert frames[0].planes[0].shape == (64, 96) and frames[0].planes[1].shape == (32, 48)
     (tmp_path / f"cut.{kind}").write_bytes(path.read_bytes()[: 3 * path.stat().st_size // 5])

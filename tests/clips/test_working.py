@@ -11,10 +11,11 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="clips need PyAV")
 
-from rac_unet.clips import films, working  # noqa: E402
+from rac_unet.clips import decoded, films, working  # noqa: E402
 from rac_unet.clips.encoding import SegmentEncoder  # noqa: E402
 from rac_unet.clips.reading import open_clip  # noqa: E402
-from rac_unet.clips.working import ClipSettings, unmask_clip, work_folder  # noqa: E402
+from rac_unet.clips.settings import ClipSettings  # noqa: E402
+from rac_unet.clips.working import PlannedClip, unmask_clip, work_folder  # noqa: E402
 from rac_unet.clips.writing import choose_container, has_video_mark, write_clip  # noqa: E402
 from rac_unet.photos.reading import read_photo  # noqa: E402
 from rac_unet.photos.writing import is_signed  # noqa: E402
@@ -26,10 +27,9 @@ NO_MARK = ClipSettings(mark=False)
 
 def unmask(path, name="result", settings=NO_MARK, passes=None, **options):
     """Unmask a clip next to it; return the outcome and the path of the result."""
-    container = choose_container(str(path), settings.lossless)
-    base = path.with_name("out") / name
-    outcome = unmask_clip(path, base, container, passes or inverting(), settings, show=False, **options)
-    return outcome, base.with_name(outcome.results[0])
+    plan = PlannedClip(path, path.with_name("out") / name, choose_container(str(path), settings.lossless))
+    outcome = unmask_clip(plan, passes or inverting(), settings, show=False, **options)
+    return outcome, plan.base.with_name(outcome.results[0])
 
 
 def frames_of(path, **options):
@@ -165,6 +165,14 @@ def test_a_clip_that_cannot_be_used_leaves_nothing(tmp_path):
         few = lambda self: [frame for frame in frames(self) if frame.index < 3]  # noqa: E731
         unmask(path)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_box_outside_of_the_clip_is_an_error_of_this_clip_alone(tmp_path):
+    write(tmp_path / "a.mp4", count=2)
+    passes = working.two_passes(None, ClipSettings(box="500,0,600,50"))
+    with refused("bad_value", "500,0,600,50", "96 x 64") as caught:
+        passes.find(open_clip(tmp_path / "a.mp4").frames())
+    assert isinstance(caught.value, decoded.UnreadableClip)
 
 
 def test_a_folder_of_others_is_not_touched(tmp_path):
@@ -328,7 +336,7 @@ def test_odd_sizes(tmp_path, lossless):
     settings = ClipSettings(mark=False, lossless=lossless, side_by_side=True)
     outcome, result = unmask(path, settings=settings)
     frames = frames_of(result, lossless=lossless)
-    assert [float(frame.time) for frame in frames] == [0, 0.08, 0.16]
+    assert [frame.time for frame in frames] == [0, 0.08, 0.16]
     assert frames[0].pixels.shape == ((51, 67, 3) if lossless else (52, 68, 3))
     off = np.abs(outside(frames[1].pixels[:51, :67]) - outside(np.array(pictures[1]))).mean()
     assert off == 0 if lossless else off < 6

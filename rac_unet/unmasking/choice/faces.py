@@ -48,7 +48,7 @@ class FaceChoice:
         x0, y0, x1, y1 = self.box
         height, width = shape[:2]
         if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-            raise UserError(f"the box {self.place} is outside the photo of {width} x {height} pixels", "bad_value")
+            raise UserError(f"the box {self.place} is outside the picture of {width} x {height} pixels", "bad_value")
 
     def among(self, faces: Sequence[Box]) -> list[bool]:
         """Return which faces of a photo are chosen.

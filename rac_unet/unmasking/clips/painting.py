@@ -78,15 +78,14 @@ class ClipPainter:
         At most `2 * context + 1` frames are kept at a time.
 
         Args:
-            frames: consecutive `Frame`s, or others with its attributes; among them those from `first - context` to
-                `last + context`, as far as the clip has them. More are not needed.
+            frames: consecutive ones; among them those from `first - context` to `last + context`, as far as the clip
+                has them. More are not needed.
             first, last: numbers of the first and of the last frame to paint; by default all frames.
         """
         strips = [_Strip(track, points, self._unmasker, self._near, self._light) for track, points in self._tracks]
         waiting: dict[int, Frame] = {}
         newest = None
-        for given in frames:
-            frame = Frame(given.index, float(given.time), given.pixels)
+        for frame in frames:
             newest = frame.index
             waiting[newest] = frame
             for strip in strips:
@@ -121,7 +120,13 @@ class _Look:
     """What the network finds in one frame of a track, in the crop of its smoothed landmarks.
 
     Attributes:
-        tiny: the crop in grey, reduced; visible: where it shows the face and not the mask.
+        crop: (S, S, 3) float32 RGB in [0, 1]; S is the side of the network's images.
+        matrix: (2, 3), from pixels of the frame to pixels of the crop.
+        eyes: (2, 6, 2), the outlines of both eyes in pixels of the crop.
+        occlusion: (S, S) float32, the probability that a pixel is hidden.
+        painted: (S, S, 3) float32 in [0, 1], the inpainted crop.
+        tiny: (T, T) float32, the crop in grey, reduced.
+        visible: (T, T) bool, where the reduced crop shows the face and not the mask.
     """
 
     crop: np.ndarray
@@ -135,7 +140,14 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Average:
-    """A frame's painting and map, averaged over its neighbours; how its light differs, and its grain if measured."""
+    """A frame's painting and map, averaged over its neighbours, and what is still to be averaged.
+
+    Attributes:
+        painted: (S, S, 3) float32 in [0, 1].
+        where: the pixels to paint, in the crop.
+        light: correction of the light, (S / 2, S / 2, 3), to add to a painting of this size; None if it is not known.
+        grain: standard deviation of each level in grey levels; None if it was not measured in this frame.
+    """
 
     painted: np.ndarray
     where: FaceMap
@@ -144,7 +156,14 @@ class _Average:
 
 
 class _Strip:
-    """The frames of one track between reading and pasting."""
+    """The frames of one track between reading and pasting.
+
+    Args:
+        track: N frames.
+        points: (N, 68, 2), its smoothed landmarks in pixels of the frame.
+        unmasker: the networks; only `runner` is used.
+        near, light: reach of the averages to each side in frames: of painting and map, of light and grain.
+    """
 
     def __init__(self, track: Track, points: np.ndarray, unmasker: Unmasker, near: int, light: int):
         self._track, self._points, self._runner = track, points, unmasker.runner

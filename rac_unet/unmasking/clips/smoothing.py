@@ -7,6 +7,8 @@ followed exactly, however fast. Where the motion could not be measured, only nei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from rac_unet.unmasking.clips.decisions import Track
@@ -38,34 +40,40 @@ def smooth_points(track: Track, times: np.ndarray) -> np.ndarray:
 
 
 def _smooth(points: np.ndarray, moves: np.ndarray, trust: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the smoothed landmarks; arguments as of `Track`."""
+    """Return the smoothed landmarks, (N, 68, 2) float32; arguments as of `Track`, and (N,) seconds."""
     points = points.astype(np.float64)
-    seen = ~np.isnan(trust)
-    known = np.isfinite(moves).all(1)
-    steps = as_matrices(np.where(known[:, None], moves, 0))
-    back = np.linalg.inv(steps)
-    total = np.zeros(len(points))
-    mean = np.zeros_like(points)
+    total, mean = np.zeros(len(points)), np.zeros_like(points)
     for direction in (1, -1):
-        _add_side(mean, total, points, seen, known, (steps, back), times, direction)
+        for here, brought, weight in _neighbours(points, moves, trust, times, direction):
+            mean[here] += weight[:, None, None] * brought
+            total[here] += weight
     # The frame itself; a place that was only interpolated counts little.
-    own = np.where(seen, 1.0, 1e-3)
+    own = np.where(np.isnan(trust), 1e-3, 1.0)
     mean += own[:, None, None] * points
     total += own
     return (mean / total[:, None, None]).astype(np.float32)
 
 
-def _add_side(mean, total, points, seen, known, steps, times, direction) -> None:
-    """Add the weighted neighbours of one side, after (1) or before (-1) each frame, to `mean` and `total`, in place."""
-    forward, back = steps
-    count = len(points)
+def _neighbours(
+    points: np.ndarray, moves: np.ndarray, trust: np.ndarray, times: np.ndarray, direction: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the neighbours on one side of all frames, the nearest first, until they are out of reach.
+
+    Args:
+        points, moves, trust, times: as of `_smooth`.
+        direction: 1 for the frames after, -1 for those before.
+    Yields: places of the M frames that have a neighbour at this distance, (M,); the neighbours' landmarks after they
+        were brought into these frames, (M, 68, 2); their weights, (M,).
+    """
+    count, seen, known = len(points), ~np.isnan(trust), np.isfinite(moves).all(1)
+    forward = as_matrices(np.where(known[:, None], moves, 0))
+    back = np.linalg.inv(forward)
     # carry[t] brings places of the neighbour, `offset` frames away, into frame t.
     carry = np.tile(np.eye(3), (count, 1, 1))
     measured = np.ones(count, bool)
     for offset in range(1, min(_MOST, count - 1) + 1):
         here = np.arange(count - offset) if direction > 0 else np.arange(offset, count)
         there = here + direction * offset
-        carry, measured = carry.copy(), measured.copy()
         if direction > 0:
             carry[here] = carry[here] @ back[there]
             measured[here] &= known[there]
@@ -82,5 +90,4 @@ def _add_side(mean, total, points, seen, known, steps, times, direction) -> None
         )
         near = np.where(measured[here], 1, np.exp(-0.5 * (off / _SAME_PLACE) ** 2))
         weight = np.exp(-0.5 * (apart / _SPREAD) ** 2) * (apart <= _REACH * _SPREAD) * seen[there] * near
-        mean[here] += weight[:, None, None] * brought
-        total[here] += weight
+        yield here, brought, weight

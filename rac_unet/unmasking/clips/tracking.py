@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from rac_unet.core.errors import UserError
 from rac_unet.faces.detect import Face
+from rac_unet.unmasking.choice.faces import FaceChoice
 from rac_unet.unmasking.clips.decisions import Decisions, Track
 from rac_unet.unmasking.clips.following import SAME, Follower, overlap
 from rac_unet.unmasking.clips.frame import Frame
@@ -37,21 +37,14 @@ _MOST_BYTES = 96_000_000
 _START, _SURE = 0.3, 0.6
 
 
-class FaceChoice(Protocol):
-    """Which faces of a picture are painted."""
-
-    def among(self, faces: Sequence[tuple[float, float, float, float]]) -> list[bool]:
-        """Return which of the faces, given by their boxes x0, y0, x1, y1, largest first, are chosen."""
-
-
 def find_tracks(
     frames: Iterable[Frame], unmasker: Unmasker, emotion: str = AUTO, faces: FaceChoice | None = None
 ) -> Decisions:
     """Follow the faces of a clip, and decide which are masked and what is painted.
 
     Args:
-        frames: all frames of the clip, or of the part of it that is unmasked, in order: `Frame`s, or others with its
-            attributes. Read once; those of half a second are kept, or of 96 MB.
+        frames: all frames of the clip, or of the part of it that is unmasked, in order. Read once; the pixels of half
+            a second are kept, or 96 MB.
         unmasker: the networks.
         emotion: `auto`, `none` or a name, as `Unmasker.unmask` takes it.
         faces: a choice of faces; a track is painted if it is chosen in most of its frames. None for all.
@@ -61,7 +54,8 @@ def find_tracks(
     times, cuts, before, first = [], [], None, 0
     scenes = SceneCuts()
     for given in frames:
-        frame = Frame(given.index, float(given.time), given.pixels)
+        # The planes are not kept, which would take half as much memory again.
+        frame = Frame(given.index, given.time, given.pixels)
         if times and frame.index != first + len(times):
             raise UserError(
                 f"frame {frame.index} follows frame {first + len(times) - 1}; number the frames without gaps",

@@ -23,7 +23,12 @@ def moments(painted: np.ndarray) -> list[int]:
 
 
 def draw_moment(before: np.ndarray, after: np.ndarray, seconds: float) -> np.ndarray:
-    """Return a frame before (above) and after, reduced, with its time below; (H, W, 3) uint8 RGB."""
+    """Return a frame before (above) and after, reduced, with its time below; (h, w, 3) uint8 RGB.
+
+    Args:
+        before, after: (H, W, 3) uint8 RGB.
+        seconds: the frame's time from the start of the clip.
+    """
     scale = min(_WIDTH / before.shape[1], _HEIGHT / before.shape[0], 1.0)
     size = max(1, round(scale * before.shape[1])), max(1, round(scale * before.shape[0]))
     pair = np.vstack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (before, after)])
@@ -33,7 +38,7 @@ def draw_moment(before: np.ndarray, after: np.ndarray, seconds: float) -> np.nda
 
 
 def draw_sheet(cells: list[np.ndarray]) -> np.ndarray:
-    """Return the moments in rows of four; (H, W, 3) uint8 RGB. All have one size."""
+    """Return the moments in rows of four, (H, W, 3) uint8 RGB; all `cells` have one size, (h, w, 3) uint8 RGB."""
     columns = min(_COLUMNS, len(cells))
     blank = np.full_like(cells[0], 255)
     padded = cells + [blank] * (-len(cells) % columns)
@@ -41,6 +46,6 @@ def draw_sheet(cells: list[np.ndarray]) -> np.ndarray:
 
 
 def clock(seconds: float) -> str:
-    """`75.25` -> `1:15.2`."""
-    tenths = int(10 * seconds)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+    """`75.25` -> `1:15.25`: neighbouring frames of a short clip have different times."""
+    hundredths = round(100 * seconds)
+    return f"{hundredths // 6000}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"

@@ -1,8 +1,8 @@
-"""One frame of a clip, and the facts of a clip that do not change from frame to frame."""
+"""What decoding a clip gives: its facts, its pictures, and what was damaged."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -20,33 +20,17 @@ class UnreadableClip(UserError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: planes and (H, W, 3) uint8 RGB pixels, both upright, its time and duration."""
+    """A decoded picture.
+
+    Attributes:
+        planes, pixels, duration: as of a `Frame`.
+        pts: the time by the file, in units of its time base; None if the file says nothing.
+    """
 
     planes: tuple[np.ndarray, ...]
     pixels: np.ndarray
     pts: int | None
     duration: int
-
-
-@dataclass(frozen=True)
-class ClipFrame:
-    """A frame of a clip.
-
-    Attributes:
-        index: its number, from 0 at the start of the part that is unmasked.
-        time: seconds, of the clip's own clock.
-        pixels: (H, W, 3) uint8 RGB, upright.
-        planes: the decoded frame, upright, as `Colours` describes it.
-        pts: the time in units of the clip's time base.
-        duration: in the same units; 0 if it is not known.
-    """
-
-    index: int
-    time: Fraction
-    pixels: np.ndarray = field(repr=False)
-    planes: tuple[np.ndarray, ...] = field(repr=False)
-    pts: int
-    duration: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,12 +84,12 @@ class Damage:
     def describe(self) -> list[str]:
         """Return a remark for the user about each kind of damage."""
         kinds = [
-            (self.packets, "packets could not be decoded"),
-            (self.frames, "frames are damaged"),
-            (self.times, "frames had no valid time, and follow the ones before"),
-            (self.resized, "frames have another size than the first, and were scaled to it"),
+            (self.packets, "packet", "could not be decoded"),
+            (self.frames, "frame", "decoded with damage"),
+            (self.times, "frame", "without a valid time, shown after the one before"),
+            (self.resized, "frame", "of another size than the first, scaled to it"),
         ]
-        return [f"{count:,} {what}" for count, what in kinds if count]
+        return [f"{count:,} {noun}{'s' * (count != 1)} {what}" for count, noun, what in kinds if count]
 
 
 def check_size(width: int, height: int) -> None:
