@@ -55,6 +55,21 @@ def test_another_emotion_paints_another_face_and_none_changes_the_rest(portrait)
     assert changed.any() and not changed[: len(changed) // 4].any()
 
 
+def test_the_view_is_the_painted_photo_and_an_emotion_chosen_again_paints_the_same(portrait):
+    views = []
+    for emotion in ("happiness", "fear", "happiness"):
+        chosen = portrait.locator(f"input[name=emotion][value={emotion}]")
+        repainted(portrait, lambda chosen=chosen: chosen.check(force=True))
+        views.append(shown(portrait))
+    assert (views[0] == views[2]).all() and (views[0] != views[1]).any()
+    painted = portrait.evaluate(
+        "askWorker('pixels').then(({ data, width, height }) => [width, height, btoa(Array.from(data, (value) => "
+        "String.fromCharCode(value)).join(''))])"
+    )
+    whole = np.frombuffer(base64.b64decode(painted[2]), np.uint8).reshape(painted[1], painted[0], 4)
+    assert (views[2] == whole[..., :3]).all()
+
+
 def test_brush_removes_and_adds_and_strokes_can_be_taken_back(portrait):
     found = shown(portrait)
     box = portrait.locator("#view").bounding_box()

@@ -1,6 +1,6 @@
 // Cut an upright square crop around a face, placed by its landmarks; as rac_unet/faces/align.py, which has the reasons.
 
-import { averagedDown, cropped } from "./resize.js";
+import { averagedDown, windowOf } from "./resize.js";
 import { warped } from "./warp.js";
 
 // The landmarks that a mask leaves visible: ends of the jaw's outline, bridge of the nose, eyes.
@@ -49,7 +49,7 @@ export function alignedFace(picture, points, size) {
   const x1 = Math.min(Math.trunc(Math.max(high[0] + margin, 1)), picture.width);
   const y1 = Math.min(Math.trunc(Math.max(high[1] + margin, 1)), picture.height);
   if (Math.min(x1 - x0, y1 - y0) < 1) return cutOut(picture, points, size);
-  const near = cropped(picture, x0, y0, x1 - x0, y1 - y0);
+  const near = windowOf(picture, x0, y0, x1 - x0, y1 - y0);
   const { crop, matrix } = cutOut(near, shifted(points, x0, y0), size);
   matrix[2] -= matrix[0] * x0 + matrix[1] * y0;
   matrix[5] -= matrix[3] * x0 + matrix[4] * y0;

@@ -1,4 +1,4 @@
-// The live camera: frames go to the worker one at a time and come back painted.
+// The live camera: frames go to the worker and come back painted, one after the other.
 
 import { ask } from "./engine.js";
 import { Refusal } from "./refusal.js";
@@ -53,28 +53,41 @@ export class Camera {
   async loop(video) {
     const times = [performance.now()];
     let restart = true;
+    const paint = async () => {
+      const bitmap = await createImageBitmap(video);
+      const given = { bitmap, emotion: this.emotion(), restart };
+      restart = false;
+      return ask("frame", given, [bitmap]);
+    };
     try {
+      let painting = paint();
       while (this.video === video) {
-        const bitmap = await createImageBitmap(video);
-        // Waited for below: while this frame is painted, the next one arrives.
-        const next = nextFrame(video);
-        const { painted, faces } = await ask("frame", { bitmap, emotion: this.emotion(), restart }, [bitmap]);
-        restart = false;
+        // The next frame is read while this one is painted, so that the worker never waits for the page.
+        const next = nextFrame(video).then(paint);
+        // A failure counts where the frame is awaited, and not at all after the camera has been stopped.
+        next.catch(() => {});
+        const { painted, faces } = await painting;
         if (this.video !== video) break;
-        if (this.canvas.width !== painted.width) this.canvas.width = painted.width;
-        if (this.canvas.height !== painted.height) this.canvas.height = painted.height;
-        this.canvas.getContext("2d").drawImage(painted, 0, 0);
-        painted.close();
+        this.show(painted);
         times.push(performance.now());
         if (times.length > COUNTED) times.shift();
         const rate = (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]);
         this.report({ rate, faces });
-        await next;
+        painting = next;
       }
     } catch (error) {
+      // A camera that was stopped may have no frame any more.
+      if (this.video !== video) return;
       this.stop();
       this.report({ error });
     }
+  }
+
+  show(painted) {
+    if (this.canvas.width !== painted.width) this.canvas.width = painted.width;
+    if (this.canvas.height !== painted.height) this.canvas.height = painted.height;
+    this.canvas.getContext("2d").drawImage(painted, 0, 0);
+    painted.close();
   }
 }
 

@@ -32,13 +32,15 @@ export class FollowedFaces {
     let masked = 0;
     const emotions = [];
     for (const face of this.faces) {
-      const cut = await this.unmasker.cut(picture, face, face.points, this.wanted(face, emotion));
+      const shown = this.wanted(face, emotion);
+      const cut = await this.unmasker.cut(picture, face, face.points, shown);
       if (!isMasked(cut)) continue;
       if (emotion === "auto" && this.unmasker.reads && (!face.read || this.frames % READ_EVERY === 0)) {
         face.read = (await this.unmasker.readEmotion(cut))[0];
       }
       emotions.push(this.wanted(face, emotion));
-      this.unmasker.pasteCut(picture, cut);
+      // An emotion that was read just now is painted from the next frame on: the network runs once in a frame.
+      this.unmasker.paste(picture, null, cut, await this.unmasker.paint(cut, shown));
       masked++;
     }
     this.frames++;

@@ -29,11 +29,28 @@ export async function decodedPicture(file) {
 
 /** Return the pixels of an ImageBitmap, on white. */
 export function pixelsOf(bitmap) {
-  const { width, height } = bitmap;
-  const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const pen = penFor(bitmap);
   if (!pen) throw new Refusal("tooLarge");
   pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, width, height);
+  pen.fillRect(0, 0, bitmap.width, bitmap.height);
+  return pixelsDrawn(pen, bitmap);
+}
+
+/** Reads the frames of a camera, which are opaque and mostly of the same size. */
+export class FrameReader {
+  /** Return the pixels of a frame, an ImageBitmap. */
+  pixelsOf(bitmap) {
+    if (this.pen?.canvas.width !== bitmap.width || this.pen.canvas.height !== bitmap.height) this.pen = penFor(bitmap);
+    return pixelsDrawn(this.pen, bitmap);
+  }
+}
+
+function penFor({ width, height }) {
+  return new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+}
+
+function pixelsDrawn(pen, bitmap) {
+  const { width, height } = bitmap;
   pen.drawImage(bitmap, 0, 0);
   const { data } = pen.getImageData(0, 0, width, height);
   return { width, height, data };

@@ -32,16 +32,18 @@ export function widerFrame(points, matrix, size) {
 /** Return a crop for display, grey outside the photo, where the network sees its edge pixels repeated. */
 export function withoutEdges(crop, matrix, photo, size) {
   const beyond = beyondPhoto(matrix, photo);
-  return crop.map((value, k) => {
-    const pixel = Math.floor(k / 3);
-    return beyond(pixel % size, Math.floor(pixel / size)) ? OUTSIDE : value;
-  });
+  const out = Float32Array.from(crop);
+  for (let y = 0, k = 0; y < size; y++) {
+    for (let x = 0; x < size; x++, k += 3) if (beyond(x, y)) out.fill(OUTSIDE, k, k + 3);
+  }
+  return out;
 }
 
 function beyondPhoto(matrix, photo) {
-  const back = inverted(matrix);
+  const [a, b, c, d, e, f] = inverted(matrix);
   return (x, y) => {
-    const [column, row] = transformed(back, [x, y]);
+    const column = a * x + b * y + c;
+    const row = d * x + e * y + f;
     // A pixel extends half a pixel around its centre; the rest of the margin is for rounding errors.
     return column < -0.51 || row < -0.51 || column > photo.width - 0.49 || row > photo.height - 0.49;
   };

@@ -1,117 +1,158 @@
 // Match the brightness and colour of the painting to the photo; as matched_to_photo in rac_unet/unmasking/pasting.py.
 
+import { median } from "./rank.js";
+import { enlargedLinearly, resizedFloats } from "./resize.js";
 import { reflected } from "./search.js";
 
 const REACH = 0.12;
 const MOST_CORRECTION = 0.3;
 const COLOURLESS = 0.01;
+const LIGHT_SIZE = 128;
+const FEWEST_KNOWN = 12;
 
 /**
  * Return the painting with the photo's light and colour, (size, size, 3) floats in [0, 1].
  *
  * ring: 1 at the known pixels near the map, where crop and painting can be compared.
+ * box: [x0, y0, x1, y1] of the pixels that are needed; others are as painted.
  */
-export function matchedToPhoto(painting, crop, ring, size) {
-  const pixels = size * size;
-  const known = [];
-  for (let i = 0; i < pixels; i++) if (ring[i]) known.push(i);
-  if (known.length < 12) return painting;
+export function matchedToPhoto(painting, crop, ring, size, box = [0, 0, size, size]) {
+  const known = indicesOf(ring);
+  if (known.length < FEWEST_KNOWN) return painting;
   const painted = isColourless(crop, known) ? withoutColour(painting) : painting;
-  const off = new Float32Array(3 * pixels);
+  const off = new Float32Array(painted.length);
   for (let k = 0; k < off.length; k++) off[k] = crop[k] - painted[k];
-  const middle = [0, 1, 2].map((c) => median(picked(known, (i) => off[3 * i + c])));
-  // Hair, background or a collar differ for other reasons than light; Tukey's biweight excludes them.
-  const distance = (i) => {
-    const red = Math.abs(off[3 * i] - middle[0]);
-    const green = Math.abs(off[3 * i + 1] - middle[1]);
-    return Math.max(red, green, Math.abs(off[3 * i + 2] - middle[2]));
-  };
-  const limit = 4 * Math.max(median(picked(known, distance)), 0.02);
-  // Per known pixel: weighted difference of each colour, and weight.
-  const sums = new Float32Array(4 * known.length);
-  const total = [0, 0, 0, 0];
-  known.forEach((i, n) => {
-    const weight = Math.max(1 - (distance(i) / limit) ** 2, 0) ** 2;
-    for (let c = 0; c < 4; c++) {
-      sums[4 * n + c] = c < 3 ? weight * off[3 * i + c] : weight;
-      total[c] += sums[4 * n + c];
-    }
-  });
-  const smooth = spread(known, sums, size, REACH * size);
-  // Far from all known pixels, their mean takes over.
-  const mean = [0, 1, 2].map((c) => total[c] / Math.max(total[3], 1e-6));
-  const out = new Float32Array(3 * pixels);
-  for (let i = 0; i < pixels; i++) {
-    const share = 1 / (smooth[4 * i + 3] + 0.02);
-    for (let c = 0; c < 3; c++) {
-      const correction = (smooth[4 * i + c] + 0.02 * mean[c]) * share;
-      const bounded = Math.min(Math.max(correction, -MOST_CORRECTION), MOST_CORRECTION);
-      out[3 * i + c] = Math.min(Math.max(painted[3 * i + c] + bounded, 0), 1);
+  const correction = size < 2 * LIGHT_SIZE ? lightCorrection(off, known, size, box) : coarseCorrection(off, ring, size);
+  const out = Float32Array.from(painted);
+  const [x0, y0, x1, y1] = box;
+  for (let y = y0; y < y1; y++) {
+    for (let k = 3 * (y * size + x0); k < 3 * (y * size + x1); k++) {
+      out[k] = Math.min(Math.max(painted[k] + correction[k], 0), 1);
     }
   }
   return out;
 }
 
-/** Return the median of a typed array, which is sorted in place. */
-export function median(values) {
-  values.sort();
-  return (values[(values.length - 1) >> 1] + values[values.length >> 1]) / 2;
+/** As lightCorrection, computed at about LIGHT_SIZE: light changes slowly. */
+function coarseCorrection(off, ring, size) {
+  const small = Math.floor(size / Math.floor(size / LIGHT_SIZE));
+  const shares = resizedFloats(Float32Array.from(ring), size, 1, small);
+  const known = indicesOf(shares.map((share) => Number(share > 0.999)));
+  if (!known.length) return new Float32Array(off.length);
+  const correction = lightCorrection(resizedFloats(off, size, 3, small), known, small, [0, 0, small, small]);
+  return enlargedLinearly(correction, small, 3, size);
+}
+
+/** Return the difference between photo and painting at the known pixels, extended smoothly: (size, size, 3) floats. */
+function lightCorrection(off, known, size, box) {
+  const count = known.length;
+  const middle = [0, 1, 2].map((c) => medianOf(off, known, c));
+  // Hair, background or a collar differ for other reasons than light; Tukey's biweight excludes them.
+  const distance = new Float64Array(count);
+  for (let n = 0; n < count; n++) {
+    const at = 3 * known[n];
+    const most = Math.max(Math.abs(off[at] - middle[0]), Math.abs(off[at + 1] - middle[1]));
+    distance[n] = Math.max(most, Math.abs(off[at + 2] - middle[2]));
+  }
+  const limit = 4 * Math.max(median(Float32Array.from(distance)), 0.02);
+  // Per known pixel: weighted difference of each colour, and weight.
+  const sums = new Float32Array(4 * count);
+  const total = new Float64Array(4);
+  for (let n = 0; n < count; n++) {
+    const weight = Math.max(1 - (distance[n] / limit) ** 2, 0) ** 2;
+    for (let c = 0; c < 4; c++) {
+      sums[4 * n + c] = c < 3 ? weight * off[3 * known[n] + c] : weight;
+      total[c] += sums[4 * n + c];
+    }
+  }
+  const smooth = spread(known, sums, size, REACH * size, box);
+  // Far from all known pixels, their mean takes over.
+  const mean = total.map((sum) => (0.02 * sum) / Math.max(total[3], 1e-6));
+  const correction = new Float32Array(off.length);
+  const [x0, y0, x1, y1] = box;
+  for (let y = y0; y < y1; y++) {
+    for (let i = y * size + x0; i < y * size + x1; i++) {
+      const share = 1 / (smooth[4 * i + 3] + 0.02);
+      for (let c = 0; c < 3; c++) {
+        const value = (smooth[4 * i + c] + mean[c]) * share;
+        correction[3 * i + c] = Math.min(Math.max(value, -MOST_CORRECTION), MOST_CORRECTION);
+      }
+    }
+  }
+  return correction;
+}
+
+function indicesOf(ring) {
+  const known = new Int32Array(ring.length);
+  let count = 0;
+  for (let i = 0; i < ring.length; i++) if (ring[i]) known[count++] = i;
+  return known.subarray(0, count);
 }
 
 function isColourless(crop, known) {
   let spread = 0;
-  for (const i of known) {
-    const [red, green, blue] = crop.subarray(3 * i, 3 * i + 3);
+  for (let n = 0; n < known.length; n++) {
+    const red = crop[3 * known[n]];
+    const green = crop[3 * known[n] + 1];
+    const blue = crop[3 * known[n] + 2];
     spread += Math.max(red, green, blue) - Math.min(red, green, blue);
   }
   return spread / known.length < COLOURLESS;
 }
 
 function withoutColour(painting) {
-  return painting.map((_, k) => {
-    const i = k - (k % 3);
-    return (painting[i] + painting[i + 1] + painting[i + 2]) / 3;
-  });
-}
-
-function picked(known, value) {
-  const out = new Float32Array(known.length);
-  for (let n = 0; n < out.length; n++) out[n] = value(known[n]);
+  const out = new Float32Array(painting.length);
+  for (let k = 0; k < out.length; k += 3) out.fill((painting[k] + painting[k + 1] + painting[k + 2]) / 3, k, k + 3);
   return out;
 }
 
-/** Blur by a Gaussian, mirrored at the border: (size, size, 4) floats that are 0 but for the known pixels' values. */
-function spread(known, values, size, sigma) {
+function medianOf(off, known, channel) {
+  const values = new Float32Array(known.length);
+  for (let n = 0; n < values.length; n++) values[n] = off[3 * known[n] + channel];
+  return median(values);
+}
+
+/**
+ * Blur by a Gaussian, mirrored at the border: (size, size, 4) floats that are 0 but for the known pixels' values.
+ *
+ * Only the pixels of the box are computed.
+ */
+function spread(known, values, size, sigma, [x0, y0, x1, y1]) {
   const share = blurMatrix(size, sigma);
   const row = 4 * size;
   // Three more rows, which the loop below reads with a share of 0.
   const across = new Float32Array((size + 3) * row);
-  known.forEach((i, n) => {
-    const x = i % size;
+  for (let n = 0; n < known.length; n++) {
+    const x = known[n] % size;
     const a = values[4 * n];
     const b = values[4 * n + 1];
     const c = values[4 * n + 2];
     const d = values[4 * n + 3];
-    let to = 4 * (i - x);
-    for (let u = 0; u < size; u++, to += 4) {
+    if (!d) continue;
+    let to = 4 * (known[n] - x + x0);
+    for (let u = x0; u < x1; u++, to += 4) {
       const weight = share[u * size + x];
       across[to] += weight * a;
       across[to + 1] += weight * b;
       across[to + 2] += weight * c;
       across[to + 3] += weight * d;
     }
-  });
+  }
   const out = new Float32Array(size * row);
+  const first = Math.floor(known[0] / size);
+  const last = Math.floor(known[known.length - 1] / size);
   // Four rows at a time, which spares most of the stores.
-  for (let v = 0; v < size; v++) {
-    for (let y = 0; y < size; y += 4) {
-      const [a, b, c, d] = [0, 1, 2, 3].map((more) => (y + more < size ? share[v * size + y + more] : 0));
-      if (!(a || b || c || d)) continue;
-      const to = v * row;
-      let from = y * row;
-      for (let k = 0; k < row; k++, from++) {
+  for (let v = y0; v < y1; v++) {
+    for (let y = first; y <= last; y += 4) {
+      const a = share[v * size + y];
+      const b = y + 1 < size ? share[v * size + y + 1] : 0;
+      const c = y + 2 < size ? share[v * size + y + 2] : 0;
+      const d = y + 3 < size ? share[v * size + y + 3] : 0;
+      const end = v * row + 4 * x1;
+      let from = y * row + 4 * x0;
+      for (let to = v * row + 4 * x0; to < end; to++, from++) {
         const upper = a * across[from] + b * across[from + row];
-        out[to + k] += upper + c * across[from + 2 * row] + d * across[from + 3 * row];
+        out[to] += upper + c * across[from + 2 * row] + d * across[from + 3 * row];
       }
     }
   }

@@ -24,24 +24,21 @@ export function cleanedMap(occlusion, size) {
   const regions = connectedRegions(maybe, size, true);
   const sure = new Uint32Array(regions.areas.length);
   for (let i = 0; i < pixels; i++) if (occlusion[i] > SURELY_HIDDEN) sure[regions.labels[i]]++;
-  const keep = Array.from(regions.areas, (area, label) => {
-    if (!label || area < SPECK * pixels || sure[label] < (SPECK / 2) * pixels) return false;
+  const keep = Uint8Array.from(regions.areas, (area, label) => {
+    if (!label || area < SPECK * pixels || sure[label] < (SPECK / 2) * pixels) return 0;
     const x = (regions.sumX[label] / area - FACE[0] * size) / (FACE[2] * size);
     const y = (regions.sumY[label] / area - FACE[1] * size) / (FACE[3] * size);
-    return Math.hypot(x, y) <= 1;
+    return Number(Math.hypot(x, y) <= 1);
   });
   const hidden = new Uint8Array(pixels);
-  for (let i = 0; i < pixels; i++) hidden[i] = Number(keep[regions.labels[i]]);
-  const holes = connectedRegions(
-    hidden.map((value) => 1 - value),
-    size,
-    false,
-  );
-  const small = Array.from(holes.areas, (area, label) => label > 0 && area < HOLE * pixels);
+  for (let i = 0; i < pixels; i++) hidden[i] = keep[regions.labels[i]];
+  const holes = connectedRegions(opposite(hidden), size, false);
+  const small = Uint8Array.from(holes.areas, (area, label) => Number(label > 0 && area < HOLE * pixels));
   for (let i = 0; i < size; i++) {
-    for (const at of [i, pixels - 1 - i, i * size, i * size + size - 1]) small[holes.labels[at]] = false;
+    for (const at of [i, pixels - 1 - i, i * size, i * size + size - 1]) small[holes.labels[at]] = 0;
   }
-  return hidden.map((value, i) => value | Number(small[holes.labels[i]]));
+  for (let i = 0; i < pixels; i++) hidden[i] |= small[holes.labels[i]];
+  return hidden;
 }
 
 /**
@@ -55,10 +52,7 @@ export function grownMap(hidden, size, eyes) {
   const rim = RIM * size;
   const edge = Math.max(1.5, EDGE * size);
   const fade = Math.max(1.5, CROP_EDGE * size);
-  const away = distances(
-    hidden.map((value) => 1 - value),
-    size,
-  );
+  const away = distances(opposite(hidden), size);
   // Nothing is painted outside the crop, so the map fades out where the mask extends beyond it.
   const notCut = new Uint8Array(pixels).fill(1);
   for (let i = 0; i < size; i++) {
@@ -66,10 +60,7 @@ export function grownMap(hidden, size, eyes) {
   }
   const fromCut = distances(notCut, size);
   const inside = distances(hidden, size);
-  const fromEyes = distances(
-    filledOutlines(eyes, size).map((value) => 1 - value),
-    size,
-  );
+  const fromEyes = distances(opposite(filledOutlines(eyes, size)), size);
   const weight = new Float32Array(pixels);
   const grown = new Uint8Array(pixels);
   let count = 0;
@@ -81,9 +72,37 @@ export function grownMap(hidden, size, eyes) {
     grown[i] = Number(weight[i] > 0);
     count += grown[i];
   }
-  const wide = dilated(grown, size, Math.max(2, rounded(RING * size)));
+  const ring = dilated(grown, size, Math.max(2, rounded(RING * size)));
   const close = dilated(grown, size, 1);
-  return { weight, ring: wide.map((value, i) => value & (1 - close[i])), area: count / pixels };
+  for (let i = 0; i < pixels; i++) ring[i] &= 1 - close[i];
+  return { weight, ring, area: count / pixels };
+}
+
+/** Return the box [x0, y0, x1, y1] of the non-zero elements, wider by a margin as far as there is a map; null for none. */
+export function boxAround(values, size, margin) {
+  let left = size;
+  let right = -1;
+  let top = size;
+  let bottom = -1;
+  for (let y = 0, i = 0; y < size; y++) {
+    for (let x = 0; x < size; x++, i++) {
+      if (!values[i]) continue;
+      if (x < left) left = x;
+      if (x > right) right = x;
+      if (top === size) top = y;
+      bottom = y;
+    }
+  }
+  if (right < 0) return null;
+  const low = (place) => Math.max(place - margin, 0);
+  const high = (place) => Math.min(place + 1 + margin, size);
+  return [low(left), low(top), high(right), high(bottom)];
+}
+
+function opposite(values) {
+  const out = new Uint8Array(values.length);
+  for (let i = 0; i < out.length; i++) out[i] = 1 - values[i];
+  return out;
 }
 
 /** Label connected regions of non-zero elements; label 0 is the background. */
@@ -134,20 +153,23 @@ function distances(values, size) {
   const padded = new Float32Array(wide * wide).fill(FAR_AWAY);
   const two = 2 * wide;
   for (const direction of [1, -1]) {
-    for (let k = 0; k < size * size; k++) {
-      const i = direction > 0 ? k : size * size - 1 - k;
-      const x = i % size;
-      const at = ((i - x) / size + 2) * wide + x + 2;
-      if (!values[i]) {
-        padded[at] = 0;
-        continue;
+    const back = direction * wide;
+    for (let row = 0; row < size; row++) {
+      const y = direction > 0 ? row : size - 1 - row;
+      const start = direction > 0 ? 0 : size - 1;
+      let from = y * size + start;
+      let at = (y + 2) * wide + start + 2;
+      for (let column = 0; column < size; column++, from += direction, at += direction) {
+        if (!values[from]) {
+          padded[at] = 0;
+          continue;
+        }
+        const straight = Math.min(padded[at - direction], padded[at - back]) + 1;
+        const diagonal = Math.min(padded[at - back - 1], padded[at - back + 1]) + 1.4;
+        const flat = Math.min(padded[at - back - 2], padded[at - back + 2]);
+        const steep = Math.min(padded[at - direction * two - 1], padded[at - direction * two + 1]);
+        padded[at] = Math.min(padded[at], Math.min(straight, diagonal), Math.min(flat, steep) + 2.1969);
       }
-      const [d, w] = [direction, direction * wide];
-      const straight = Math.min(padded[at - d], padded[at - w]) + 1;
-      const diagonal = Math.min(padded[at - w - d], padded[at - w + d]) + 1.4;
-      const flat = Math.min(padded[at - w - 2 * d], padded[at - w + 2 * d]);
-      const steep = Math.min(padded[at - d * two - d], padded[at - d * two + d]);
-      padded[at] = Math.min(padded[at], straight, diagonal, Math.min(flat, steep) + 2.1969);
     }
   }
   const out = new Float32Array(size * size);
@@ -188,19 +210,22 @@ function filledOutlines(outlines, size) {
 function dilated(values, size, radius) {
   const out = new Uint8Array(values.length);
   const until = new Int32Array(size + 1);
-  const reach = Array.from({ length: 2 * radius + 1 }, (_, i) =>
+  const reach = Int32Array.from({ length: radius + 1 }, (_, i) =>
     rounded(radius * Math.sqrt((radius * radius - (i - radius) ** 2) / (radius * radius))),
   );
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) until[x + 1] = until[x] + values[y * size + x];
     if (!until[size]) continue;
-    for (let i = 0; i < reach.length; i++) {
-      const row = y + i - radius;
-      if (row < 0 || row >= size) continue;
+    for (let i = 0; i <= radius; i++) {
+      // The disc is the same above and below its middle.
+      const upper = (y + i - radius) * size;
+      const lower = (y - i + radius) * size;
       for (let x = 0; x < size; x++) {
         const low = Math.max(x - reach[i], 0);
         const high = Math.min(x + reach[i] + 1, size);
-        if (until[high] > until[low]) out[row * size + x] = 1;
+        if (until[high] === until[low]) continue;
+        if (upper >= 0) out[upper + x] = 1;
+        if (lower < out.length) out[lower + x] = 1;
       }
     }
   }

@@ -11,7 +11,8 @@ export class OpenPhoto {
     this.unmasker = unmasker;
     this.result = picture;
     this.region = null;
-    this.painted = new Map();
+    // Rectangles [x0, y0, x1, y1] where the result may differ from the picture.
+    this.changed = [];
   }
 
   /** Find the faces of a picture. */
@@ -50,19 +51,29 @@ export class OpenPhoto {
 
   /** Paint all masked faces into a copy of the photo. */
   async paint(emotion) {
-    const { width, height, data } = this.picture;
-    this.result = { width, height, data: new Uint8ClampedArray(data) };
-    this.region = new Uint8Array(width * height);
+    this.restore();
     for (const cut of this.cuts.filter(isMasked)) {
       const name = emotion === "auto" ? (cut.emotion ?? null) : emotion === "none" ? null : emotion;
-      // Painted once for each emotion and map.
-      if (cut.paintedFor !== name || cut.paintedWhere !== cut.where) {
-        cut.lit = await this.unmasker.paint(cut, name);
-        cut.paintedFor = name;
-        cut.paintedWhere = cut.where;
-      }
-      this.unmasker.paste(this.result, this.region, cut, cut.lit);
+      const lit = await this.unmasker.paint(cut, name);
+      const box = this.unmasker.paste(this.result, this.region, cut, lit);
+      if (box) this.changed.push(box);
     }
+  }
+
+  /** Make the result the unpainted photo again. */
+  restore() {
+    const { width, height, data } = this.picture;
+    if (!this.region) {
+      this.result = { width, height, data: new Uint8ClampedArray(data) };
+      this.region = new Uint8Array(width * height);
+    }
+    for (const [x0, y0, x1, y1] of this.changed) {
+      for (let row = y0 * width; row < y1 * width; row += width) {
+        this.result.data.set(data.subarray(4 * (row + x0), 4 * (row + x1)), 4 * (row + x0));
+        this.region.fill(0, row + x0, row + x1);
+      }
+    }
+    this.changed = [];
   }
 
   /** Return the photo or its result as an ImageBitmap whose sides are at most `side`. */
@@ -71,6 +82,19 @@ export class OpenPhoto {
     const options = { resizeWidth: Math.max(1, Math.round(width * scale)), resizeQuality: "medium" };
     options.resizeHeight = Math.max(1, Math.round(height * scale));
     return createImageBitmap(new ImageData(data, width, height), scale < 1 ? options : undefined);
+  }
+
+  /** Return the part of the result's preview that is painted, {picture: ImageBitmap, left, top}; null if nothing is. */
+  async paintedPart(side) {
+    if (!this.changed.length) return null;
+    const { width, height, data } = this.result;
+    // A part that is resized on its own would not fit the rest exactly.
+    if (side < Math.max(width, height)) return { picture: await this.preview(this.result, side), left: 0, top: 0 };
+    const [left, top, right, bottom] = [0, 1, 2, 3].map((k) =>
+      Math[k < 2 ? "min" : "max"](...this.changed.map((box) => box[k])),
+    );
+    const whole = new ImageData(data, width, height);
+    return { picture: await createImageBitmap(whole, left, top, right - left, bottom - top), left, top };
   }
 
   /** Add a stroke (points in photo pixels) of this radius to the maps, or remove it. */

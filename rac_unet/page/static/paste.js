@@ -1,8 +1,9 @@
 // Paste a painted face into the photo, only inside the map, with a soft edge; as rac_unet/unmasking/pasting.py.
 
+import { boxAround } from "./map.js";
 import { cubicWeights, resizedFloats } from "./resize.js";
-import { grainOf, levelShares, matchedSharpness, measuredDetail, missingGrain, skinAround } from "./texture.js";
-import { inverted, rounded, sourcePlaces, transformed } from "./warp.js";
+import { Detail, grainOf, levelShares, matchedSharpness, missingGrain, skinAround } from "./texture.js";
+import { columnSteps, inverted, rounded, rowStart, transformed } from "./warp.js";
 
 const STRIP = 32;
 const BLOCK = 64;
@@ -13,6 +14,9 @@ const ENLARGED = 3;
 const TILE = 256;
 const LEAST_WEIGHT = 1 / 255;
 const CUBIC = Array.from({ length: 32 }, (_, i) => Float64Array.from(cubicWeights(i / 32)));
+// Crop pixels around the map that count: resampling reads two pixels around, and sharpening two more.
+const RESAMPLED = 3;
+const SHARPENED = 5;
 
 /**
  * Paste a painting in the light of the photo, with the sharpness and the grain of the skin around it, in place.
@@ -21,7 +25,9 @@ const CUBIC = Array.from({ length: 32 }, (_, i) => Float64Array.from(cubicWeight
  */
 export function pastePainting(photo, region, painted, crop, where, size, matrix, grain) {
   const skin = skinAround(painted, crop, where.weight, where.ring);
-  const sharp = matchedSharpness(painted, crop, where.weight, size, 1 / Math.hypot(matrix[0], matrix[1]));
+  const zoom = 1 / Math.hypot(matrix[0], matrix[1]);
+  const box = boxAround(where.weight, size, SHARPENED);
+  const sharp = box ? matchedSharpness(painted, crop, where.weight, size, zoom, box) : painted;
   return pasteFace(photo, region, sharp, { weight: where.weight, ring: skin }, size, matrix, grain);
 }
 
@@ -35,161 +41,196 @@ export function pastePainting(photo, region, painted, crop, where, size, matrix,
 export function pasteFace(photo, region, painted, where, size, matrix, grain) {
   const box = bounds(where.weight, size, matrix, photo);
   if (!box) return null;
-  const weights = new Layer(where.weight, size, 1, matrix, false);
-  const colours = new Layer(
-    painted.map((value) => 255 * value),
-    size,
-    3,
-    matrix,
-    true,
-  );
+  const weights = new WeightLayer(where.weight, size, matrix);
+  const colours = new ColourLayer(painted, where.weight, size, matrix);
   const tile = grainOf(lackedGrain(photo, colours, weights, where, size, matrix), grain);
   const [x0, y0, x1, y1] = box;
   const width = x1 - x0;
+  const { data } = photo;
   const weight = new Float32Array(width);
   const colour = new Float32Array(3 * width);
+  weights.over(x0, width);
+  colours.over(x0, width);
   for (let y = y0; y < y1; y++) {
-    weights.row(y, x0, 0, width, weight);
+    weights.row(y, 0, width, weight);
     let first = 0;
     let end = width;
     while (first < end && weight[first] <= LEAST_WEIGHT) first++;
     while (end > first && weight[end - 1] <= LEAST_WEIGHT) end--;
     if (first === end) continue;
-    colours.row(y, x0, first, end, colour);
+    colours.row(y, first, end, colour);
     const noise = ((y - y0) % TILE) * TILE;
-    for (let x = first; x < end; x++) {
-      if (weight[x] <= LEAST_WEIGHT) continue;
-      const pixel = y * photo.width + x0 + x;
-      const more = tile ? tile[noise + (x % TILE)] * Math.min((255 - colour[3 * x + 1]) / HEADROOM, 1) : 0;
-      for (let c = 0; c < 3; c++) {
-        const at = 4 * pixel + c;
-        photo.data[at] = photo.data[at] + (colour[3 * x + c] - photo.data[at] + more) * weight[x];
-      }
-      if (region) region[pixel] = 1;
+    let pixel = y * photo.width + x0 + first;
+    for (let x = first, k = 3 * first; x < end; x++, k += 3, pixel++) {
+      const share = weight[x];
+      if (share <= LEAST_WEIGHT) continue;
+      const more = tile === null ? 0 : tile[noise + (x % TILE)] * Math.min((255 - colour[k + 1]) / HEADROOM, 1);
+      const at = 4 * pixel;
+      data[at] = data[at] + (colour[k] - data[at] + more) * share;
+      data[at + 1] = data[at + 1] + (colour[k + 1] - data[at + 1] + more) * share;
+      data[at + 2] = data[at + 2] + (colour[k + 2] - data[at + 2] + more) * share;
+      if (region !== null) region[pixel] = 1;
     }
   }
   return box;
 }
 
-/** A crop resampled to the photo's pixels, averaged if the photo is coarser than the crop. */
+/** A crop's resampling to the photo's pixels, row by row. */
 class Layer {
-  constructor(crop, size, channels, matrix, cubic) {
+  /** side: of the resized crop. */
+  constructor(size, side, matrix) {
+    this.side = side;
+    const ratio = size / side;
     const back = inverted(matrix);
-    const zoom = Math.hypot(back[0], back[1]);
-    this.side = size;
-    this.cubic = cubic;
-    if (zoom < 0.75) {
-      this.side = Math.max(1, rounded(size * zoom));
-      this.cubic = false;
-    } else if (zoom >= LARGE && cubic) {
-      this.side = ENLARGED * size;
-      this.cubic = false;
-    }
-    this.channels = channels;
-    this.crop = resizedFloats(crop, size, channels, this.side);
-    // Cubic interpolation overshoots.
-    if (channels === 3) {
-      this.crop = new Float32Array(this.crop);
-      for (let k = 0; k < this.crop.length; k++) this.crop[k] = Math.min(Math.max(this.crop[k], 0), 255);
-    }
-    const ratio = size / this.side;
     const [a, b, c, d, e, f] = back.map((value, k) => (k % 3 < 2 ? value * ratio : value));
     const [p, q] = [(back[0] + back[1]) * (ratio / 2 - 0.5), (back[3] + back[4]) * (ratio / 2 - 0.5)];
     // OpenCV takes this matrix as the way to the photo, and inverts it.
     this.toCrop = inverted([a, b, c + p, d, e, f + q]);
   }
 
-  /** Fill `out` with the values of photo pixels x0 + first to x0 + end in row y. Weights are 0 outside the crop. */
-  row(y, x0, first, end, out) {
-    this.places = this.places?.length >= 2 * end ? this.places : new Int32Array(2 * end);
-    sourcePlaces(this.toCrop, y, x0, end, this.places);
-    if (this.cubic) this.cubicRow(first, end, out);
-    else if (this.channels === 3) this.colourRow(first, end, out);
-    else this.weightRow(first, end, out);
+  /** Choose the photo's columns to which the rows below refer: `width` columns from x0 on. */
+  over(x0, width) {
+    this.stepsX = columnSteps(this.toCrop, 0, x0, width);
+    this.stepsY = columnSteps(this.toCrop, 1, x0, width);
+  }
+}
+
+/** A crop with one value in each pixel, 0 outside; averaged if the photo is coarser than the crop. */
+class WeightLayer extends Layer {
+  constructor(crop, size, matrix) {
+    const zoom = 1 / Math.hypot(matrix[0], matrix[1]);
+    const side = zoom < 0.75 ? Math.max(1, rounded(size * zoom)) : size;
+    super(size, side, matrix);
+    this.crop = resizedFloats(crop, size, 1, side);
   }
 
-  cubicRow(first, end, out) {
-    const { side, crop, places } = this;
-    const inside = (value) => Math.min(Math.max(value, 0), side - 1);
+  /** Fill `out` with the values of columns first to end in row y. */
+  row(y, first, end, out) {
+    const { side, crop, stepsX, stepsY } = this;
+    const startX = rowStart(this.toCrop, 0, y);
+    const startY = rowStart(this.toCrop, 1, y);
     for (let x = first; x < end; x++) {
-      const u = places[2 * x] >> 5;
-      const v = places[2 * x + 1] >> 5;
-      const across = CUBIC[places[2 * x] & 31];
-      const down = CUBIC[places[2 * x + 1] & 31];
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        for (let j = 0; j < 4; j++) {
-          const line = inside(v - 1 + j) * side;
-          let part = 0;
-          for (let i = 0; i < 4; i++) part += across[i] * crop[3 * (line + inside(u - 1 + i)) + c];
-          sum += down[j] * part;
-        }
-        out[3 * x + c] = Math.min(Math.max(sum, 0), 255);
-      }
-    }
-  }
-
-  colourRow(first, end, out) {
-    const { side, crop, places } = this;
-    const last = side - 1;
-    for (let x = first; x < end; x++) {
-      const u = places[2 * x] >> 5;
-      const v = places[2 * x + 1] >> 5;
-      const p = (places[2 * x] & 31) / 32;
-      const q = (places[2 * x + 1] & 31) / 32;
-      const left = Math.min(Math.max(u, 0), last);
-      const right = Math.min(Math.max(u + 1, 0), last);
-      const upper = Math.min(Math.max(v, 0), last) * side;
-      const lower = Math.min(Math.max(v + 1, 0), last) * side;
-      const i = 3 * (upper + left);
-      const j = 3 * (upper + right);
-      const k = 3 * (lower + left);
-      const l = 3 * (lower + right);
-      for (let c = 0; c < 3; c++) {
-        const above = crop[i + c] + p * (crop[j + c] - crop[i + c]);
-        const below = crop[k + c] + p * (crop[l + c] - crop[k + c]);
-        out[3 * x + c] = above + q * (below - above);
-      }
-    }
-  }
-
-  weightRow(first, end, out) {
-    const { side, crop, places } = this;
-    const at = (u, v) => (u < 0 || v < 0 || u >= side || v >= side ? 0 : crop[v * side + u]);
-    for (let x = first; x < end; x++) {
-      const u = places[2 * x] >> 5;
-      const v = places[2 * x + 1] >> 5;
+      const placeX = (startX + stepsX[x]) >> 5;
+      const placeY = (startY + stepsY[x]) >> 5;
+      const u = placeX >> 5;
+      const v = placeY >> 5;
       if (u < -1 || v < -1 || u >= side || v >= side) {
         out[x] = 0;
         continue;
       }
-      const p = (places[2 * x] & 31) / 32;
-      const q = (places[2 * x + 1] & 31) / 32;
-      const above = (1 - p) * at(u, v) + p * at(u + 1, v);
-      const below = (1 - p) * at(u, v + 1) + p * at(u + 1, v + 1);
+      const at = v * side + u;
+      const left = u >= 0;
+      const right = u + 1 < side;
+      const upper = v >= 0;
+      const lower = v + 1 < side;
+      const p = (placeX & 31) / 32;
+      const q = (placeY & 31) / 32;
+      const above = (1 - p) * (left && upper ? crop[at] : 0) + p * (right && upper ? crop[at + 1] : 0);
+      const below = (1 - p) * (left && lower ? crop[at + side] : 0) + p * (right && lower ? crop[at + side + 1] : 0);
       out[x] = (1 - q) * above + q * below;
     }
   }
 }
 
-function bounds(values, size, matrix, photo) {
-  let [left, top, right, bottom] = [size, size, -1, -1];
-  for (let i = 0; i < values.length; i++) {
-    if (!values[i]) continue;
-    const x = i % size;
-    const y = (i - x) / size;
-    left = Math.min(left, x);
-    right = Math.max(right, x);
-    top = Math.min(top, y);
-    bottom = Math.max(bottom, y);
+/** The colours of a painting in [0, 255], valid inside the map: averaged, cubic, or enlarged and then linear. */
+class ColourLayer extends Layer {
+  constructor(painted, weight, size, matrix) {
+    const zoom = 1 / Math.hypot(matrix[0], matrix[1]);
+    const enlarged = zoom >= LARGE ? ENLARGED * size : size;
+    const side = zoom < 0.75 ? Math.max(1, rounded(size * zoom)) : enlarged;
+    super(size, side, matrix);
+    this.cubic = side === size;
+    const crop = new Float32Array(painted.length);
+    for (let k = 0; k < crop.length; k++) crop[k] = 255 * painted[k];
+    this.box = [0, 0, side, side];
+    if (side > size) this.box = boxAround(weight, size, RESAMPLED).map((place) => ENLARGED * place);
+    this.crop = resizedFloats(crop, size, 3, side, this.box);
+    // Cubic interpolation overshoots.
+    for (let k = 0; k < this.crop.length; k++) this.crop[k] = Math.min(Math.max(this.crop[k], 0), 255);
   }
-  if (right < 0) return null;
+
+  /** Fill `out` with the colours of columns first to end in row y. */
+  row(y, first, end, out) {
+    if (this.cubic) this.cubicRow(y, first, end, out);
+    else this.linearRow(y, first, end, out);
+  }
+
+  cubicRow(y, first, end, out) {
+    const { side, crop, stepsX, stepsY } = this;
+    const startX = rowStart(this.toCrop, 0, y);
+    const startY = rowStart(this.toCrop, 1, y);
+    for (let x = first; x < end; x++) {
+      const placeX = (startX + stepsX[x]) >> 5;
+      const placeY = (startY + stepsY[x]) >> 5;
+      const u = placeX >> 5;
+      const v = placeY >> 5;
+      const across = CUBIC[placeX & 31];
+      const down = CUBIC[placeY & 31];
+      let red = 0;
+      let green = 0;
+      let blue = 0;
+      for (let j = 0; j < 4; j++) {
+        const line = Math.min(Math.max(v - 1 + j, 0), side - 1) * side;
+        for (let i = 0; i < 4; i++) {
+          const at = 3 * (line + Math.min(Math.max(u - 1 + i, 0), side - 1));
+          const share = down[j] * across[i];
+          red += share * crop[at];
+          green += share * crop[at + 1];
+          blue += share * crop[at + 2];
+        }
+      }
+      out[3 * x] = Math.min(Math.max(red, 0), 255);
+      out[3 * x + 1] = Math.min(Math.max(green, 0), 255);
+      out[3 * x + 2] = Math.min(Math.max(blue, 0), 255);
+    }
+  }
+
+  linearRow(y, first, end, out) {
+    const { crop, stepsX, stepsY } = this;
+    const [x0, y0, x1, y1] = this.box;
+    const wide = x1 - x0;
+    const lastX = wide - 1;
+    const lastY = y1 - y0 - 1;
+    const startX = rowStart(this.toCrop, 0, y);
+    const startY = rowStart(this.toCrop, 1, y);
+    for (let x = first, to = 3 * first; x < end; x++, to += 3) {
+      const placeX = (startX + stepsX[x]) >> 5;
+      const placeY = (startY + stepsY[x]) >> 5;
+      const u = (placeX >> 5) - x0;
+      const v = (placeY >> 5) - y0;
+      const p = (placeX & 31) / 32;
+      const q = (placeY & 31) / 32;
+      const left = Math.min(Math.max(u, 0), lastX);
+      const right = Math.min(Math.max(u + 1, 0), lastX);
+      const upper = Math.min(Math.max(v, 0), lastY) * wide;
+      const lower = Math.min(Math.max(v + 1, 0), lastY) * wide;
+      const i = 3 * (upper + left);
+      const j = 3 * (upper + right);
+      const k = 3 * (lower + left);
+      const l = 3 * (lower + right);
+      let above = crop[i] + p * (crop[j] - crop[i]);
+      let below = crop[k] + p * (crop[l] - crop[k]);
+      out[to] = above + q * (below - above);
+      above = crop[i + 1] + p * (crop[j + 1] - crop[i + 1]);
+      below = crop[k + 1] + p * (crop[l + 1] - crop[k + 1]);
+      out[to + 1] = above + q * (below - above);
+      above = crop[i + 2] + p * (crop[j + 2] - crop[i + 2]);
+      below = crop[k + 2] + p * (crop[l + 2] - crop[k + 2]);
+      out[to + 2] = above + q * (below - above);
+    }
+  }
+}
+
+function bounds(values, size, matrix, photo) {
+  const crop = boxAround(values, size, 0);
+  if (!crop) return null;
+  const [left, top, right, bottom] = crop;
   const back = inverted(matrix);
   const corners = [
     [left - 1, top - 1],
-    [right + 1, top - 1],
-    [right + 1, bottom + 1],
-    [left - 1, bottom + 1],
+    [right, top - 1],
+    [right, bottom],
+    [left - 1, bottom],
   ].map((corner) => transformed(back, corner));
   const across = corners.map(([x]) => x);
   const down = corners.map(([, y]) => y);
@@ -204,43 +245,61 @@ function bounds(values, size, matrix, photo) {
 
 /** Return for each level the standard deviation in grey levels of the grain that the painting lacks. */
 function lackedGrain(photo, colours, weights, where, size, matrix) {
-  const rings = new Layer(Float32Array.from(where.ring), size, 1, matrix, false);
-  const both = where.weight.map((value, i) => value + where.ring[i]);
+  const ring = Float32Array.from(where.ring);
+  const both = where.weight.map((value, i) => value + ring[i]);
   const [x0, y0, x1, y1] = bounds(both, size, matrix, photo);
   const width = x1 - x0;
   const shares = levelShares(1 / Math.hypot(matrix[0], matrix[1]), size);
   const count = shares[0] ? shares.length : 0;
   const every = Math.max(1, Math.floor((width * (y1 - y0)) / GRAIN_PIXELS));
   const across = every === 1 ? width : BLOCK;
-  const there = [];
-  const wanted = [];
-  const line = new Float32Array(width);
-  const colour = new Float32Array(3 * width);
-  const add = (found, details) =>
-    details.forEach((detail, n) => {
-      found[n] = (found[n] ?? []).concat(detail);
-    });
+  const blocks = [];
   // Strips, or blocks in a diagonal pattern.
   for (let top = y0, number = 0; top < y1; top += STRIP, number++) {
     for (let left = across * (number % every); left < width; left += across * every) {
-      const end = Math.min(left + across, width);
-      const [wide, height] = [end - left, Math.min(STRIP, y1 - top)];
-      const [photoGrey, paintGrey, known, inside] = [0, 1, 2, 3].map(() => new Float32Array(wide * height));
-      for (let y = 0; y < height; y++) {
-        colours.row(top + y, x0, left, end, colour);
-        for (let x = left; x < end; x++) {
-          const at = 4 * ((top + y) * photo.width + x0 + x);
-          photoGrey[y * wide + x - left] = (photo.data[at] + photo.data[at + 1] + photo.data[at + 2]) / 3;
-          paintGrey[y * wide + x - left] = (colour[3 * x] + colour[3 * x + 1] + colour[3 * x + 2]) / 3;
+      blocks.push([left, top, Math.min(left + across, width), Math.min(top + STRIP, y1)]);
+    }
+  }
+  const pixels = blocks.reduce((sum, [left, top, right, bottom]) => sum + (right - left) * (bottom - top), 0);
+  const wanted = new Detail(count, pixels);
+  const there = new Detail(count, pixels);
+  const rings = new WeightLayer(ring, size, matrix);
+  for (const layer of [rings, weights, colours]) layer.over(x0, width);
+  const line = new Float32Array(width);
+  const colour = new Float32Array(3 * width);
+  const [grey, part] = [0, 1].map(() => new Float32Array(across * STRIP));
+  const { data } = photo;
+  for (const [left, top, right, bottom] of blocks) {
+    const wide = right - left;
+    if (marked(rings, 0.5, left, top, right, bottom, line, part)) {
+      for (let y = top, to = 0; y < bottom; y++) {
+        for (let at = 4 * (y * photo.width + x0 + left), n = 0; n < wide; n++, at += 4, to++) {
+          grey[to] = (data[at] + data[at + 1] + data[at + 2]) / 3;
         }
-        rings.row(top + y, x0, left, end, line);
-        for (let x = left; x < end; x++) known[y * wide + x - left] = Number(line[x] > 0.5);
-        weights.row(top + y, x0, left, end, line);
-        for (let x = left; x < end; x++) inside[y * wide + x - left] = Number(line[x] > LEAST_WEIGHT);
       }
-      add(wanted, measuredDetail(photoGrey, known, wide, height, count));
-      add(there, measuredDetail(paintGrey, inside, wide, height, count));
+      wanted.add(grey, part, wide, bottom - top);
+    }
+    if (marked(weights, LEAST_WEIGHT, left, top, right, bottom, line, part)) {
+      for (let y = top, to = 0; y < bottom; y++) {
+        colours.row(y, left, right, colour);
+        for (let k = 3 * left; k < 3 * right; k += 3, to++) grey[to] = (colour[k] + colour[k + 1] + colour[k + 2]) / 3;
+      }
+      there.add(grey, part, wide, bottom - top);
     }
   }
   return missingGrain(wanted, there, shares);
+}
+
+/** Fill `part` with 1 where a layer is above a limit in a block of the photo, else 0. Returns whether it is anywhere. */
+function marked(layer, limit, left, top, right, bottom, line, part) {
+  let any = false;
+  for (let y = top, to = 0; y < bottom; y++) {
+    layer.row(y, left, right, line);
+    for (let x = left; x < right; x++, to++) {
+      const inside = line[x] > limit;
+      part[to] = Number(inside);
+      any ||= inside;
+    }
+  }
+  return any;
 }

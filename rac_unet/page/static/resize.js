@@ -12,6 +12,12 @@ export function cropped(picture, left, top, width, height) {
   return { width, height, data };
 }
 
+/** Return a part of a picture that shares its pixels, for `warped` and `averagedDown`, which know its stride. */
+export function windowOf(picture, left, top, width, height) {
+  const first = 4 * (top * picture.width + left);
+  return { width, height, stride: picture.width, data: picture.data.subarray(first) };
+}
+
 /** Return a picture of half the size; an odd last row or column is left out. */
 export function halved(picture) {
   const width = picture.width >> 1;
@@ -58,29 +64,56 @@ export function resizedLinearly(picture, width, height) {
   return { width, height, data: interpolated(picture, columns, nearestPairs(picture.height, height, false)) };
 }
 
-/** Return (side, side, channels) floats resized to (target, target, channels), as a mean when shrinking, else cubic. */
-export function resizedFloats(values, side, channels, target) {
+/**
+ * Return (side, side, channels) floats resized to (target, target, channels), as a mean when shrinking, else cubic.
+ *
+ * part: [x0, y0, x1, y1] in pixels of the result: only this part is computed and returned.
+ */
+export function resizedFloats(values, side, channels, target, part = [0, 0, target, target]) {
   if (side === target) return values;
   const taps = target < side ? coveredPixels(side, target) : cubicTaps(side, target);
-  const wide = new Float32Array(side * target * channels);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < target; x++) {
+  return combinedFloats(values, side, channels, taps, part);
+}
+
+/** Return (side, side, channels) floats enlarged to (target, target, channels) with linear interpolation. */
+export function enlargedLinearly(values, side, channels, target) {
+  return combinedFloats(values, side, channels, linearTaps(side, target), [0, 0, target, target]);
+}
+
+function combinedFloats(values, side, channels, { first, index, weight }, [x0, y0, x1, y1]) {
+  const row = (x1 - x0) * channels;
+  const top = index[first[y0]];
+  const bottom = index[first[y1] - 1] + 1;
+  const wide = new Float32Array((bottom - top) * row);
+  for (let y = top, to = 0; y < bottom; y++) {
+    for (let x = x0; x < x1; x++) {
       for (let c = 0; c < channels; c++) {
         let sum = 0;
-        for (let k = taps.first[x]; k < taps.first[x + 1]; k++) {
-          sum += taps.weight[k] * values[(y * side + taps.index[k]) * channels + c];
-        }
-        wide[(y * target + x) * channels + c] = sum;
+        for (let k = first[x]; k < first[x + 1]; k++) sum += weight[k] * values[(y * side + index[k]) * channels + c];
+        wide[to++] = sum;
       }
     }
   }
-  const out = new Float32Array(target * target * channels);
-  const row = target * channels;
-  for (let y = 0; y < target; y++) {
-    for (let k = taps.first[y]; k < taps.first[y + 1]; k++) {
-      const from = taps.index[k] * row;
-      for (let x = 0; x < row; x++) out[y * row + x] += taps.weight[k] * wide[from + x];
+  const out = new Float32Array((y1 - y0) * row);
+  for (let y = y0, to = 0; y < y1; y++) {
+    const start = first[y];
+    if (first[y + 1] - start === 4) {
+      // Four rows at a time, which spares most of the stores.
+      const [a, b, c, d] = weight.subarray(start, start + 4);
+      const one = (index[start] - top) * row;
+      const two = (index[start + 1] - top) * row;
+      const three = (index[start + 2] - top) * row;
+      const four = (index[start + 3] - top) * row;
+      for (let k = 0; k < row; k++, to++) {
+        out[to] = a * wide[one + k] + b * wide[two + k] + c * wide[three + k] + d * wide[four + k];
+      }
+      continue;
     }
+    for (let tap = start; tap < first[y + 1]; tap++) {
+      const from = (index[tap] - top) * row;
+      for (let k = 0; k < row; k++) out[to + k] += weight[tap] * wide[from + k];
+    }
+    to += row;
   }
   return out;
 }
@@ -181,40 +214,64 @@ export function cubicWeights(share) {
   return [first, second, third, 1 - first - second - third];
 }
 
-function cubicTaps(from, to) {
+function linearTaps(from, to) {
   const scale = from / to;
   return taps(to, (i) => {
-    const place = (i + 0.5) * scale - 0.5;
-    const low = Math.floor(place);
-    const weights = cubicWeights(place - low);
-    return weights.map((share, k) => [Math.min(Math.max(low - 1 + k, 0), from - 1), share]);
+    const place = Math.min(Math.max((i + 0.5) * scale - 0.5, 0), from - 1);
+    const low = Math.min(Math.floor(place), from - 2);
+    return [
+      [low, low + 1 - place],
+      [low + 1, place - low],
+    ];
   });
 }
 
+const cubics = new Map();
+
+function cubicTaps(from, to) {
+  const key = `${from} ${to}`;
+  if (!cubics.has(key)) {
+    const scale = from / to;
+    const found = taps(to, (i) => {
+      const place = (i + 0.5) * scale - 0.5;
+      const low = Math.floor(place);
+      const weights = cubicWeights(place - low);
+      return weights.map((share, k) => [Math.min(Math.max(low - 1 + k, 0), from - 1), share]);
+    });
+    cubics.set(key, found);
+  }
+  return cubics.get(key);
+}
+
 function combined(picture, columns, rows, bias = 0) {
-  const { width, data } = picture;
-  const wide = columns.first.length - 1;
+  const { width, data, stride = width } = picture;
+  const { first, index, weight } = columns;
+  const wide = first.length - 1;
   const high = rows.first.length - 1;
   const out = new Uint8ClampedArray(4 * wide * high);
+  const { fround } = Math;
   // In single precision and in OpenCV's order, across and then down: else a pixel may be rounded otherwise.
-  const line = new Float32Array(3 * wide);
   const sum = new Float32Array(3 * wide);
   for (let y = 0; y < high; y++) {
     sum.fill(bias);
     for (let k = rows.first[y]; k < rows.first[y + 1]; k++) {
-      const row = width * rows.index[k];
+      const row = stride * rows.index[k];
       const down = rows.weight[k];
-      line.fill(0);
       for (let x = 0; x < wide; x++) {
-        for (let i = columns.first[x]; i < columns.first[x + 1]; i++) {
-          const from = 4 * (row + columns.index[i]);
-          const across = columns.weight[i];
-          line[3 * x] += Math.fround(across * data[from]);
-          line[3 * x + 1] += Math.fround(across * data[from + 1]);
-          line[3 * x + 2] += Math.fround(across * data[from + 2]);
+        let red = fround(0);
+        let green = fround(0);
+        let blue = fround(0);
+        for (let i = first[x]; i < first[x + 1]; i++) {
+          const from = 4 * (row + index[i]);
+          const across = weight[i];
+          red = fround(red + fround(across * data[from]));
+          green = fround(green + fround(across * data[from + 1]));
+          blue = fround(blue + fround(across * data[from + 2]));
         }
+        sum[3 * x] += fround(down * red);
+        sum[3 * x + 1] += fround(down * green);
+        sum[3 * x + 2] += fround(down * blue);
       }
-      for (let x = 0; x < 3 * wide; x++) sum[x] += Math.fround(down * line[x]);
     }
     for (let x = 0; x < wide; x++) {
       const to = 4 * (y * wide + x);

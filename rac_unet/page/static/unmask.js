@@ -1,14 +1,15 @@
 // From a photo to the same photo with every face mask painted over; as rac_unet/unmasking/photo.py.
 //
 // A cut is a face of a photo, aligned, with the map of its mask: {face, points, crop, matrix, occlusion, hidden, where,
-// usual, visible, convincing, edited}. hidden is the cleaned map, which a person may edit; where is hidden, grown.
+// usual, visible, convincing, edited, paintings}. hidden is the cleaned map, which a person may edit; where is hidden,
+// grown; paintings are what the network has painted, by emotion.
 
 import { alignedFace } from "./align.js";
 import { FaceDetector } from "./detect.js";
 import { isConvincing, isSurer, mapAgreement, mayBeTurned } from "./evidence.js";
 import { runsOut, widerFrame, withoutEdges } from "./framing.js";
 import { matchedToPhoto } from "./light.js";
-import { cleanedMap, grownMap } from "./map.js";
+import { boxAround, cleanedMap, grownMap } from "./map.js";
 import { pastePainting } from "./paste.js";
 import { transformed } from "./warp.js";
 
@@ -16,6 +17,8 @@ import { transformed } from "./warp.js";
 export const EMOTIONS = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"];
 // A map that covers less of the face crop is no mask.
 const LEAST_MASK = 0.08;
+// Crop pixels around the map where the light counts: those that sharpening and resampling read.
+const LIT = 8;
 
 /** Return whether a face is painted: it has a mask, or someone has drawn one. */
 export function isMasked(cut) {
@@ -54,18 +57,14 @@ export class Unmasker {
 
   /** Return the painted crop of a face with an emotion, or null for none: (size, size, 3) floats in the photo's light. */
   async paint(cut, emotion) {
-    const { painted_image: painted } = await this.run(cut.crop, emotion);
-    return matchedToPhoto(painted, cut.crop, cut.where.ring, this.size);
+    if (!cut.paintings.has(emotion)) cut.paintings.set(emotion, (await this.run(cut.crop, emotion)).painted_image);
+    const box = boxAround(cut.where.weight, this.size, LIT) ?? undefined;
+    return matchedToPhoto(cut.paintings.get(emotion), cut.crop, cut.where.ring, this.size, box);
   }
 
-  /** Paste what `paint` returned into a photo, in place; region as in pastePainting. */
+  /** Paste what `paint` returned into a photo, in place; region and the returned rectangle as in pasteFace. */
   paste(photo, region, cut, painted) {
     return pastePainting(photo, region, painted, cut.crop, cut.where, this.size, cut.matrix, this.grain);
-  }
-
-  /** Paste the painting with which `cut` found the map: a frame of the camera runs the network once. */
-  pasteCut(photo, cut) {
-    this.paste(photo, null, cut, matchedToPhoto(cut.painted, cut.crop, cut.where.ring, this.size));
   }
 
   /** Return the crop of a face with each of the emotions, for display: [before, ...seven], floats in [0, 1]. */
@@ -73,23 +72,28 @@ export class Unmasker {
     const shown = (crop) => withoutEdges(crop, cut.matrix, photo, this.size);
     const pictures = [shown(cut.crop)];
     for (const emotion of EMOTIONS) {
-      const { painted_image: painted } = await this.run(cut.crop, emotion);
-      const lit = matchedToPhoto(painted, cut.crop, cut.where.ring, this.size);
+      const lit = await this.paint(cut, emotion);
       const data = new Uint8ClampedArray(4 * this.size ** 2).fill(255);
-      for (let i = 0, k = 0; i < data.length; i++) if (i % 4 < 3) data[i] = 255 * cut.crop[k++];
+      for (let i = 0, k = 0; i < data.length; i += 4, k += 3) {
+        for (let c = 0; c < 3; c++) data[i + c] = 255 * cut.crop[k + c];
+      }
       const picture = { width: this.size, height: this.size, data };
       pastePainting(picture, null, lit, cut.crop, cut.where, this.size, [1, 0, 0, 0, 1, 0], this.grain);
-      pictures.push(shown(Float32Array.from(cut.crop, (_, k) => data[k + Math.floor(k / 3)] / 255)));
+      const painted = new Float32Array(cut.crop.length);
+      for (let i = 0, k = 0; i < data.length; i += 4, k += 3) {
+        for (let c = 0; c < 3; c++) painted[k + c] = data[i + c] / 255;
+      }
+      pictures.push(shown(painted));
     }
     return pictures;
   }
 
-  /** Return the face at known landmarks with the map of its mask. */
+  /** Return the face at known landmarks with the map of its mask, painted with an emotion or null in the same run. */
   async cut(photo, face, points, emotion = null) {
     const { crop, matrix } = alignedFace(photo, points, this.size);
     const seen = await this.run(crop, emotion);
     const cut = { face, points, crop, matrix, occlusion: seen.occlusion, usual: crop, visible: seen.visible_emotion };
-    cut.painted = seen.painted_image;
+    cut.paintings = new Map([[emotion, seen.painted_image]]);
     cut.hidden = cleanedMap(seen.occlusion, this.size);
     cut.found = cut.hidden;
     cut.convincing = true;
@@ -126,10 +130,10 @@ export class Unmasker {
 
   async isConvincing(cut) {
     const row = 3 * this.size;
-    const mirrored = cut.crop.map((_, k) => {
-      const x = k % row;
-      return cut.crop[k - x + row - 3 - (x - (x % 3)) + (x % 3)];
-    });
+    const mirrored = new Float32Array(cut.crop.length);
+    for (let start = 0; start < mirrored.length; start += row) {
+      for (let k = 0; k < row; k += 3) mirrored.set(cut.crop.subarray(start + k, start + k + 3), start + row - 3 - k);
+    }
     const { occlusion } = await this.run(mirrored, null);
     return isConvincing(cut.face, cut.crop, mapAgreement(cut.occlusion, occlusion, this.size));
   }

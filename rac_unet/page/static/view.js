@@ -12,10 +12,15 @@ export class View {
     divider.addEventListener("input", () => this.draw());
   }
 
-  /** before, after: ImageBitmaps. faces: as the worker describes them. photo: {width, height} at full size. */
+  /**
+   * Show a photo and its painted copy.
+   *
+   * before: ImageBitmap. after: {picture: ImageBitmap, left, top}, the part of it that is painted; null if nothing is.
+   * faces: as the worker describes them. photo: {width, height} at full size.
+   */
   show(before, after, faces, photo) {
     if (this.before !== before) this.before?.close();
-    this.after?.close();
+    this.after?.picture.close();
     Object.assign(this, { before, after, faces, photo });
     this.canvas.width = before.width;
     this.canvas.height = before.height;
@@ -34,8 +39,13 @@ export class View {
     // While the map is edited, the whole painted picture is shown.
     const split = this.editing ? 0 : Math.round((width * this.divider.value) / 100);
     pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.drawImage(after, 0, 0);
-    if (split) pen.drawImage(before, 0, 0, split, height, 0, 0, split, height);
+    pen.drawImage(before, 0, 0);
+    if (after) {
+      const { picture, left, top } = after;
+      const cut = Math.max(split - left, 0);
+      const wide = picture.width - cut;
+      if (wide > 0) pen.drawImage(picture, cut, 0, wide, picture.height, left + cut, top, wide, picture.height);
+    }
     if (this.editing) this.drawMaps();
     else if (split && split < width) {
       const line = Math.max(2, width / 400);

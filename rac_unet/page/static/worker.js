@@ -1,7 +1,7 @@
 // The worker: it has the networks and the open photo, and answers the page's requests one after the other.
 
 import { FollowedFaces } from "./camera_faces.js";
-import { checkCanvas, decodedPicture, pixelsOf } from "./decode.js";
+import { checkCanvas, decodedPicture, FrameReader } from "./decode.js";
 import { pictureSize } from "./header.js";
 import { hasRelaxedSimd, Runtime } from "./litert.js";
 import { OpenPhoto } from "./open_photo.js";
@@ -12,6 +12,7 @@ import { gunzipped, patched, unsorted } from "./unpack.js";
 let unmasker;
 let photo;
 let followed;
+const frames = new FrameReader();
 
 const REQUESTS = {
   /** Start LiteRT and open the networks. files: packed files by name. */
@@ -51,7 +52,11 @@ const REQUESTS = {
     return { value: { ...(await photo.described()), animated: Boolean(size?.animated), before }, transfer: [before] };
   },
 
-  /** Paint every masked face. emotion: a name, `auto` or `none`. side: longest side of the returned preview. */
+  /**
+   * Paint every masked face. emotion: a name, `auto` or `none`.
+   *
+   * Returns {after, faces}: the painted part of the preview whose longest side is `side`, and the faces.
+   */
   async paint({ emotion, side }) {
     await photo.paint(emotion);
     return painted(side);
@@ -91,7 +96,7 @@ const REQUESTS = {
   /** Paint a frame of the camera. */
   async frame({ bitmap, emotion, restart }) {
     if (restart || !followed) followed = new FollowedFaces(unmasker);
-    const picture = pixelsOf(bitmap);
+    const picture = frames.pixelsOf(bitmap);
     bitmap.close();
     const masked = await followed.paint(picture, emotion);
     const { width, height } = picture;
@@ -101,8 +106,8 @@ const REQUESTS = {
 };
 
 async function painted(side) {
-  const after = await photo.preview(photo.result, side);
-  return { value: { after, faces: photo.facts() }, transfer: [after] };
+  const after = await photo.paintedPart(side);
+  return { value: { after, faces: photo.facts() }, transfer: after ? [after.picture] : [] };
 }
 
 let last = Promise.resolve();
