@@ -3,12 +3,17 @@
 import gc
 import os
 import shutil
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+# Without bytecode, as in many containers, every process that imports TensorFlow compiles its modules again, which takes
+# longer than most tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # TensorFlow reads this while it is imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The CUDA libraries read this: on a GPU tests compare figures as precisely as on a processor.

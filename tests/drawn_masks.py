@@ -4,6 +4,8 @@ The detector finds these faces, and the network has the interface of mask-aware 
 the pasted photo runs without training.
 """
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -16,6 +18,11 @@ GREEN = (0, 255, 0)
 
 def drawn_photo(people=1, masked=True, side=200, edge=60):
     """Return (side + 2 edge, people * side + 2 edge, 3) uint8 RGB: people side by side before a plain wall."""
+    return _drawn_photo(people, masked, side, edge).copy()
+
+
+@cache
+def _drawn_photo(people, masked, side, edge):
     faces = []
     for number in range(people):
         face = draw_face(number, "neutral", number, side)

@@ -15,6 +15,8 @@ from rac_unet.reports.export_scores import BUSY, exports_page, exports_table, sc
 from rac_unet.runtime.runners import load_runner
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 FACTS = {
     "pictures": 9,
     "masked_pictures": 9,
@@ -30,7 +32,7 @@ FACTS = {
 
 
 @pytest.fixture(scope="module")
-def network():
+def network(tiny_networks):
     keras.utils.set_random_seed(1)
     return build("rac_unet_lite", filters=2, image_size=32)
 
@@ -40,9 +42,15 @@ def pictures(toy_pairs):
     return read_pictures(read_pairs(toy_pairs), "val", 4, 32)
 
 
-def test_an_export_is_scored_in_a_new_process(network, pictures, tmp_path):
-    path = tmp_path / "net.tflite"
-    FORMATS["litert_float16"].write(network, path)
+@pytest.fixture(scope="module")
+def path(network, tmp_path_factory):
+    """The network as a file of 16-bit weights."""
+    file = tmp_path_factory.mktemp("export") / "net.tflite"
+    FORMATS["litert_float16"].write(network, file)
+    return file
+
+
+def test_an_export_is_scored_in_a_new_process(network, pictures, path):
     own, row = score_exports(network, {"litert_float16": path}, pictures)
     assert own["format"] == "network" and row["format"] == "litert_float16"
     assert 0 < row["mean_difference"] < row["largest_difference"] < 2e-3 and row["psnr_to_network"] > 60
@@ -113,9 +121,8 @@ def test_a_machine_is_busy_when_its_rate_changed():
     assert not is_steady(100, 89) and not is_steady(89, 100)
 
 
-def test_a_picture_is_timed_in_a_new_process(network, tmp_path):
-    FORMATS["litert_float32"].write(network, tmp_path / "net.tflite")
-    taken = picture_milliseconds(tmp_path / "net.tflite", 1)
+def test_a_picture_is_timed_in_a_new_process(path, tmp_path):
+    taken = picture_milliseconds(path, 1)
     assert 0 < taken["least"] <= taken["median"] and FEWEST <= taken["repeats"] <= REPEATS
     with refused("missing", tmp_path / "absent.tflite"):
         picture_milliseconds(tmp_path / "absent.tflite", 1)
