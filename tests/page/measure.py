@@ -1,7 +1,8 @@
 """Measure the page in headless Chromium: `python -m tests.page.measure --output results/page`.
 
 Writes `figures.csv` and `provenance.json`: sizes, times and the camera's rate on this machine, and how far composites
-are from Python's. Times are medians over several runs; run it on an idle machine.
+are from Python's; and `page.jpg`, the page with the drawn portrait. Times are medians over several runs; run it on an
+idle machine.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from rac_unet.runtime.published import PUBLISHED_NETWORK, PUBLISHED_READER
 from rac_unet.unmasking.photo import Unmasker
 from tests.page.conftest import CHROMIUMS, WORKER_HOOK, until, write_film
 from tests.page.test_parity import person, same_photo
+from tests.page.test_photo import repainted
 
 RUNS = 7
 # Longest time in ms between two events of a timer of 10 ms while a photo is open: how long the tab was frozen.
@@ -81,6 +83,7 @@ def main() -> None:
         if args.real_masks:
             photos = [read_photo(path) for path in sorted(args.real_masks.glob("*.jpg"))[::12][:20]]
             rows += agreement("real_masks", [getattr(photo, "pixels", photo) for photo in photos], page, unmasker)
+        picture(browser, address, args.output / "page.jpg")
         version = browser.version
         browser.close()
     server.shutdown()
@@ -169,6 +172,21 @@ def camera(browser, address) -> list[tuple]:
         ("camera_640x480_one_face", f"{statistics.median(rates):.1f}", "frames/s"),
         ("camera_640x480_one_face_fastest", f"{max(rates):.1f}", "frames/s"),
     ]
+
+
+def picture(browser, address, path: Path) -> None:
+    """Write the page as a picture: the drawn portrait, half of it painted happy, and all seven emotions."""
+    page = browser.new_context(viewport={"width": 1120, "height": 900}).new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    page.click("#try")
+    until(page, "document.body.dataset.opened > 0")
+    repainted(page, lambda: page.check("input[name=emotion][value=happiness]", force=True))
+    page.click("#show-sheet")
+    page.wait_for_selector("#sheet figure:nth-child(8)")
+    page.mouse.move(0, 0)
+    replace_file(path, lambda unfinished: page.screenshot(path=unfinished, type="jpeg", quality=85, full_page=True))
+    page.context.close()
 
 
 def agreement(name: str, photos: list[np.ndarray], page, unmasker: Unmasker) -> list[tuple]:
