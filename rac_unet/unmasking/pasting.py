@@ -42,7 +42,7 @@ _FEWEST_KNOWN = 12
 # A face is pasted in strips of this many rows, which fit the processor's cache; allocating memory for a large face at
 # once would take as long as the work. The side of the grain tile is a multiple. Grain is measured in blocks of a strip
 # of so many columns, and of about so many pixels in total.
-_STRIP, _BLOCK, _GRAIN_PIXELS = 32, 64, 60_000
+_STRIP, _BLOCK, _GRAIN_PIXELS = 32, 64, 80_000
 # The time of a dilation by a disc grows with its area; one with a larger radius is made of distances.
 _LARGEST_DISC = 20
 # From this magnification on, the painting is enlarged by this factor with cubic and then placed with linear
@@ -371,11 +371,14 @@ def _missing_grain(
     there: list[list[np.ndarray]] = [[] for _ in range(count + 1)]
     wanted: list[list[np.ndarray]] = [[] for _ in range(count + 1)]
     for strip in _sample((x0, y0, x1, y1)):
-        target = photo[strip[1] : strip[3], strip[0] : strip[2]].astype(np.float32)
         known, inside = rings.within(strip) > 0.5, weights.within(strip) > 1 / 255
-        for found, image, part in ((wanted, target, known), (there, colours.within(strip), inside)):
-            for level, detail in enumerate(texture.measured_detail(image, part, count)):
-                found[level].append(detail)
+        if known.any():
+            target = photo[strip[1] : strip[3], strip[0] : strip[2]].astype(np.float32)
+            for level, detail in enumerate(texture.measured_detail(target, known, count)):
+                wanted[level].append(detail)
+        if inside.any():
+            for level, detail in enumerate(texture.measured_detail(colours.within(strip), inside, count)):
+                there[level].append(detail)
     joined = ([np.concatenate(each) for each in found if each] for found in (wanted, there))
     return texture.missing_grain(*joined, shares)
 

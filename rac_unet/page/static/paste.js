@@ -7,7 +7,7 @@ import { columnSteps, inverted, rounded, rowStart, transformed } from "./warp.js
 
 const STRIP = 32;
 const BLOCK = 64;
-const GRAIN_PIXELS = 60000;
+const GRAIN_PIXELS = 80000;
 const HEADROOM = 32;
 const LARGE = 2;
 const ENLARGED = 3;

@@ -12,19 +12,19 @@ const SOFT = [1 / 16, 4 / 16, 6 / 16];
 const LEVELS = 4;
 const SMALL_FACE = 128;
 const LEAST_GRAIN = 0.3;
-const MOST_GRAIN = [6, 3.5, 3.5, 3.5];
-const MOST_SCALE = 2.5;
+const MOST_GRAIN = [6, 5, 3.5, 3.5];
+const MOST_SCALE = [2.5, 3];
 const RESPONSE = [
-  [1, 0.233, 0.058, 0.014],
-  [0.5, 0.482, 0.178, 0.051],
-  [0.25, 0.36, 0.391, 0.164],
-  [0.125, 0.226, 0.336, 0.377],
+  [1, 0.234, 0.058, 0.015],
+  [0.5, 0.401, 0.164, 0.05],
+  [0.25, 0.351, 0.335, 0.157],
+  [0.125, 0.223, 0.342, 0.328],
 ];
 // Filters of 3 x 3.
 const NOISE_FILTER = { middle: 4 / 6, side: -2 / 6, corner: 1 / 6 };
 const TEXTURE_FILTER = { middle: 12 / Math.sqrt(164), side: -2 / Math.sqrt(164), corner: -1 / Math.sqrt(164) };
-const QUIET = 0.3;
-const QUIET_NORMAL = 0.3853;
+const QUIET = 0.25;
+const QUIET_NORMAL = 0.3186;
 const FEWEST = 64;
 const MOST_MEASURED = 20000;
 const GRAIN_SIDE = 256;
@@ -83,10 +83,9 @@ export function matchedSharpness(painted, crop, weight, size, zoom, box) {
 
 /** Return for each level the share of its missing detail that is added; zoom: photo pixels per crop pixel. */
 export function levelShares(zoom, size) {
-  const finest = 2 * ((zoom * size) / SMALL_FACE - 1);
-  const shares = [finest, ...Array.from({ length: LEVELS - 1 }, (_, level) => zoom / 2 ** level - 1)].map((share) =>
-    Math.min(Math.max(share, 0), 1),
-  );
+  const times = (zoom * size) / SMALL_FACE;
+  const coarser = Array.from({ length: LEVELS - 1 }, (_, level) => times / 2 ** level - 1);
+  const shares = [2 * (times - 1), ...coarser].map((share) => Math.min(Math.max(share, 0), 1));
   return shares.slice(0, Math.max(1, shares.filter((share) => share > 0).length));
 }
 
@@ -150,10 +149,8 @@ export function missingGrain(wanted, there, shares) {
   const measured = few < 0 ? wanted.counts.length : few;
   if (!measured) return [0];
   const noise = wanted.noise();
-  const limit = MOST_SCALE * noise + MOST_SCALE / 5;
   const goals = Array.from({ length: measured - 1 }, (_, level) => {
-    const texture = wanted.texture(level);
-    const most = level ? texture : Math.min(texture, limit);
+    const most = Math.min(wanted.texture(level), (MOST_SCALE[level] ?? Number.POSITIVE_INFINITY) * (noise + 0.2));
     return shares[level] * (most ** 2 - there.texture(level) ** 2);
   });
   if (!goals.length) goals.push(0);
@@ -162,13 +159,11 @@ export function missingGrain(wanted, there, shares) {
   for (let sweep = 0; sweep < 4; sweep++) {
     goals.forEach((goal, level) => {
       const others = amounts.reduce((sum, amount, n) => sum + (n === level ? 0 : amount * RESPONSE[level][n] ** 2), 0);
-      amounts[level] = Math.max((goal - others) / RESPONSE[level][level] ** 2, 0);
+      const lacking = Math.max((goal - others) / RESPONSE[level][level] ** 2, 0);
+      amounts[level] = Math.min(lacking, MOST_GRAIN[level] ** 2);
     });
   }
-  return amounts.map((amount, level) => {
-    const deviation = Math.min(Math.sqrt(amount), MOST_GRAIN[level]);
-    return deviation >= LEAST_GRAIN ? deviation : 0;
-  });
+  return amounts.map((amount) => (amount >= LEAST_GRAIN ** 2 ? Math.sqrt(amount) : 0));
 }
 
 /** Return (256, 256) floats, noise with these standard deviations per level; null for none. tile: white noise. */

@@ -22,15 +22,16 @@ _SOFT = np.array([1, 4, 6, 4, 1], np.float32) / 16
 # Levels of detail, at most; side of a face crop in photo pixels up to which only camera noise is added.
 LEVELS, _SMALL_FACE = 4, 128
 # Standard deviation of a level's noise in grey levels of 255: less is invisible, more is a pattern and not grain. The
-# finest texture is at most some times as strong as camera noise; where it seems stronger, there are edges.
-_LEAST_GRAIN, _MOST_GRAIN, _MOST_SCALE = 0.3, np.array([6.0, 3.5, 3.5, 3.5]), 2.5
-# Detail that unit noise of a level (column) has at a level (row), as `measured_detail` has it.
+# two finest textures are at most some times as strong as camera noise; where they seem stronger, there are edges.
+_LEAST_GRAIN, _MOST_GRAIN, _MOST_SCALE = 0.3, np.array([6.0, 5.0, 3.5, 3.5]), (2.5, 3.0)
+# Detail that unit noise of a level (column) has at a level (row), as `measured_detail` has it, where the noise's blobs
+# and the averaged blocks of pixels have any offset.
 _RESPONSE = np.array(
     [
-        [1.0, 0.233, 0.058, 0.014],
-        [0.5, 0.482, 0.178, 0.051],
-        [0.25, 0.36, 0.391, 0.164],
-        [0.125, 0.226, 0.336, 0.377],
+        [1.0, 0.234, 0.058, 0.015],
+        [0.5, 0.401, 0.164, 0.05],
+        [0.25, 0.351, 0.335, 0.157],
+        [0.125, 0.223, 0.342, 0.328],
     ]
 )
 # Filters that keep the deviation of white noise. The first is that of Immerkaer 1996, which ignores planes and straight
@@ -39,7 +40,7 @@ _NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 _TEXTURE = np.array([[-1, -2, -1], [-2, 12, -2], [-1, -2, -1]], np.float32) / 164**0.5
 # Texture is measured by this quantile of its absolute values, and that of the normal distribution. Half of the skin
 # next to a mask may have lids, creases or a shadow; only texture that is everywhere is wanted elsewhere.
-_QUIET, _QUIET_NORMAL = 0.3, 0.3853
+_QUIET, _QUIET_NORMAL = 0.25, 0.3186
 # Detail is not measured with fewer pixels.
 _FEWEST = 64
 
@@ -108,16 +109,16 @@ def edge_sharpness(image: np.ndarray, where: np.ndarray) -> float:
 def level_shares(zoom: float, size: int) -> np.ndarray:
     """Return for each level the share of its missing detail that is added, 0..1.
 
-    Coarser levels count where the crop's pixels are so large in the photo. Faces up to `_SMALL_FACE` get camera noise
-    only.
+    Coarser levels count where the face is so large in the photo, whatever the network's size: its painting is softer
+    than its pixels. Faces up to `_SMALL_FACE` get camera noise only.
 
     Args:
         zoom: photo pixels per crop pixel.
         size: side of the crop in its own pixels.
     Returns: (N,), N from 1 to `LEVELS`; the first is 0 for a small face.
     """
-    finest = 2 * (zoom * size / _SMALL_FACE - 1)
-    shares = np.clip([finest, *(zoom / 2**level - 1 for level in range(LEVELS - 1))], 0, 1)
+    times = zoom * size / _SMALL_FACE
+    shares = np.clip([2 * (times - 1), *(times / 2**level - 1 for level in range(LEVELS - 1))], 0, 1)
     return shares[: max(1, np.count_nonzero(shares))]
 
 
@@ -153,7 +154,7 @@ def missing_grain(wanted: list[np.ndarray], there: list[np.ndarray], shares: np.
     if not pairs:
         return np.zeros(1)
     noise, own_noise = map(noise_deviation, pairs[0])
-    limits = [_MOST_SCALE * noise + _MOST_SCALE / 5] + [np.inf] * LEVELS
+    limits = [scale * (noise + 0.2) for scale in _MOST_SCALE] + [np.inf] * LEVELS
     goals = np.array(
         [
             min(texture_deviation(one), limit) ** 2 - texture_deviation(other) ** 2
@@ -167,12 +168,13 @@ def missing_grain(wanted: list[np.ndarray], there: list[np.ndarray], shares: np.
     count = len(goals)
     response = _RESPONSE[:count, :count] ** 2
     amounts = np.zeros(count)
-    # Noise of one level is also detail at the others.
+    # Noise of one level is also detail at the others, and what one may not add, its neighbours do.
     for _ in range(4):
         for level in range(count):
             others = response[level] @ amounts - response[level, level] * amounts[level]
-            amounts[level] = max((goals[level] - others) / response[level, level], 0.0)
-    amounts = np.minimum(np.sqrt(amounts), _MOST_GRAIN[:count])
+            most = _MOST_GRAIN[level] ** 2
+            amounts[level] = min(max((goals[level] - others) / response[level, level], 0.0), most)
+    amounts = np.sqrt(amounts)
     return np.where(amounts >= _LEAST_GRAIN, amounts, 0.0)
 
 
