@@ -8,9 +8,6 @@ _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 PUBLISHED_NETWORK = _WEIGHTS / "rac_unet_lite.tflite"
 # The network for large faces, 256 pixels; an installation may be without it.
 PUBLISHED_PORTRAIT = _WEIGHTS / "rac_unet_portrait.tflite"
-# The emotions that it paints well; its card says more. With others, and on sheets of all seven, large faces are painted
-# by the network for small ones.
-PORTRAIT_EMOTIONS = ("surprise", "happiness", "neutral")
 # The same network in float32, to train it on; its config.yaml is next to it. It is in the repository, not in the wheel.
 PUBLISHED_WEIGHTS = _WEIGHTS / "rac_unet_lite" / "rac_unet_lite.weights.h5"
 PUBLISHED_READER = _WEIGHTS / "visible_emotion.tflite"

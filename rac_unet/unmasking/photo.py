@@ -132,7 +132,7 @@ class Unmasker:
             results.append(dataclasses.replace(_result(face, None, None, each), painted=face.masked and each))
             if not results[-1].painted:
                 continue
-            paintings = self.painter.paint(photo, [face] * len(EMOTIONS), list(EMOTIONS), one_network=True)
+            paintings = self.painter.paint(photo, [face] * len(EMOTIONS), list(EMOTIONS))
             # For a large face, the crop of the network for large faces.
             crop, matrix = paintings[0].face.crop, paintings[0].face.matrix
             before, pictures = np.rint(255 * crop).astype(np.uint8), {}

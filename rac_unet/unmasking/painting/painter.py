@@ -17,7 +17,6 @@ from rac_unet.core.emotions import EMOTIONS, emotion_id
 from rac_unet.core.errors import UserError
 from rac_unet.faces.align import transform_points
 from rac_unet.runtime.interface import OCCLUSION, PAINTED
-from rac_unet.runtime.published import PORTRAIT_EMOTIONS
 from rac_unet.runtime.runners import Runner
 from rac_unet.unmasking.finding import FoundFace, aligned_crop
 from rac_unet.unmasking.networks import NetworkFiles, inpaint, load_mask_aware, network_name
@@ -68,14 +67,13 @@ class FacePainter:
             )
         return runner
 
-    def share(self, face: FoundFace, emotion: str | None) -> float:
-        """Return the share of the second network in the painting of a face with an emotion, 0..1."""
+    def share(self, face: FoundFace) -> float:
+        """Return the share of the second network in the painting of a face, 0..1."""
         if self._files.portrait is None:
             return 0.0
         if self._files.always:
             return 1.0
-        paints_well = emotion is None or emotion in PORTRAIT_EMOTIONS
-        return large_share(face_side(face.matrix, len(face.crop))) if paints_well else 0.0
+        return large_share(face_side(face.matrix, len(face.crop)))
 
     def paint(
         self,
@@ -83,7 +81,6 @@ class FacePainter:
         faces: list[FoundFace],
         emotions: list[str | None],
         hidden: list[np.ndarray] | None = None,
-        one_network: bool = False,
     ) -> list[Painting]:
         """Paint faces, each with an emotion; the same face may be given with several.
 
@@ -93,16 +90,10 @@ class FacePainter:
             emotions: a name for each face; None for no emotion.
             hidden: the crops to paint, (S, S, 3) each, with more hidden than the photo shows; None for the faces' own.
                 Where such a crop is not the face's own, only the network for small faces paints.
-            one_network: whether all paintings must be by one network, to be shown next to each other.
         Raises: UserError when the network for large faces is needed and is damaged or does not fit.
         """
         crops = [face.crop for face in faces] if hidden is None else hidden
-        shares = [
-            self.share(face, emotion) if crop is face.crop else 0.0
-            for face, emotion, crop in zip(faces, emotions, crops, strict=True)
-        ]
-        if one_network and min(shares, default=1.0) < 1:
-            shares = [0.0] * len(faces)
+        shares = [self.share(face) if crop is face.crop else 0.0 for face, crop in zip(faces, crops, strict=True)]
         small = [i for i, share in enumerate(shares) if share < 1]
         found = inpaint(self._small, [crops[i] for i in small], [emotions[i] for i in small])
         painted = dict(zip(small, found, strict=True))

@@ -99,14 +99,6 @@ def test_auto_chooses_by_size(published, side, network):
     assert published["opened"] == ["lite"] + ["portrait"] * (network != "lite")
 
 
-@pytest.mark.parametrize("emotion", EMOTIONS)
-def test_a_large_face_gets_the_second_network_for_the_emotions_that_it_paints_well(published, emotion):
-    (face,) = Unmasker().unmask(photo_of(260), emotion).faces
-    assert face.network == ("portrait" if emotion in ("surprise", "happiness", "neutral") else "lite")
-    (face,) = Unmasker("portrait").unmask(photo_of(260), emotion).faces
-    assert face.network == "portrait"
-
-
 def test_between_the_limits_the_painting_is_a_mix(published, monkeypatch):
     """The light of the photo would hide the blue colour."""
     from rac_unet.unmasking.choice import repasting
@@ -161,9 +153,7 @@ def test_a_file_paints_all_faces_itself(published, monkeypatch):
 
 def test_all_seven_emotions_of_a_large_face(published):
     photo = photo_of(200)
-    (_,), (face,) = Unmasker().unmask_all(photo)
-    assert face.network == "lite", "all seven by one network, and the second does not paint all of them well"
-    (seven,), (face,) = Unmasker("portrait").unmask_all(photo)
+    (seven,), (face,) = Unmasker().unmask_all(photo)
     assert face.network == "portrait" and seven.crop.shape == (256, 256, 3)
     assert len({seven.painted[name].tobytes() for name in EMOTIONS}) == 7
     assert not any(is_green(picture).any() for picture in seven.painted.values())
