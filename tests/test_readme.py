@@ -104,7 +104,7 @@ def test_tables_of_results_are_those_of_the_reports():
         for table in re.findall(r"<!-- (results/\S+/table\.csv) -->\n((?:\|.*\n)+)", document)
     ]
     # Every report has its table in the README of the results; the README of the project shows one of them.
-    reports = {str(path.relative_to(ROOT)) for path in (ROOT / "results").glob("*/table.csv")}
+    reports = {str(path.relative_to(ROOT)) for path in (ROOT / "results").rglob("table.csv")}
     assert {path for name, path, _ in tables if name == "results/README.md"} == reports
     assert [name for name, *_ in tables].count("README.md") == 1
     for name, path, text in tables:
