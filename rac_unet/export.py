@@ -9,12 +9,12 @@ from pathlib import Path
 from rac_unet.core.config import PUBLISHED, published_or_path
 from rac_unet.core.emotions import EMOTIONS
 from rac_unet.core.errors import CommandParser, UserError, number, run_command
-from rac_unet.core.rundir import WEIGHTS_ENDING, RunDir, WeightsFile, check_output, open_run, open_weights
+from rac_unet.core.rundir import RunDir, WeightsFile, check_output
 from rac_unet.exporting.formats import FORMATS
 from rac_unet.exporting.write_and_verify import CALIBRATED, Exported, export_network, plan_output
 from rac_unet.models.backend import import_tensorflow
 from rac_unet.runtime.interface import EMOTION, IMAGE, OCCLUSION, OUTPUT, PAINTED, VISIBLE
-from rac_unet.runtime.published import PUBLISHED_WEIGHTS
+from rac_unet.runtime.published import open_network
 from rac_unet.runtime.run_weights import WEIGHTS, weights_file
 
 ALL = "all"
@@ -73,18 +73,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _open(path: Path, output: Path | None) -> RunDir:
     """Open a run directory, a .weights.h5 file, or the published network."""
-    if published_or_path(str(path)) == PUBLISHED:
-        if output is None:
-            raise UserError("the published network has no run directory to write to; give --output", "usage")
-        if not PUBLISHED_WEIGHTS.is_file():
-            raise UserError(
-                f"{PUBLISHED_WEIGHTS} does not exist: the published network's float weights are in the repository, not "
-                "in the installed package; give a copy of them",
-                "missing",
-            )
-        return open_weights(PUBLISHED_WEIGHTS)
-    weights = path.name.lower().endswith(WEIGHTS_ENDING) and not path.is_dir()
-    return open_weights(path) if weights else open_run(path, need_weights=False)
+    if published_or_path(str(path)) == PUBLISHED and output is None:
+        raise UserError("the published network has no run directory to write to; give --output", "usage")
+    return open_network(path, need_weights=False)
 
 
 def _find_data(run: RunDir, given: Path | None, calibrated: list[str]) -> Path | str | None:

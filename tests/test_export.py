@@ -32,20 +32,7 @@ def run(tmp_path_factory):
     return run
 
 
-def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys, monkeypatch):
-    checked = []
-
-    def run_here(lines, batches):
-        """Replaces the new process; tests/exporting checks a .keras file in one."""
-        received = []
-        for batch in batches:
-            names = dict(batch)
-            exec("\n".join(lines), names)
-            received.append({name: value.numpy() for name, value in names["outputs"].items()})
-        checked.append(len(batches))
-        return received
-
-    monkeypatch.setattr(write_and_verify, "run_fresh", run_here)
+def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys):
     assert export.main([str(run.path), "--format", "keras"]) == 0
     printed = capsys.readouterr().out
     path = run.path / "export" / "rac_unet.keras"
@@ -54,7 +41,7 @@ def test_a_keras_file_is_written_checked_and_loads_as_printed(run, capsys, monke
     assert "output   inpainted_image float32 (batch, 32, 32, 3)" in printed
     assert "pictures of noise, mean" in printed and "largest difference" in printed
     assert "emotion float32" not in printed
-    assert list(path.parent.iterdir()) == [path] and len(checked) == 1 and checked[0] > 0
+    assert list(path.parent.iterdir()) == [path]
 
     lines = printed.split("load it with\n")[1].splitlines()
     assert len(lines) == 3

@@ -59,7 +59,7 @@ class GuidanceConfig:
         check(0 < self.asked <= 1, "guidance.asked", self.asked, "above 0 and at most 1; 0.6 is usual")
         check(0 <= self.margin < 2, "guidance.margin", self.margin, "from 0 to below 2 nats (chance is 1.95)")
         check(self.colour >= 0, "guidance.colour", self.colour, "0 (none) or more; 0.5 is usual")
-        check(self.teaching >= 0, "guidance.teaching", self.teaching, "0 (none) or more; 4 is usual")
+        check(self.teaching >= 0, "guidance.teaching", self.teaching, "0 (none) or more; 8 is usual")
         check(
             bool(self.teaching) == bool(self.teacher),
             "guidance.teaching",

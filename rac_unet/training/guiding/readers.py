@@ -48,8 +48,8 @@ def emotion_frequencies(train: PairSet) -> np.ndarray:
     shares = (shares / shares.sum()).astype(np.float32)
     if np.count_nonzero(shares) < 2:
         raise UserError(
-            f"guidance: it needs training pairs of several emotions, but all {len(train):,} of "
-            f"{train.root} are {EMOTIONS[int(shares.argmax())]!r}; add other pairs, or train without guidance",
+            "guidance.readers, guidance.teacher: guidance needs training pairs of several emotions, but all "
+            f"{len(train):,} of {train.root} are {EMOTIONS[int(shares.argmax())]!r}; add other pairs, or train without guidance",
             "mismatch",
         )
     return shares

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rac_unet.core.config import PUBLISHED, ModelConfig, RunConfig
+from rac_unet.core.config import ModelConfig, RunConfig
 from rac_unet.core.errors import UserError
 from rac_unet.core.files.hashing import file_digest
-from rac_unet.core.rundir import WEIGHTS_ENDING, RunDir, open_run, open_weights
-from rac_unet.runtime.published import PUBLISHED_WEIGHTS
+from rac_unet.core.rundir import RunDir
+from rac_unet.runtime.published import open_network
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ class Teacher:
 
         image = inputs["masked_image"]
         side = image.shape[1]
-        if factor := side // self.image_size if side > self.image_size else 0:
+        factor = side // self.image_size
+        if factor > 1:
             image = tf.nn.avg_pool2d(image, factor, factor, "VALID")
         painted = self.model({"masked_image": image, "emotion": inputs["emotion"]}, training=False)["inpainted_image"]
         painted = tf.cast(painted, tf.float32)
-        return tf.stop_gradient(tf.image.resize(painted, (side, side)) if factor else painted)
+        return tf.stop_gradient(tf.image.resize(painted, (side, side)) if factor > 1 else painted)
 
 
 def teacher_run(path: str) -> RunDir:
@@ -58,16 +59,7 @@ def teacher_run(path: str) -> RunDir:
     Raises: UserError when there is no trained inpainting network.
     """
     try:
-        if path == PUBLISHED:
-            if not PUBLISHED_WEIGHTS.is_file():
-                raise UserError(
-                    "the float weights of the published network are in the repository, not in an installed package; "
-                    "give a run directory, or a copy of rac_unet_lite.weights.h5 with its config.yaml",
-                    "missing",
-                )
-            return open_weights(PUBLISHED_WEIGHTS)
-        file = Path(path).expanduser()
-        return open_weights(file) if file.name.endswith(WEIGHTS_ENDING) and not file.is_dir() else open_run(file)
+        return open_network(path)
     except UserError as error:
         raise UserError(f"guidance.teacher: {error}", error.kind) from error
 

@@ -1,4 +1,4 @@
-"""Inpaint faces with the network that fits their size and emotion: small ones at 128 pixels, large ones at 256.
+"""Inpaint faces with the network that fits their size: small ones at 128 pixels, large ones at 256.
 
 Masks are found and checked by the 128-px network alone. A large face is cut again by the same landmarks, at 256 pixels;
 the 256-px network sharpens the edge of the map, and cannot add another mask to it.

@@ -372,7 +372,7 @@ def test_mistakes_are_refused_before_anything_is_made(reader_run, toy_pairs, tmp
     rows = [replace(row, **{c: f"{toy_pairs.name}/{getattr(row, c)}" for c in columns}) for row in rows]
     table = toy_pairs.parent / "fear_alone.csv"
     pairs.write(table, rows)
-    with refused("mismatch", "guidance", "'fear'"):
+    with refused("mismatch", "guidance.readers", "'fear'"):
         main([*guided, "--data.path", str(table)])
     assert not (tmp_path / "runs").exists()
 
@@ -396,7 +396,7 @@ def test_shares_of_emotions_count_what_is_shown(toy_pairs):
         ({"readers": "runs/A"}, "guidance.readers"),
         ({"readers": [3]}, "guidance.readers"),
         ({"emotion_weights": {"joy": 2}}, "guidance.emotion_weights"),
-        ({"readers": ["r"], "donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
+        ({"donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
         ({"donors": 0.5, "donor_tries": 2}, "guidance.donor_tries"),
         ({"donors": 0.5, "donor_faces": "a", "teacher": "t", "teaching": 1}, "guidance.donor_faces"),
         ({"emotion_weights": {"fear": -2}}, "guidance.emotion_weights.fear"),

@@ -140,8 +140,8 @@ def test_the_published_network_teaches():
 
 
 def test_an_installation_without_the_published_weights_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr("rac_unet.training.guiding.teacher.PUBLISHED_WEIGHTS", tmp_path / "gone.weights.h5")
-    with refused("missing", "guidance.teacher", "rac_unet_lite.weights.h5"):
+    monkeypatch.setattr("rac_unet.runtime.published.PUBLISHED_WEIGHTS", tmp_path / "gone.weights.h5")
+    with refused("missing", "guidance.teacher", "gone.weights.h5"):
         check_teacher(config(PUBLISHED))
 
 
