@@ -49,7 +49,8 @@ def emotion_frequencies(train: PairSet) -> np.ndarray:
     if np.count_nonzero(shares) < 2:
         raise UserError(
             "guidance.readers, guidance.teacher: guidance needs training pairs of several emotions, but all "
-            f"{len(train):,} of {train.root} are {EMOTIONS[int(shares.argmax())]!r}; add other pairs, or train without guidance",
+            f"{len(train):,} of {train.root} are {EMOTIONS[int(shares.argmax())]!r}; add other pairs, or train without "
+            "guidance",
             "mismatch",
         )
     return shares
