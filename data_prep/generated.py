@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     low, high = options.truncation
     generator = open_generator(options.wheel)
-    maker = FaceMaker(generator, options.seed, options.size, low, high, options.format)
+    maker = FaceMaker(generator, options.seed, options.size, low, high, options.format, options.turned)
     settings = {
         "made_by": "generated",
         "format": FORMAT,
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         "file_format": options.format,
         "wheel_sha256": generator.sha256,
     }
+    if options.turned:
+        settings["turned"] = options.turned
     print(draw_faces(options.output, options.count, maker, settings, options.workers))
     print(f"note: {LICENCE}")
     return 0
@@ -87,6 +89,13 @@ def _parser() -> CommandParser:
         metavar="LOW,HIGH",
         help="range of each face's distance from the average face, chosen at random; towards 1 there are more turned "
         "heads, hats and hands, and some broken faces",
+    )
+    parser.add_argument(
+        "--turned",
+        type=number(float, 0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="share of the faces whose heads are turned by a random angle, evenly up to 45 degrees to either side",
     )
     parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="format of the pictures")
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help="random seed; other seeds give other people")

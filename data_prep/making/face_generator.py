@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data_prep.making.turning import MOST, load_turning
 from rac_unet.core.errors import UserError, require
 from rac_unet.core.files.hashing import file_digest
 from rac_unet.core.files.output_folder import OutputFolder
@@ -46,18 +47,26 @@ class WheelGenerator:
     wheel: str
     sha256: str
 
-    def __call__(self, noise: np.ndarray, truncation: float) -> np.ndarray:
+    def __call__(self, noise: np.ndarray, truncation: float, yaw: float | None = None) -> np.ndarray:
         """Generate one face.
 
         Args:
             noise: (512,) float32, standard normal.
             truncation: from 0, the average face, to 1, the full variation of the network.
+            yaw: how far the head is turned, as `head_yaw` measures it; None leaves it as it comes.
         Returns: (1024, 1024, 3) uint8 RGB.
         """
-        mapping, synthesis, mean = self._loaded
-        latent = mean + truncation * (mapping([noise[None]])[0] - mean)
-        picture = synthesis([latent.astype(np.float32)])[0][0].transpose(1, 2, 0)
+        _, synthesis, mean = self._loaded
+        latent = self.latent(noise, truncation)
+        if yaw is not None:
+            latent = load_turning().turn(latent, yaw)
+        picture = synthesis([(mean + latent).astype(np.float32)])[0][0].transpose(1, 2, 0)
         return np.clip(np.rint(picture * 127.5 + 127.5), 0, 255).astype(np.uint8)
+
+    def latent(self, noise: np.ndarray, truncation: float) -> np.ndarray:
+        """Return the latent of a face, (512,), as its distance from the average face."""
+        mapping, _, mean = self._loaded
+        return (truncation * (mapping([noise[None]])[0] - mean))[0]
 
     @cached_property
     def _loaded(self) -> tuple[Callable, Callable, np.ndarray]:
@@ -103,28 +112,29 @@ class FaceMaker:
     """Picklable callable for `rac_unet.pairing.preparing.make_items` that makes the face with a number.
 
     Args:
-        generator: (noise, truncation) -> (S, S, 3) uint8 RGB, such as `WheelGenerator`.
+        generator: (noise, truncation, yaw) -> (S, S, 3) uint8 RGB, such as `WheelGenerator`.
         size: side of the pictures in pixels.
         low, high: range of the truncation.
         kind: jpeg or png.
+        turned: share of the faces with a yaw drawn evenly from -`MOST` to `MOST`.
     """
 
-    generator: Callable[[np.ndarray, float], np.ndarray]
+    generator: Callable[[np.ndarray, float, float | None], np.ndarray]
     seed: int
     size: int
     low: float
     high: float
     kind: str
+    turned: float = 0.0
 
     @cached_property
     def _detector(self) -> FaceDetector:
         return FaceDetector()
 
     def __call__(self, number: int, folder: str, unfinished: str) -> Made:
-        # Depends only on seed and number, not on the worker.
-        random = np.random.default_rng([self.seed, number])
-        noise = random.standard_normal(_NOISE).astype(np.float32)
-        picture = self.generator(noise, float(random.uniform(self.low, self.high)))
+        random, noise, truncation = draw_latent(self.seed, number, self.low, self.high)
+        turned = random.uniform() < self.turned
+        picture = self.generator(noise, truncation, float(random.uniform(-MOST, MOST)) if turned else None)
         if len(picture) != self.size:
             method = cv2.INTER_AREA if len(picture) > self.size else cv2.INTER_CUBIC
             picture = cv2.resize(picture, (self.size, self.size), interpolation=method)
@@ -136,6 +146,16 @@ class FaceMaker:
         write_file(f"{folder}/{name}", content, unfinished)
         row = {"path": name, "identity": identity, "emotion": "", "split": assign_splits([identity])[0]}
         return Made(name, rows=[row], files={name: len(content)})
+
+
+def draw_latent(seed: int, number: int, low: float, high: float) -> tuple[np.random.Generator, np.ndarray, float]:
+    """Draw noise and truncation of the face with a number; they do not depend on the worker.
+
+    Returns: the generator for further draws, (512,) float32 noise, and the truncation from `low` to `high`.
+    """
+    random = np.random.default_rng([seed, number])
+    noise = random.standard_normal(_NOISE).astype(np.float32)
+    return random, noise, float(random.uniform(low, high))
 
 
 def face_fault(faces: list[np.ndarray], size: int) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data_prep import generated
-from data_prep.making import face_generator
+from data_prep.making import face_generator, turning
 from data_prep.making.face_generator import face_fault
 from data_prep.sources.labels import read_labels
 from tests.refusals import refused
@@ -27,11 +27,11 @@ class FakeGenerator:
     stop_at: int = -1
     sha256: str = "0"
 
-    def __call__(self, noise, truncation):
+    def __call__(self, noise, truncation, yaw):
         number = len(self.drawn)
         if number == self.stop_at:
             raise KeyboardInterrupt
-        self.drawn.append((noise, truncation))
+        self.drawn.append((noise, truncation, yaw))
         seed = int(abs(noise[0]) * 1e4)
         return np.full((200, 200, 3), 90, np.uint8) if number % 4 == 3 else self.face(seed, size=200)
 
@@ -64,7 +64,7 @@ def test_faces_are_listed_and_determined_by_seed_and_number(draw, capsys):
     assert "000003" in (folder / "skipped.csv").read_text() and "no face found" in (folder / "skipped.csv").read_text()
     said = capsys.readouterr().out
     assert "4 faces of 5" in said and "FFHQ" in said and "non-commercial" in said
-    assert all(0.7 <= truncation <= 1 for _, truncation in drawn) and len({t for _, t in drawn}) == 5
+    assert all(0.7 <= truncation <= 1 for _, truncation, _ in drawn) and len({t for _, t, _ in drawn}) == 5
     # With labels filled in, data_prep.folder reads it.
     text = (folder / "labels.csv").read_text().replace(",,", ",neutral,")
     assert [photo.path for photo in read_labels("labels.csv", text.encode(), 0).photos] == [r["path"] for r in rows]
@@ -82,6 +82,21 @@ def test_a_run_stopped_at_any_face_continues_to_the_same_files(draw, tmp_path):
     stopped, again = draw("stopped")
     assert contents(stopped) == contents(whole)
     assert draw("whole")[1] == []
+
+
+def test_heads_of_a_share_of_the_same_people_are_turned(draw):
+    _, straight = draw("straight")
+    _, turned = draw("turned", "--turned", "1")
+    assert [yaw for *_, yaw in straight] == [None] * 5
+    yaws = np.array([yaw for *_, yaw in turned])
+    assert np.abs(yaws).max() <= turning.MOST and yaws.min() < 0 < yaws.max()
+    for (noise, truncation, _), (same, equal, _) in zip(straight, turned, strict=True):
+        np.testing.assert_array_equal(noise, same)
+        assert truncation == equal
+    with refused("changed", "turned"):
+        draw("straight", "--turned", "0.5")
+    with refused("usage", "--turned", "1.5"):
+        draw("other", "--turned", "1.5")
 
 
 def test_only_pictures_with_one_face_in_place_are_kept():
