@@ -73,8 +73,10 @@ class WheelGenerator:
         import openvino
 
         core = openvino.Core()
-        # The worker processes use all cores; with one thread each, sums do not depend on the number of cores.
-        core.set_property("CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"})
+        # The worker processes use all cores; with one thread each, sums do not depend on the number of cores. Pinning
+        # would tie the threads of all processes to the same core.
+        settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+        core.set_property("CPU", settings)
         with zipfile.ZipFile(self.wheel) as wheel:
             read = {name: [wheel.read(f"{_FOLDER}{name}.{end}") for end in ("xml", "bin")] for name in _NETWORKS}
         mapping, synthesis = (core.compile_model(core.read_model(*read[name]), "CPU") for name in _NETWORKS)
