@@ -63,10 +63,10 @@ def _parser() -> CommandParser:
         prog="python -m data_prep.generated",
         description="Generate faces of people who do not exist, with the network in the PyPI wheel random-face "
         "(pip download --no-deps random-face). Needs pip install 'rac_unet[generated]'.",
-        epilog=f"{LICENCE} A face takes half a second to a second on one processor core. Run it again to continue an interrupted "
-        "run. Pictures without exactly one plausible face are listed in skipped.csv, with the reason. labels.csv has "
-        "the columns that data_prep.folder reads; its column emotion is empty, since the emotions are unknown: fill "
-        "it in first.",
+        epilog=f"{LICENCE} A face takes half a second to a second on one processor core. Run it again to continue an "
+        "interrupted run. Pictures without exactly one plausible face are listed in skipped.csv, with the reason. "
+        "labels.csv has the columns that data_prep.folder reads; its column emotion is empty, since the emotions are "
+        "unknown: fill it in first.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(

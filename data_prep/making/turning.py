@@ -1,6 +1,6 @@
 """Turning of generated heads: along one direction of the generator's latent space, found by linear regression.
 
-The direction in turning.npy was found from faces that `data_prep.generated` made; the command is in tests/find_turning.py.
+The direction in turning.npy was found in generated faces, with the command in tests/find_turning.py.
 Directions of this kind were described by Shen et al., Interpreting the latent space of GANs for semantic face editing,
 CVPR 2020.
 """

@@ -34,6 +34,8 @@ class GuidanceConfig:
             readers see in it. Without a table the donor is the next face in the batch, with its own label.
         donor_tries: How many donors are tried for each picture; the ground truth is the composite in which the readers
             see the requested emotion best. Needs donor_faces.
+        donor_nearest: Share of the donors of an emotion that a picture draws from, those turned most like its face; 1
+            for all. Needs donor_faces.
         two_scales: A second discriminator judges the whole lower face at half its size.
         teacher: A trained network, perhaps of half the size, whose painting the network keeps to where another emotion
             is requested: a run directory, a .weights.h5 file or `published`.
@@ -49,6 +51,7 @@ class GuidanceConfig:
     donors: float = 0.0
     donor_faces: str | None = None
     donor_tries: int = 1
+    donor_nearest: float = 1.0
     conditional: bool = True
     two_scales: bool = True
     teacher: str | None = None
@@ -72,6 +75,13 @@ class GuidanceConfig:
             self.donor_faces or self.donor_tries == 1,
             "guidance.donor_tries",
             self.donor_tries,
+            "1 without guidance.donor_faces",
+        )
+        check(0 < self.donor_nearest <= 1, "guidance.donor_nearest", self.donor_nearest, "above 0, up to 1 (all)")
+        check(
+            self.donor_faces or self.donor_nearest == 1,
+            "guidance.donor_nearest",
+            self.donor_nearest,
             "1 without guidance.donor_faces",
         )
         check(

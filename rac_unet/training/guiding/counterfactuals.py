@@ -161,10 +161,11 @@ class Guidance:
     def _best_composite(self, targets, emotion, draw):
         """Return the composite in which the readers read the emotion best, and their mean probabilities (B, 7)."""
         best = probabilities = None
-        tries = self._settings.donor_tries
+        tries, nearest = self._settings.donor_tries, self._settings.donor_nearest
         for i in range(tries):
             # Evenly spaced draws, so that no donor is tried twice.
-            composite = transplanted(targets, self._donors.pick(emotion, (draw + i / tries) % 1.0))
+            donor = self._donors.pick(emotion, (draw + i / tries) % 1.0, targets["occlusion"], nearest)
+            composite = transplanted(targets, donor)
             read = [tf.nn.softmax(read_emotion(reader, composite)) for reader in self.readers]
             seen = tf.add_n(read) / len(read)
             if best is None:

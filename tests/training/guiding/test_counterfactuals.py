@@ -112,7 +112,7 @@ def test_donors_are_neighbours_whose_emotion_is_requested(toy_pairs):
 def test_a_composite_is_labelled_with_the_emotion_that_the_readers_read(toy_pairs):
     """The reader takes faces for surprise unless they are bright; then for neutral."""
     images = np.repeat(np.uint8([0, 255] * 3 + [255])[:, None, None, None], SIDE, 1).repeat(SIDE, 2).repeat(3, 3)
-    donors = Donors(images, np.ones(7, np.int32))
+    donors = Donors(images, np.ones(7, np.int32), np.zeros((7, 128), np.float32))
     guide = guidance(
         toy_pairs, faces=donors, asked=1.0, donors=0.5, donor_faces="a", emotion_weights={"fear": 1.0, "disgust": 1.0}
     )
@@ -129,7 +129,7 @@ def test_a_composite_is_labelled_with_the_emotion_that_the_readers_read(toy_pair
 
 def test_the_best_of_several_donors_is_the_ground_truth(toy_pairs):
     faces = np.random.default_rng(3).integers(0, 256, (14, SIDE, SIDE, 3), np.uint8)
-    donors = Donors(faces, np.full(7, 2, np.int32))
+    donors = Donors(faces, np.full(7, 2, np.int32), np.zeros((14, 128), np.float32))
     targets, _ = batch(7)
     request = np.eye(7, dtype=np.float32)[[0, 1, 2, 3, 6, 6, 6]]
     draw = np.linspace(0, 0.99, 7, dtype=np.float32)
@@ -140,11 +140,25 @@ def test_the_best_of_several_donors_is_the_ground_truth(toy_pairs):
         np.testing.assert_allclose(tf.nn.softmax(read_emotion(reader(), composite)), probabilities, atol=1e-5)
         read[tries] = (request * probabilities).numpy().sum(axis=1)
     for shift in (0, 0.25, 0.5, 0.75):  # two donors of each emotion, and their mirror images
-        seen = tf.nn.softmax(read_emotion(reader(), transplanted(targets, donors.pick(request, (draw + shift) % 1.0))))
+        donor = donors.pick(request, (draw + shift) % 1.0, targets["occlusion"])
+        seen = tf.nn.softmax(read_emotion(reader(), transplanted(targets, donor)))
         every.append((request * seen).numpy().sum(axis=1))
     np.testing.assert_allclose(read[1], every[0], atol=1e-5)
     np.testing.assert_allclose(read[4], np.max(every, axis=0), atol=1e-5)
     assert (read[4] - read[1]).max() > 0.001
+
+
+def test_donors_turned_like_the_face_are_tried(toy_pairs):
+    faces = np.random.default_rng(3).integers(0, 256, (14, SIDE, SIDE, 3), np.uint8)
+    turns = np.random.default_rng(4).normal(size=(14, 128)).astype(np.float32)
+    donors = Donors(faces, np.full(7, 2, np.int32), turns)
+    targets, _ = batch(7)
+    request, draw = np.eye(7, dtype=np.float32), np.full(7, 0.9, np.float32)
+    guide = guidance(toy_pairs, faces=donors, donors=0.5, donor_faces="a", donor_nearest=0.25)
+    nearest = donors.pick(request, draw, targets["occlusion"], 0.25)
+    composite, _ = guide._best_composite(targets, request, draw)
+    np.testing.assert_allclose(composite, transplanted(targets, nearest), atol=1e-6)
+    assert np.abs(nearest - donors.pick(request, draw, targets["occlusion"])).max() > 0.1
 
 
 def test_likeness_to_donors_has_a_weight_of_its_own(toy_pairs):
@@ -398,6 +412,8 @@ def test_shares_of_emotions_count_what_is_shown(toy_pairs):
         ({"emotion_weights": {"joy": 2}}, "guidance.emotion_weights"),
         ({"donors": 0.5, "donor_faces": "a", "donor_tries": 0}, "guidance.donor_tries"),
         ({"donors": 0.5, "donor_tries": 2}, "guidance.donor_tries"),
+        ({"donors": 0.5, "donor_faces": "a", "donor_nearest": 0}, "guidance.donor_nearest"),
+        ({"donors": 0.5, "donor_nearest": 0.5}, "guidance.donor_nearest"),
         ({"donors": 0.5, "donor_faces": "a", "teacher": "t", "teaching": 1}, "guidance.donor_faces"),
         ({"emotion_weights": {"fear": -2}}, "guidance.emotion_weights.fear"),
         ({"emotion_weights": dict.fromkeys(EMOTIONS[1:], 0)}, "guidance.emotion_weights"),
