@@ -207,7 +207,8 @@ def paste_face(
         painted: (S, S, 3) float32 in [0, 1].
         where: the map.
         matrix: (2, 3) photo pixel (x, y, 1) -> crop pixel, as `AlignedFace.matrix`.
-        grain: (256, 256) float32, a tile of grain in grey levels; by default as much as `missing_grain` measures.
+        grain: (256, 256) float32, a tile of grain in grey levels, which begins at the corner of the map's box; by
+            default as much as `missing_grain` measures, at its place in the photo.
     """
     box = _bounds(where.weight, matrix, photo.shape)
     if box is None:
@@ -216,7 +217,8 @@ def paste_face(
     x0, y0, x1, y1 = box
     if grain is None:
         amounts = _missing_grain(photo, colours, weights, where, matrix)
-        grain = texture.grain(amounts) if amounts.any() else None
+        # A tile that began at the box would shift as a whole with one pixel at the map's rim.
+        grain = np.roll(texture.grain(amounts), (-y0, -x0), (0, 1)) if amounts.any() else None
     grain = None if grain is None else np.tile(grain, -(-(x1 - x0) // 256))[:, : x1 - x0]
     for top in range(y0, y1, _STRIP):
         strip = x0, top, x1, min(top + _STRIP, y1)

@@ -5,6 +5,7 @@ import { cleanedMap, grownMap } from "./map.js";
 import { matchedToPhoto } from "./light.js";
 import { pastePainting } from "./paste.js";
 import { averagedDown, halved, resizedByArea, resizedLinearly } from "./resize.js";
+import { SteadyTexture } from "./texture.js";
 import { warped } from "./warp.js";
 
 const floats = (text) => new Float32Array(bytes(text).buffer);
@@ -45,4 +46,15 @@ window.pasted = ({ photo, painted, crop, weight, ring, matrix, size, grain }) =>
   const lit = matchedToPhoto(floats(painted), floats(crop), where.ring, size);
   pastePainting(given, region, lit, floats(crop), where, size, matrix, floats(grain));
   return { data: text(given.data), region: text(region) };
+};
+
+// What a face's texture is in each frame if these values are measured, one after the other.
+window.kept = ({ frames, measured }) => {
+  const texture = new SteadyTexture();
+  const left = [...measured];
+  return Array.from({ length: frames }, () => {
+    const values = texture.kept("amounts", () => left.shift());
+    texture.next();
+    return values;
+  });
 };

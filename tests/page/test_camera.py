@@ -1,7 +1,13 @@
 """The live camera, with a device that Chromium plays from a file."""
 
-import pytest
+import base64
+import io
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from rac_unet.page.portrait import draw_portrait
 from tests.page.conftest import TEXT, until, write_film
 
 
@@ -48,6 +54,47 @@ def test_camera_paints_faces_and_takes_stills(filming):
     until(page, "document.body.dataset.opened > 0")
     assert page.inner_text("#status") == TEXT["one_face"].format(masked=1)
     assert page.is_hidden("#camera") and page.is_visible("#work")
+
+
+def test_frames_come_back_with_the_painted_part_only(page):
+    found = page.evaluate(
+        """async (text) => {
+          const content = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const file = new Blob([content], { type: "image/jpeg" });
+          await askWorker("open", { file, side: 64 });
+          await askWorker("paint", { emotion: "happiness", side: 64 });
+          const { data, width, height } = await askWorker("pixels");
+          const bitmap = await createImageBitmap(file);
+          let frame;
+          for (const restart of [true, false]) {
+            frame = await askWorker("frame", { bitmap, emotion: "happiness", restart });
+          }
+          const text64 = (values) => {
+            let out = "";
+            for (let i = 0; i < values.length; i += 8192) out += String.fromCharCode(...values.subarray(i, i + 8192));
+            return btoa(out);
+          };
+          const { parts, faces, masked } = frame;
+          return { width, height, faces, masked, returned: [frame.bitmap.width, frame.bitmap.height],
+            photo: text64(data), parts: parts.map((part) => ({ ...part, data: text64(part.data) })) };
+        }""",
+        base64.b64encode(draw_portrait()).decode(),
+    )
+    assert found["faces"] == found["masked"] == len(found["parts"]) == 1
+    assert found["returned"] == [found["width"], found["height"]]
+    part = found["parts"][0]
+    assert part["width"] * part["height"] < found["width"] * found["height"] / 2
+    where = np.s_[part["top"] : part["top"] + part["height"], part["left"] : part["left"] + part["width"]]
+    pixels, painted = (
+        np.frombuffer(base64.b64decode(given["data"]), np.uint8).reshape(given["height"], given["width"], 4)[..., :3]
+        for given in (part, {**found, "data": found["photo"]})
+    )
+    before = np.asarray(Image.open(io.BytesIO(draw_portrait())))[where].astype(int)
+    changed = np.abs(painted[where] - before).max(-1) > 8
+    # Painted in less time than a photo, with landmarks of one run of the mesh, a frame looks almost the same.
+    change = np.abs(painted[where][changed] - before[changed]).mean()
+    assert change > 10
+    assert np.abs(pixels[changed] - painted[where][changed].astype(int)).mean() < change / 4
 
 
 def test_camera_stops(filming):

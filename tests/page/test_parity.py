@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rac_unet.page
+from rac_unet.faces.align import align_face
 from rac_unet.page.bundling import bundle
 from rac_unet.photos.png_encoding import encode_png
 from rac_unet.synthesis.masks.painting import paint_mask
@@ -146,6 +147,22 @@ def test_crops_maps_and_composites_are_pythons(script, unmasker, number):
     assert (composite[~changed] == photo[~changed]).all()
     assert (changed & region).sum() / (changed | region).sum() >= 0.99
     assert cv2.PSNR(composite, result) >= 50
+
+
+@pytest.mark.parametrize(("side", "left", "top"), [(450, 300, -60), (600, 280, 200), (450, 900, 0)])
+def test_crops_of_large_faces_are_opencvs_also_at_the_border(script, side, left, top):
+    photo = cv2.resize(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8), (801, 602))
+    points = draw_face(3, "neutral", 0, 128).points * side / 128 + (left, top)
+    points = points.astype(np.float32)
+    expected = align_face(photo, points, SIZE)
+    crop = values(script("aligned", photo=picture(photo), points=points.tolist(), size=SIZE)["crop"], np.float32, -1)
+    off = np.abs(255 * crop - expected.image.ravel().astype(float)).round()
+    assert off.max() <= 2 and (off > 0).mean() < 0.02
+
+
+def test_texture_in_camera_frames_is_measured_in_some_and_averaged(script):
+    kept = script("kept", frames=21, measured=[[2, 1], [4], [6, 3]])
+    assert kept[:10] == [[2, 1]] * 10 and kept[10:20] == [[3, 0.5]] * 10 and kept[20] == [4.5, 1.75]
 
 
 def same_photo(page, unmasker, photo):

@@ -169,6 +169,18 @@ def test_the_grain_of_the_photo_is_matched():
         assert low <= image[inside].std() <= high
 
 
+def test_grain_stays_at_its_place_when_the_map_gets_another_row():
+    rng = np.random.default_rng(3)
+    before = np.repeat(np.clip(128 + 5 * rng.standard_normal((SIZE, SIZE, 1)), 0, 255), 3, 2).astype(np.uint8)
+    pasted = []
+    for upper in (40, 39):
+        hidden = disc((64, 70), 30) | disc((64, upper), 10)
+        image, where = before.copy(), face_map(hidden.astype(np.float32))
+        paste_face(image, np.zeros((SIZE, SIZE), bool), np.full((SIZE, SIZE, 3), 0.5, np.float32), where, np.eye(2, 3))
+        pasted.append(image[60:80, 50:80, 0].astype(float) - 127.5)
+    assert np.corrcoef(pasted[0].ravel(), pasted[1].ravel())[0, 1] > 0.9
+
+
 @pytest.mark.parametrize("shape", [(1,), (2,), (7,), (8, 3), (9, 3)])
 def test_the_median_equals_numpys(shape):
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)

@@ -1,7 +1,7 @@
 // Cut an upright square crop around a face, placed by its landmarks; as rac_unet/faces/align.py, which has the reasons.
 
 import { averagedDown, windowOf } from "./resize.js";
-import { warped } from "./warp.js";
+import { inverted, transformed, warped } from "./warp.js";
 
 // The landmarks that a mask leaves visible: ends of the jaw's outline, bridge of the nose, eyes.
 const VISIBLE = [0, 1, 15, 16, 27, 28, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47];
@@ -71,7 +71,8 @@ function cutOut(picture, points, size) {
   const zoom = Math.hypot(matrix[0], matrix[1]);
   if (zoom < 0.5) {
     // Linear interpolation takes 2 x 2 pixels only; a large photo is first averaged down so that no pixel is skipped.
-    photo = averagedDown(picture, Math.floor(1 / zoom));
+    const part = (width, height) => seenPart(matrix, size, picture, width, height);
+    photo = averagedDown(picture, Math.floor(1 / zoom), part);
     const wide = picture.width / photo.width;
     const high = picture.height / photo.height;
     const [a, b, c, d, e, f] = matrix;
@@ -87,6 +88,32 @@ function cutOut(picture, points, size) {
     crop[k + 2] = data[i + 2] / 255;
   }
   return { crop, matrix: [...matrix] };
+}
+
+/** Return the part [x0, y0, x1, y1] of a picture, resized to width x height, that a crop is cut from. */
+function seenPart(matrix, size, picture, width, height) {
+  const back = inverted(matrix);
+  const corners = [
+    [0, 0],
+    [size, 0],
+    [0, size],
+    [size, size],
+  ].map((corner) => transformed(back, corner));
+  const [left, right] = seenRange(
+    corners.map(([x]) => (x * width) / picture.width),
+    width,
+  );
+  const [top, bottom] = seenRange(
+    corners.map(([, y]) => (y * height) / picture.height),
+    height,
+  );
+  return [left, top, right, bottom];
+}
+
+function seenRange(places, length) {
+  // Beyond the picture's border its outermost pixels are seen.
+  const first = Math.min(Math.max(Math.floor(Math.min(...places)) - 2, 0), length - 1);
+  return [first, Math.max(Math.min(Math.ceil(Math.max(...places)) + 3, length), first + 1)];
 }
 
 /** Return the rotation, uniform scale and shift from the source points to the target points, by least squares. */

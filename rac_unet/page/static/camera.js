@@ -66,13 +66,13 @@ export class Camera {
         const next = nextFrame(video).then(paint);
         // A failure counts where the frame is awaited, and not at all after the camera has been stopped.
         next.catch(() => {});
-        const { painted, faces } = await painting;
+        const painted = await painting;
         if (this.video !== video) break;
         this.show(painted);
         times.push(performance.now());
         if (times.length > COUNTED) times.shift();
         const rate = (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]);
-        this.report({ rate, faces });
+        this.report({ rate, faces: painted.faces });
         painting = next;
       }
     } catch (error) {
@@ -83,11 +83,15 @@ export class Camera {
     }
   }
 
-  show(painted) {
-    if (this.canvas.width !== painted.width) this.canvas.width = painted.width;
-    if (this.canvas.height !== painted.height) this.canvas.height = painted.height;
-    this.canvas.getContext("2d").drawImage(painted, 0, 0);
-    painted.close();
+  show({ bitmap, parts }) {
+    if (this.canvas.width !== bitmap.width) this.canvas.width = bitmap.width;
+    if (this.canvas.height !== bitmap.height) this.canvas.height = bitmap.height;
+    const pen = this.canvas.getContext("2d");
+    pen.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    for (const { left, top, width, height, data } of parts) {
+      pen.putImageData(new ImageData(data, width, height), left, top);
+    }
   }
 }
 

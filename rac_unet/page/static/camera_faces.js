@@ -1,6 +1,7 @@
 // Follow faces from frame to frame of a camera and paint them, with few runs of the networks.
 
 import { distinctBoxes } from "./search.js";
+import { SteadyTexture } from "./texture.js";
 import { EMOTIONS, isMasked } from "./unmask.js";
 
 // New faces are looked for in every so many frames, emotions are read again in every so many.
@@ -8,6 +9,8 @@ const SEARCH_EVERY = 12;
 const READ_EVERY = 15;
 const MOST_FACES = 4;
 const LEAST_LIVE_TRUST = 0;
+// Light is compared at about this size, as in Python's clips.
+const LIVE_LIGHT_SIZE = 64;
 // Share of the new landmarks where a face hardly moves, so that it does not tremble; movement in shares of its box.
 const STEADY = 0.35;
 const MOVEMENT = 0.06;
@@ -19,7 +22,11 @@ export class FollowedFaces {
     this.frames = 0;
   }
 
-  /** Paint the masked faces of a picture, in place. Returns {faces, masked, emotions}. */
+  /**
+   * Paint the masked faces of a picture, in place.
+   *
+   * Returns {faces, masked, emotions, boxes}: how many, the emotions painted, the changed rectangles [x0, y0, x1, y1].
+   */
   async paint(picture, emotion) {
     const { detector } = this.unmasker;
     const kept = [];
@@ -31,6 +38,7 @@ export class FollowedFaces {
     if (!kept.length || this.frames % SEARCH_EVERY === 0) await this.searchNew(picture);
     let masked = 0;
     const emotions = [];
+    const boxes = [];
     for (const face of this.faces) {
       const shown = this.wanted(face, emotion);
       const cut = await this.unmasker.cut(picture, face, face.points, shown);
@@ -40,11 +48,15 @@ export class FollowedFaces {
       }
       emotions.push(this.wanted(face, emotion));
       // An emotion that was read just now is painted from the next frame on: the network runs once in a frame.
-      this.unmasker.paste(picture, null, cut, await this.unmasker.paint(cut, shown));
+      const painted = await this.unmasker.paint(cut, shown, LIVE_LIGHT_SIZE);
+      face.texture ??= new SteadyTexture();
+      const box = this.unmasker.paste(picture, null, cut, painted, face.texture);
+      if (box) boxes.push(box);
+      face.texture.next();
       masked++;
     }
     this.frames++;
-    return { faces: this.faces.length, masked, emotions };
+    return { faces: this.faces.length, masked, emotions, boxes };
   }
 
   wanted(face, emotion) {

@@ -7,7 +7,7 @@ import { reflected } from "./search.js";
 const REACH = 0.12;
 const MOST_CORRECTION = 0.3;
 const COLOURLESS = 0.01;
-const LIGHT_SIZE = 128;
+export const LIGHT_SIZE = 128;
 const FEWEST_KNOWN = 12;
 
 /**
@@ -15,35 +15,38 @@ const FEWEST_KNOWN = 12;
  *
  * ring: 1 at the known pixels near the map, where crop and painting can be compared.
  * box: [x0, y0, x1, y1] of the pixels that are needed; others are as painted.
+ * lightSize: crops of twice this size or more are compared at about this size.
  */
-export function matchedToPhoto(painting, crop, ring, size, box = [0, 0, size, size]) {
+export function matchedToPhoto(painting, crop, ring, size, box = [0, 0, size, size], lightSize = LIGHT_SIZE) {
   const known = indicesOf(ring);
   if (known.length < FEWEST_KNOWN) return painting;
   const painted = isColourless(crop, known) ? withoutColour(painting) : painting;
   const off = new Float32Array(painted.length);
   for (let k = 0; k < off.length; k++) off[k] = crop[k] - painted[k];
-  const correction = size < 2 * LIGHT_SIZE ? lightCorrection(off, known, size, box) : coarseCorrection(off, ring, size);
+  const fine = size < 2 * lightSize;
+  const correction = fine ? lightCorrection(off, known, size, box) : coarseCorrection(off, ring, size, box, lightSize);
   const out = Float32Array.from(painted);
   const [x0, y0, x1, y1] = box;
-  for (let y = y0; y < y1; y++) {
-    for (let k = 3 * (y * size + x0); k < 3 * (y * size + x1); k++) {
-      out[k] = Math.min(Math.max(painted[k] + correction[k], 0), 1);
+  for (let y = y0, from = 0; y < y1; y++) {
+    for (let k = 3 * (y * size + x0); k < 3 * (y * size + x1); k++, from++) {
+      out[k] = Math.min(Math.max(painted[k] + correction[from], 0), 1);
     }
   }
   return out;
 }
 
-/** As lightCorrection, computed at about LIGHT_SIZE: light changes slowly. */
-function coarseCorrection(off, ring, size) {
-  const small = Math.floor(size / Math.floor(size / LIGHT_SIZE));
+/** As lightCorrection, computed at about `lightSize`: light changes slowly. */
+function coarseCorrection(off, ring, size, box, lightSize) {
+  const small = Math.floor(size / Math.floor(size / lightSize));
   const shares = resizedFloats(Float32Array.from(ring), size, 1, small);
   const known = indicesOf(shares.map((share) => Number(share > 0.999)));
-  if (!known.length) return new Float32Array(off.length);
+  const [x0, y0, x1, y1] = box;
+  if (!known.length) return new Float32Array(3 * (x1 - x0) * (y1 - y0));
   const correction = lightCorrection(resizedFloats(off, size, 3, small), known, small, [0, 0, small, small]);
-  return enlargedLinearly(correction, small, 3, size);
+  return enlargedLinearly(correction, small, 3, size, box);
 }
 
-/** Return the difference between photo and painting at the known pixels, extended smoothly: (size, size, 3) floats. */
+/** Return the difference between photo and painting at the known pixels, extended smoothly: 3 floats per pixel of the box. */
 function lightCorrection(off, known, size, box) {
   const count = known.length;
   const middle = [0, 1, 2].map((c) => medianOf(off, known, c));
@@ -68,14 +71,14 @@ function lightCorrection(off, known, size, box) {
   const smooth = spread(known, sums, size, REACH * size, box);
   // Far from all known pixels, their mean takes over.
   const mean = total.map((sum) => (0.02 * sum) / Math.max(total[3], 1e-6));
-  const correction = new Float32Array(off.length);
   const [x0, y0, x1, y1] = box;
-  for (let y = y0; y < y1; y++) {
+  const correction = new Float32Array(3 * (x1 - x0) * (y1 - y0));
+  for (let y = y0, to = 0; y < y1; y++) {
     for (let i = y * size + x0; i < y * size + x1; i++) {
       const share = 1 / (smooth[4 * i + 3] + 0.02);
-      for (let c = 0; c < 3; c++) {
+      for (let c = 0; c < 3; c++, to++) {
         const value = (smooth[4 * i + c] + mean[c]) * share;
-        correction[3 * i + c] = Math.min(Math.max(value, -MOST_CORRECTION), MOST_CORRECTION);
+        correction[to] = Math.min(Math.max(value, -MOST_CORRECTION), MOST_CORRECTION);
       }
     }
   }

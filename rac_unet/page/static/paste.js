@@ -2,7 +2,7 @@
 
 import { boxAround } from "./map.js";
 import { cubicWeights, resizedFloats } from "./resize.js";
-import { Detail, grainOf, levelShares, matchedSharpness, missingGrain, skinAround } from "./texture.js";
+import { Detail, grainOf, levelShares, matchedSharpness, measured, missingGrain, skinAround } from "./texture.js";
 import { columnSteps, inverted, rounded, rowStart, transformed } from "./warp.js";
 
 const STRIP = 32;
@@ -21,31 +21,34 @@ const SHARPENED = 5;
 /**
  * Paste a painting in the light of the photo, with the sharpness and the grain of the skin around it, in place.
  *
- * crop: the crop of the photo that was painted, (size, size, 3) floats in [0, 1]; all others as for pasteFace.
- */
-export function pastePainting(photo, region, painted, crop, where, size, matrix, grain) {
-  const skin = skinAround(painted, crop, where.weight, where.ring);
-  const zoom = 1 / Math.hypot(matrix[0], matrix[1]);
-  const box = boxAround(where.weight, size, SHARPENED);
-  const sharp = box ? matchedSharpness(painted, crop, where.weight, size, zoom, box) : painted;
-  return pasteFace(photo, region, sharp, { weight: where.weight, ring: skin }, size, matrix, grain);
-}
-
-/**
- * Blend a painted crop into the photo, in place, at the photo's own resolution.
- *
  * photo: a picture, changed only inside the map. region: 1 where it may have been changed, an array of its pixels, or null.
- * painted: (size, size, 3) floats in [0, 1]. where: {weight, ring} of grownMap. grain: standard normal noise, 256 x 256.
+ * painted, crop: (size, size, 3) floats in [0, 1]; crop is the part of the photo that was painted. where: of grownMap.
+ * grain: standard normal noise, 256 x 256. texture: SteadyTexture of a face in a camera's frames, or null.
  * Returns the changed rectangle [x0, y0, x1, y1], or null.
  */
-export function pasteFace(photo, region, painted, where, size, matrix, grain) {
+export function pastePainting(photo, region, painted, crop, where, size, matrix, grain, texture = null) {
+  const kept = texture ? texture.kept : measured;
+  const zoom = 1 / Math.hypot(matrix[0], matrix[1]);
+  const around = boxAround(where.weight, size, SHARPENED);
   const box = bounds(where.weight, size, matrix, photo);
   if (!box) return null;
+  const sharp = matchedSharpness(painted, crop, where.weight, size, zoom, around, kept);
   const weights = new WeightLayer(where.weight, size, matrix);
-  const colours = new ColourLayer(painted, where.weight, size, matrix);
-  const tile = grainOf(lackedGrain(photo, colours, weights, where, size, matrix), grain);
+  const colours = new ColourLayer(sharp, where.weight, size, matrix);
+  const amounts = kept("amounts", () => {
+    const ring = skinAround(painted, crop, where.weight, where.ring);
+    return lackedGrain(photo, colours, weights, { weight: where.weight, ring }, size, matrix);
+  });
+  // Grain has its place in a photo, whatever the map. In a camera's picture it moves with the face.
+  pasteLayers(photo, region, colours, weights, box, grainOf(amounts, grain), texture ? box : [0, 0]);
+  return box;
+}
+
+/** Blend colours into the box of a photo, in place, by the weights. tile: grain, or null; left, top: where it begins. */
+function pasteLayers(photo, region, colours, weights, box, tile, [left, top]) {
   const [x0, y0, x1, y1] = box;
   const width = x1 - x0;
+  const shift = x0 - left;
   const { data } = photo;
   const weight = new Float32Array(width);
   const colour = new Float32Array(3 * width);
@@ -59,12 +62,13 @@ export function pasteFace(photo, region, painted, where, size, matrix, grain) {
     while (end > first && weight[end - 1] <= LEAST_WEIGHT) end--;
     if (first === end) continue;
     colours.row(y, first, end, colour);
-    const noise = ((y - y0) % TILE) * TILE;
+    const noise = ((y - top) % TILE) * TILE;
     let pixel = y * photo.width + x0 + first;
     for (let x = first, k = 3 * first; x < end; x++, k += 3, pixel++) {
       const share = weight[x];
       if (share <= LEAST_WEIGHT) continue;
-      const more = tile === null ? 0 : tile[noise + (x % TILE)] * Math.min((255 - colour[k + 1]) / HEADROOM, 1);
+      const more =
+        tile === null ? 0 : tile[noise + ((x + shift) % TILE)] * Math.min((255 - colour[k + 1]) / HEADROOM, 1);
       const at = 4 * pixel;
       data[at] = data[at] + (colour[k] - data[at] + more) * share;
       data[at + 1] = data[at + 1] + (colour[k + 1] - data[at + 1] + more) * share;
@@ -72,7 +76,6 @@ export function pasteFace(photo, region, painted, where, size, matrix, grain) {
       if (region !== null) region[pixel] = 1;
     }
   }
-  return box;
 }
 
 /** A crop's resampling to the photo's pixels, row by row. */
@@ -119,6 +122,11 @@ class WeightLayer extends Layer {
         continue;
       }
       const at = v * side + u;
+      const inner = u >= 0 && v >= 0 && u + 1 < side && v + 1 < side;
+      if (inner && crop[at] === 1 && crop[at + 1] === 1 && crop[at + side] === 1 && crop[at + side + 1] === 1) {
+        out[x] = 1;
+        continue;
+      }
       const left = u >= 0;
       const right = u + 1 < side;
       const upper = v >= 0;
@@ -200,14 +208,20 @@ class ColourLayer extends Layer {
       const v = (placeY >> 5) - y0;
       const p = (placeX & 31) / 32;
       const q = (placeY & 31) / 32;
-      const left = Math.min(Math.max(u, 0), lastX);
-      const right = Math.min(Math.max(u + 1, 0), lastX);
-      const upper = Math.min(Math.max(v, 0), lastY) * wide;
-      const lower = Math.min(Math.max(v + 1, 0), lastY) * wide;
-      const i = 3 * (upper + left);
-      const j = 3 * (upper + right);
-      const k = 3 * (lower + left);
-      const l = 3 * (lower + right);
+      let i = 3 * (v * wide + u);
+      let j = i + 3;
+      let k = i + 3 * wide;
+      let l = k + 3;
+      if (u < 0 || v < 0 || u >= lastX || v >= lastY) {
+        const left = Math.min(Math.max(u, 0), lastX);
+        const right = Math.min(Math.max(u + 1, 0), lastX);
+        const upper = Math.min(Math.max(v, 0), lastY) * wide;
+        const lower = Math.min(Math.max(v + 1, 0), lastY) * wide;
+        i = 3 * (upper + left);
+        j = 3 * (upper + right);
+        k = 3 * (lower + left);
+        l = 3 * (lower + right);
+      }
       let above = crop[i] + p * (crop[j] - crop[i]);
       let below = crop[k] + p * (crop[l] - crop[k]);
       out[to] = above + q * (below - above);

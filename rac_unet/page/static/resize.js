@@ -45,17 +45,63 @@ export function resizedByArea(picture, width, height) {
   }
   if (2 * width === picture.width && 2 * height === picture.height) return halved(picture);
   const columns = coveredPixels(picture.width, width);
-  return { width, height, data: combined(picture, columns, coveredPixels(picture.height, height)) };
+  const rows = coveredPixels(picture.height, height);
+  return { width, height, data: combined(picture, columns, rows, [0, 0, width, height], 0) };
 }
 
-/** Return a picture whose pixels are the means of blocks of `factor` x `factor` pixels; blocks at the end may be cut. */
-export function averagedDown(picture, factor) {
+/**
+ * Return a picture whose pixels are the means of blocks of `factor` x `factor` pixels; blocks at the end may be cut.
+ *
+ * part: function (width, height) -> [x0, y0, x1, y1]: the pixels of the result that are needed; others are 0.
+ */
+export function averagedDown(picture, factor, part = undefined) {
   const width = Math.max(1, rounded(picture.width / factor));
   const height = Math.max(1, rounded(picture.height / factor));
-  const columns = blocks(picture.width, width, factor);
+  const needed = part?.(width, height) ?? [0, 0, width, height];
+  const whole = needed[2] * factor <= picture.width && needed[3] * factor <= picture.height;
   // Of 2 x 2 pixels OpenCV rounds halves up, of others to the even number.
-  const data = combined(picture, columns, blocks(picture.height, height, factor), factor === 2 ? 0.01 : 0);
-  return { width, height, data };
+  const bias = factor === 2 ? 0.01 : 0;
+  if (whole) {
+    return { width, height, data: meansOfBlocks(picture, factor, width, height, needed, bias) };
+  }
+  const columns = blocks(picture.width, width, factor);
+  return { width, height, data: combined(picture, columns, blocks(picture.height, height, factor), needed, bias) };
+}
+
+/** As `combined` for whole blocks: the same sums in the same order. */
+function meansOfBlocks({ width: wide, data, stride = wide }, factor, width, height, [x0, y0, x1, y1], bias) {
+  const out = new Uint8ClampedArray(4 * width * height);
+  const { fround } = Math;
+  const share = fround(1 / factor);
+  const shares = Float32Array.from({ length: 256 }, (_, value) => share * value);
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      let red = fround(bias);
+      let green = fround(bias);
+      let blue = fround(bias);
+      for (let v = y * factor; v < (y + 1) * factor; v++) {
+        let from = 4 * (v * stride + x * factor);
+        const end = from + 4 * factor;
+        let r = shares[data[from]];
+        let g = shares[data[from + 1]];
+        let b = shares[data[from + 2]];
+        for (from += 4; from < end; from += 4) {
+          r = fround(r + shares[data[from]]);
+          g = fround(g + shares[data[from + 1]]);
+          b = fround(b + shares[data[from + 2]]);
+        }
+        red = fround(red + fround(share * r));
+        green = fround(green + fround(share * g));
+        blue = fround(blue + fround(share * b));
+      }
+      const to = 4 * (y * width + x);
+      out[to] = red;
+      out[to + 1] = green;
+      out[to + 2] = blue;
+      out[to + 3] = 255;
+    }
+  }
+  return out;
 }
 
 /** Return a picture resized to width x height with linear interpolation. */
@@ -71,13 +117,18 @@ export function resizedLinearly(picture, width, height) {
  */
 export function resizedFloats(values, side, channels, target, part = [0, 0, target, target]) {
   if (side === target) return values;
-  const taps = target < side ? coveredPixels(side, target) : cubicTaps(side, target);
-  return combinedFloats(values, side, channels, taps, part);
+  return combinedFloats(
+    values,
+    side,
+    channels,
+    knownTaps(target < side ? coveredPixels : cubicTaps, side, target),
+    part,
+  );
 }
 
-/** Return (side, side, channels) floats enlarged to (target, target, channels) with linear interpolation. */
-export function enlargedLinearly(values, side, channels, target) {
-  return combinedFloats(values, side, channels, linearTaps(side, target), [0, 0, target, target]);
+/** Return a part of (side, side, channels) floats enlarged to (target, target, channels) with linear interpolation. */
+export function enlargedLinearly(values, side, channels, target, part) {
+  return combinedFloats(values, side, channels, knownTaps(linearTaps, side, target), part);
 }
 
 function combinedFloats(values, side, channels, { first, index, weight }, [x0, y0, x1, y1]) {
@@ -87,9 +138,31 @@ function combinedFloats(values, side, channels, { first, index, weight }, [x0, y
   const wide = new Float32Array((bottom - top) * row);
   for (let y = top, to = 0; y < bottom; y++) {
     for (let x = x0; x < x1; x++) {
+      const start = first[x];
+      const count = first[x + 1] - start;
+      if (count === 4) {
+        // Without a loop over the taps, which takes several times as long.
+        const one = (y * side + index[start]) * channels;
+        const two = (y * side + index[start + 1]) * channels;
+        const three = (y * side + index[start + 2]) * channels;
+        const four = (y * side + index[start + 3]) * channels;
+        for (let c = 0; c < channels; c++) {
+          const left = weight[start] * values[one + c] + weight[start + 1] * values[two + c];
+          wide[to++] = left + weight[start + 2] * values[three + c] + weight[start + 3] * values[four + c];
+        }
+        continue;
+      }
+      if (count === 2) {
+        const one = (y * side + index[start]) * channels;
+        const two = (y * side + index[start + 1]) * channels;
+        for (let c = 0; c < channels; c++) {
+          wide[to++] = weight[start] * values[one + c] + weight[start + 1] * values[two + c];
+        }
+        continue;
+      }
       for (let c = 0; c < channels; c++) {
         let sum = 0;
-        for (let k = first[x]; k < first[x + 1]; k++) sum += weight[k] * values[(y * side + index[k]) * channels + c];
+        for (let k = start; k < start + count; k++) sum += weight[k] * values[(y * side + index[k]) * channels + c];
         wide[to++] = sum;
       }
     }
@@ -107,6 +180,14 @@ function combinedFloats(values, side, channels, { first, index, weight }, [x0, y
       for (let k = 0; k < row; k++, to++) {
         out[to] = a * wide[one + k] + b * wide[two + k] + c * wide[three + k] + d * wide[four + k];
       }
+      continue;
+    }
+    if (first[y + 1] - start === 2) {
+      const [a, b] = weight.subarray(start, start + 2);
+      const one = (index[start] - top) * row;
+      const two = (index[start + 1] - top) * row;
+      // Rounded in between, as in the loop below.
+      for (let k = 0; k < row; k++, to++) out[to] = Math.fround(a * wide[one + k]) + b * wide[two + k];
       continue;
     }
     for (let tap = start; tap < first[y + 1]; tap++) {
@@ -226,24 +307,26 @@ function linearTaps(from, to) {
   });
 }
 
-const cubics = new Map();
-
 function cubicTaps(from, to) {
-  const key = `${from} ${to}`;
-  if (!cubics.has(key)) {
-    const scale = from / to;
-    const found = taps(to, (i) => {
-      const place = (i + 0.5) * scale - 0.5;
-      const low = Math.floor(place);
-      const weights = cubicWeights(place - low);
-      return weights.map((share, k) => [Math.min(Math.max(low - 1 + k, 0), from - 1), share]);
-    });
-    cubics.set(key, found);
-  }
-  return cubics.get(key);
+  const scale = from / to;
+  return taps(to, (i) => {
+    const place = (i + 0.5) * scale - 0.5;
+    const low = Math.floor(place);
+    const weights = cubicWeights(place - low);
+    return weights.map((share, k) => [Math.min(Math.max(low - 1 + k, 0), from - 1), share]);
+  });
 }
 
-function combined(picture, columns, rows, bias = 0) {
+const known = new Map();
+
+/** Return the taps of a crop's resizing, computed once. */
+function knownTaps(kind, from, to) {
+  const key = `${kind.name} ${from} ${to}`;
+  if (!known.has(key)) known.set(key, kind(from, to));
+  return known.get(key);
+}
+
+function combined(picture, columns, rows, [x0, y0, x1, y1], bias) {
   const { width, data, stride = width } = picture;
   const { first, index, weight } = columns;
   const wide = first.length - 1;
@@ -252,12 +335,12 @@ function combined(picture, columns, rows, bias = 0) {
   const { fround } = Math;
   // In single precision and in OpenCV's order, across and then down: else a pixel may be rounded otherwise.
   const sum = new Float32Array(3 * wide);
-  for (let y = 0; y < high; y++) {
+  for (let y = y0; y < y1; y++) {
     sum.fill(bias);
     for (let k = rows.first[y]; k < rows.first[y + 1]; k++) {
       const row = stride * rows.index[k];
       const down = rows.weight[k];
-      for (let x = 0; x < wide; x++) {
+      for (let x = x0; x < x1; x++) {
         let red = fround(0);
         let green = fround(0);
         let blue = fround(0);
@@ -273,7 +356,7 @@ function combined(picture, columns, rows, bias = 0) {
         sum[3 * x + 2] += fround(down * blue);
       }
     }
-    for (let x = 0; x < wide; x++) {
+    for (let x = x0; x < x1; x++) {
       const to = 4 * (y * wide + x);
       out[to] = sum[3 * x];
       out[to + 1] = sum[3 * x + 1];

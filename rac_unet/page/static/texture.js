@@ -28,6 +28,41 @@ const QUIET_NORMAL = 0.3186;
 const FEWEST = 64;
 const MOST_MEASURED = 20000;
 const GRAIN_SIDE = 256;
+// In a camera's picture, texture is measured in every so many frames, and the new value counts this much.
+const MEASURED_EVERY = 10;
+const NEW_SHARE = 0.5;
+
+/** The texture of a face that is painted frame after frame: measured in some frames and averaged, so that it is steady. */
+export class SteadyTexture {
+  constructor() {
+    this.values = new Map();
+    this.frame = 0;
+  }
+
+  /** Go on to the next frame. */
+  next() {
+    this.frame++;
+  }
+
+  /** Return the numbers of a name, measured in this frame or before; measure: function that returns them. */
+  kept = (name, measure) => {
+    const before = this.values.get(name);
+    if (before && this.frame % MEASURED_EVERY) return before;
+    const now = measure();
+    this.values.set(name, before ? averaged(before, now) : now);
+    return this.values.get(name);
+  };
+}
+
+function averaged(before, now) {
+  const longer = before.length > now.length ? before : now;
+  return longer.map((_, i) => NEW_SHARE * (now[i] ?? 0) + (1 - NEW_SHARE) * (before[i] ?? 0));
+}
+
+/** Measures what SteadyTexture keeps, every time. */
+export function measured(_name, measure) {
+  return measure();
+}
 
 /** Return the part of the ring with skin, 0 or 1; painted and crop are (size, size, 3) floats. */
 export function skinAround(painted, crop, weight, ring) {
@@ -59,18 +94,14 @@ export function skinAround(painted, crop, weight, ring) {
 /**
  * Return the painting with edges as sharp as those of the photo; zoom: photo pixels per crop pixel.
  *
- * box: [x0, y0, x1, y1] around the map; pixels outside it are as painted.
+ * box: [x0, y0, x1, y1] around the map; pixels outside it are as painted. kept: see SteadyTexture.
  */
-export function matchedSharpness(painted, crop, weight, size, zoom, box) {
+export function matchedSharpness(painted, crop, weight, size, zoom, box, kept = measured) {
   const strength = Math.min(Math.max(2 * (zoom - 1), 0), 1);
   if (!strength) return painted;
   const soft = softened(painted, size, box);
-  const inside = sharesOf(weight, 1, size);
-  const wanted = edgeSharpness(crop, sharesOf(weight, 0, size), size);
-  const there = edgeSharpness(painted, inside, size);
-  const least = edgeSharpness(soft, inside, size);
-  if (Number.isNaN(wanted + there + least) || there <= least) return painted;
-  const gain = strength * Math.min(Math.max((wanted - there) / (there - least), -1), MOST_SHARPENING);
+  const gain = strength * kept("gain", () => [sharpeningGain(painted, soft, crop, weight, size)])[0];
+  if (!gain) return painted;
   const out = Float32Array.from(painted);
   const [x0, y0, x1, y1] = box;
   for (let y = y0; y < y1; y++) {
@@ -79,6 +110,16 @@ export function matchedSharpness(painted, crop, weight, size, zoom, box) {
     }
   }
   return out;
+}
+
+/** Return by how much the difference to the softened painting is to be amplified: below 0 to blur; 0 if it is unknown. */
+function sharpeningGain(painted, soft, crop, weight, size) {
+  const inside = sharesOf(weight, 1, size);
+  const wanted = edgeSharpness(crop, sharesOf(weight, 0, size), size);
+  const there = edgeSharpness(painted, inside, size);
+  const least = edgeSharpness(soft, inside, size);
+  if (Number.isNaN(wanted + there + least) || there <= least) return 0;
+  return Math.min(Math.max((wanted - there) / (there - least), -1), MOST_SHARPENING);
 }
 
 /** Return for each level the share of its missing detail that is added; zoom: photo pixels per crop pixel. */
@@ -166,15 +207,19 @@ export function missingGrain(wanted, there, shares) {
   return amounts.map((amount) => (amount >= LEAST_GRAIN ** 2 ? Math.sqrt(amount) : 0));
 }
 
+const grains = new WeakMap();
+
 /** Return (256, 256) floats, noise with these standard deviations per level; null for none. tile: white noise. */
 export function grainOf(amounts, tile) {
   if (!amounts.some(Boolean)) return null;
+  if (grains.has(amounts)) return grains.get(amounts);
   const out = new Float32Array(GRAIN_SIDE * GRAIN_SIDE);
   amounts.forEach((amount, level) => {
     if (!amount) return;
     const noise = noiseAt(level, tile);
     for (let i = 0; i < out.length; i++) out[i] += amount * noise[i];
   });
+  grains.set(amounts, out);
   return out;
 }
 

@@ -55,16 +55,20 @@ export class Unmasker {
     return [EMOTIONS[best], read[best]];
   }
 
-  /** Return the painted crop of a face with an emotion, or null for none: (size, size, 3) floats in the photo's light. */
-  async paint(cut, emotion) {
+  /**
+   * Return the painted crop of a face with an emotion, or null for none: (size, size, 3) floats in the photo's light.
+   *
+   * lightSize: as for matchedToPhoto.
+   */
+  async paint(cut, emotion, lightSize = undefined) {
     if (!cut.paintings.has(emotion)) cut.paintings.set(emotion, (await this.run(cut.crop, emotion)).painted_image);
     const box = boxAround(cut.where.weight, this.size, LIT) ?? undefined;
-    return matchedToPhoto(cut.paintings.get(emotion), cut.crop, cut.where.ring, this.size, box);
+    return matchedToPhoto(cut.paintings.get(emotion), cut.crop, cut.where.ring, this.size, box, lightSize);
   }
 
-  /** Paste what `paint` returned into a photo, in place; region and the returned rectangle as in pasteFace. */
-  paste(photo, region, cut, painted) {
-    return pastePainting(photo, region, painted, cut.crop, cut.where, this.size, cut.matrix, this.grain);
+  /** Paste what `paint` returned into a photo, in place; region, texture and the returned rectangle as for pastePainting. */
+  paste(photo, region, cut, painted, texture = null) {
+    return pastePainting(photo, region, painted, cut.crop, cut.where, this.size, cut.matrix, this.grain, texture);
   }
 
   /** Return the crop of a face with each of the emotions, for display: [before, ...seven], floats in [0, 1]. */

@@ -6,6 +6,7 @@ import { pictureSize } from "./header.js";
 import { hasRelaxedSimd, Runtime } from "./litert.js";
 import { OpenPhoto } from "./open_photo.js";
 import { Refusal } from "./refusal.js";
+import { cropped } from "./resize.js";
 import { EMOTIONS, Unmasker } from "./unmask.js";
 import { gunzipped, patched, unsorted } from "./unpack.js";
 
@@ -93,15 +94,23 @@ const REQUESTS = {
     return { ...photo.result, region: photo.region };
   },
 
-  /** Paint a frame of the camera. */
+  /**
+   * Paint a frame of the camera.
+   *
+   * Returns {bitmap, parts, faces, masked, emotions}: the frame as it was given, and the painted parts of it, each
+   * {left, top, width, height, data}.
+   */
   async frame({ bitmap, emotion, restart }) {
     if (restart || !followed) followed = new FollowedFaces(unmasker);
     const picture = frames.pixelsOf(bitmap);
-    bitmap.close();
-    const masked = await followed.paint(picture, emotion);
-    const { width, height } = picture;
-    const painted = await createImageBitmap(new ImageData(picture.data, width, height));
-    return { value: { painted, ...masked }, transfer: [painted] };
+    const { boxes, ...found } = await followed.paint(picture, emotion);
+    const parts = boxes.map(([left, top, right, bottom]) => ({
+      left,
+      top,
+      ...cropped(picture, left, top, right - left, bottom - top),
+    }));
+    // A painted frame is mostly what was given; the page draws it while the next one is painted.
+    return { value: { bitmap, parts, ...found }, transfer: [bitmap, ...parts.map((part) => part.data.buffer)] };
   },
 };
 
