@@ -53,7 +53,7 @@ class WheelGenerator:
         Args:
             noise: (512,) float32, standard normal.
             truncation: from 0, the average face, to 1, the full variation of the network.
-            yaw: how far the head is turned, as `head_yaw` measures it; None leaves it as it comes.
+            yaw: how far the head is turned, as `head_yaw` measures it; None does not change it.
         Returns: (1024, 1024, 3) uint8 RGB.
         """
         _, synthesis, mean = self._loaded

@@ -1,4 +1,4 @@
-"""Turning of generated heads: along one direction of the generator's latent space, found by linear regression.
+"""Turn generated heads along one direction of the generator's latent space, which was found by linear regression.
 
 The direction in turning.npy was found in generated faces, with the command in tests/find_turning.py.
 Directions of this kind were described by Shen et al., Interpreting the latent space of GANs for semantic face editing,
@@ -7,6 +7,7 @@ CVPR 2020.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,17 +33,25 @@ class Turning:
     direction: np.ndarray
     straight: float
 
-    def turn(self, latent: np.ndarray, yaw: float) -> np.ndarray:
-        """Return a latent, (..., D), as the distance from the average face, changed so that the head has this yaw."""
+    def turn(self, latent: np.ndarray, yaw: float | np.ndarray) -> np.ndarray:
+        """Return a latent changed so that the head has this yaw.
+
+        Args:
+            latent: (..., D), its distance from the average face.
+            yaw: one for all latents, or (...).
+        """
         now = latent @ self.reading + self.straight
         return latent + (yaw - now)[..., None] * self.direction
 
     def save(self, path: Path) -> None:
+        """Write the file that `load_turning` reads."""
         straight = np.full_like(self.reading, self.straight)
         np.save(path, np.stack([self.reading, self.direction, straight]).astype(np.float32))
 
 
+@functools.cache
 def load_turning(path: Path = FILE) -> Turning:
+    """Read a file written by `Turning.save`; without a path, the direction that comes with the package."""
     reading, direction, straight = np.load(path)
     return Turning(reading, direction, float(straight[0]))
 
